@@ -1,0 +1,240 @@
+"""TOML in, frozen typed trees out.
+
+Each room declares its own part of the recipe as a frozen dataclass whose fields are made with `setting`, which carries
+a description and a unit. `build` turns plain TOML tables into such a tree and refuses whatever it does not know, with an
+error that names the file, the key and the nearest valid key. Nothing is coerced silently: an integer is taken where a
+float is wanted, and nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from skyloom.core.errors import ConfigError
+
+T = TypeVar("T")
+_MISSING = dataclasses.MISSING
+
+
+def setting(
+    default: Any = _MISSING,
+    *,
+    doc: str,
+    unit: str = "",
+    choices: Sequence[str] = (),
+    low: float | None = None,
+    high: float | None = None,
+    factory: Any = _MISSING,
+    identity: bool = True,
+) -> Any:
+    """A config field: description, unit, allowed values and inclusive bounds.
+
+    `identity=False` marks a setting that changes how fast or where a step runs but not what it writes; such settings
+    are left out of the step's hash.
+    """
+    metadata = {"doc": doc, "unit": unit, "choices": tuple(choices), "low": low, "high": high, "identity": identity}
+    if factory is not _MISSING:
+        return dataclasses.field(default_factory=factory, metadata=metadata)
+    if default is not _MISSING:
+        return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(metadata=metadata)
+
+
+def build(kind: type[T], table: Mapping[str, Any], *, origin: str, key: str = "") -> T:
+    """Build a frozen config of `kind` from a TOML table; `origin` is the file named in errors."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{origin}: {key or 'the recipe'} must be a table, found {_name_of(table)}")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
+    for name in table:
+        if name not in fields:
+            raise ConfigError(f"{origin}: unknown key '{_join(key, name)}'{_nearest(name, list(fields))}")
+    values = {}
+    for name, field in fields.items():
+        where = _join(key, name)
+        if name in table:
+            values[name] = _convert(hints[name], table[name], origin, where)
+            _check(field, values[name], origin, where)
+        elif field.default is _MISSING and field.default_factory is _MISSING:
+            raise ConfigError(f"{origin}: missing key '{where}' ({field.metadata.get('doc', '')})")
+    try:
+        return kind(**values)
+    except ConfigError as problem:
+        raise ConfigError(f"{origin}: {key + ': ' if key else ''}{problem}") from problem
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The tables of a TOML file. ConfigError with line and column if it is not TOML, or not there."""
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except tomllib.TOMLDecodeError as problem:
+        raise ConfigError(f"{path}: not valid TOML: {problem}") from problem
+    except UnicodeDecodeError as problem:
+        raise ConfigError(f"{path}: not UTF-8: {problem}") from problem
+    except OSError as problem:
+        raise ConfigError(f"cannot read {path}: {problem.strerror or problem}") from problem
+
+
+def override(table: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """A copy of `table` with `a.b=value` applied, values read as TOML and otherwise as strings.
+
+    Lists of tables are reached by index or by their `name`: `corpus.sources.docs.weight=2`.
+    """
+    result = typing.cast("dict[str, Any]", _copy(table))
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path.strip():
+            raise ConfigError(f"--set {assignment}: write it as key=value, for example train.seed=2")
+        try:
+            value = tomllib.loads(f"v = {text}")["v"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        _assign(result, path.strip().split("."), value, assignment)
+    return result
+
+
+def plain(config: Any, *, identity_only: bool = False) -> Any:
+    """The config as plain dicts, lists and scalars, in field order; what `json` and TOML writers take.
+
+    With `identity_only` the fields marked `identity=False` are left out: this is what a step's hash is made of.
+    """
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return {
+            f.name: plain(getattr(config, f.name), identity_only=identity_only)
+            for f in dataclasses.fields(config)
+            if not identity_only or f.metadata.get("identity", True)
+        }
+    if isinstance(config, Mapping):
+        return {str(k): plain(v, identity_only=identity_only) for k, v in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [plain(v, identity_only=identity_only) for v in config]
+    if isinstance(config, Path):
+        return str(config)
+    return config
+
+
+def describe(kind: type[Any], key: str = "") -> list[tuple[str, str, str, str]]:
+    """Rows (key, type, default, description) of all settings of a config, for `--help` and the docs."""
+    rows: list[tuple[str, str, str, str]] = []
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        hint, where = hints[field.name], _join(key, field.name)
+        inner = _element(hint)
+        if dataclasses.is_dataclass(inner) and isinstance(inner, type):
+            rows += describe(inner, where + ("[]" if inner is not hint else ""))
+            continue
+        default = "" if field.default is _MISSING else repr(field.default)
+        unit = field.metadata.get("unit", "")
+        text = field.metadata.get("doc", "") + (f" [{unit}]" if unit else "")
+        rows.append((where, _type_name(hint), default, text))
+    return rows
+
+
+def _convert(hint: Any, value: Any, origin: str, where: str) -> Any:
+    kind, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if kind in (typing.Union, types.UnionType):
+        options = [a for a in arguments if a is not type(None)]
+        if len(options) == 1:
+            return _convert(options[0], value, origin, where)
+        for option in options:
+            if isinstance(value, option):
+                return value
+    elif kind is tuple and isinstance(value, (list, tuple)):
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_convert(arguments[0], v, origin, f"{where}[{i}]") for i, v in enumerate(value))
+        if len(arguments) == len(value):
+            return tuple(_convert(a, v, origin, f"{where}[{i}]") for i, (a, v) in enumerate(zip(arguments, value, strict=True)))
+    elif kind in (dict, Mapping) or kind is typing.get_origin(Mapping[str, Any]):
+        if isinstance(value, Mapping):
+            return {k: _convert(arguments[1], v, origin, _join(where, k)) for k, v in value.items()}
+    elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return value if isinstance(value, hint) else build(hint, value, origin=origin, key=where)
+    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    elif (hint in (int, float, str, bool) and type(value) is hint) or hint is Any:
+        return value
+    raise ConfigError(f"{origin}: '{where}' must be {_type_name(hint)}, found {_name_of(value)} {value!r}")
+
+
+def _check(field: dataclasses.Field[Any], value: Any, origin: str, where: str) -> None:
+    choices, low, high = (field.metadata.get(k) for k in ("choices", "low", "high"))
+    if choices and value is not None:
+        for item in value if isinstance(value, tuple) else (value,):
+            if item not in choices:
+                raise ConfigError(
+                    f"{origin}: '{where}' is {item!r}{_nearest(str(item), list(choices))} (one of: {', '.join(choices)})"
+                )
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if low is not None and value < low:
+            raise ConfigError(f"{origin}: '{where}' is {value}, it must be at least {low}")
+        if high is not None and value > high:
+            raise ConfigError(f"{origin}: '{where}' is {value}, it must be at most {high}")
+
+
+def _assign(table: Any, path: list[str], value: Any, assignment: str) -> None:
+    for depth, part in enumerate(path[:-1]):
+        table = _enter(table, part, assignment, ".".join(path[: depth + 1]))
+    last = path[-1]
+    if isinstance(table, list):
+        table[_index(table, last, assignment)] = value
+    else:
+        table[last] = value
+
+
+def _enter(table: Any, part: str, assignment: str, where: str) -> Any:
+    if isinstance(table, list):
+        return table[_index(table, part, assignment)]
+    inner = table.setdefault(part, {})
+    if not isinstance(inner, (dict, list)):
+        raise ConfigError(f"--set {assignment}: '{where}' is a value, not a table")
+    return inner
+
+
+def _index(items: list[Any], part: str, assignment: str) -> int:
+    if part.isdigit() and int(part) < len(items):
+        return int(part)
+    names = [str(i.get("name", "")) for i in items if isinstance(i, dict)]
+    if part in names:
+        return names.index(part)
+    raise ConfigError(f"--set {assignment}: no entry '{part}'{_nearest(part, names)}")
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _copy(v) for k, v in value.items()}
+    return [_copy(v) for v in value] if isinstance(value, list) else value
+
+
+def _element(hint: Any) -> Any:
+    arguments = [a for a in typing.get_args(hint) if a not in (type(None), Ellipsis)]
+    return _element(arguments[-1]) if arguments else hint
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
+def _nearest(name: str, valid: list[str]) -> str:
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; valid: {', '.join(valid)}"
+
+
+def _name_of(value: Any) -> str:
+    return {dict: "a table", list: "a list", str: "text", int: "an integer", float: "a number", bool: "true/false"}.get(
+        type(value), type(value).__name__
+    )
+
+
+def _type_name(hint: Any) -> str:
+    names = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
+    if hint in names:
+        return names[hint]
+    return str(hint).replace("typing.", "").replace("skyloom.", "")

@@ -1,0 +1,99 @@
+"""Progress bars with rates and remaining time, on a terminal and in a log file alike.
+
+On a terminal one rich bar per task; elsewhere (a log, CI) one line every few seconds, so that a long step is never
+silent. Rooms take a `Progress` and never print.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+
+class Task:
+    """One running bar: `advance` moves it, `note` sets the text behind it."""
+
+    def __init__(self, label: str, total: float | None, unit: str) -> None:
+        self.label, self.total, self.unit = label, total, unit
+        self.done = 0.0
+        self.text = ""
+        self.started = time.monotonic()
+
+    def advance(self, amount: float = 1) -> None:
+        self.done += amount
+
+    def note(self, text: str) -> None:
+        self.text = text
+
+    def rate(self) -> float:
+        return self.done / max(time.monotonic() - self.started, 1e-9)
+
+    def line(self) -> str:
+        total = f"/{self.total:,.0f}" if self.total else ""
+        left = (self.total - self.done) / self.rate() if self.total and self.done else 0.0
+        remaining = f", {left:.0f} s left" if left else ""
+        return (
+            f"{self.label}: {self.done:,.0f}{total} {self.unit}, {self.rate():,.1f} {self.unit}/s{remaining} {self.text}".rstrip()
+        )
+
+
+class _RichTask(Task):
+    def __init__(self, bars: RichProgress, label: str, total: float | None, unit: str) -> None:
+        super().__init__(label, total, unit)
+        self._bars = bars
+        self._id = bars.add_task(label, total=total, rate="", text="")
+
+    def advance(self, amount: float = 1) -> None:
+        super().advance(amount)
+        self._bars.update(self._id, completed=self.done, rate=f"{self.rate():,.0f} {self.unit}/s", text=self.text)
+
+
+class _LogTask(Task):
+    def __init__(self, console: Console, interval: float, label: str, total: float | None, unit: str) -> None:
+        super().__init__(label, total, unit)
+        self._console, self._interval, self._last = console, interval, time.monotonic()
+
+    def advance(self, amount: float = 1) -> None:
+        super().advance(amount)
+        if time.monotonic() - self._last >= self._interval:
+            self._last = time.monotonic()
+            self._console.print(self.line(), highlight=False, markup=False)
+
+
+class Progress:
+    """Makes tasks. `Progress.silent()` is for tests and library use."""
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False, interval: float = 5.0) -> None:
+        self.console = console or Console(file=sys.stderr)
+        self.quiet = quiet
+        self.interval = interval
+
+    @classmethod
+    def silent(cls) -> Progress:
+        return cls(quiet=True)
+
+    def log(self, text: str) -> None:
+        """A line for the person who watches."""
+        if not self.quiet:
+            self.console.print(text, highlight=False, markup=False)
+
+    @contextmanager
+    def task(self, label: str, total: float | None = None, unit: str = "shards") -> Iterator[Task]:
+        """A bar for `total` units of work; its rate and remaining time are shown while the block runs."""
+        if self.quiet:
+            yield Task(label, total, unit)
+        elif self.console.is_terminal:
+            columns = (
+                TextColumn("  {task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"),
+            )  # fmt: skip
+            with RichProgress(*columns, console=self.console, transient=True) as bars:
+                yield _RichTask(bars, label, total, unit)
+        else:
+            yield _LogTask(self.console, self.interval, label, total, unit)

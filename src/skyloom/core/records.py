@@ -1,0 +1,94 @@
+"""The nouns of the house, as Arrow schemas.
+
+What enters and leaves a room on disk is a Parquet shard with one of these schemas. They are declared column by column
+so that a reader can see what a page, an extracted page and a document are without running anything.
+
+A page is what a source gives: bytes as they came, with what the source knows about them. An extracted page is a
+page after structural extraction (report 3.1): a list of text blocks with the tag each came from. A document is what
+leaves the corpus: one string of text with its provenance.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+PAGE = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),  # 32 hex digits, see `record_id`
+        pa.field("source", pa.string(), nullable=False),  # name of the source in the recipe
+        pa.field("category", pa.string(), nullable=False),  # one of CATEGORIES
+        pa.field("kind", pa.string(), nullable=False),  # "html", "text", "code" or "exercise"
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("date", pa.string()),  # ISO 8601 or null
+        pa.field("license", pa.string()),  # SPDX identifier or null
+        pa.field("charset", pa.string()),  # what the transport declared (HTTP header), or null
+        pa.field("body", pa.binary(), nullable=False),  # the bytes as they came
+        pa.field("error", pa.string()),  # reason why the source could not deliver it whole, or null
+        pa.field("meta", pa.string(), nullable=False),  # JSON object, for example {"package": "...", "pair": "..."}
+    ]
+)
+
+EXTRACTED = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("category", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("date", pa.string()),
+        pa.field("license", pa.string()),
+        pa.field("title", pa.string()),
+        pa.field("lang", pa.string(), nullable=False),  # "en", "zh-Hans", "zh-Hant", "other", "code" or "" when not judged
+        pa.field("lang_score", pa.float32(), nullable=False),  # 0 to 1
+        pa.field("blocks", pa.list_(pa.string()), nullable=False),  # passages in reading order, never empty strings
+        pa.field("tags", pa.list_(pa.string()), nullable=False),  # HTML tag of each block: "p", "h1", "li", "pre", "tr"
+        pa.field("bytes_in", pa.int64(), nullable=False),  # size of the page's body
+        pa.field("reason", pa.string()),  # why this page is dropped at the first gate, or null
+        pa.field("meta", pa.string(), nullable=False),
+    ]
+)
+
+DOCUMENT = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),  # NFC, "\n" line ends, blocks separated by "\n\n"
+        pa.field("lang", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("domain", pa.string(), nullable=False),  # the tag that held-out sets and mixtures use, see DOMAINS
+        pa.field("category", pa.string(), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("date", pa.string()),
+        pa.field("license", pa.string()),
+        pa.field("split", pa.string(), nullable=False),  # "train", "valid", or for exercises "test", "ref", "canary", "twin"
+        pa.field("meta", pa.string(), nullable=False),
+    ]
+)
+
+CATEGORIES = ("web", "books", "papers", "encyclopedia", "social", "code", "miscellany", "stem", "parallel")
+"""The rows of the report's Table 1, with our STEM and parallel parts beside them."""
+
+DOMAINS = ("web_en", "web_zh", "code", "stem_en", "stem_zh", "parallel")
+"""The held-out sets of the demo; other sources add `<category>_<en|zh>`, see `domain_of`."""
+
+
+def domain_of(category: str, lang: str) -> str:
+    """The tag of a document for mixtures and held-out sets: `web_en`, `stem_zh`, `code`, `parallel`, `web_other`."""
+    if category in ("code", "parallel"):
+        return category
+    short = {"en": "en", "zh-Hans": "zh", "zh-Hant": "zh"}.get(lang, "other")
+    return f"{category}_{short}"
+
+
+def record_id(*parts: bytes | str) -> str:
+    """128-bit BLAKE2b of the parts (each preceded by its length) as 32 hex digits.
+
+    Two different records share an id with probability below 1e-18 even among 10^10 records.
+    """
+    import hashlib
+
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()

@@ -1,0 +1,213 @@
+"""Content-addressed steps: a name, what it depends on, its settings and a version make a folder.
+
+A step's key is a hash of its name, its version number, its settings and the keys of the steps it needs. Its folder
+`<name>-<key>` holds what it wrote and, once it is done, `_step.json` with every file's size and SHA-256. A step whose
+manifest and files agree is skipped; one whose files do not is named, cleared and done again. Because the key is
+known before anything runs, changing a setting re-runs only the steps below it.
+
+`version` is the number of the step's meaning: raise it by hand when the code writes something else for the same
+settings. Golden-hash tests guard against forgetting it.
+
+Two runs may share one work folder: a step is done under a lease (an advisory lock that the kernel frees when its holder
+dies), so the second run waits and then finds the step done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from skyloom.core.config import plain
+from skyloom.core.engine import RECEIPTS, Engine
+from skyloom.core.errors import IntegrityError, StorageError
+from skyloom.core.progress import Progress
+from skyloom.core.store import TELEMETRY, FileRecord, Store
+
+MANIFEST = "_step.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to be done. `settings`: a config or plain values; fields marked `identity=False` are not hashed."""
+
+    name: str
+    run: Callable[[StepContext], None] = field(repr=False)
+    settings: Any = None
+    version: int = 1
+    needs: tuple[Step, ...] = ()
+    identity: str = ""
+    """What settings cannot say: package versions, a fingerprint of the user's files."""
+
+    @property
+    def key(self) -> str:
+        """16 hex digits over name, version, settings, identity and the keys of what it needs."""
+        material = {
+            "name": self.name,
+            "version": self.version,
+            "settings": plain(self.settings, identity_only=True),
+            "identity": self.identity,
+            "needs": [f"{n.name}-{n.key}" for n in self.needs],
+        }
+        return hashlib.sha256(json.dumps(material, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> str:
+        return f"{self.name}-{self.key}"
+
+
+@dataclass
+class StepContext:
+    """What a step's function is given."""
+
+    step: Step
+    out: Store
+    inputs: Mapping[str, Store]
+    engine: Engine
+    progress: Progress
+
+    def need(self, name: str) -> Store:
+        """The folder of a step that this one needs, by its name."""
+        return self.inputs[name]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step: `status` is "done", "skipped" or "redone"; `content` hashes all its files but telemetry."""
+
+    name: str
+    folder: str
+    status: str
+    seconds: float
+    files: int
+    bytes: int
+    content: str
+    mended: tuple[str, ...] = ()
+
+
+def ordered(targets: Sequence[Step]) -> list[Step]:
+    """All steps that the targets need, each once, needs before needers."""
+    seen: dict[str, Step] = {}
+
+    def visit(step: Step) -> None:
+        if step.folder not in seen:
+            for need in step.needs:
+                visit(need)
+            seen[step.folder] = step
+
+    for target in targets:
+        visit(target)
+    return list(seen.values())
+
+
+def is_done(work: Store, step: Step) -> bool:
+    """Whether the step's manifest is there (its files are not read; see `verify`)."""
+    return work.exists(f"{step.folder}/{MANIFEST}")
+
+
+def verify(folder: Store) -> list[str]:
+    """Names of the files of a finished step that are missing or differ from its manifest."""
+    try:
+        manifest = folder.read_json(MANIFEST)
+        records = [FileRecord(**f) for f in manifest["files"]]
+    except (StorageError, ValueError, KeyError, TypeError):
+        return [MANIFEST]
+    return [r.name for r in records if not folder.exists(r.name) or folder.describe(r.name) != r]
+
+
+def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Progress) -> list[Outcome]:
+    """Do all steps in order, skipping what is there and whole. Returns one outcome per step."""
+    steps = ordered(steps)
+    outcomes = []
+    for number, step in enumerate(steps, 1):
+        folder = work.child(step.folder)
+        started = time.monotonic()
+        with _lease(work, step, progress):
+            status, mended = "done", []
+            if is_done(work, step):
+                mended = verify(folder)
+                status = "redone" if mended else "skipped"
+            if mended:
+                progress.log(
+                    f"{step.name}: {', '.join(mended[:3])} in {folder.root} differs from its checksum; doing the step again"
+                )
+                for name in [*mended, MANIFEST]:
+                    folder.remove(name)
+            if status != "skipped":
+                progress.log(f"[{number}/{len(steps)}] {step.name} …")
+                folder.sweep()
+                inputs = {need.name: work.child(need.folder) for need in step.needs}
+                step.run(StepContext(step, folder, inputs, engine, progress))
+                _finish(step, folder)
+            manifest = folder.read_json(MANIFEST)
+        seconds = time.monotonic() - started
+        progress.log(f"[{number}/{len(steps)}] {step.name}: {'already there' if status == 'skipped' else f'{seconds:.1f} s'}")
+        size = sum(f["size"] for f in manifest["files"])
+        outcomes.append(
+            Outcome(step.name, step.folder, status, seconds, len(manifest["files"]), size, manifest["content"], tuple(mended))
+        )
+    return outcomes
+
+
+def _finish(step: Step, folder: Store) -> None:
+    """Write the manifest: the step is done from here on."""
+    names = [n for n in folder.names() if n != MANIFEST and not n.startswith(f"{RECEIPTS}/")]
+    records = [folder.describe(n) for n in names]
+    lasting = [r for r in records if not r.name.startswith(TELEMETRY)]
+    content = hashlib.sha256("".join(f"{r.sha256} {r.name}\n" for r in lasting).encode()).hexdigest()
+    folder.write_json(
+        MANIFEST,
+        {
+            "name": step.name,
+            "key": step.key,
+            "version": step.version,
+            "settings": plain(step.settings),
+            "identity": step.identity,
+            "needs": [n.folder for n in step.needs],
+            "files": [asdict(r) for r in lasting],
+            "telemetry": [r.name for r in records if r.name.startswith(TELEMETRY)],
+            "content": content,
+        },
+    )
+
+
+@contextlib.contextmanager
+def _lease(work: Store, step: Step, progress: Progress) -> Iterator[None]:
+    """Hold a step of a local work folder for ourselves; the kernel frees it if we die."""
+    if not work.local:
+        yield  # an object store has no lock; one run per remote folder, see docs/adr/0002
+        return
+    path = Path(work.root, "leases", f"{step.folder}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as problem:
+        raise StorageError(
+            f"cannot write in the work folder {work.root}: {problem.strerror}; give another with --work"
+        ) from problem
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 64, 0).decode("ascii", "replace").strip()
+            progress.log(f"{step.name}: another run (process {holder or 'unknown'}) is doing this step; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def read_manifest(folder: Store) -> dict[str, Any]:
+    """The manifest of a finished step. IntegrityError if the step is not finished."""
+    if not folder.exists(MANIFEST):
+        raise IntegrityError(f"{folder.root} is not a finished step: it has no {MANIFEST}")
+    return dict(folder.read_json(MANIFEST))

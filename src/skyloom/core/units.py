@@ -1,0 +1,201 @@
+"""THE unit of text: one Han, kana or hangul character, or one word of any other script.
+
+Duplicates, filters, decontamination, document sizes and tokenizer measurement all count in this unit, so that figures
+of the two languages can be compared. Splitting Chinese on white space finds almost no units in it; character n-grams
+over English make every page look alike. A word is a maximal run of letters, digits and underscores (Unicode \\w);
+punctuation and space separate and are no units.
+
+Text enters as whole Arrow columns; the work is done over the column's UTF-8 bytes in compiled code (numba).
+`units` is the readable reference that the compiled code is tested against. Texts are compared in NFC and, where
+`fold` is on (the default), in lower case.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+IDEOGRAPHIC = (
+    "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3041-\u3096\u3099\u309a\u309d-\u309f"
+    "\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u3131-\u318e\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9d\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+_REFERENCE = re.compile(f"[{IDEOGRAPHIC}]|[^\\W{IDEOGRAPHIC}]+")
+_SPLIT, _SINGLE, _WORD = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class UnitColumn:
+    """Units of a text column. `hashes`: uint64[total]; `offsets`: int64[rows + 1], text i owns hashes[offsets[i]:offsets[i+1]]."""
+
+    hashes: npt.NDArray[np.uint64]
+    offsets: npt.NDArray[np.int64]
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Number of units of each text, int64[rows]."""
+        return np.diff(self.offsets)
+
+
+def units(text: str, *, fold: bool = True) -> list[str]:
+    """The units of one text, in order. The reference for the compiled kernels; for columns use `hash_units`."""
+    text = unicodedata.normalize("NFC", text)
+    return _REFERENCE.findall(text.lower() if fold else text)
+
+
+def count_units(texts: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Units of each text of a string column, int64[rows]; a null counts 0."""
+    return hash_units(texts, fold=False).counts
+
+
+def hash_units(texts: pa.Array | pa.ChunkedArray, *, fold: bool = True) -> UnitColumn:
+    """64-bit hashes of the units of each text of a string column, in order.
+
+    Hashes are FNV-1a over a unit's UTF-8 bytes with a final avalanche: stable across machines, versions and runs.
+    Two different units share a hash with probability 2^-64.
+    """
+    column = pc.utf8_normalize(texts, form="NFC")
+    if fold:
+        column = pc.utf8_lower(column)
+    data, offsets = utf8_buffers(column)
+    classes = _classes()
+    counts = _count(data, offsets, classes)
+    bounds = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=bounds[1:])
+    return UnitColumn(_hash(data, offsets, classes, bounds), bounds)
+
+
+def ngrams(column: UnitColumn, n: int) -> UnitColumn:
+    """Hashes of all n-grams of units (as one `UnitColumn`): a text of k units has max(k - n + 1, 0) of them."""
+    counts = np.maximum(column.counts - n + 1, 0)
+    bounds = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=bounds[1:])
+    return UnitColumn(_ngrams(column.hashes, column.offsets, bounds, n), bounds)
+
+
+def utf8_buffers(column: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The bytes and offsets of a string column without copying where Arrow allows it: uint8[bytes], int64[rows + 1]."""
+    if isinstance(column, pa.ChunkedArray):
+        column = (
+            pa.concat_arrays([c.cast(pa.large_string()) for c in column.chunks])
+            if column.num_chunks
+            else pa.array([], pa.large_string())
+        )
+    array = column.cast(pa.large_string())
+    if array.null_count:
+        array = pc.fill_null(array, "")
+    _, raw_offsets, raw_data = array.buffers()
+    if len(array) == 0 or raw_offsets is None:
+        return np.zeros(0, np.uint8), np.zeros(len(array) + 1, np.int64)
+    offsets = np.frombuffer(raw_offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    data = np.frombuffer(raw_data, np.uint8) if raw_data is not None else np.zeros(0, np.uint8)
+    return data, offsets
+
+
+@functools.cache
+def _classes() -> npt.NDArray[np.uint8]:
+    """What each code point is: separator, a unit by itself, or part of a word. uint8[0x110000]."""
+    table = np.zeros(0x110000, np.uint8)
+    everything = "".join(chr(c) for c in range(0x40000) if not 0xD800 <= c <= 0xDFFF) + "".join(
+        chr(c) for c in range(0xE0100, 0xE01F0)
+    )
+    for pattern, kind in ((re.compile(r"\w+"), _WORD), (re.compile(f"[{IDEOGRAPHIC}]+"), _SINGLE)):
+        for match in pattern.finditer(everything):
+            table[[ord(c) for c in match.group()]] = kind
+    return table
+
+
+def _jit(function: Any) -> Any:
+    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
+
+
+@_jit
+def _decode(data, i):  # type: ignore[no-untyped-def]
+    """Code point at byte i of valid UTF-8 and its length in bytes."""
+    b = data[i]
+    if b < 0x80:
+        return np.int64(b), 1
+    if b < 0xE0:
+        return (np.int64(b & 0x1F) << 6) | np.int64(data[i + 1] & 0x3F), 2
+    if b < 0xF0:
+        return (np.int64(b & 0x0F) << 12) | (np.int64(data[i + 1] & 0x3F) << 6) | np.int64(data[i + 2] & 0x3F), 3
+    return (
+        (np.int64(b & 0x07) << 18)
+        | (np.int64(data[i + 1] & 0x3F) << 12)
+        | (np.int64(data[i + 2] & 0x3F) << 6)
+        | np.int64(data[i + 3] & 0x3F)
+    ), 4
+
+
+@_jit
+def _count(data, offsets, classes):  # type: ignore[no-untyped-def]
+    rows = len(offsets) - 1
+    counts = np.zeros(rows, np.int64)
+    for row in range(rows):
+        i, in_word, total = offsets[row], False, 0
+        while i < offsets[row + 1]:
+            point, length = _decode(data, i)
+            kind = classes[point]
+            if kind == _SINGLE or (kind == _WORD and not in_word):
+                total += 1
+            in_word = kind == _WORD
+            i += length
+        counts[row] = total
+    return counts
+
+
+@_jit
+def _mix(value):  # type: ignore[no-untyped-def]
+    """The finalizer of SplitMix64: spreads a 64-bit value over all bits."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@_jit
+def _hash(data, offsets, classes, bounds):  # type: ignore[no-untyped-def]
+    out = np.empty(bounds[-1], np.uint64)
+    for row in range(len(offsets) - 1):
+        i, slot, in_word = offsets[row], bounds[row], False
+        state = np.uint64(0)
+        while i < offsets[row + 1]:
+            point, length = _decode(data, i)
+            kind = classes[point]
+            if in_word and kind != _WORD:
+                out[slot] = _mix(state)
+                slot += 1
+            if kind == _SINGLE or (kind == _WORD and not in_word):
+                state = np.uint64(0xCBF29CE484222325)
+            if kind != _SPLIT:
+                for k in range(i, i + length):
+                    state = (state ^ np.uint64(data[k])) * np.uint64(0x100000001B3)
+            if kind == _SINGLE:
+                out[slot] = _mix(state)
+                slot += 1
+            in_word = kind == _WORD
+            i += length
+        if in_word:
+            out[slot] = _mix(state)
+    return out
+
+
+@_jit
+def _ngrams(hashes, offsets, bounds, n):  # type: ignore[no-untyped-def]
+    out = np.empty(bounds[-1], np.uint64)
+    for row in range(len(offsets) - 1):
+        start = offsets[row]
+        for k in range(bounds[row + 1] - bounds[row]):
+            state = np.uint64(n)
+            for j in range(n):
+                state = _mix(state * np.uint64(0x9E3779B97F4A7C15) + hashes[start + k + j])
+            out[bounds[row] + k] = state
+    return out

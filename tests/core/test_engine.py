@@ -1,0 +1,98 @@
+"""Shards through functions: order, retries, resume after a kill, and the keyed shuffle."""
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from skyloom.core.engine import Done, Engine, Task
+from skyloom.core.errors import DataError
+from skyloom.core.progress import Progress
+from skyloom.core.store import Store
+
+TASKS = [Task(f"part-{i:02d}", i) for i in range(6)]
+SILENT = Progress.silent()
+
+
+def square(log: str, task: Task, out: Store) -> Done:
+    with open(log, "a") as file:
+        file.write(f"{task.key}\n")
+    return Done((out.write_text(f"{task.key}.txt", f"第 {task.payload} 份"),), task.payload**2)
+
+
+def die_once(log: str, task: Task, out: Store) -> Done:
+    if task.payload == 3 and not Path(log + ".died").exists():
+        Path(log + ".died").write_text("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return square(log, task, out)
+
+
+def raise_once(log: str, task: Task, out: Store) -> Done:
+    if task.payload == 2 and not Path(log + ".raised").exists():
+        Path(log + ".raised").write_text("x")
+        raise OSError("a network hiccup")
+    return square(log, task, out)
+
+
+def refuse(task: Task, out: Store) -> Done:
+    raise DataError(f"{task.key} is empty")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_results_in_order_and_finished_tasks_are_not_repeated(tmp_path, workers):
+    engine, log, out = Engine(workers), str(tmp_path / "log"), Store(tmp_path / "out")
+    try:
+        for _ in range(2):
+            assert engine.map(partial(square, log), TASKS, out, progress=SILENT, label="x") == [0, 1, 4, 9, 16, 25]
+        assert len(Path(log).read_text().split()) == 6
+        (tmp_path / "out" / "part-04.txt").write_text("damaged")
+        assert engine.map(partial(square, log), TASKS, out, progress=SILENT, label="x")[4] == 16
+        assert Path(log).read_text().split()[6:] == ["part-04"]
+        assert out.read_text("part-04.txt") == "第 4 份"
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("function", [die_once, raise_once])
+def test_a_worker_that_dies_or_raises_is_retried(tmp_path, function):
+    engine = Engine(2)
+    try:
+        results = engine.map(partial(function, str(tmp_path / "log")), TASKS, Store(tmp_path / "o"), progress=SILENT, label="x")
+        assert results == [0, 1, 4, 9, 16, 25]
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_user_error_is_raised_at_once(tmp_path, workers):
+    with pytest.raises(DataError, match="is empty"):
+        Engine(workers).map(refuse, TASKS, Store(tmp_path), progress=SILENT, label="x")
+
+
+def some_rows(task: Task) -> pa.Table:
+    keys = np.random.default_rng(task.payload).integers(0, 20, 50).astype(np.uint64)
+    return pa.table({"key": keys, "from": pa.array([task.payload] * 50, pa.int64())})
+
+
+def count_keys(bucket: int, table: pa.Table) -> pa.Table:
+    return table.group_by("key").aggregate([("from", "count")]).sort_by("key")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_shuffle_brings_equal_keys_together(tmp_path, workers):
+    engine, out = Engine(workers), Store(tmp_path)
+    try:
+        names = engine.shuffle(some_rows, count_keys, TASKS, out, buckets=4, progress=SILENT, label="count")
+    finally:
+        engine.close()
+    counted = {}
+    for name in names:
+        for row in out.read_table(name).to_pylist():
+            assert row["key"] not in counted
+            counted[row["key"]] = row["from_count"]
+    expected = np.unique(np.concatenate([some_rows(t).column("key").to_numpy() for t in TASKS]), return_counts=True)
+    assert counted == dict(zip(expected[0].tolist(), expected[1].tolist(), strict=True))
