@@ -22,6 +22,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import TELEMETRY, FileRecord, Store
 
 MANIFEST = "_step.json"
+TIMING = f"{TELEMETRY}step.json"
+"""Wall seconds of the attempt that finished the step, and when (UTC)."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Prog
                 folder.sweep()
                 inputs = {need.name: work.child(need.folder) for need in step.needs}
                 step.run(StepContext(step, folder, inputs, engine, progress))
+                folder.write_json(TIMING, {"seconds": round(time.monotonic() - started, 3), "finished": _now()})
                 _finish(step, folder)
             manifest = folder.read_json(MANIFEST)
         seconds = time.monotonic() - started
@@ -154,6 +158,10 @@ def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Prog
             Outcome(step.name, step.folder, status, seconds, len(manifest["files"]), size, manifest["content"], tuple(mended))
         )
     return outcomes
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _finish(step: Step, folder: Store) -> None:

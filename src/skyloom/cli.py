@@ -1,0 +1,371 @@
+"""The command line: one verb per room, over the same steps that `skyloom run` does in one go.
+
+A verb that takes a RECIPE does the steps up to its room and shows what came out; finished steps are skipped, so verbs
+can be called in any order. Rooms are imported inside the verbs, so that `--help` answers at once.
+
+Exit codes: 0 done; 1 another problem that the message explains; 2 a wrong option, recipe or setting; 3 input that
+cannot be used; 4 a file that is not the one we wrote, or a check that failed; 5 a place that cannot be read or written;
+130 interrupted (run the same command again to go on).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skyloom import __version__
+from skyloom.core.errors import SkyloomError
+
+if TYPE_CHECKING:
+    from skyloom.run.road import Road
+
+_EPILOG_CODES = "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 130 interrupted."
+
+
+class _Group(click.Group):
+    """Shows commands in the order of the road, and tells a user's mistake in one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SkyloomError as problem:
+            if ctx.parent is not None:
+                raise
+            click.secho(f"skyloom: {problem}", fg="red", err=True)
+            ctx.exit(problem.exit_code)
+        except KeyboardInterrupt:
+            click.secho("skyloom: interrupted; run the same command again to go on", fg="red", err=True)
+            ctx.exit(130)
+        except BrokenPipeError:
+            sys.stderr.close()
+            ctx.exit(0)
+
+
+def _example(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+_SOURCE = "Your own pages instead of the recipe's own: WARC, WET, a folder of HTML, JSONL, Parquet or plain text."
+_OPTIONS = (
+    click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]"),
+    click.option("--source", default=None, metavar="PATH", help=_SOURCE),
+    click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting: --set train.seed=2."),
+    click.option("--work", type=click.Path(file_okay=False), default=None, help="Work folder. [default: runs/<recipe name>]"),
+    click.argument("recipe", type=click.Path(dir_okay=False)),
+)
+
+
+def _on_recipe(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb RECIPE, --work, --set, --source and --workers, and hand it the `Road` that they describe."""
+
+    @functools.wraps(function)
+    def verb(
+        recipe: str, work: str | None, overrides: tuple[str, ...], source: str | None, workers: int | None, **rest: Any
+    ) -> None:
+        from skyloom.run.road import Road
+
+        function(Road.open(Path(recipe), work=work, overrides=overrides, source=source, workers=workers), **rest)
+
+    decorated: Callable[..., None] = verb
+    for option in _OPTIONS:
+        decorated = option(decorated)
+    return decorated
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool, title: str = "") -> None:
+    """Rows as a table for people, or as JSON for scripts."""
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, header_style="bold")
+    for name in rows[0] if rows else []:
+        table.add_column(name, justify="right" if isinstance(rows[0][name], (int, float)) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(v) for v in row.values()))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "–" if value is None else str(value)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG_CODES)
+@click.version_option(__version__)
+def main() -> None:
+    """Skyloom: from raw web pages to a published bilingual language model, with the evidence."""
+
+
+@main.command(
+    epilog=_example(
+        "skyloom run recipes/demo.toml",
+        "skyloom run recipes/demo.toml --source my_pages.warc.gz --set train.seed=2",
+        "skyloom run recipes/demo.toml --dry-run",
+    )
+)
+@_on_recipe
+@click.option(
+    "--dry-run", is_flag=True, help="Print the steps, what each would do and how large it was expected to be; do nothing."
+)
+@click.option("--json", "as_json", is_flag=True, help="The outcome of each step as JSON.")
+def run(road: Road, dry_run: bool, as_json: bool) -> None:
+    """Do the whole road that RECIPE describes; what is there is skipped, what was interrupted goes on."""
+    if dry_run:
+        _show(road.plan(), as_json, f"{road.recipe.name} in {road.work.root}")
+        return
+    outcomes = road.run()
+    if as_json:
+        _show([dataclasses.asdict(o) for o in outcomes], True)
+    else:
+        for title, rows in road.summary():
+            _show(rows, False, title)
+        click.secho(f"report: {road.folder('report').url('report.html')}\nrelease: {road.folder('release').root}", bold=True)
+
+
+@main.group("recipe", cls=_Group)
+def recipe_group() -> None:
+    """Look at recipes and their settings."""
+
+
+@recipe_group.command("show", epilog=_example("skyloom recipe show recipes/demo.toml --set train.seed=2"))
+@_on_recipe
+@click.option("--json", "as_json", is_flag=True, help="As JSON instead of TOML.")
+def recipe_show(road: Road, as_json: bool) -> None:
+    """Print the resolved RECIPE: every setting, defaults included."""
+    from skyloom.core.config import plain
+    from skyloom.run.recipe import to_toml
+
+    click.echo(json.dumps(plain(road.recipe), ensure_ascii=False, indent=1) if as_json else to_toml(road.recipe))
+
+
+@recipe_group.command("keys", epilog=_example("skyloom recipe keys train", "skyloom recipe keys --json"))
+@click.argument("prefix", default="")
+@click.option("--json", "as_json", is_flag=True)
+def recipe_keys(prefix: str, as_json: bool) -> None:
+    """List the settings that a recipe may have (those that begin with PREFIX), with types, defaults and units."""
+    from skyloom.core.config import describe
+    from skyloom.run.recipe import Recipe
+
+    rows = [
+        dict(zip(("key", "type", "default", "meaning"), row, strict=True)) for row in describe(Recipe) if row[0].startswith(prefix)
+    ]
+    _show(rows, as_json)
+
+
+@main.group("corpus", cls=_Group)
+def corpus_group() -> None:
+    """Pages to documents (report 3.1 and 3.2)."""
+
+
+@corpus_group.command(
+    "build", epilog=_example("skyloom corpus build recipes/demo.toml", "skyloom corpus build recipes/demo.toml --source pages/")
+)
+@_on_recipe
+@click.option("--json", "as_json", is_flag=True)
+def corpus_build(road: Road, as_json: bool) -> None:
+    """Build the corpus of RECIPE and print its ledger."""
+    road.run("corpus")
+    _show(road.ledger_rows(), as_json, "ledger: in = kept + dropped")
+
+
+@corpus_group.command("mixture", epilog=_example("skyloom corpus mixture recipes/demo.toml"))
+@_on_recipe
+@click.option("--json", "as_json", is_flag=True)
+def corpus_mixture(road: Road, as_json: bool) -> None:
+    """Print the corpus by language and category, as the report's Table 1."""
+    road.run("corpus")
+    _show(road.folder("corpus").read_json("mixture.json")["rows"], as_json, "mixture")
+
+
+@main.group("tokenizer", cls=_Group)
+def tokenizer_group() -> None:
+    """Train, look at and check a tokenizer (report 3.3)."""
+
+
+@tokenizer_group.command("train", epilog=_example("skyloom tokenizer train recipes/demo.toml"))
+@_on_recipe
+@click.option("--json", "as_json", is_flag=True)
+def tokenizer_train(road: Road, as_json: bool) -> None:
+    """Train the tokenizer of RECIPE and print its compression by domain."""
+    road.run("tokenizer")
+    _show(road.folder("tokenizer").read_json("measure.json")["rows"], as_json, f"{road.folder('tokenizer').root}")
+
+
+@tokenizer_group.command("show", epilog=_example('skyloom tokenizer show runs/demo/tokenizer-… "文本 text 123"'))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("text")
+@click.option("--json", "as_json", is_flag=True)
+def tokenizer_show(folder: str, text: str, as_json: bool) -> None:
+    """Print the pieces of TEXT with their ids and parts, by the tokenizer in FOLDER."""
+    from skyloom.core.store import Store
+    from skyloom.tokenizer.measure import show
+
+    _show([{"piece": p, "id": i, "part": part} for p, i, part in show(Store(folder), text)], as_json)
+
+
+@tokenizer_group.command("check", epilog=_example("skyloom tokenizer check runs/demo/tokenizer-…"))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option("--json", "as_json", is_flag=True)
+def tokenizer_check(folder: str, as_json: bool) -> None:
+    """Prove the tokenizer in FOLDER: sizes of its parts, every piece reachable, digits split, equal ids in all formats."""
+    from skyloom.core.store import Store
+    from skyloom.tokenizer.check import check
+
+    _verdict([dataclasses.asdict(f) for f in check(Store(folder))], as_json, folder)
+
+
+def _verdict(rows: list[dict[str, Any]], as_json: bool, what: str) -> None:
+    """Show findings and leave with code 4 if one is not ok."""
+    from skyloom.core.errors import IntegrityError
+
+    _show(rows, as_json)
+    bad = [r for r in rows if not r["ok"]]
+    if bad:
+        raise IntegrityError(f"{what}: {len(bad)} of {len(rows)} checks failed: {', '.join(str(r['name']) for r in bad)}")
+
+
+@main.group("data", cls=_Group)
+def data_group() -> None:
+    """Token shards and the stream of samples."""
+
+
+@data_group.command("pack", epilog=_example("skyloom data pack recipes/demo.toml"))
+@_on_recipe
+@click.option("--json", "as_json", is_flag=True)
+def data_pack(road: Road, as_json: bool) -> None:
+    """Pack the corpus of RECIPE into token shards (Megatron's .bin/.idx) and print tokens by domain."""
+    road.run("tokens")
+    _show(road.token_rows(), as_json, road.folder("tokens").root)
+
+
+@data_group.command("show", epilog=_example("skyloom data show recipes/demo.toml --stage stage2 --step 10"))
+@_on_recipe
+@click.option("--stage", type=click.Choice(["stage1", "stage2"]), default="stage1", show_default=True)
+@click.option("--step", type=click.IntRange(0), required=True, help="Step of the stage, from 0.")
+@click.option("--json", "as_json", is_flag=True)
+def data_show(road: Road, stage: str, step: int, as_json: bool) -> None:
+    """Print the samples that a training step of RECIPE saw: source, document, and how the text begins."""
+    road.run("tokens")
+    _show(road.sample_rows(stage, step), as_json, f"{stage}, step {step}")
+
+
+@main.command(epilog=_example("skyloom train recipes/demo.toml", "skyloom train recipes/demo.toml --set train.compile=false"))
+@_on_recipe
+@click.option("--json", "as_json", is_flag=True)
+def train(road: Road, as_json: bool) -> None:
+    """Train both stages of RECIPE and print the held-out losses; Ctrl-C saves, the same command goes on."""
+    road.run("stage2")
+    _show(road.heldout_rows(), as_json, "held-out loss")
+
+
+@main.command("eval", epilog=_example("skyloom eval recipes/demo.toml --json"))
+@_on_recipe
+@click.option("--json", "as_json", is_flag=True)
+def evaluate(road: Road, as_json: bool) -> None:
+    """Evaluate RECIPE's checkpoints: perplexity by domain beside baselines, and accuracy with its interval (report 4)."""
+    road.run("evaluate")
+    folder = road.folder("evaluate")
+    rows, choice = folder.read_json("perplexity.json")["rows"], folder.read_json("choice.json")["rows"]
+    if as_json:
+        click.echo(json.dumps({"perplexity": rows, "choice": choice}, ensure_ascii=False, indent=1))
+    else:
+        _show(rows, False, "perplexity")
+        _show(choice, False, "multiple choice")
+
+
+@main.command(epilog=_example("skyloom leak recipes/demo.toml"))
+@_on_recipe
+@click.option("--json", "as_json", is_flag=True)
+def leak(road: Road, as_json: bool) -> None:
+    """Audit leakage: losses on train, test and reference splits, their gaps with intervals, and the control (report 5.2)."""
+    road.run("leakage")
+    found = road.folder("leakage").read_json("leakage.json")
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+    else:
+        for title, rows in road.leakage_rows():
+            _show(rows, False, title)
+
+
+@main.group("release", cls=_Group)
+def release_group() -> None:
+    """A folder that others can load, check and cite."""
+
+
+@release_group.command("build", epilog=_example("skyloom release build recipes/demo.toml"))
+@_on_recipe
+def release_build(road: Road) -> None:
+    """Make RECIPE's release folder and print where it is."""
+    road.run("release")
+    click.echo(road.folder("release").root)
+
+
+@release_group.command("check", epilog=_example("skyloom release check runs/demo/release-…"))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option("--json", "as_json", is_flag=True)
+def release_check(folder: str, as_json: bool) -> None:
+    """Prove the release in FOLDER: checksums, equal logits and ids through transformers, counts, no canary in the corpus."""
+    from skyloom.release.check import check
+
+    _verdict([dataclasses.asdict(f) for f in check(Path(folder))], as_json, folder)
+
+
+@main.command(epilog=_example("skyloom report recipes/demo.toml"))
+@_on_recipe
+def report(road: Road) -> None:
+    """Write RECIPE's report page and print where it is."""
+    road.run("report")
+    click.echo(road.folder("report").url("report.html"))
+
+
+@main.command(
+    epilog=_example(
+        'skyloom generate runs/demo/release-… "The printer" --tokens 60',
+        'skyloom generate runs/demo/release-… "文件" --temperature 0.7 --seed 3',
+    )
+)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("prompt")
+@click.option("--tokens", type=click.IntRange(1), default=80, show_default=True, help="New tokens at most.")
+@click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0 takes the likeliest token.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def generate(folder: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int) -> None:
+    """Let the released model in FOLDER go on from PROMPT."""
+    from skyloom.run.road import continue_text
+
+    click.echo(continue_text(Path(folder), prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed))
+
+
+@main.command(epilog=_example("skyloom doctor", "skyloom doctor --json"))
+@click.option("--work", type=click.Path(file_okay=False), default="runs", show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def doctor(work: str, as_json: bool) -> None:
+    """Say what this machine has, what is missing, and how to mend it. Leaves with 1 if something needed is missing."""
+    from skyloom.run.doctor import examine
+
+    findings = examine(Path(work))
+    _show([dataclasses.asdict(f) for f in findings], as_json)
+    missing = [f.name for f in findings if f.state == "missing"]
+    if missing:
+        raise SkyloomError(f"needed and missing: {', '.join(missing)}")
+
+
+if __name__ == "__main__":
+    main()
