@@ -133,7 +133,9 @@ def run(road: Road, dry_run: bool, as_json: bool) -> None:
     if as_json:
         _show([dataclasses.asdict(o) for o in outcomes], True)
     else:
-        for title, rows in road.summary():
+        from skyloom.run.summary import summary
+
+        for title, rows in summary(road):
             _show(rows, False, title)
         click.secho(f"report: {road.folder('report').url('report.html')}\nrelease: {road.folder('release').root}", bold=True)
 
@@ -181,7 +183,9 @@ def corpus_group() -> None:
 def corpus_build(road: Road, as_json: bool) -> None:
     """Build the corpus of RECIPE and print its ledger."""
     road.run("corpus")
-    _show(road.ledger_rows(), as_json, "ledger: in = kept + dropped")
+    from skyloom.run.summary import ledger_rows
+
+    _show(ledger_rows(road), as_json, "ledger: in = kept + dropped")
 
 
 @corpus_group.command("mixture", epilog=_example("skyloom corpus mixture recipes/demo.toml"))
@@ -251,7 +255,9 @@ def data_group() -> None:
 def data_pack(road: Road, as_json: bool) -> None:
     """Pack the corpus of RECIPE into token shards (Megatron's .bin/.idx) and print tokens by domain."""
     road.run("tokens")
-    _show(road.token_rows(), as_json, road.folder("tokens").root)
+    from skyloom.run.summary import token_rows
+
+    _show(token_rows(road), as_json, road.folder("tokens").root)
 
 
 @data_group.command("show", epilog=_example("skyloom data show recipes/demo.toml --stage stage2 --step 10"))
@@ -262,7 +268,9 @@ def data_pack(road: Road, as_json: bool) -> None:
 def data_show(road: Road, stage: str, step: int, as_json: bool) -> None:
     """Print the samples that a training step of RECIPE saw: source, document, and how the text begins."""
     road.run("tokens")
-    _show(road.sample_rows(stage, step), as_json, f"{stage}, step {step}")
+    from skyloom.run.summary import sample_rows
+
+    _show(sample_rows(road, stage, step), as_json, f"{stage}, step {step}")
 
 
 @main.command(epilog=_example("skyloom train recipes/demo.toml", "skyloom train recipes/demo.toml --set train.compile=false"))
@@ -271,7 +279,9 @@ def data_show(road: Road, stage: str, step: int, as_json: bool) -> None:
 def train(road: Road, as_json: bool) -> None:
     """Train both stages of RECIPE and print the held-out losses; Ctrl-C saves, the same command goes on."""
     road.run("stage2")
-    _show(road.heldout_rows(), as_json, "held-out loss")
+    from skyloom.run.summary import heldout_rows
+
+    _show(heldout_rows(road), as_json, "held-out loss")
 
 
 @main.command("eval", epilog=_example("skyloom eval recipes/demo.toml --json"))
@@ -299,7 +309,9 @@ def leak(road: Road, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))
     else:
-        for title, rows in road.leakage_rows():
+        from skyloom.run.summary import leakage_tables
+
+        for title, rows in leakage_tables(road):
             _show(rows, False, title)
 
 

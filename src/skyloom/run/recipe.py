@@ -1,0 +1,124 @@
+"""The recipe: one TOML file enters, one frozen typed tree of every room's settings leaves.
+
+Each room declares its own part; this module only composes them. A key that no room knows is an error that names the
+file, the key and the nearest valid one. Paths in a recipe are relative to the recipe's own folder, so that it can be run from
+anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from skyloom.core.config import build, override, plain, read_toml, setting
+from skyloom.core.errors import ConfigError
+from skyloom.corpus.extract import ExtractConfig
+from skyloom.corpus.parallel import ParallelConfig
+from skyloom.corpus.pipeline import CleanConfig
+from skyloom.corpus.sources import SourceConfig
+from skyloom.corpus.stem import StemConfig
+from skyloom.data.mixture import Phase
+from skyloom.data.pack import PackConfig
+from skyloom.evaluate.report import EvaluateConfig
+from skyloom.leakage.gap import LeakageConfig
+from skyloom.model.decoder import ModelConfig
+from skyloom.model.presets import preset
+from skyloom.release.weights import ReleaseConfig
+from skyloom.report.page import ReportConfig
+from skyloom.suites import HeldoutConfig
+from skyloom.tokenizer.train import TokenizerConfig
+from skyloom.train.config import StageConfig, TrainConfig
+
+STAGES = ("stage1", "stage2")
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """Pages to documents (report 3.1 and 3.2)."""
+
+    sources: tuple[SourceConfig, ...] = setting(doc="where pages come from")
+    extract: ExtractConfig = setting(factory=ExtractConfig, doc="structural extraction")
+    parallel: ParallelConfig = setting(factory=ParallelConfig, doc="parallel text")
+    clean: CleanConfig = setting(factory=CleanConfig, doc="the gates, in order")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: what it reads and how it learns (report 2.1, 3.6)."""
+
+    data: Phase = setting(doc="what the stage reads")
+    rate: StageConfig = setting(doc="how it learns and how often it is watched")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run."""
+
+    name: str = setting(doc="name of the run; its work folder is runs/<name> unless --work says otherwise")
+    corpus: CorpusSettings = setting(doc="pages to documents")
+    tokenizer: TokenizerConfig = setting(doc="the vocabulary")
+    model: ModelConfig = setting(doc="the decoder; `preset` names a known shape")
+    stage1: Stage = setting(doc="general pre-training")
+    stage2: Stage = setting(doc="the mix with a rising STEM share")
+    samples: str = setting("../samples", doc="folder of the sample pages that come with Skyloom")
+    exercises: StemConfig = setting(factory=StemConfig, doc="generated exercises with solutions")
+    tokens: PackConfig = setting(factory=PackConfig, doc="token shards")
+    heldout: HeldoutConfig = setting(factory=HeldoutConfig, doc="held-out sets that the monitor scores")
+    train: TrainConfig = setting(factory=TrainConfig, doc="training")
+    evaluate: EvaluateConfig = setting(factory=EvaluateConfig, doc="evaluation")
+    leakage: LeakageConfig = setting(factory=LeakageConfig, doc="the leakage audit")
+    release: ReleaseConfig = setting(factory=ReleaseConfig, doc="the released folder")
+    report: ReportConfig = setting(factory=ReportConfig, doc="the report page")
+
+
+def load(path: Path, overrides: Sequence[str] = (), source: str | None = None) -> Recipe:
+    """Read, override, check. `source` replaces the recipe's own pages (the standard library's code stays).
+
+    ConfigError for whatever is wrong with it, before anything runs.
+    """
+    table = override(read_toml(path), overrides)
+    if source is not None:
+        _replace_sources(table, source)
+    _complete(table, str(path))
+    recipe = build(Recipe, table, origin=str(path))
+    if recipe.train.context > recipe.model.context:
+        raise ConfigError(f"{path}: train.context is {recipe.train.context}, model.context only {recipe.model.context}")
+    return recipe
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The resolved recipe as TOML; `load` reads it back to an equal tree."""
+    return tomli_w.dumps(plain(recipe))
+
+
+def _replace_sources(table: dict[str, Any], source: str) -> None:
+    corpus = table.setdefault("corpus", {})
+    kept = [s for s in corpus.get("sources", []) if isinstance(s, dict) and s.get("kind") == "stdlib"]
+    path = source if "://" in source else str(Path(source).absolute())
+    corpus["sources"] = [{"name": "source", "kind": "auto", "path": path}, *kept]
+
+
+def _complete(table: dict[str, Any], origin: str) -> None:
+    """Fill in what one part of a recipe says for another: preset shapes, the vocabulary, the context, names of stages."""
+    model = table.get("model")
+    if isinstance(model, dict):
+        size = table.get("tokenizer", {}).get("vocabulary", TokenizerConfig().vocabulary)
+        if model.get("vocabulary", size) != size:
+            raise ConfigError(
+                f"{origin}: model.vocabulary is {model['vocabulary']}, tokenizer.vocabulary {size}; leave the first out"
+            )
+        named = model.pop("preset", None)
+        if named is not None:
+            try:
+                model = {**plain(preset(str(named))), **model}
+            except ConfigError as problem:
+                raise ConfigError(f"{origin}: model.preset: {problem}") from problem
+        table["model"] = {**model, "vocabulary": size}
+    for name in STAGES:
+        stage = table.get(name)
+        if isinstance(stage, dict) and isinstance(stage.setdefault("rate", {}), dict):
+            stage["rate"].setdefault("name", name)

@@ -1,0 +1,278 @@
+"""The road: a recipe's configs enter, one content-addressed step for each room's function leaves.
+
+This is the only place that knows both the rooms and the steps. Each step below is a name, a version, the settings that
+shape its output, what it needs, and one call. Heavy rooms are imported when their step runs, so that a road whose steps
+are all there answers in a few seconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from skyloom.core.config import plain
+from skyloom.core.engine import Engine
+from skyloom.core.errors import ConfigError, StorageError
+from skyloom.core.progress import Progress
+from skyloom.core.step import MANIFEST, TIMING, Outcome, Step, StepContext, is_done, run_steps
+from skyloom.core.store import Store
+from skyloom.corpus import sources
+from skyloom.run import watch
+from skyloom.run.doctor import usable_cores
+from skyloom.run.recipe import STAGES, Recipe, load
+
+DOWNLOADS = "downloads"
+RUN_RECORD = "telemetry/run.json"
+ORDER = (
+    "pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens",
+    "stage1", "stage2", "evaluate", "leakage", "release", "report",
+)  # fmt: skip
+
+
+@dataclass
+class Road:
+    """A recipe in a work folder. `steps` finds the sources (which may ask apt), so it is made when first needed."""
+
+    recipe: Recipe
+    work: Store
+    engine: Engine
+    progress: Progress
+    samples: Path
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        work: str | None = None,
+        overrides: Sequence[str] = (),
+        source: str | None = None,
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> Road:
+        """Read the recipe; nothing runs yet. ConfigError for whatever is wrong with it."""
+        recipe = load(path, overrides, source)
+        folder = Store(work or Path("runs", recipe.name))
+        engine = Engine(usable_cores() if workers is None else workers)
+        return cls(recipe, folder, engine, progress or Progress(), path.absolute().parent / recipe.samples)
+
+    @functools.cached_property
+    def steps(self) -> dict[str, Step]:
+        """All steps by name, in the order of the road."""
+        if self.work.local:
+            _make_folder(self.work.path())
+        found = sources.resolve(
+            self.recipe.corpus.sources, cache=self.work.path(DOWNLOADS), samples=self.samples, progress=self.progress
+        )
+        steps = _corpus_steps(self.recipe, found)
+        steps |= _training_steps(self.recipe, steps)
+        return steps | _judging_steps(self.recipe, steps)
+
+    def folder(self, name: str) -> Store:
+        """The folder of a step."""
+        return self.work.child(self.steps[name].folder)
+
+    def run(self, until: str = ORDER[-1]) -> list[Outcome]:
+        """Do all steps that `until` needs, and record wall time and peak memory in `telemetry/run.json`."""
+        started = time.monotonic()
+        with watch.peak_memory() as peak:
+            try:
+                outcomes = run_steps([self.steps[until]], self.work, self.engine, self.progress)
+            finally:
+                self.engine.close()
+        record = {
+            "seconds": round(time.monotonic() - started, 3),
+            "peak_memory_bytes": peak.bytes,
+            "until": until,
+            "steps": [{"name": o.name, "folder": o.folder, "status": o.status, "seconds": round(o.seconds, 3)} for o in outcomes],
+        }
+        # A run that found everything done must not hide what the run that did it took.
+        self.work.write_json(RUN_RECORD if any(o.status != "skipped" for o in outcomes) else "telemetry/rerun.json", record)
+        return outcomes
+
+    def plan(self) -> list[dict[str, Any]]:
+        """What `run` would do: each step with its folder, whether it is there, its size, and how long it took here before."""
+        before = {p.parent.parent.name.rsplit("-", 1)[0]: p for p in sorted(self.work.path().glob(f"*/{TIMING}"))}
+        rows = []
+        for name, step in self.steps.items():
+            there = is_done(self.work, step)
+            size = sum(f["size"] for f in self.folder(name).read_json(MANIFEST)["files"]) if there else None
+            known = Store(before[name].parent.parent) if name in before else None
+            rows.append(
+                {
+                    "step": name,
+                    "folder": step.folder,
+                    "state": "there" if there else "to do",
+                    "bytes": size,
+                    "seconds, when last done here": known.read_json(TIMING)["seconds"] if known else None,
+                    "tokens": getattr(self.recipe, name).data.tokens if name in STAGES else None,
+                }
+            )
+        return rows
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise StorageError(f"cannot make the work folder {path}: {problem.strerror}; give another with --work") from problem
+
+
+def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> dict[str, Step]:
+    """Pages to token shards. Language policies and exemptions are no part of `pages`: changing one fetches nothing again."""
+    from skyloom.corpus import extract, parallel, pipeline, stem
+    from skyloom.data import pack
+    from skyloom.tokenizer import train as tokenizer
+
+    corpus, rules = recipe.corpus, sources.policies(recipe.corpus.sources)
+    policy_settings = {name: plain(policy) for name, policy in rules.items()}
+
+    def read(ctx: StepContext) -> None:
+        sources.fetch(found, ctx.out, engine=ctx.engine, progress=ctx.progress)
+
+    def judge(ctx: StepContext) -> None:
+        extract.extract(ctx.need("pages"), ctx.out, corpus.extract, rules, engine=ctx.engine, progress=ctx.progress)
+
+    def align(ctx: StepContext) -> None:
+        parallel.align(ctx.need("extract"), ctx.out, corpus.parallel, engine=ctx.engine, progress=ctx.progress)
+
+    def write(ctx: StepContext) -> None:
+        stem.generate(recipe.exercises, ctx.out, progress=ctx.progress)
+
+    def clean(ctx: StepContext) -> None:
+        inputs = (ctx.need("extract"), ctx.need("parallel"), ctx.need("exercises"))
+        pipeline.clean(*inputs, ctx.out, corpus.clean, rules, engine=ctx.engine, progress=ctx.progress)
+
+    def vocabulary(ctx: StepContext) -> None:
+        tokenizer.train(ctx.need("corpus"), ctx.out, recipe.tokenizer, progress=ctx.progress)
+
+    def shards(ctx: StepContext) -> None:
+        inputs = (ctx.need("corpus"), ctx.need("exercises"), ctx.need("tokenizer"))
+        pack.pack(*inputs, ctx.out, recipe.tokens, engine=ctx.engine, progress=ctx.progress)
+
+    what = [{k: v for k, v in plain(s).items() if k not in ("languages", "exempt")} for s in corpus.sources]
+    pages = Step("pages", read, what, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
+    extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, needs=(pages,))
+    pairs = Step("parallel", align, corpus.parallel, needs=(extracted,))
+    exercises = Step("exercises", write, recipe.exercises)
+    cleaned = Step("corpus", clean, {"clean": corpus.clean, "policies": policy_settings}, needs=(extracted, pairs, exercises))
+    tokens = Step("tokenizer", vocabulary, recipe.tokenizer, needs=(cleaned,))
+    packed = Step("tokens", shards, recipe.tokens, needs=(cleaned, exercises, tokens))
+    return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned, tokens, packed)}
+
+
+def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
+    """Both stages; the second begins with the weights, the moments and the data positions that the first ended with."""
+
+    def stage(name: str) -> Callable[[StepContext], None]:
+        def learn(ctx: StepContext) -> None:
+            from skyloom.suites import heldout_sets
+            from skyloom.tokenizer import Tokenizer
+            from skyloom.train.loop import train_stage
+
+            tokenizer = Tokenizer.load(ctx.need("tokenizer"))
+            train_stage(
+                recipe.train,
+                getattr(recipe, name).rate,
+                replace(recipe.model, vocabulary=tokenizer.vocab_size),
+                loader(recipe, name, ctx.need("tokens"), ctx.progress),
+                heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout),
+                tokenizer,
+                ctx.need("stage1") if name == "stage2" else None,
+                ctx.out,
+                progress=ctx.progress,
+            )
+
+        return learn
+
+    inputs = tuple(done[n] for n in ("corpus", "exercises", "tokenizer", "tokens"))
+    shared = {"train": recipe.train, "model": recipe.model, "heldout": recipe.heldout}
+    first = Step("stage1", stage("stage1"), {**shared, "stage": recipe.stage1}, needs=inputs)
+    second = Step(
+        "stage2", stage("stage2"), {**shared, "stage": recipe.stage2, "before": recipe.stage1.data}, needs=(*inputs, first)
+    )
+    return {"stage1": first, "stage2": second}
+
+
+def loader(recipe: Recipe, stage: str, tokens: Store, progress: Progress) -> Any:
+    """The stream of samples of a stage. Stage 2 goes on in each source where Stage 1 stopped."""
+    from skyloom.data.loader import Loader
+    from skyloom.data.mixture import resolve
+
+    manifest = tokens.read_json("tokens.json")
+    shape = {"seed": recipe.train.seed, "batch": recipe.train.batch, "context": recipe.train.context}
+    made = Loader(tokens, resolve(recipe.stage1.data, manifest, progress=progress, name="stage1.data"), **shape)
+    if stage == "stage1":
+        return made
+    plan = resolve(recipe.stage2.data, manifest, progress=progress, name="stage2.data", used=made.consumed(made.steps))
+    return Loader(tokens, plan, **shape)
+
+
+def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
+    """Evaluation, leakage, release and report over both checkpoints."""
+
+    def models(ctx: StepContext) -> dict[str, Store]:
+        return {"stage1": ctx.need("stage1").child("final"), "final": ctx.need("stage2").child("final")}
+
+    def evaluate(ctx: StepContext) -> None:
+        from skyloom.evaluate.report import evaluate
+
+        inputs = (ctx.need("corpus"), ctx.need("exercises"), ctx.need("tokens"), ctx.need("tokenizer"))
+        evaluate(models(ctx), *inputs, ctx.out, recipe.evaluate, progress=ctx.progress)
+
+    def leak(ctx: StepContext) -> None:
+        from skyloom.leakage.gap import audit
+
+        inputs = (ctx.need("exercises"), ctx.need("tokenizer"))
+        audit(models(ctx), *inputs, ctx.out, recipe.leakage, corpus=ctx.need("corpus"), progress=ctx.progress)
+
+    def publish(ctx: StepContext) -> None:
+        from skyloom.release.weights import release
+
+        release(ctx.inputs, ctx.out, recipe.release, plain(recipe), progress=ctx.progress)
+
+    def show(ctx: StepContext) -> None:
+        from skyloom.report.page import write
+
+        write(ctx.inputs, ctx.out, recipe.report, _run_facts(recipe, ctx), progress=ctx.progress)
+
+    base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", "stage1", "stage2"))
+    judged = Step("evaluate", evaluate, recipe.evaluate, needs=base)
+    audited = Step("leakage", leak, recipe.leakage, needs=base)
+    # A release carries the resolved recipe, so every setting is part of it; so does the report.
+    released = Step("release", publish, recipe, needs=(*base, done["pages"], done["extract"], done["parallel"], judged, audited))
+    shown = Step("report", show, recipe, needs=(*released.needs, released))
+    return {s.name: s for s in (judged, audited, released, shown)}
+
+
+def _run_facts(recipe: Recipe, ctx: StepContext) -> dict[str, Any]:
+    """What the report page says of the run itself: its recipe, steps with hashes and times, versions and machine."""
+    steps = []
+    for need in sorted(ctx.step.needs, key=lambda s: ORDER.index(s.name)):
+        folder = ctx.inputs[need.name]
+        manifest = folder.read_json(MANIFEST)
+        facts = {
+            "seconds": folder.read_json(TIMING)["seconds"],
+            "bytes": sum(f["size"] for f in manifest["files"]),
+            "content": manifest["content"],
+        }
+        steps.append({"name": need.name, "folder": need.folder, "status": "done", **facts})
+    return {"name": recipe.name, "recipe": plain(recipe), "steps": steps, "versions": watch.versions(), "machine": watch.machine()}
+
+
+def continue_text(folder: Path, prompt: str, *, tokens: int, temperature: float, top_p: float, seed: int) -> str:
+    """What the released model in `folder` writes after `prompt`. ConfigError if the folder holds no model."""
+    from skyloom.release.weights import load_released
+    from skyloom.score.generate import SamplingConfig, generate
+
+    if not (folder / "config.json").exists():
+        raise ConfigError(f"{folder} holds no released model (skyloom release build RECIPE makes one)")
+    model, tokenizer, context = load_released(Store(folder))
+    sampling = SamplingConfig(tokens=tokens, temperature=temperature, top_p=top_p, seed=seed)
+    begun = [tokenizer.bos_id, *tokenizer.encode(prompt)]
+    (made,) = generate(model, [begun], sampling, context=context, eos_id=tokenizer.eos_id)
+    return prompt + tokenizer.decode(made)

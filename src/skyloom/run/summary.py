@@ -1,0 +1,107 @@
+"""What a finished step has to say, as rows for a table: the command line and the end of a run print these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skyloom.core.ledger import Ledger
+from skyloom.core.step import TIMING
+from skyloom.core.store import Store
+from skyloom.run.road import ORDER, Road, loader
+
+Rows = list[dict[str, Any]]
+SNIPPET = 60
+
+
+def summary(road: Road) -> list[tuple[str, Rows]]:
+    """The tables at the end of a run: corpus, held-out losses, accuracy, leakage, and what each step took."""
+    choice = road.folder("evaluate").read_json("choice.json")["rows"]
+    return [
+        ("corpus by language and category (as the report's Table 1)", road.folder("corpus").read_json("mixture.json")["rows"]),
+        ("held-out loss and bits per byte", heldout_rows(road)),
+        ("multiple choice", choice),
+        *leakage_tables(road),
+        ("steps", step_rows(road)),
+    ]
+
+
+def ledger_rows(road: Road) -> Rows:
+    """Documents and bytes by stage and reason, extraction and cleaning in one table."""
+    rows = []
+    for step in ("extract", "corpus"):
+        ledger = Ledger.from_json(road.folder(step).read_json("ledger.json"))
+        ledger.check()
+        for stage in ledger.stages():
+            came = [cell for key, cell in ledger.intake.items() if key[0] == stage]
+            documents, size = sum(c[0] for c in came), sum(c[1] for c in came)
+            rows.append({"stage": stage, "what": "in", "documents": documents, "bytes": size})
+            for reason, (count, bytes_) in ledger.totals(stage).items():
+                rows.append({"stage": stage, "what": reason or "kept", "documents": count, "bytes": bytes_})
+    return rows
+
+
+def token_rows(road: Road) -> Rows:
+    """Tokens and documents of each domain's shard."""
+    domains = road.folder("tokens").read_json("tokens.json")["domains"]
+    return [{"domain": d, "documents": e["documents"], "tokens": e["tokens"]} for d, e in sorted(domains.items())]
+
+
+def sample_rows(road: Road, stage: str, step: int) -> Rows:
+    """Each sample of a training step: where it is from, which documents it holds, and how it begins."""
+    from skyloom.core.errors import ConfigError
+    from skyloom.tokenizer import Tokenizer
+
+    feed = loader(road.recipe, stage, road.folder("tokens"), road.progress)
+    if step >= feed.steps:
+        raise ConfigError(f"{stage} has {feed.steps} steps, 0 to {feed.steps - 1}; there is no step {step}")
+    tokenizer = Tokenizer.load(road.folder("tokenizer"))
+    batch = feed.batch(step)
+    rows = []
+    for seen in feed.documents(step):
+        text = " ".join(tokenizer.decode(batch.tokens[seen.row].tolist()).split())[:SNIPPET]
+        rows.append({"row": seen.row, "source": seen.domain, "epoch": seen.epoch, "documents": " ".join(seen.ids), "text": text})
+    return rows
+
+
+def heldout_rows(road: Road) -> Rows:
+    """The last monitored loss of each held-out set in each stage, beside the first, and the perplexity table's unigram."""
+    found: dict[str, dict[str, Any]] = {}
+    for stage in ("stage1", "stage2"):
+        for line in _lines(road.folder(stage), "heldout.jsonl"):
+            row = found.setdefault(line["set"], {"set": line["set"], "at the start": line["loss"]})
+            row[f"after {stage}"], row["bits per byte"] = line["loss"], line["bits_per_byte"]
+    if road.folder("evaluate").exists("perplexity.json"):
+        for line in road.folder("evaluate").read_json("perplexity.json")["rows"]:
+            if line["model"] == "unigram" and line["set"] in found:
+                found[line["set"]]["unigram bits per byte"] = line["bits_per_byte"]
+            if line["model"] == "xz" and line["set"] in found:
+                found[line["set"]]["xz bits per byte"] = line["bits_per_byte"]
+    return [found[name] for name in sorted(found)]
+
+
+def leakage_tables(road: Road) -> list[tuple[str, Rows]]:
+    """Losses and gaps by model, and what the audit says of them and of its control."""
+    found = road.folder("leakage").read_json("leakage.json")
+    columns = ("model", "L_train", "L_test", "L_ref", "delta1", "delta1_low", "delta1_high", "delta2", "delta2_low", "delta2_high")
+    rows = [{name: row[name] for name in columns} for row in found["rows"]]
+    words = [{"about": key, "verdict": value} for key, value in found["words"].items() if isinstance(value, str)]
+    return [("leakage (nats per token)", rows), ("verdicts", words)]
+
+
+def step_rows(road: Road) -> Rows:
+    """Seconds and bytes of each step, from the run that did it."""
+    rows = []
+    for name in ORDER:
+        folder = road.folder(name)
+        manifest = folder.read_json("_step.json")
+        size = sum(f["size"] for f in manifest["files"])
+        rows.append(
+            {"step": name, "seconds": folder.read_json(TIMING)["seconds"], "bytes": size, "content": manifest["content"][:12]}
+        )
+    return rows
+
+
+def _lines(folder: Store, name: str) -> Rows:
+    import json
+
+    return [json.loads(line) for line in folder.read_text(name).splitlines()]

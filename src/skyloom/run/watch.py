@@ -1,0 +1,66 @@
+"""Peak memory of a run and of all the processes it starts, sampled, and what machine it ran on."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import threading
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any
+
+import psutil
+
+from skyloom.run.doctor import usable_cores
+
+SAMPLE_SECONDS = 0.5
+
+
+class Peak:
+    """`bytes`: the largest sum of resident sizes seen so far. Shared pages count once for each process that maps them."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def look(self) -> None:
+        me = psutil.Process()
+        total = 0
+        for process in [me, *me.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):  # a worker that has just ended
+                total += process.memory_info().rss
+        self.bytes = max(self.bytes, total)
+
+
+@contextlib.contextmanager
+def peak_memory() -> Iterator[Peak]:
+    """Watch memory while the block runs."""
+    peak, stop = Peak(), threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(SAMPLE_SECONDS):
+            peak.look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        peak.look()
+        stop.set()
+        thread.join()
+
+
+def machine() -> dict[str, Any]:
+    """What the report says of the machine: processor architecture, cores, memory in bytes, system; no host name."""
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cores": usable_cores(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that shape the results."""
+    names = ("skyloom", "torch", "numpy", "numba", "pyarrow", "sentencepiece", "tokenizers", "transformers", "selectolax", "jieba")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}

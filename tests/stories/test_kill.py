@@ -1,0 +1,65 @@
+"""`kill -9` at random moments, again and again: the final bytes equal those of an undisturbed run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.stories.program import TINY, contents, read, skyloom, start, step_folder
+
+KILLS = 10
+
+
+@pytest.mark.xdist_group("kill")
+def test_killed_ten_times_ends_in_the_same_bytes(tmp_path):
+    calm, wild = tmp_path / "calm", tmp_path / "wild"
+    began = time.monotonic()
+    undisturbed = skyloom("run", TINY, "--work", calm)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    span = time.monotonic() - began
+    dice = random.Random(20231030)
+    killed = attempts = 0
+    while killed < KILLS:
+        attempts += 1
+        assert attempts < 60, "the run ends before it can be killed"
+        process = start("run", TINY, "--work", wild)
+        try:
+            # Each attempt gets far enough to make progress, and dies somewhere new.
+            process.wait(timeout=dice.uniform(0.3, 1.0) * span * 0.6)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            killed += 1
+        process.communicate()
+        if process.returncode == 0:
+            # Finished early: undo one step at random, so that there is something left to kill.
+            victim = dice.choice(["extract", "corpus", "tokenizer", "tokens", "stage1", "stage2", "evaluate", "leakage", "release"])
+            (step_folder(wild, victim) / "_step.json").unlink()
+    final = skyloom("run", TINY, "--work", wild)
+    assert final.returncode == 0, final.stderr
+    assert contents(wild) == contents(calm)
+    for stage in ("stage1", "stage2"):
+        for name in ("metrics.jsonl", "heldout.jsonl"):
+            assert (step_folder(wild, stage) / name).read_bytes() == (step_folder(calm, stage) / name).read_bytes()
+    assert not list(wild.rglob(".tmp-*"))
+
+
+@pytest.mark.xdist_group("kill")
+def test_interrupt_saves_and_the_same_command_goes_on(tmp_path):
+    process = start("train", TINY, "--work", tmp_path)
+    deadline = time.monotonic() + 300
+    while not list(tmp_path.glob("stage1-*/checkpoints/*/state.json")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode in (0, 130), errors
+    assert "Traceback" not in errors
+    done = skyloom("train", TINY, "--work", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert read(step_folder(tmp_path, "stage2") / "_step.json")["content"]
