@@ -169,14 +169,15 @@ def _check(field: dataclasses.Field[Any], value: Any, origin: str, where: str) -
     if choices and value is not None:
         for item in value if isinstance(value, tuple) else (value,):
             if item not in choices:
-                raise ConfigError(
-                    f"{origin}: '{where}' is {item!r}{_nearest(str(item), list(choices))} (one of: {', '.join(choices)})"
-                )
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if low is not None and value < low:
-            raise ConfigError(f"{origin}: '{where}' is {value}, it must be at least {low}")
-        if high is not None and value > high:
-            raise ConfigError(f"{origin}: '{where}' is {value}, it must be at most {high}")
+                raise ConfigError(f"{origin}: '{where}' is {item!r}{_nearest(str(item), list(choices))}")
+    for item in value if isinstance(value, tuple) else (value,):
+        if isinstance(item, (int, float)) and not isinstance(item, bool):
+            if item != item:
+                raise ConfigError(f"{origin}: '{where}' is not a number (nan)")
+            if low is not None and item < low:
+                raise ConfigError(f"{origin}: '{where}' is {item}, it must be at least {low}")
+            if high is not None and item > high:
+                raise ConfigError(f"{origin}: '{where}' is {item}, it must be at most {high}")
 
 
 def _assign(table: Any, path: list[str], value: Any, assignment: str) -> None:
@@ -190,9 +191,7 @@ def _assign(table: Any, path: list[str], value: Any, assignment: str) -> None:
 
 
 def _enter(table: Any, part: str, assignment: str, where: str) -> Any:
-    if isinstance(table, list):
-        return table[_index(table, part, assignment)]
-    inner = table.setdefault(part, {})
+    inner = table[_index(table, part, assignment)] if isinstance(table, list) else table.setdefault(part, {})
     if not isinstance(inner, (dict, list)):
         raise ConfigError(f"--set {assignment}: '{where}' is a value, not a table")
     return inner

@@ -1,0 +1,24 @@
+"""What models are measured on: held-out text by domain, and multiple-choice items with pinned prompts. No model code.
+
+`heldout_sets` reads what the corpus set aside; `multiple_choice` and `few_shot` read the exercises; `prompt` renders an
+item for either scoring. (Report 2.3 for the held-out sets, 4.4 for the benchmarks.)
+"""
+
+from skyloom.suites.choice import few_shot, multiple_choice
+from skyloom.suites.heldout import HeldOut, HeldoutConfig, heldout_sets
+from skyloom.suites.prompts import LABELS, SCORINGS, Item, Labels, Prompt, exercise_text, prompt
+
+__all__ = [
+    "LABELS",
+    "SCORINGS",
+    "HeldOut",
+    "HeldoutConfig",
+    "Item",
+    "Labels",
+    "Prompt",
+    "exercise_text",
+    "few_shot",
+    "heldout_sets",
+    "multiple_choice",
+    "prompt",
+]
