@@ -194,7 +194,9 @@ def corpus_build(road: Road, as_json: bool) -> None:
 def corpus_mixture(road: Road, as_json: bool) -> None:
     """Print the corpus by language and category, as the report's Table 1."""
     road.run("corpus")
-    _show(road.folder("corpus").read_json("mixture.json")["rows"], as_json, "mixture")
+    from skyloom.run.summary import mixture_rows
+
+    _show(mixture_rows(road), as_json, "mixture")
 
 
 @main.group("tokenizer", cls=_Group)

@@ -15,11 +15,10 @@ SNIPPET = 60
 
 def summary(road: Road) -> list[tuple[str, Rows]]:
     """The tables at the end of a run: corpus, held-out losses, accuracy, leakage, and what each step took."""
-    choice = road.folder("evaluate").read_json("choice.json")["rows"]
     return [
-        ("corpus by language and category (as the report's Table 1)", road.folder("corpus").read_json("mixture.json")["rows"]),
-        ("held-out loss and bits per byte", heldout_rows(road)),
-        ("multiple choice", choice),
+        ("corpus by language and category (as the report's Table 1)", mixture_rows(road)),
+        ("held-out loss in nats per token, and bits per byte", heldout_rows(road)),
+        ("multiple choice", choice_rows(road)),
         *leakage_tables(road),
         ("steps", step_rows(road)),
     ]
@@ -38,6 +37,18 @@ def ledger_rows(road: Road) -> Rows:
             for reason, (count, bytes_) in ledger.totals(stage).items():
                 rows.append({"stage": stage, "what": reason or "kept", "documents": count, "bytes": bytes_})
     return rows
+
+
+def mixture_rows(road: Road) -> Rows:
+    """The training part of the corpus by language and category; `share` is of units of text."""
+    rows = road.folder("corpus").read_json("mixture.json")["rows"]
+    return [{key: row[key] for key in ("language", "category", "documents", "bytes", "units", "share")} for row in rows]
+
+
+def choice_rows(road: Road) -> Rows:
+    """Accuracy with its 95 % interval, against chance."""
+    rows = road.folder("evaluate").read_json("choice.json")["rows"]
+    return [{key: row[key] for key in ("model", "lang", "items", "correct", "accuracy", "low", "high", "chance")} for row in rows]
 
 
 def token_rows(road: Road) -> Rows:
@@ -82,10 +93,14 @@ def heldout_rows(road: Road) -> Rows:
 def leakage_tables(road: Road) -> list[tuple[str, Rows]]:
     """Losses and gaps by model, and what the audit says of them and of its control."""
     found = road.folder("leakage").read_json("leakage.json")
-    columns = ("model", "L_train", "L_test", "L_ref", "delta1", "delta1_low", "delta1_high", "delta2", "delta2_low", "delta2_high")
-    rows = [{name: row[name] for name in columns} for row in found["rows"]]
-    words = [{"about": key, "verdict": value} for key, value in found["words"].items() if isinstance(value, str)]
-    return [("leakage (nats per token)", rows), ("verdicts", words)]
+    rows = []
+    for row in found["rows"]:
+        cells = {"model": row["model"]} | {name: row[name] for name in ("L_train", "L_test", "L_ref")}
+        for gap, symbol in (("delta1", "Δ1"), ("delta2", "Δ2")):
+            cells[symbol] = f"{row[gap]:+.3f} [{row[f'{gap}_low']:+.3f}, {row[f'{gap}_high']:+.3f}]"
+        rows.append(cells)
+    verdicts = [{"model": row["model"], "verdict": found["words"][row["model"]]} for row in found["rows"]]
+    return [("leakage, nats per token (Δ1 = L_test − L_ref, Δ2 = L_test − L_train)", rows), ("verdicts", verdicts)]
 
 
 def step_rows(road: Road) -> Rows:
