@@ -1,0 +1,137 @@
+"""The bars: rows are judged by their threshold, what is not measured is no pass, and a broken bench is seen."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", ROOT / "bench" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+bars, demo = load("bars"), load("demo")
+
+
+def bar(direction: str = "at most", command: str = "true") -> Any:
+    return bars.Bar("b", 2, "多少", command, direction, 3)
+
+
+@pytest.mark.parametrize(
+    ("direction", "value", "met"),
+    [("at most", 3, True), ("at most", 3.01, False), ("at least", 3, True), ("at least", 2.9, False), ("below", 3, False)],
+)
+def test_a_value_is_judged_by_direction_and_threshold(direction: str, value: float, met: bool) -> None:
+    assert bar(direction).met(value) is met
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "value"),
+    [
+        ('{"value": 2.5}', "pass", 2.5),
+        ('{"value": 4}', "fail", 4.0),
+        ('{"not_measured": "没有数据"}', "not measured", None),
+        ('{"value": null}', "broken", None),
+        ('{"value": true}', "broken", None),
+        ("[1]", "broken", None),
+        ("no json", "broken", None),
+    ],
+)
+def test_a_line_becomes_a_result(line: str, status: str, value: float | None) -> None:
+    found = bars._judge(bar(), line)
+    assert (found.status, found.value) == (status, value)
+    assert bool(found.note) == (value is None)
+
+
+def test_a_command_is_run_and_its_last_line_counts(tmp_path: Path) -> None:
+    script = tmp_path / "one two.py"  # a path with a space
+    script.write_text("import json, sys\nprint('noise')\nprint(json.dumps({'value': len(sys.argv[1])}))\n")
+    row = bar(command=f"{{python}} '{script}' {{work}}")
+    assert bars.measure(row, Path("a b")).value == 3.0
+    script.write_text("raise SystemExit('it broke')")
+    broken = bars.measure(row, Path("x"))
+    assert broken.status == "broken" and "it broke" in broken.note
+    assert bars.measure(bar(command="no-such-program"), Path("x")).status == "broken"
+
+
+def test_the_projects_bars_are_well_formed_and_say_why_they_are_not_measured(tmp_path: Path) -> None:
+    rows = bars.read_bars(ROOT / "bench" / "bars.toml")
+    assert len(rows) >= 7
+    command = [sys.executable, str(ROOT / "bench" / "bars.py"), "--work", str(tmp_path), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert [r["id"] for r in found] == [b.id for b in rows]
+    assert {r["status"] for r in found if r["id"].startswith("demo-")} == {"not measured"}
+    assert all(r["value"] is None and "make demo" in r["note"] for r in found if r["id"].startswith("demo-"))
+
+
+def test_a_misspelt_row_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bars.toml"
+    row = '[[bar]]\nid = "x"\nissue = 1\nmeasures = "m"\ncommand = "c"\nthreshold = 1\n'
+    for wrong, word in (('direction = "under"\n', "under"), ('direction = "below"\nlimit = 2\n', "limit")):
+        path.write_text(row + wrong)
+        with pytest.raises(ValueError, match=word):
+            bars.read_bars(path)
+    path.write_text(2 * (row + 'direction = "below"\n'))
+    with pytest.raises(ValueError, match="two bars"):
+        bars.read_bars(path)
+
+
+def test_data_is_compared_with_its_checksum(tmp_path: Path) -> None:
+    (tmp_path / "good").write_bytes(b"text")
+    (tmp_path / "bad").write_bytes(b"other")
+    digest = hashlib.sha256(b"text").hexdigest()
+    listing = tmp_path / "data.toml"
+    listing.write_text("".join(f'[[file]]\npath = "{p}"\nsha256 = "{digest}"\n' for p in ("good", "bad", "gone")))
+    assert bars.check_data(listing, tmp_path) == [("good", "ok"), ("bad", "differs"), ("gone", "missing")]
+
+
+def finished(work: Path, step: str, name: str, text: str) -> None:
+    folder = work / f"{step}-0123456789abcdef"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "_step.json").write_text("{}")
+    (folder / name).write_text(text)
+
+
+def test_figures_are_read_from_a_work_folder(tmp_path: Path) -> None:
+    rows = [("final", "web_en", 2.0), ("final", "web_zh", 5.0), ("unigram", "web_en", 6.0), ("unigram", "web_zh", 4.0)]
+    table = {"rows": [{"model": m, "set": s, "loss": loss} for m, s, loss in rows]}
+    finished(tmp_path, "evaluate", "perplexity.json", json.dumps(table))
+    control = {"canaries_flagged_in_final": True, "canaries_flagged_in_stage1": True, "clean_test_flagged_in_final": False}
+    finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": control}))
+    for stage, steps in (("stage1", (0, 10)), ("stage2", (10, 20, 30))):
+        lines = [json.dumps({"step": step, "set": s}) for step in steps for s in ("web_en", "web_zh")]
+        finished(tmp_path, stage, "heldout.jsonl", "\n".join(lines) + "\n")
+    assert demo.sets_not_below_unigram(tmp_path) == 1 and demo.heldout_sets(tmp_path) == 2
+    assert demo.canaries_flagged(tmp_path) == 1.0 and demo.clean_flagged(tmp_path) == 1.0
+    assert demo.monitoring_points(tmp_path) == 4
+
+
+@pytest.mark.parametrize(
+    ("statuses", "until", "minutes"),
+    [("done done", "report", 2.0), ("skipped done", "report", None), ("done", "corpus", None)],
+)
+def test_only_a_run_that_did_everything_is_timed(tmp_path: Path, statuses: str, until: str, minutes: float | None) -> None:
+    (tmp_path / "telemetry").mkdir()
+    record = {"seconds": 120.0, "until": until, "steps": [{"status": s} for s in statuses.split()]}
+    (tmp_path / "telemetry" / "run.json").write_text(json.dumps(record))
+    if minutes is None:
+        with pytest.raises(demo.NotMeasuredError, match="make demo"):
+            demo.wall_minutes(tmp_path)
+    else:
+        assert demo.wall_minutes(tmp_path) == minutes

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from skyloom.core.config import build
+from skyloom.core.errors import ConfigError
+from skyloom.core.progress import Progress
+from skyloom.data.mixture import Phase, StagePlan, resolve
+
+SIZES = {"web_en": 40_000, "web_zh": 35_000, "code": 10_000, "stem_en": 6_000, "stem_zh": 2_000, "parallel": 3_000, "canary": 700}
+MANIFEST = {"domains": {d: {"tokens": n} for d, n in SIZES.items()}}
+SILENT = Progress.silent()
+
+
+def listening() -> tuple[Progress, io.StringIO]:
+    heard = io.StringIO()
+    return Progress(Console(file=heard, width=1000)), heard
+
+
+def at(plan: StagePlan, position: float) -> dict[str, float]:
+    rows = np.array(plan.shares)
+    return {d: float(np.interp(position, plan.positions, rows[:, i])) for i, d in enumerate(plan.domains)}
+
+
+def test_shares_are_normalised_over_what_exists_and_the_absent_named():
+    progress, heard = listening()
+    shares = {"web_en": 0.45, "web_zh": 0.35, "code": 0.1, "books_en": 0.1}
+    plan = resolve(Phase(tokens=50_000, shares=shares), MANIFEST, progress=progress, name="stage1")
+    assert at(plan, 0.3) == pytest.approx({"web_en": 0.5, "web_zh": 0.35 / 0.9, "code": 0.1 / 0.9})
+    assert "stage1.shares: no tokens of books_en" in heard.getvalue()
+
+
+def test_without_shares_every_domain_but_the_canaries_counts_by_its_size():
+    plan = resolve(Phase(tokens=50_000), MANIFEST, progress=SILENT)
+    total = sum(SIZES.values()) - SIZES["canary"]
+    assert at(plan, 0.5) == pytest.approx({d: n / total for d, n in SIZES.items() if d != "canary"})
+
+
+def test_stage_2_ramps_stem_from_a_tenth_to_two_fifths_as_in_the_report():
+    phase = Phase(tokens=20_000, shares={"web_en": 0.5, "web_zh": 0.4, "code": 0.1}, ramp={"stem": (0.1, 0.4)})
+    plan = resolve(phase, MANIFEST, progress=SILENT)
+    for position in (0.0, 0.25, 0.5, 1.0):
+        shares = at(plan, position)
+        stem = 0.1 + 0.3 * position
+        assert shares["stem_en"] + shares["stem_zh"] == pytest.approx(stem)
+        assert shares["stem_en"] == pytest.approx(3 * shares["stem_zh"]), "in proportion to their tokens"
+        assert shares["web_en"] == pytest.approx(0.5 * (1 - stem)) and shares["web_zh"] == pytest.approx(0.4 * (1 - stem))
+    assert plan.wants()["stem_en"] + plan.wants()["stem_zh"] == pytest.approx(0.25 * 20_000)
+
+
+def test_ramps_of_different_corners_meet():
+    phase = Phase(tokens=9_000, shares={"web_en": 1.0}, ramp={"stem": (0.0, 0.4, 0.2), "code": (0.3, 0.0)})
+    plan = resolve(phase, MANIFEST, progress=SILENT)
+    assert plan.positions == (0.0, 0.5, 1.0)
+    assert at(plan, 0.25)["code"] == pytest.approx(0.225)
+    assert at(plan, 0.75)["stem_en"] + at(plan, 0.75)["stem_zh"] == pytest.approx(0.3)
+    assert all(sum(row) == pytest.approx(1) for row in plan.shares)
+
+
+def test_the_cap_names_the_source_what_it_has_and_what_the_plan_wants():
+    phase = Phase(tokens=200_000, shares={"web_en": 0.7, "parallel": 0.3})
+    with pytest.raises(ConfigError, match=r"stage1: parallel has 3,000 tokens and the plan of 200,000 tokens wants 60,000"):
+        resolve(phase, MANIFEST, progress=SILENT, name="stage1")
+    with pytest.raises(ConfigError, match=r"stage1.tokens to at most 50,000"):
+        resolve(phase, MANIFEST, progress=SILENT, name="stage1")
+
+
+def test_fit_lets_a_scarce_source_give_less_and_says_so():
+    progress, heard = listening()
+    phase = Phase(tokens=100_000, shares={"web_en": 0.5, "web_zh": 0.2, "parallel": 0.3}, ramp={"stem": (0.1, 0.3)}, fit=True)
+    plan = resolve(phase, MANIFEST, progress=progress)
+    assert plan.tokens == 100_000 and plan.epochs()["parallel"] == pytest.approx(5.0)
+    wants = plan.wants()
+    assert wants["web_en"] / wants["web_zh"] == pytest.approx(2.5), "the others keep their proportion"
+    assert wants["stem_en"] + wants["stem_zh"] == pytest.approx(20_000), "the ramp is kept"
+    assert "parallel 0.300 → 0.188" in heard.getvalue()
+
+
+def test_fit_shortens_the_stage_when_there_is_too_little_of_all():
+    progress, heard = listening()
+    plan = resolve(Phase(tokens=900_000, shares={"web_en": 0.7, "parallel": 0.3}, fit=True), MANIFEST, progress=progress)
+    assert plan.tokens == 5 * 43_000 and max(plan.epochs().values()) == pytest.approx(5.0)
+    assert "shortened to 215,000 tokens" in heard.getvalue()
+    again = resolve(Phase(tokens=plan.tokens, shares={"web_en": 40, "parallel": 3}), MANIFEST, progress=SILENT)
+    assert again == plan, "a stage that fits is left alone"
+    ramped = Phase(tokens=900_000, shares={"web_en": 0.7, "web_zh": 0.3}, ramp={"stem": (0.1, 0.4)}, fit=True)
+    plan = resolve(ramped, MANIFEST, progress=SILENT)
+    assert plan.tokens == 5 * 8_000 * 4, "a ramp that runs out shortens the stage"
+    assert plan.wants()["web_en"] == pytest.approx(0.7 * 0.75 * plan.tokens), "and then the others have enough"
+
+
+def test_a_source_that_is_used_up_leaves_its_place_or_is_named():
+    used = {"parallel": 15_000}
+    phase = Phase(tokens=20_000, shares={"web_zh": 0.7, "parallel": 0.3}, fit=True)
+    assert resolve(phase, MANIFEST, progress=SILENT, used=used).domains == ("web_zh",)
+    with pytest.raises(ConfigError, match=r"parallel.*Nothing of it is left"):
+        resolve(Phase(tokens=20_000, shares={"parallel": 1.0}, fit=True), MANIFEST, progress=SILENT, used=used)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    tokens=st.integers(1_000, 2_000_000),
+    weights=st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any),
+    used=st.lists(st.floats(0, 1), min_size=6, max_size=6),
+    stem=st.tuples(st.floats(0.0, 0.9), st.floats(0.0, 0.9)),
+)
+def test_no_fitted_plan_breaks_the_cap(tokens, weights, used, stem):
+    shares = dict(zip(("web_en", "web_zh", "code", "parallel"), map(float, weights), strict=True))
+    read = {d: 4.5 * u * SIZES[d] for d, u in zip((*shares, "stem_en", "stem_zh"), used, strict=True)}
+    phase = Phase(tokens=tokens, shares=shares, ramp={"stem": stem}, fit=True)
+    plan = resolve(phase, MANIFEST, progress=SILENT, used=read)
+    assert 0 < plan.tokens <= tokens
+    assert max(plan.epochs().values()) <= 5 * (1 + 1e-3)
+    assert sum(plan.wants().values()) == pytest.approx(plan.tokens)
+
+
+def test_what_earlier_stages_read_counts():
+    phase = Phase(tokens=40_000, shares={"web_en": 0.7, "parallel": 0.3})
+    resolve(phase, MANIFEST, progress=SILENT, used={"parallel": 3_000})
+    with pytest.raises(ConfigError, match="parallel has 3,000"):
+        resolve(phase, MANIFEST, progress=SILENT, used={"parallel": 6_000})
+
+
+def test_passes_take_what_they_need_and_the_others_share_the_rest():
+    plan = resolve(Phase(tokens=10_700, shares={"web_en": 1.0, "web_zh": 1.0}, passes={"canary": 1}), MANIFEST, progress=SILENT)
+    assert plan.wants() == pytest.approx({"canary": 700, "web_en": 5_000, "web_zh": 5_000})
+    with pytest.raises(ConfigError, match="passes take 700 tokens, the stage has 600"):
+        resolve(Phase(tokens=600, passes={"canary": 1}), MANIFEST, progress=SILENT)
+    with pytest.raises(ConfigError, match=r"canary.*exceed the cap"):
+        resolve(Phase(tokens=9_000, passes={"canary": 6}), MANIFEST, progress=SILENT)
+
+
+def test_shares_that_make_no_sense_are_refused():
+    for phase, words in (
+        (Phase(tokens=10, shares={"books": 1.0}), "none of its sources has tokens"),
+        (Phase(tokens=10, shares={"web_en": -1.0}), "must not be negative"),
+        (Phase(tokens=10, ramp={"stem": (0.2, 1.2)}), "at 100% of the stage"),
+        (Phase(tokens=10, ramp={"stem": (0.6,), "code": (0.6,)}), "adds up to 1.2"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            resolve(phase, MANIFEST, progress=SILENT)
+
+
+def test_plans_survive_json_and_phases_come_from_toml_tables():
+    table = {"tokens": 9_000, "shares": {"web_zh": 1, "web_en": 1.0}, "ramp": {"stem": [0.1, 0.4]}, "passes": {"canary": 1}}
+    plan = resolve(build(Phase, table, origin="recipe.toml"), MANIFEST, progress=SILENT)
+    assert StagePlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan

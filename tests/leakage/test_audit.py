@@ -1,0 +1,138 @@
+"""The audit over a small run: canaries are found where they were planted and only there, and the clean splits stay clean."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from skyloom.core.errors import SkyloomError
+from skyloom.core.progress import Progress
+from skyloom.core.records import DOCUMENT
+from skyloom.core.store import Store
+from skyloom.corpus.stem import StemConfig, generate
+from skyloom.evaluate.models import load
+from skyloom.leakage.gap import LeakageConfig, audit
+from skyloom.leakage.items import pairs, read_split
+from skyloom.leakage.presence import presence
+from skyloom.score.nll import score_texts
+from skyloom.tokenizer import Tokenizer
+from tests.evaluate.world import World, shared
+
+CONFIG = LeakageConfig(resamples=400)
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    return shared()
+
+
+def run(world: World, out: Path, *, exercises: Store | None = None, corpus: Store | None = None) -> dict[str, Any]:
+    models = {"stage1": world.stage1, "final": world.final}
+    audit(models, exercises or world.exercises, world.tokenizer, Store(str(out)), CONFIG, corpus=corpus, progress=Progress.silent())
+    text = (out / "leakage.json").read_text()
+    return dict(json.loads(text, parse_constant=lambda word: pytest.fail(f"leakage.json holds {word}")))
+
+
+@pytest.fixture(scope="session")
+def audited(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return run(world, tmp_path_factory.mktemp("leakage"), corpus=world.corpus)
+
+
+def test_planted_canaries_are_found_in_the_final_model_only(audited: dict[str, Any]) -> None:
+    control = audited["control"]
+    assert control["holds"] is True
+    final, before = control["models"]["final"], control["models"]["stage1"]
+    assert final["flagged"] and final["flagged_paired"] and final["delta1_high"] < 0 and final["paired_high"] < 0
+    assert not before["flagged"] and before["delta1_low"] < 0 < before["delta1_high"]
+    assert before["paired_low"] < 0 < before["paired_high"]
+    assert audited["words"]["final"].endswith("canaries: found") and audited["words"]["stage1"].endswith("not found")
+
+
+def test_the_clean_test_split_is_not_flagged(audited: dict[str, Any]) -> None:
+    for row in audited["rows"]:
+        assert row["leaked"] is False and row["delta1_low"] < 0 < row["delta1_high"]
+        assert row["detectable1"] > 0
+
+
+def test_rows_hold_gaps_of_the_losses_with_intervals(world: World, audited: dict[str, Any]) -> None:
+    assert [row["model"] for row in audited["rows"]] == ["stage1", "final"]
+    for row in audited["rows"]:
+        assert row["delta1"] == pytest.approx(row["L_test"] - row["L_ref"], abs=1e-5)
+        assert row["delta2"] == pytest.approx(row["L_test"] - row["L_train"], abs=1e-5)
+        for name in ("L_train", "L_test", "L_ref", "delta1", "delta2"):
+            assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
+    row = audited["rows"][1]
+    items, model, tokenizer = read_split(world.exercises, "test"), load(world.final), Tokenizer.load(world.tokenizer)
+    encode = tokenizer.encode_column
+    losses = score_texts(model.decoder, encode, items.texts, context=96, batch_tokens=2048, bos_id=tokenizer.bos_id)
+    assert row["n"]["test"] == len(items) and row["L_test"] == pytest.approx(losses.loss, rel=1e-4)
+
+
+def test_a_leaked_test_split_is_named(world: World, tmp_path: Path) -> None:
+    """The canaries put in the place of the test split: now the verdict itself must say so, for the final model only."""
+    folder = Store(str(tmp_path / "exercises"))
+    for split in ("train", "test", "ref", "canary", "twin"):
+        source = "canary" if split == "test" else split
+        folder.write_bytes(f"exercises-{split}.parquet", world.exercises.read_bytes(f"exercises-{source}.parquet"))
+    found = {row["model"]: row for row in run(world, tmp_path / "out", exercises=folder)["rows"]}
+    assert found["final"]["leaked"] and found["final"]["verdict"].startswith("test data leaked")
+    assert found["stage1"]["leaked"] is False
+
+
+def test_same_settings_same_bytes(world: World, audited: dict[str, Any], tmp_path: Path) -> None:
+    assert run(world, tmp_path, corpus=world.corpus) == audited
+
+
+def test_a_run_without_canaries_is_audited_without_a_control(world: World, tmp_path: Path) -> None:
+    folder = Store(str(tmp_path / "exercises"))
+    generate(StemConfig(train=30, valid=2, test=30, ref=30, canaries=0), folder, progress=Progress.silent())
+    found = run(world, tmp_path / "out", exercises=folder)
+    assert found["control"] is None and "no canaries" in found["words"]["control"]
+    assert {row["strata"]["by"] for row in found["rows"]} == {"language"}  # too few for families
+    assert found["corpus"] is None
+
+
+def test_a_missing_split_is_told(world: World, tmp_path: Path) -> None:
+    with pytest.raises(SkyloomError, match=r"exercises-train\.parquet"):
+        run(world, tmp_path / "out", exercises=Store(str(tmp_path / "nothing")))
+
+
+def test_every_canary_meets_its_own_twin(world: World) -> None:
+    canaries, twins = read_split(world.exercises, "canary"), read_split(world.exercises, "twin")
+    matched = pairs(canaries, twins)
+    assert len(matched) == len(canaries) == 40
+    for one, other in matched:
+        assert canaries.kinds[one] == twins.kinds[other] and canaries.canonical[one] != twins.canonical[other]
+    assert {lang for _, lang in canaries.kinds} == {"en", "zh-Hans"}
+
+
+def test_items_are_a_fixed_sample_in_the_order_of_ids(world: World) -> None:
+    few, more = read_split(world.exercises, "train", 20), read_split(world.exercises, "train", 50)
+    assert few.ids == more.ids[:20] == tuple(sorted(more.ids)[:20])
+
+
+def test_the_corpus_holds_its_own_exercises_and_no_others(audited: dict[str, Any]) -> None:
+    rows = {row["split"]: row for row in audited["corpus"]["rows"]}
+    assert rows["train"]["whole"] == rows["train"]["items"] and rows["train"]["share"] == 1.0
+    for split in ("test", "ref", "canary", "twin"):
+        assert rows[split]["whole"] == 0 and 0 < rows[split]["share"] < 0.5
+
+
+@pytest.mark.parametrize("lang", ["en", "zh-Hans"])
+def test_a_test_item_that_slipped_into_the_corpus_is_found(world: World, tmp_path: Path, lang: str) -> None:
+    table = world.exercises.read_table("exercises-test.parquet")
+    slipped = [{**r, "split": "train"} for r in table.to_pylist() if r["lang"] == lang][:7]
+    corpus = Store(str(tmp_path))
+    corpus.write_table("documents-00000.parquet", world.corpus.read_table("documents-00000.parquet"))
+    splits = {name: read_split(world.exercises, name) for name in ("test", "ref")}
+    before = presence(splits, corpus, Progress.silent())
+    corpus.write_table("documents-00001.parquet", pa.Table.from_pylist(slipped, schema=DOCUMENT))
+    after = presence(splits, corpus, Progress.silent())
+    whole = [[row["whole"] for row in found["rows"]] for found in (before, after)]
+    assert whole == [[0, 0], [7, 0]]
+    assert after["rows"][0]["share"] > before["rows"][0]["share"] + 0.5 * 7 / len(splits["test"])
+    assert after["documents"] == before["documents"] + 7

@@ -1,0 +1,318 @@
+"""A small bilingual run as its files, written by hand in the form of docs/design.md: what the report is tested on."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from skyloom.core.ledger import Ledger
+from skyloom.core.store import Store
+from skyloom.corpus.funnel import EXEMPT
+
+SETS = ("web_en", "web_zh", "code", "stem_en", "stem_zh", "parallel")
+STEPS = ("pages", "extract", "corpus", "tokenizer", "tokens", "stage1", "stage2", "evaluate", "leakage")
+HOSTILE = '</div><script>document.title="owned"</script><img src=x onerror=alert(1)> & "quotes" \x00\u202e 中文\ud800'
+LONG = "https://example.org/" + "a" * 300
+MIX = {"stage1": {"web_en": 0.45, "web_zh": 0.42, "code": 0.08, "parallel": 0.05, "stem_en": 0.0, "stem_zh": 0.0}}
+MIX["stage2"] = {"web_en": 0.36, "web_zh": 0.33, "code": 0.06, "parallel": 0.05, "stem_en": 0.11, "stem_zh": 0.09}
+
+
+def build(root: Path) -> dict[str, Store]:
+    """Write every step's files below `root`; the stores by step name."""
+    stores = {name: Store(root / name) for name in STEPS}
+    _corpus(stores)
+    for stage, first in (("stage1", 0), ("stage2", 240)):
+        _stage(stores[stage], stage, first)
+    _results(stores)
+    return stores
+
+
+def run_facts() -> dict[str, Any]:
+    return {
+        "name": "demo",
+        "recipe": {"name": "demo", "train": {"seed": 1, "steps": 240, "note": None}, "languages": ["en", "zh"], "标题": "示例"},
+        "steps": [
+            {
+                "name": name,
+                "folder": f"{name}-{'0123456789abcdef'}",
+                "status": "done",
+                "seconds": 3.5 + 11 * n,
+                "bytes": 10**5 * (n + 1),
+                "content": f"{n:064x}",
+            }
+            for n, name in enumerate(STEPS)
+        ],
+        "versions": {"python": "3.11", "torch": "2.13.0"},
+        "machine": {"processor": "two cores", "memory": "8 GB"},
+    }
+
+
+def _corpus(stores: dict[str, Store]) -> None:
+    stores["pages"].write_json(
+        "sources.json",
+        [
+            {"name": "handbook", "kind": "apt", "origin": "debian packages", "pages": 900, "bytes": 9_000_000, "note": "manuals"},
+            {"name": "handbook-zh", "kind": "apt", "origin": "debian packages", "pages": 700, "bytes": 7_000_000, "note": "手册"},
+        ],
+    )
+    extract, clean = Ledger(), Ledger()
+    for source, lang, entered in (("handbook", "en", 900), ("handbook-zh", "zh-Hans", 700)):
+        left = entered
+        left = _gate(extract, "source", source, "", left, {"too_large": 4})
+        left = _gate(extract, "extract", source, "", left, {"no passage": 31, "not HTML": 2})
+        left = _gate(extract, "language", source, lang, left, {"other language": 88})
+        clean_in = left
+        left = _gate(clean, "duplicates", source, lang, clean_in, {"exact copy": 40, "near copy": 95})
+        left = _gate(clean, "quality", source, lang, left, {"low score": 120})
+        _gate(clean, "held_out", source, lang, left, {"near copy of a held-out document": 3})
+    for stage in ("duplicates", "quality", "held_out"):
+        _gate(clean, stage, "exercises", "en", 400, {})
+    clean.post("quality", "exercises", "en", EXEMPT, 0, 0)
+    clean.enter("quality", "handbook", "en", 0, 2500)
+    clean.post("quality", "handbook", "en", "recurring blocks", 0, 2500)
+    stores["extract"].write_json("ledger.json", extract.to_json())
+    stores["corpus"].write_json("ledger.json", clean.to_json())
+    rows = [
+        ("en", "web", 520, 0.41),
+        ("en", "stem", 200, 0.05),
+        ("zh", "web", 330, 0.37),
+        ("zh", "stem", 200, 0.04),
+        ("code", "code", 90, 0.08),
+        ("en", "parallel", 60, 0.05),
+    ]
+    stores["corpus"].write_json(
+        "mixture.json",
+        {
+            "rows": [
+                {"language": a, "category": b, "documents": n, "bytes": n * 4321, "units": n * 900, "share": s}
+                for a, b, n, s in rows
+            ],
+            "valid": {name: {"documents": 12, "bytes": 40_000} for name in SETS},
+        },
+    )
+    kept = [
+        {
+            "id": f"{n:032x}",
+            "source": "handbook",
+            "lang": "zh-Hans" if n % 2 else "en",
+            "domain": "web_zh" if n % 2 else "web_en",
+            "url": LONG,
+            "text": "安装手册说明如何配置网络。" * 12 if n % 2 else "The manual explains how a network is set up. " * 8,
+        }
+        for n in range(6)
+    ]
+    dropped = [
+        {
+            "id": f"{n:032x}",
+            "source": "handbook",
+            "lang": "en",
+            "stage": "quality",
+            "reason": "low score",
+            "url": "javascript:alert(1)",
+            "text": HOSTILE,
+        }
+        for n in range(2)
+    ]
+    dropped.append(
+        {**dropped[0], "stage": "language", "reason": "other language", "lang": "other", "text": "Texte en français. " * 20}
+    )
+    stores["corpus"].write_text("examples.json", json.dumps({"kept": kept, "dropped": dropped}))
+    stores["corpus"].write_json("redaction.json", {"email": 12, "phone": 3, "ip": 0})
+    stores["tokenizer"].write_json(
+        "measure.json",
+        {
+            "rows": [
+                {
+                    "domain": d,
+                    "bytes": 100_000 + n,
+                    "tokens": 30_000,
+                    "bytes_per_token": 3.1 + n / 5,
+                    "units_per_token": 0.8 - n / 20,
+                    "fallback_share": n / 500,
+                }
+                for n, d in enumerate(SETS)
+            ],
+            "parts": {"latin": 6000, "chinese_characters": 1500, "chinese_words": 600, "reserved": 17},
+            "least_used": [[8000, "龘", 1]],
+        },
+    )
+    stores["tokens"].write_json("tokens.json", {"vocabulary": 8192, "canary_copies": 10, "domains": {}})
+
+
+def _gate(ledger: Ledger, stage: str, source: str, lang: str, entered: int, reasons: dict[str, int]) -> int:
+    ledger.enter(stage, source, lang, entered, entered * 4000)
+    for reason, number in reasons.items():
+        ledger.post(stage, source, lang, reason, number, number * 4000)
+    kept = entered - sum(reasons.values())
+    ledger.post(stage, source, lang, "", kept, kept * 4000)
+    return kept
+
+
+def _stage(store: Store, stage: str, first: int) -> None:
+    metrics, heldout, speed = [], [], []
+    for step in range(first + 1, first + 241):
+        tokens = step * 4096
+        wobble = math.sin(step * 12.9898) * 0.12
+        metrics.append(
+            {
+                "stage": stage,
+                "step": step,
+                "tokens": tokens,
+                "loss": 3.4 + 5.5 * math.exp(-step / 60) + wobble,
+                "lr": 1e-3 * (0.1 + 0.9 * math.exp(-step / 150)),
+                "grad_norm": 1.0,
+                "shares": MIX[stage],
+            }
+        )
+        speed.append(
+            {
+                "step": step,
+                "tokens_per_s": 6000 + 300 * math.sin(step),
+                "data_wait_share": 0.01,
+                "mfu": 0.21,
+                "memory_bytes": 1_200_000_000,
+                "seconds": 0.68,
+            }
+        )
+        if step % 30 == 0:
+            for n, name in enumerate(SETS):
+                falls = 4.0 if stage == "stage2" and "stem" in name else 5.0
+                loss = 3.1 + 0.2 * n + falls * math.exp(-step / 80)
+                heldout.append(
+                    {
+                        "stage": stage,
+                        "step": step,
+                        "tokens": tokens,
+                        "set": name,
+                        "loss": loss,
+                        "bits_per_byte": loss / 2,
+                        "low": loss - 0.12,
+                        "high": loss + 0.15,
+                        "scored_tokens": 9000,
+                        "scored_bytes": 30_000,
+                    }
+                )
+    for name, rows in (("metrics.jsonl", metrics), ("heldout.jsonl", heldout), ("telemetry/speed.jsonl", speed)):
+        store.write_text(name, "".join(json.dumps(row) + "\n" for row in rows))
+    store.write_json("plan.json", {"stage": stage, "steps": 240, "shares": MIX[stage]})
+
+
+def _results(stores: dict[str, Store]) -> None:
+    rows, average = [], []
+    for m, (model, base) in enumerate((("stage1", 3.7), ("final", 3.4), ("unigram", 6.9), ("xz", None))):
+        for n, name in enumerate(SETS):
+            loss = base + n / 10 if base else None
+            rows.append(
+                {
+                    "model": model,
+                    "set": name,
+                    "loss": loss,
+                    "perplexity": loss and math.exp(loss),
+                    "reference_loss": loss,
+                    "reference_perplexity": loss and math.exp(loss),
+                    "bits_per_byte": 1.9 + m * 0.3 + n / 20,
+                    "low": loss and loss - 0.1,
+                    "high": loss and loss + 0.1,
+                    "tokens": 9000,
+                    "bytes": 30_000,
+                }
+            )
+        average.append(
+            {"model": model, "reference_perplexity": math.exp(base + 0.25) if base else None, "bits_per_byte": 2.0 + m * 0.3}
+        )
+    stores["evaluate"].write_json("perplexity.json", {"reference": "the run's own tokenizer", "rows": rows, "average": average})
+    stores["evaluate"].write_json(
+        "choice.json",
+        {
+            "rows": [
+                {
+                    "model": m,
+                    "lang": lang,
+                    "items": 200,
+                    "correct": c,
+                    "accuracy": c / 200,
+                    "low": c / 200 - 0.06,
+                    "high": c / 200 + 0.06,
+                    "chance": 0.25,
+                }
+                for m, lang, c in (("stage1", "en", 52), ("stage1", "zh", 49), ("final", "en", 88), ("final", "zh", 81))
+            ]
+        },
+    )
+    stores["evaluate"].write_json(
+        "samples.json",
+        [
+            {"model": m, "lang": lang, "prompt": p, "text": t}
+            for m in ("stage1", "final")
+            for lang, p, t in (
+                ("en", "To install the package", ", run the following command as root and then restart the service. " * 3),
+                ("zh", "要安装这个软件包", "，请以管理员身份运行下面的命令，然后重新启动服务。" * 4),
+            )
+        ],
+    )
+    stores["leakage"].write_json(
+        "leakage.json",
+        {
+            "rows": [
+                _audit("stage1", 0.0, -0.02, "no sign (a leak of 0.08 nats per token would have been seen)"),
+                _audit("final", 0.4, 0.03, "overfitted on the train split"),
+            ],
+            "control": {
+                "models": {"stage1": _control(0.02, False), "final": _control(-0.62, True)},
+                "canaries_flagged_in_final": True,
+                "canaries_flagged_in_stage1": False,
+                "clean_test_flagged_in_final": False,
+                "holds": True,
+            },
+            "corpus": {
+                "rows": [
+                    {"split": s, "items": 200, "whole": 200 * (s == "train"), "share": 0.3 + 0.7 * (s == "train")}
+                    for s in ("train", "test", "ref", "canary")
+                ],
+                "documents": 1200,
+                "words": "whole: found whole",
+            },
+            "words": {
+                "L": "mean loss in nats per token",
+                "delta1": "L_test - L_ref",
+                "control": "canaries stand in for the test split",
+            },
+        },
+    )
+
+
+def _audit(model: str, fall: float, low: float, verdict: str) -> dict[str, Any]:
+    return {
+        "model": model,
+        "L_train": 1.20 - fall,
+        "L_test": 1.31 - fall,
+        "L_ref": 1.30 - fall,
+        "delta1": 0.01,
+        "delta1_low": -0.05,
+        "delta1_high": 0.07,
+        "delta2": 0.11,
+        "delta2_low": low,
+        "delta2_high": 0.19,
+        "detectable1": 0.08,
+        "detectable2": 0.09,
+        "n": {"train": 200, "test": 200, "ref": 200},
+        "leaked": False,
+        "overfitted": low > 0,
+        "verdict": verdict,
+    }
+
+
+def _control(gap: float, found: bool) -> dict[str, Any]:
+    return {
+        "delta1": gap,
+        "delta1_low": gap - 0.08,
+        "delta1_high": gap + 0.08,
+        "paired": gap,
+        "paired_low": gap - 0.05,
+        "paired_high": gap + 0.05,
+        "n": {"canary": 40, "ref": 200, "pairs": 40},
+        "flagged": found,
+        "flagged_paired": found,
+    }

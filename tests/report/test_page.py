@@ -1,0 +1,185 @@
+"""The page holds every figure of the run, escapes what pages hold, says what is missing, and needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skyloom.core.errors import DataError, StorageError
+from skyloom.core.progress import Progress
+from skyloom.core.store import Store
+from skyloom.release import evidence
+from skyloom.report.page import ReportConfig, location, render, write
+from tests.report import demo_run
+
+SECTIONS = ("summary", "corpus", "mixture", "examples", "tokenizer", "training", "evaluation", "leakage", "samples", "steps")
+
+
+class Outline(HTMLParser):
+    """Elements with their attributes, and the text of each section."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.sections: dict[str, str] = {}
+        self._section = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "section":
+            self._section = dict(attrs)["id"] or ""
+            self.sections[self._section] = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._section:
+            self.sections[self._section] += data
+
+
+@pytest.fixture(scope="module")
+def text(page: Path) -> str:
+    return page.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def outline(text: str) -> Outline:
+    return Outline(text)
+
+
+def test_the_sections_stand_in_order_and_none_is_missing(outline: Outline) -> None:
+    assert tuple(outline.sections) == SECTIONS
+    assert not any("not measured" in body for body in outline.sections.values())
+    links = [a["href"] for tag, a in outline.elements if tag == "a"]
+    assert links == [f"#{name}" for name in SECTIONS]
+
+
+def test_the_funnel_shows_every_stage_reason_and_count(run: dict[str, Store], outline: Outline) -> None:
+    body = " ".join(outline.sections["corpus"].split())
+    for step in ("extract", "corpus"):
+        for stage, _, _, reason, documents, _ in run[step].read_json("ledger.json")["counts"]:
+            assert stage.replace("_", " ").capitalize() in body
+            assert not documents or reason in body
+    assert "near copy 190 (760 kB)" in body
+    assert "recurring blocks 2.50 kB cut from documents that stayed" in body
+    assert "400 joined here" in body
+    assert "1,750 in, 1,480 kept (84.6 %)" in body
+
+
+def test_the_figures_of_the_run_are_on_the_page(run: dict[str, Store], outline: Outline) -> None:
+    for row in run["evaluate"].read_json("perplexity.json")["rows"]:
+        assert f"{row['bits_per_byte']:.3f}" in outline.sections["evaluation"]
+    for row in run["leakage"].read_json("leakage.json")["rows"]:
+        assert row["verdict"] in outline.sections["leakage"]
+    assert "The control holds." in outline.sections["leakage"]
+    assert outline.sections["evaluation"].count("not shown to be above chance") == 2
+    for sample in run["evaluate"].read_json("samples.json"):
+        assert sample["prompt"] + sample["text"] in outline.sections["samples"]
+    for step in demo_run.run_facts()["steps"]:
+        assert step["content"] in outline.sections["steps"] and step["folder"] in outline.sections["steps"]
+    assert '"标题" = "示例"' in outline.sections["steps"]
+
+
+def test_each_stage_has_its_colour_in_each_held_out_chart(text: str) -> None:
+    charts = re.findall(r'<svg class="chart".*?</svg>', text, re.S)
+    heldout = [c for c in charts if "Held-out loss" in c]
+    assert len(heldout) == len(demo_run.SETS)
+    for chart in heldout:
+        assert chart.count('class="dot tone-stage1"') >= 8 and chart.count('class="dot tone-stage2"') >= 8
+        assert chart.count('class="band tone-stage1"') == chart.count('class="band tone-stage2"') == 1
+        assert '<line class="boundary"' in chart
+        assert "<title>Held-out loss" in chart and "<desc>" in chart
+
+
+def test_hostile_text_is_shown_and_not_obeyed(text: str, outline: Outline) -> None:
+    assert "<script>document.title" not in text and "<img" not in text
+    assert '<script>document.title="owned"' in outline.sections["examples"]
+    assert "\x00" not in text and "\\ud800" not in text
+    hrefs = [str(v) for _, attrs in outline.elements for k, v in attrs.items() if k in ("href", "src", "action", "srcset")]
+    assert all(h.startswith("#") or h == "data:," for h in hrefs)
+    assert not any(k.startswith("on") for _, attrs in outline.elements for k in attrs)
+    assert [tag for tag, _ in outline.elements].count("script") == 1
+
+
+def test_only_our_script_may_run_and_nothing_may_be_fetched(text: str) -> None:
+    policy = next(m for m in re.findall(r'content="([^"]*)"', text) if "default-src" in m)
+    script = re.findall(r"<script>(.*?)</script>", text, re.S)[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in html.unescape(policy) and "default-src 'none'" in html.unescape(policy)
+    style = re.findall(r"<style>(.*?)</style>", text, re.S)[0]
+    assert "url(" not in style and "@import" not in style and "http" not in style
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.text(), st.text())
+def test_any_text_is_escaped_and_encodable(body: str, url: str) -> None:
+    row = {"id": "0", "source": body, "lang": "zh-Hans", "domain": "web_zh", "url": url, "text": body}
+    nothing = dict.fromkeys(evidence.Evidence.__dataclass_fields__)
+    found = evidence.Evidence(**{**nothing, "plans": {}, "examples": {"kept": [row], "dropped": []}})
+    page = render(found, ReportConfig(), {"name": body})
+    page.encode("utf-8")
+    outline = Outline(page)
+    assert tuple(outline.sections) == SECTIONS
+    assert [tag for tag, _ in outline.elements].count("script") == 1
+
+
+def test_what_was_not_measured_says_so(tmp_path: Path) -> None:
+    write({}, Store(tmp_path), ReportConfig(), {"name": "空"}, progress=Progress.silent())
+    outline = Outline((tmp_path / "report.html").read_text("utf-8"))
+    assert tuple(outline.sections) == SECTIONS
+    assert all("not measured" in body for body in outline.sections.values())
+
+
+@pytest.mark.parametrize("missing", demo_run.STEPS)
+def test_any_step_may_be_missing(run: dict[str, Store], tmp_path: Path, missing: str) -> None:
+    some = {name: store for name, store in run.items() if name != missing}
+    write(some, Store(tmp_path), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
+    assert tuple(Outline((tmp_path / "report.html").read_text("utf-8")).sections) == SECTIONS
+
+
+def test_a_stage_that_diverged_is_drawn_as_far_as_it_went(run: dict[str, Store], tmp_path: Path) -> None:
+    broken = Store(tmp_path / "stage2")
+    lines = run["stage2"].read_text("heldout.jsonl").splitlines()
+    broken.write_text("heldout.jsonl", "\n".join(line.replace('"loss": 3', '"loss": NaN, "was": 3') for line in lines))
+    broken.write_text("metrics.jsonl", '{"stage": "stage2", "step": 241, "tokens": 987136, "loss": NaN, "lr": 0.001}\n')
+    write({**run, "stage2": broken}, Store(tmp_path / "out"), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
+    page = (tmp_path / "out/report.html").read_text("utf-8")
+    assert "NaN" not in page and "nan," not in page
+
+
+def test_equal_inputs_give_equal_bytes(run: dict[str, Store], page: Path, tmp_path: Path) -> None:
+    write(run, Store(tmp_path), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
+    assert (tmp_path / "report.html").read_bytes() == page.read_bytes()
+
+
+def test_broken_evidence_is_named_and_not_passed_over(run: dict[str, Store], tmp_path: Path) -> None:
+    for step, name, body, place in (
+        ("evaluate", "choice.json", "{", "choice.json"),
+        ("corpus", "ledger.json", json.dumps({"intake": [[1]]}), "ledger.json"),
+        ("stage1", "metrics.jsonl", '{"stage": "stage1"}\nnonsense\n', "metrics.jsonl, line 2"),
+    ):
+        broken = Store(tmp_path / step)
+        broken.write_text(name, body)
+        with pytest.raises(DataError, match=re.escape(place)):
+            write({**run, step: broken}, Store(tmp_path / "out"), ReportConfig(), {"name": "x"}, progress=Progress.silent())
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_number_of_examples_and_samples_is_a_setting(run: dict[str, Store], tmp_path: Path) -> None:
+    write(run, Store(tmp_path), ReportConfig(title="标题", examples=1, samples=1), demo_run.run_facts(), progress=Progress.silent())
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert page.count('class="text"') == 1 + 4 and "<h1>标题</h1>" in page
+
+
+def test_location_is_where_a_browser_finds_it(page: Path, tmp_path: Path) -> None:
+    assert location(Store(page.parent)) == page.resolve().as_uri()
+    with pytest.raises(StorageError, match="does not exist"):
+        location(Store(tmp_path / "nowhere"))

@@ -1,0 +1,71 @@
+"""Recipes: resolved, overridden, refused; and read back equal from their own TOML."""
+
+from pathlib import Path
+
+import pytest
+
+from skyloom.core.errors import ConfigError
+from skyloom.run.recipe import load, to_toml
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_every_recipe_resolves_and_reads_back_equal(path, tmp_path):
+    recipe = load(path)
+    again = tmp_path / "再读.toml"
+    again.write_text(to_toml(recipe))
+    assert load(again) == recipe
+
+
+def test_demo_is_what_the_report_describes_in_small():
+    recipe = load(ROOT / "recipes" / "demo.toml")
+    parts = recipe.tokenizer
+    assert parts.base + parts.characters + parts.words + parts.reserved == parts.vocabulary == recipe.model.vocabulary == 8192
+    assert 2.5e6 < recipe.model.parameters < 3.5e6
+    assert 2.5e6 < recipe.stage1.data.tokens + recipe.stage2.data.tokens < 3.5e6
+    assert recipe.stage1.rate.schedule == "warmup-cosine" and recipe.stage1.rate.min_ratio == 0.1
+    assert recipe.stage2.rate.schedule == "constant"
+    assert recipe.stage2.rate.peak == pytest.approx(recipe.stage1.rate.peak * recipe.stage1.rate.min_ratio)
+    assert recipe.stage2.data.ramp == {"stem": (0.1, 0.4)} and recipe.stage2.data.passes == {"canary": 1}
+    assert recipe.stage1.rate.monitor_points + recipe.stage2.rate.monitor_points >= 10
+    assert recipe.exercises.canaries == 50 and recipe.tokens.canary_copies == 10
+
+
+def test_overrides_reach_sources_by_name():
+    recipe = load(ROOT / "recipes" / "demo.toml", ["corpus.sources.samples.max_pages=3", "train.seed=7"])
+    assert [s.max_pages for s in recipe.corpus.sources if s.name == "samples"] == [3]
+    assert recipe.train.seed == 7
+
+
+def test_a_source_of_ones_own_replaces_the_pages_and_keeps_the_code():
+    recipe = load(ROOT / "recipes" / "demo.toml", source="s3://桶/pages.warc.gz")
+    assert [(s.kind, s.path) for s in recipe.corpus.sources] == [("auto", "s3://桶/pages.warc.gz"), ("stdlib", "")]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("trian.seed=1", "unknown key 'trian'; did you mean 'train'"),
+        ("train.sed=1", "unknown key 'train.sed'; did you mean 'seed'"),
+        ("model.preset='demo-3n'", "no model preset 'demo-3n'"),
+        ("model.vocabulary=100", "model.vocabulary is 100, tokenizer.vocabulary 8192"),
+        ("train.context=512", "train.context is 512, model.context only 256"),
+        ("train.precision='fp8'", "'train.precision' is 'fp8'"),
+        ("tokenizer.words=1", "the parts add up to"),
+        ("corpus.sources.docs.kind='warc'", "no entry 'docs'"),
+        ("stage1.rate.peak=-1", "'stage1.rate.peak' is -1"),
+        ("stage1.data.tokens='多'", "'stage1.data.tokens' must be an integer"),
+    ],
+)
+def test_mistakes_are_named_before_anything_runs(change, told):
+    with pytest.raises(ConfigError) as problem:
+        load(ROOT / "recipes" / "demo.toml", [change])
+    assert told in str(problem.value)
+
+
+def test_a_missing_table_is_named_with_its_meaning(tmp_path):
+    (tmp_path / "empty.toml").write_text('name = "空"\n')
+    with pytest.raises(ConfigError, match=r"missing key 'corpus' \(pages to documents\)"):
+        load(tmp_path / "empty.toml")

@@ -1,0 +1,128 @@
+"""AdamW with masters against a float64 numpy implementation; the calendar's values."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skyloom.core.errors import ConfigError, IntegrityError
+from skyloom.model.decoder import Decoder
+from skyloom.model.init import initialise
+from skyloom.train.config import StageConfig, TrainConfig
+from skyloom.train.optim import MasterAdamW, to_precision
+from skyloom.train.schedule import Calendar, evenly, learning_rate
+from tests.train.toy import CONFIG, MODEL
+
+
+def made(precision: str, config: TrainConfig = CONFIG) -> MasterAdamW:
+    model = initialise(Decoder(MODEL), 1)
+    weights = {n: p.detach().clone() for n, p in model.named_parameters()}
+    return MasterAdamW(to_precision(model, precision), weights, config)
+
+
+def test_updates_equal_numpy_in_float64() -> None:
+    """Three updates with clipping; matrices decay, gains do not."""
+    config = TrainConfig(weight_decay=0.3, clip=1.0)
+    optimiser = made("fp32", config)
+    stream = np.random.default_rng(0)
+    expected = {n: w.double().numpy().copy() for n, w in optimiser.weights().items()}
+    mean = {n: np.zeros_like(w) for n, w in expected.items()}
+    square = {n: np.zeros_like(w) for n, w in expected.items()}
+    for update, rate in enumerate((1e-2, 5e-3, 2e-2), 1):
+        gradients = {n: stream.normal(size=w.shape).astype(np.float32) for n, w in expected.items()}
+        for name, parameter in optimiser.parameters.items():
+            parameter.grad = torch.from_numpy(gradients[name].copy())
+        norm = optimiser.step(rate)
+        assert norm == pytest.approx(math.sqrt(sum((g.astype(float) ** 2).sum() for g in gradients.values())), rel=1e-5)
+        for name, weight in expected.items():
+            gradient = gradients[name] / norm
+            mean[name] = 0.9 * mean[name] + 0.1 * gradient
+            square[name] = 0.95 * square[name] + 0.05 * gradient**2
+            if weight.ndim == 2:
+                weight *= 1 - rate * 0.3
+            weight -= rate * (mean[name] / (1 - 0.9**update)) / (np.sqrt(square[name] / (1 - 0.95**update)) + 1e-8)
+    for name, weight in optimiser.weights().items():
+        np.testing.assert_allclose(weight.numpy(), expected[name], rtol=2e-4, atol=1e-6)
+    for name in expected:
+        np.testing.assert_allclose(optimiser.moments()[f"{name}.mean"].numpy(), mean[name], rtol=1e-4, atol=1e-7)
+
+
+def test_only_matrices_decay() -> None:
+    optimiser = made("bf16", TrainConfig(weight_decay=0.5))
+    before = {n: w.clone() for n, w in optimiser.weights().items()}
+    for parameter in optimiser.parameters.values():
+        parameter.grad = torch.zeros_like(parameter)
+    optimiser.step(0.1)
+    for name, weight in optimiser.weights().items():
+        factor = 0.95 if before[name].dim() == 2 else 1.0
+        torch.testing.assert_close(weight, before[name] * factor, msg=name)
+
+
+def test_masters_keep_what_bf16_loses() -> None:
+    """A thousand steps too small for bf16 add up in the master and reach the model's weight."""
+    optimiser = made("bf16", TrainConfig(weight_decay=0.0))
+    name = "blocks.0.ffn.gate.weight"
+    parameter = optimiser.parameters[name]
+    assert parameter.dtype == torch.bfloat16 and optimiser.weights()[name].dtype == torch.float32
+    assert optimiser.parameters["embedding.weight"].dtype == torch.float32
+    start = parameter.detach().float().clone()
+    for _ in range(200):
+        parameter.grad = torch.ones_like(parameter)
+        optimiser.step(1e-5)
+    torch.testing.assert_close(optimiser.weights()[name], start - 200e-5, rtol=0, atol=2e-4)
+    assert torch.equal(parameter, optimiser.weights()[name].bfloat16())
+
+
+def test_a_gradient_that_is_no_number_changes_nothing() -> None:
+    optimiser = made("bf16")
+    before = {n: w.clone() for n, w in optimiser.weights().items()}
+    for parameter in optimiser.parameters.values():
+        parameter.grad = torch.full_like(parameter, float("nan"))
+    assert math.isnan(optimiser.step(0.1))
+    assert all(torch.equal(w, before[n]) for n, w in optimiser.weights().items())
+
+
+def test_moments_of_another_model_are_refused() -> None:
+    with pytest.raises(IntegrityError, match="moments and model differ"):
+        made("fp32").load_moments({"x.mean": torch.zeros(1)}, 3)
+
+
+def test_cosine_of_the_report() -> None:
+    stage = StageConfig(name="stage1", warmup_steps=2000)
+    steps = 2000 + 43_945
+    assert learning_rate(stage, 0, steps) == pytest.approx(6e-4 / 2000)
+    assert learning_rate(stage, 1999, steps) == pytest.approx(6e-4)
+    assert learning_rate(stage, 2000 + 43_945 // 2, steps) == pytest.approx(3.3e-4, rel=1e-3)
+    assert learning_rate(stage, steps - 1, steps) == pytest.approx(6e-5)
+    rates = [learning_rate(stage, s, steps) for s in range(0, steps, 97)]
+    peak = rates.index(max(rates))
+    assert rates[: peak + 1] == sorted(rates[: peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
+    constant = StageConfig(name="stage2", schedule="constant", peak=6e-5)
+    assert {learning_rate(constant, s, 50) for s in range(50)} == {6e-5}
+
+
+@given(points=st.integers(1, 30), steps=st.integers(1, 5000))
+def test_points_are_even(points: int, steps: int) -> None:
+    found = evenly(points, steps)
+    assert found[-1] == steps and found[0] >= 1 and len(found) == min(points, steps)
+    gaps = np.diff([0, *found])
+    assert gaps.min() >= 1 and (points > steps or gaps.max() - gaps.min() <= 1)
+
+
+def test_calendar_counts_across_stages_and_refuses_nonsense() -> None:
+    stage = StageConfig(name="stage2", schedule="constant", monitor_points=3, releases=2)
+    calendar = Calendar(stage, steps=30, first_step=100, first_tokens=6400, tokens_per_step=64)
+    assert (calendar.monitored, calendar.released) == ([10, 20, 30], [15, 30])
+    assert (calendar.total_step(30), calendar.total_tokens(30)) == (130, 6400 + 30 * 64)
+    assert Calendar(stage, 30, 0, 0, 64).monitored[0] == 0
+    with pytest.raises(ConfigError, match="no steps"):
+        Calendar(stage, 0, 0, 0, 64)
+    with pytest.raises(ConfigError, match="shorten warmup_steps"):
+        Calendar(StageConfig(name="stage1", warmup_steps=30), 30, 0, 0, 64)
+    with pytest.raises(ConfigError, match="positive"):
+        StageConfig(name="stage1", peak=0.0)
