@@ -1,0 +1,249 @@
+"""What a training stage reads: a phase of the recipe and the token manifest in, a checked plan out (report 2.1, Table 1).
+
+Shares are of tokens. In Stage 1 they are constant; in Stage 2 STEM rises from 10 % to 40 % while the other domains share the
+rest in proportion to their base shares, so shares are piecewise linear in tokens here. A domain may instead be given a number
+of passes: it is then gone through exactly that often, spread evenly over the stage; the canaries need this.
+
+A source is repeated at most 5 times (report 2.1; Muennighoff et al. 2023, arXiv 2305.16264, find four passes nearly as
+good as new data and little left after that). A plan that wants more is refused before anything runs, with the figures; or,
+with `fit` on, sources of `shares` that run out leave their place to the others, and if that is not enough the stage is
+shortened. Ramps and passes are kept as they are: they are what a stage is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skyloom.core.config import setting
+from skyloom.core.errors import ConfigError
+from skyloom.core.progress import Progress
+from skyloom.data.pack import CANARY
+
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stage's part of the recipe. A name is a domain (`stem_en`) or a category (`stem`: all `stem_…` by their size)."""
+
+    tokens: int = setting(doc="length of the stage", unit="tokens", low=1)
+    shares: dict[str, float] = setting(
+        factory=dict, doc="base shares by name, normalised over what exists; empty: in proportion to the tokens there are"
+    )
+    ramp: dict[str, tuple[float, ...]] = setting(
+        factory=dict, doc="shares of the whole stage at evenly spaced points, linear in between: stem = [0.1, 0.4]"
+    )
+    passes: dict[str, int] = setting(factory=dict, doc="names that are gone through exactly this often: canary = 1")
+    repeat_cap: float = setting(5.0, doc="most passes over any domain, earlier stages included", unit="epochs", low=0.0)
+    fit: bool = setting(
+        False, doc="beyond the repeat cap, let scarce sources of `shares` give less, then shorten the stage, instead of refusing it"
+    )
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A phase resolved against a manifest. Tuples run over `domains`; `used` is what earlier stages read, in tokens.
+
+    `shares[k]` are the shares at `positions[k]` (0 to 1 through the stage) of what `passes` (0: no fixed number) leave over;
+    each row adds up to 1, and shares are linear between positions.
+    """
+
+    tokens: int
+    domains: tuple[str, ...]
+    available: tuple[int, ...]
+    used: tuple[int, ...]
+    passes: tuple[int, ...]
+    positions: tuple[float, ...]
+    shares: tuple[tuple[float, ...], ...]
+
+    def mean_shares(self) -> npt.NDArray[np.float64]:
+        """Shares averaged over the stage, of what the passes leave over, float64[domains]."""
+        rows, widths = np.array(self.shares), np.diff(self.positions)
+        return np.asarray((rows[:-1] + rows[1:]).T @ widths / 2)
+
+    def wants(self) -> dict[str, float]:
+        """Tokens that the stage reads of each domain."""
+        fixed = np.array(self.passes) * np.array(self.available, np.float64)
+        wanted = fixed + (self.tokens - fixed.sum()) * self.mean_shares()
+        return dict(zip(self.domains, wanted.tolist(), strict=True))
+
+    def epochs(self) -> dict[str, float]:
+        """Passes over each domain at the end of the stage, earlier stages included."""
+        sizes = zip(self.domains, self.available, self.used, strict=True)
+        wanted = self.wants()
+        return {d: (wanted[d] + used) / available for d, available, used in sizes}
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> StagePlan:
+        tuples = {k: tuple(value[k]) for k in ("domains", "available", "used", "passes", "positions")}
+        return StagePlan(tokens=int(value["tokens"]), shares=tuple(tuple(row) for row in value["shares"]), **tuples)
+
+
+def resolve(
+    phase: Phase, manifest: Mapping[str, Any], *, progress: Progress, name: str = "stage", used: Mapping[str, float] | None = None
+) -> StagePlan:
+    """The plan of a phase for the domains of `tokens.json`.
+
+    `used`: tokens of each domain that earlier stages have read (`Loader.consumed`); they count against the cap, and the
+    loader goes on where they ended. ConfigError if nothing is left to read, shares make no sense, or a domain would be
+    repeated beyond the cap and `phase.fit` is off.
+    """
+    available = {d: int(entry["tokens"]) for d, entry in sorted(manifest["domains"].items()) if entry["tokens"]}
+    passes = _passes(phase, available, name, progress)
+    ramps = {k: v for k, v in _present(phase.ramp, available, f"{name}.ramp", progress).items() if v}
+    base = _base(phase, available, {*passes, *(d for r in ramps for d in _members(r, available))}, name, progress)
+    if phase.fit:
+        room = {d: max(phase.repeat_cap * size - (used or {}).get(d, 0), 0.0) for d, size in available.items()}
+        free = phase.tokens - sum(n * available[d] for d, n in passes.items())
+        base = _within_reach(base, room, _base_tokens(free, ramps, room, available), name, progress)
+    positions, rows = _rows(ramps, base, available, name)
+    domains = tuple(d for d in available if d in passes or any(row.get(d) for row in rows))
+    plan = StagePlan(
+        tokens=phase.tokens,
+        domains=domains,
+        available=tuple(available[d] for d in domains),
+        used=tuple(round((used or {}).get(d, 0)) for d in domains),
+        passes=tuple(passes.get(d, 0) for d in domains),
+        positions=positions,
+        shares=tuple(tuple(row.get(d, 0.0) for d in domains) for row in rows),
+    )
+    return _capped(plan, phase, name, progress)
+
+
+def _capped(plan: StagePlan, phase: Phase, name: str, progress: Progress) -> StagePlan:
+    """The plan, shortened if it must be and may be. ConfigError naming the source that would be repeated too often."""
+    fixed = sum(n * tokens for n, tokens in zip(plan.passes, plan.available, strict=True))
+    longest, tightest = float("inf"), ""
+    columns = zip(plan.domains, plan.available, plan.used, plan.passes, plan.mean_shares().tolist(), strict=True)
+    for domain, available, used, passes, share in columns:
+        left = phase.repeat_cap * available - used
+        if passes and passes * available > left + _TOLERANCE * available:
+            raise ConfigError(
+                f"{name}: {domain} has {available:,} tokens and was read {used / available:.2f} times before; {passes} more "
+                f"passes exceed the cap of {phase.repeat_cap:g}. Lower {name}.passes or raise {name}.repeat_cap"
+            )
+        if not passes and share > 0 and fixed + max(left, 0.0) / share < longest:
+            longest, tightest = fixed + max(left, 0.0) / share, domain
+    if fixed >= plan.tokens:
+        raise ConfigError(
+            f"{name}: the passes take {fixed:,} tokens, the stage has {plan.tokens:,}; raise {name}.tokens or lower {name}.passes"
+        )
+    if plan.tokens <= longest * (1 + _TOLERANCE):
+        return plan
+    has, wants, epochs = plan.available[plan.domains.index(tightest)], plan.wants()[tightest], plan.epochs()[tightest]
+    problem = (
+        f"{name}: {tightest} has {has:,} tokens and the plan of {plan.tokens:,} tokens wants {wants:,.0f} of it "
+        f"({epochs:.1f} passes by the end, the cap is {phase.repeat_cap:g})"
+    )
+    if longest <= fixed:
+        raise ConfigError(f"{problem}. Nothing of it is left to read: give {tightest} more text or no share in {name}")
+    if not phase.fit:
+        raise ConfigError(
+            f"{problem}. Give {tightest} more text or a smaller share, set {name}.tokens to at most {int(longest):,}, "
+            f"or set {name}.fit = true"
+        )
+    progress.log(f"{problem}; the stage is shortened to {int(longest):,} tokens")
+    return replace(plan, tokens=int(longest * (1 + _TOLERANCE)))
+
+
+def _base_tokens(
+    tokens: float, ramps: Mapping[str, tuple[float, ...]], room: Mapping[str, float], available: Mapping[str, int]
+) -> float:
+    """What ramps leave to the base shares of a stage of `tokens` tokens, or of the shorter one that the ramps have room for."""
+    means: dict[str, float] = {}
+    for group, values in ramps.items():
+        mean = float(np.mean(np.convolve(values, [0.5, 0.5], "valid"))) if len(values) > 1 else values[0]
+        means |= {d: mean * part for d, part in _split(group, available).items()}
+    longest = min([tokens, *(room[d] / mean for d, mean in means.items() if mean > 0)])
+    return max(longest * (1 - sum(means.values())), 0.0)
+
+
+def _within_reach(
+    base: dict[str, float], room: Mapping[str, float], tokens: float, name: str, progress: Progress
+) -> dict[str, float]:
+    """Base shares in which no source is asked for more than its `room` in tokens, as far as all together have enough."""
+    total = sum(room[d] for d in base)
+    if total <= tokens:  # all run out together, and then the stage is shortened
+        return {d: room[d] / total for d in base if room[d]} if total else base
+    shares, full = dict(base), set[str]()
+    while over := [d for d in shares if d not in full and shares[d] * tokens > room[d] * (1 + _TOLERANCE)]:
+        full.update(over)
+        left = 1 - sum(room[d] for d in full) / tokens
+        rest = sum(base[d] for d in base if d not in full)
+        shares = {d: room[d] / tokens if d in full else base[d] / rest * left for d in base}
+    if full:
+        told = ", ".join(f"{d} {base[d]:.3f} → {shares[d]:.3f}" for d in sorted(full))
+        progress.log(
+            f"{name}: too little text for some base shares under the repeat cap; lowered, the others take their place: {told}"
+        )
+    return shares
+
+
+def _passes(phase: Phase, available: Mapping[str, int], name: str, progress: Progress) -> dict[str, int]:
+    present = _present(phase.passes, available, f"{name}.passes", progress)
+    if any(n < 0 for n in present.values()):
+        raise ConfigError(f"{name}.passes must not be negative")
+    return {d: n for group, n in present.items() if n for d in _members(group, available)}
+
+
+def _base(phase: Phase, available: Mapping[str, int], taken: set[str], name: str, progress: Progress) -> dict[str, float]:
+    """Base shares of the domains that have neither a ramp nor a number of passes; they add up to 1, or there are none."""
+    if phase.shares:
+        weights: dict[str, float] = {}
+        for group, share in _present(phase.shares, available, f"{name}.shares", progress).items():
+            if share < 0:
+                raise ConfigError(f"{name}.shares.{group} is {share}, it must not be negative")
+            weights |= {d: share * w for d, w in _split(group, available).items() if d not in taken}
+    else:
+        weights = {d: float(tokens) for d, tokens in available.items() if d not in taken and d != CANARY}
+    total = sum(weights.values())
+    return {d: w / total for d, w in weights.items() if w > 0}
+
+
+def _rows(
+    ramps: Mapping[str, tuple[float, ...]], base: Mapping[str, float], available: Mapping[str, int], name: str
+) -> tuple[tuple[float, ...], list[dict[str, float]]]:
+    """Positions from 0 to 1 and the shares there, each row adding up to 1."""
+    if not base and not ramps:
+        raise ConfigError(f"{name}: none of its sources has tokens; there are: {', '.join(available) or 'none at all'}")
+    corners = {0.0, 1.0}.union(*({i / (len(v) - 1) for i in range(len(v))} for v in ramps.values() if len(v) > 1))
+    positions, rows = tuple(sorted(corners)), []
+    for position in positions:
+        row: dict[str, float] = {}
+        for group, values in ramps.items():
+            share = float(np.interp(position, np.linspace(0, 1, len(values)), values))
+            row |= {d: share * w for d, w in _split(group, available).items()}
+        ramped = sum(row.values())
+        if any(v < 0 for v in row.values()) or ramped > 1 + _TOLERANCE or (not base and ramped <= 0):
+            raise ConfigError(f"{name}.ramp adds up to {ramped:g} at {position:.0%} of the stage; it must lie between 0 and 1")
+        row |= {d: (1 - ramped) * share for d, share in base.items()} if base else {d: v / ramped for d, v in row.items()}
+        rows.append(row)
+    return positions, rows
+
+
+def _present(table: Mapping[str, Any], available: Mapping[str, int], key: str, progress: Progress) -> dict[str, Any]:
+    absent = [group for group in table if not _members(group, available)]
+    if absent:
+        progress.log(
+            f"{key}: no tokens of {', '.join(absent)} (there are: {', '.join(available)}); the others share what it would take"
+        )
+    return {group: value for group, value in table.items() if group not in absent}
+
+
+def _members(group: str, available: Mapping[str, int]) -> list[str]:
+    return [d for d in available if d == group or d.startswith(f"{group}_")]
+
+
+def _split(group: str, available: Mapping[str, int]) -> dict[str, float]:
+    """The domains of a group with their parts of it, by the tokens they have."""
+    members = _members(group, available)
+    total = sum(available[d] for d in members)
+    return {d: available[d] / total for d in members}

@@ -1,0 +1,67 @@
+"""Seeded permutations that need no table: index and key in, index out, in constant time and memory.
+
+A Feistel network is a bijection of 2^(2k) numbers whatever its round function is; walking on while the result lies outside
+[0, size) makes it one of [0, size). So the place of the millionth sample is known without shuffling the million before it,
+and a resumed run has nothing to restore. The random numbers are SplitMix64, written out here, because a library's generator
+may change between versions and the order of training data must not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from skyloom.core.records import record_id
+
+_ROUNDS = 6
+
+
+def key_of(*parts: object) -> np.uint64:
+    """A 64-bit key of any printable parts (a seed, a domain, a purpose)."""
+    return np.uint64(int(record_id(*(str(p) for p in parts))[:16], 16))
+
+
+def permute(index: npt.NDArray[np.int64], size: int, key: np.uint64) -> npt.NDArray[np.int64]:
+    """Where the permutation `key` of range(size) sends each index, int64 like `index`; indices must be in [0, size)."""
+    return _permute(index, np.int64(size), np.uint64(key))  # type: ignore[no-any-return]
+
+
+def shuffled(size: int, key: np.uint64) -> npt.NDArray[np.int64]:
+    """range(size) in the order of the permutation `key`, int64[size]."""
+    return permute(np.arange(size, dtype=np.int64), size, key)
+
+
+def _jit(function: Any) -> Any:
+    return numba.njit(cache=True, nogil=True)(function)
+
+
+@_jit
+def _mix(value):  # type: ignore[no-untyped-def]
+    """The finalizer of SplitMix64."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@_jit
+def _permute(index, size, key):  # type: ignore[no-untyped-def]
+    half = np.uint64(1)
+    while (np.int64(1) << np.int64(np.uint64(2) * half)) < size:
+        half += np.uint64(1)
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    out = np.empty(len(index), np.int64)
+    for i in range(len(index)):
+        value = np.uint64(index[i])
+        while True:
+            left, right = value >> half, value & mask
+            for turn in range(_ROUNDS):
+                mixed = _mix(right + key + np.uint64(turn + 1) * np.uint64(0x9E3779B97F4A7C15))
+                left, right = right, (left ^ mixed) & mask
+            value = (left << half) | right
+            if np.int64(value) < size:
+                break
+        out[i] = np.int64(value)
+    return out

@@ -1,0 +1,64 @@
+"""How well a tokenizer compresses: per domain, on documents it was not trained on (docs/design.md, `measure.json`).
+
+Units are those of `core.units` (a Han character, or a word of another script), so English and Chinese can be compared.
+`fallback_share` is the share of tokens that are byte pieces: text that the vocabulary does not have.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skyloom.core.store import Store
+from skyloom.core.units import count_units
+from skyloom.tokenizer.sample import Sample, document_shards
+from skyloom.tokenizer.tokenizer import Tokenizer
+
+LEAST_USED = 50
+"""How many of the least used pieces `measure.json` lists."""
+
+
+def measure(tokenizer: Tokenizer, documents: Store, sample: Sample) -> dict[str, Any]:
+    """The content of `measure.json`: compression on split "valid", and the pieces that the training sample uses least."""
+    totals: dict[str, npt.NDArray[np.int64]] = defaultdict(lambda: np.zeros(4, np.int64))
+    byte_ids = tokenizer.parts.range("bytes")
+    for table in document_shards(documents, "valid"):
+        for domain in sorted(set(table["domain"].to_pylist())):
+            texts = table.filter(pc.equal(table["domain"], domain))["text"]
+            ids, _ = tokenizer.encode_column(texts)
+            fallback = int(np.count_nonzero((ids >= byte_ids.start) & (ids < byte_ids.stop)))
+            size = pc.sum(pc.binary_length(texts)).as_py()
+            totals[domain] += np.array([size, len(ids), int(count_units(texts).sum()), fallback])
+    rows = []
+    for domain in sorted(totals):
+        size, tokens, units, fallback = totals[domain].tolist()
+        rows.append(
+            {
+                "domain": domain,
+                "bytes": size,
+                "tokens": tokens,
+                "bytes_per_token": size / max(tokens, 1),
+                "units_per_token": units / max(tokens, 1),
+                "fallback_share": fallback / max(tokens, 1),
+            }
+        )
+    return {"rows": rows, "parts": dict(tokenizer.parts.sizes), "least_used": _least_used(tokenizer, sample)}
+
+
+def show(tokenizer: Store, text: str) -> list[tuple[str, int, str]]:
+    """For people: (piece, id, part of the vocabulary) of each token of a text, by the tokenizer in a folder."""
+    return Tokenizer.load(tokenizer).show(text)
+
+
+def _least_used(tokenizer: Tokenizer, sample: Sample) -> list[list[Any]]:
+    ids, _ = tokenizer.encode_column(pa.array(sample.texts, pa.large_string()))
+    counts = np.bincount(ids, minlength=tokenizer.vocab_size)
+    first, last = tokenizer.parts.range("latin").start, tokenizer.parts.range("words").stop
+    order = first + np.argsort(counts[first:last], kind="stable")[:LEAST_USED]
+    pieces = tokenizer.pieces
+    return [[int(i), pieces[i], int(counts[i])] for i in order]

@@ -1,0 +1,99 @@
+"""A trained tokenizer in use: text in, ids out, and back.
+
+Thin over SentencePiece. Text is encoded as it is: no normalisation, no space put in front (so that ids of a text do not
+depend on where it was cut, and Chinese does not begin with a lone space), line ends and runs of spaces kept. `decode`
+gives back any text except U+2581 (the mark for a space, which comes back as one). A lone surrogate, which is
+no character, is encoded as U+FFFD.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import sentencepiece
+
+from skyloom.core.store import Store
+from skyloom.tokenizer.pieces import BOS, EOS, PAD, UNK, Parts, read_model
+
+_BATCH_BYTES = 4 << 20
+"""Text given to SentencePiece at once; bounds the memory of a column and still keeps all threads busy."""
+
+
+class Tokenizer:
+    """See the module's docstring. `bos_id`, `eos_id`, `pad_id`, `unk_id` are ids; none is added by `encode`."""
+
+    def __init__(self, model: bytes, parts: Parts) -> None:
+        read_model(model)
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self.model = model
+        self.parts = parts
+        self.bos_id, self.eos_id, self.unk_id = BOS, EOS, UNK
+        self.pad_id = int(self._processor.piece_to_id(PAD))
+
+    @classmethod
+    def load(cls, place: Store | str | Path) -> Tokenizer:
+        """From the folder that `train` wrote. StorageError if `tokenizer.model` or `parts.json` is not there."""
+        store = place if isinstance(place, Store) else Store(place)
+        return cls(store.read_bytes("tokenizer.model"), Parts.from_json(store.read_json("parts.json")["parts"]))
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self._processor)
+
+    @property
+    def pieces(self) -> list[str]:
+        """All pieces in the order of their ids; U+2581 stands for a space."""
+        return [self._processor.id_to_piece(i) for i in range(self.vocab_size)]
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, without <s> and </s>."""
+        return [int(i) for i in self._processor.encode(_utf8(text))]
+
+    def encode_batch(self, texts: Sequence[str], *, threads: int = 0) -> list[npt.NDArray[np.int32]]:
+        """Ids of each text, int32[tokens]. `threads`: 0 means one per CPU."""
+        ids: list[npt.NDArray[np.int32]] = []
+        for batch in _batches(_utf8(t) for t in texts):
+            ids += self._processor.encode(batch, num_threads=threads or os.cpu_count() or 1, out_type="numpy")
+        return ids
+
+    def encode_column(
+        self, column: pa.Array | pa.ChunkedArray, *, threads: int = 0
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Ids of all texts of a string column, int32[total], and offsets, int64[rows + 1]; a null is an empty text."""
+        ids = self.encode_batch([t or "" for t in column.to_pylist()], threads=threads)
+        offsets = np.zeros(len(ids) + 1, np.int64)
+        np.cumsum([len(i) for i in ids], out=offsets[1:])
+        return (np.concatenate(ids) if ids else np.zeros(0, np.int32)), offsets
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids; specials give nothing, bytes that are not UTF-8 give U+FFFD."""
+        return str(self._processor.decode([int(i) for i in ids]))
+
+    def show(self, text: str) -> list[tuple[str, int, str]]:
+        """For people: (piece, id, part of the vocabulary) of each token of a text."""
+        return [(self._processor.id_to_piece(i), i, self.parts.of(i)) for i in self.encode(text)]
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def _batches(texts: Iterable[bytes]) -> Iterable[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
