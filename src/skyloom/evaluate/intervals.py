@@ -1,0 +1,93 @@
+"""Uncertainty of what is measured: every figure that leaves evaluation and the audit carries a 95 % interval.
+
+What enters are sums per document or per item; what leaves is an `Estimate`. Mean losses are ratios of sums (nats over
+tokens), and tokens of one document are far from independent, so documents are resampled, never tokens. From n documents
+n - 1 are drawn with replacement (Rao and Wu, 1988): the spread of the replicates then has no downward bias, which the
+usual draw of n has by a factor (n - 1) / n and which matters for the few items of a stratum. Shares of right answers
+take Wilson's interval, which stays inside 0..1 and holds its level for small counts.
+
+The report (4, 5.2) prints point figures only.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+LEVEL = 0.95
+Z = 1.959963984540054
+"""The normal quantile of a two-sided interval of `LEVEL`."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval; `low` and `high` are NaN where one observation gives no interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+
+def generator(seed: int, *names: str) -> np.random.Generator:
+    """A random stream of its own for each name, the same on every machine."""
+    return np.random.Generator(np.random.PCG64([seed, *(zlib.crc32(n.encode("utf-8")) for n in names)]))
+
+
+def drawn(count: int, rng: np.random.Generator, resamples: int) -> Floats:
+    """How often each of `count` documents is drawn in each resample of `count - 1`, float64[resamples, count]."""
+    return rng.multinomial(count - 1, np.full(count, 1 / count), size=resamples).astype(np.float64)
+
+
+def replicates(numerators: npt.ArrayLike, denominators: npt.ArrayLike, rng: np.random.Generator, resamples: int) -> Floats:
+    """Bootstrap replicates of sum(numerators) / sum(denominators), float64[resamples].
+
+    `numerators` and `denominators`: [n], one entry per document; all denominators positive. All NaN if n is below 2.
+    """
+    top, bottom = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    if len(top) < 2:
+        return np.full(resamples, np.nan)
+    times = drawn(len(top), rng, resamples)
+    return np.asarray((times @ top) / (times @ bottom), np.float64)
+
+
+def estimate(value: float, draws: Floats) -> Estimate:
+    """`value` with the percentile interval of its replicates."""
+    if not len(draws) or np.isnan(draws).any():
+        return Estimate(value, math.nan, math.nan)
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value, float(low), float(high))
+
+
+def ratio(numerators: npt.ArrayLike, denominators: npt.ArrayLike, rng: np.random.Generator, resamples: int) -> Estimate:
+    """sum(numerators) / sum(denominators) with its interval; NaN if there is nothing to divide by."""
+    total = float(np.sum(np.asarray(denominators, np.float64)))
+    if total <= 0:
+        return Estimate(math.nan, math.nan, math.nan)
+    value = float(np.sum(np.asarray(numerators, np.float64))) / total
+    return estimate(value, replicates(numerators, denominators, rng, resamples))
+
+
+def wilson(correct: int, items: int) -> Estimate:
+    """The share of right answers with Wilson's 95 % interval; NaN, 0, 1 where there are no items."""
+    if items == 0:
+        return Estimate(math.nan, 0.0, 1.0)
+    share, z2 = correct / items, Z * Z
+    middle = (share + z2 / (2 * items)) / (1 + z2 / items)
+    reach = Z * math.sqrt(share * (1 - share) / items + z2 / (4 * items * items)) / (1 + z2 / items)
+    # Rounding must not put the share outside its own interval, where it lies on the edge: none or all right.
+    return Estimate(share, min(share, max(0.0, middle - reach)), max(share, min(1.0, middle + reach)))
+
+
+def figure(value: float) -> float | None:
+    """A number as JSON files hold it: seven significant digits, and null for what is not a finite number."""
+    return float(f"{value:.7g}") if math.isfinite(value) else None

@@ -1,0 +1,68 @@
+"""Models as evaluation and the audit take them: a decoder in memory, or the folder of a checkpoint.
+
+What enters is either; what leaves is a `LoadedModel`, a decoder in evaluation mode with the length it was trained on.
+Callers load one at a time, so that a table over many models needs the memory of one. All text is scored through
+`LoadedModel.score`, behind BOS and in windows of that length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import safetensors.torch
+
+from skyloom.core.config import build
+from skyloom.core.errors import IntegrityError
+from skyloom.core.store import FileRecord, Store
+from skyloom.model.decoder import Decoder, ModelConfig
+from skyloom.score.nll import Counts, TextLosses, score_texts
+from skyloom.tokenizer import Tokenizer
+from skyloom.train.checkpoint import WEIGHTS, read_state
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A decoder and the longest sequence, in tokens, that it is shown: what it was trained on."""
+
+    decoder: Decoder
+    context: int
+
+    def score(
+        self, tokenizer: Tokenizer, texts: Sequence[str], batch_tokens: int, reference_tokens: Counts | None = None
+    ) -> TextLosses:
+        """Losses of texts; see `score_texts`."""
+        return score_texts(
+            self.decoder,
+            tokenizer.encode_column,
+            texts,
+            context=self.context,
+            batch_tokens=batch_tokens,
+            bos_id=tokenizer.bos_id,
+            reference_tokens=reference_tokens,
+        )
+
+
+Models: TypeAlias = Mapping[str, LoadedModel | Store]
+"""Models by the name that tables give them. A store is the folder of one checkpoint, such as a stage's `final`."""
+
+
+def load(source: LoadedModel | Store) -> LoadedModel:
+    """The model, in evaluation mode. IntegrityError if a checkpoint is not whole, or its weights are not those written."""
+    if isinstance(source, LoadedModel):
+        source.decoder.eval()
+        return source
+    state = read_state(source)
+    (record,) = [FileRecord(**f) for f in state["files"] if f["name"] == WEIGHTS]
+    if not source.exists(WEIGHTS) or source.describe(WEIGHTS) != record:
+        raise IntegrityError(f"{source.url(WEIGHTS)} is missing or differs from its checksum; train this stage again")
+    config = build(ModelConfig, state["model"], origin=source.url("state.json"), key="model")
+    decoder = Decoder(config)
+    decoder.load_state_dict(safetensors.torch.load(source.read_bytes(WEIGHTS)))
+    return LoadedModel(decoder.eval(), min(config.context, state["train"]["context"]))
+
+
+def as_tokenizer(source: Tokenizer | Store) -> Tokenizer:
+    """The tokenizer, read from its step's folder where a folder is given."""
+    return source if isinstance(source, Tokenizer) else Tokenizer.load(source)

@@ -1,0 +1,139 @@
+"""The evaluation step: models, held-out sets, exercises and tokens enter; three JSON files leave (docs/design.md).
+
+`perplexity.json` holds the loss of each model on each held-out set beside two baselines, `choice.json` the accuracy on
+multiple-choice exercises, `samples.json` what the models write. Report 4 prints such tables for finished models; here
+they stand beside what a model must beat, with intervals, and with checks that a reader would make: they are written
+down with their outcome, and a failed one is published like a good figure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from skyloom.core.config import setting
+from skyloom.core.progress import Progress
+from skyloom.core.store import Store
+from skyloom.data.indexed import open_indexed
+from skyloom.data.pack import MANIFEST
+from skyloom.evaluate.baselines import token_counts, unigram_losses, unigram_nats, xz_bits_per_byte
+from skyloom.evaluate.intervals import Floats
+from skyloom.evaluate.models import Models, as_tokenizer, load
+from skyloom.evaluate.perplexity import UNITS, TableSet, average, bits_row, reference_counter, row, sanity, table_set
+from skyloom.evaluate.samples import write_samples
+from skyloom.evaluate.tasks import answers, prompts, rows
+from skyloom.score.generate import SamplingConfig
+from skyloom.score.nll import TextLosses
+from skyloom.suites import SCORINGS, HeldoutConfig, heldout_sets
+from skyloom.tokenizer import Tokenizer
+
+UNIGRAM, XZ = "unigram", "xz"
+WHOLE = HeldoutConfig(max_documents=1 << 40, max_bytes=1 << 60)
+"""Sets are cut here, after documents were: the suite's own cut is by whole documents, which makes few and long ones."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What is measured, how much of it, and how the intervals are made."""
+
+    reference: str = setting(
+        UNITS, doc="tokens that all losses are normalised by: 'units' of text, or the path of a SentencePiece model"
+    )
+    set_bytes: int = setting(40_000, doc="text scored of each held-out set", unit="bytes", low=1)
+    document_characters: int = setting(
+        2000, doc="documents are cut to so many characters (0: whole; the report: a third of the context)", low=0
+    )
+    items: int = setting(100, doc="multiple-choice items of each language (0: all)", unit="items", low=0)
+    shots: int = setting(1, doc="worked examples before each item", unit="examples", low=0)
+    scoring: str = setting("text", doc="what is scored of a choice: its letter or its text", choices=SCORINGS)
+    sampling: SamplingConfig = setting(factory=SamplingConfig, doc="how the samples are written")
+    resamples: int = setting(1000, doc="bootstrap resamples behind each interval", low=200)
+    seed: int = setting(1, doc="seed of the resampling", low=0)
+    batch_tokens: int = setting(1024, doc="positions scored at once, padding included", unit="tokens", low=1)
+
+
+def evaluate(
+    models: Models,
+    corpus: Store,
+    exercises: Store,
+    tokens: Store,
+    tokenizer: Tokenizer | Store,
+    out: Store,
+    config: EvaluateConfig,
+    *,
+    progress: Progress,
+) -> None:
+    """Write `perplexity.json`, `choice.json` and `samples.json`.
+
+    `corpus`, `exercises`, `tokens` and `tokenizer` are the folders of the steps of those names; models are named as
+    tables name them. DataError if there is nothing held out; IntegrityError if a checkpoint is damaged.
+    """
+    vocabulary = as_tokenizer(tokenizer)
+    words, count = reference_counter(config.reference)
+    found = heldout_sets(corpus, exercises, WHOLE)
+    sets = [table_set(s.name, s.texts, count, config.document_characters, config.set_bytes) for s in found.values()]
+    asked = prompts(exercises, items=config.items, shots=config.shots, scoring=config.scoring)
+    table = _Table(config)
+    choice, samples = [], []
+    with progress.task("evaluate", len(models) * (len(sets) + 2) + 2 * len(sets), "parts") as bar:
+        for name, source in models.items():
+            model = load(source)
+            for held in sets:
+                bar.note(f"{name}: {held.name}")
+                table.add(name, held.name, model.score(vocabulary, held.texts, config.batch_tokens, held.reference))
+                bar.advance()
+            bar.note(f"{name}: choices")
+            given = answers(model, vocabulary, [p for _, p in asked], config.batch_tokens)
+            choice += rows(name, asked, given)
+            bar.advance()
+            bar.note(f"{name}: samples")
+            samples += write_samples(name, model, vocabulary, config.sampling)
+            bar.advance()
+        bar.note("baselines")
+        costs = training_unigram(tokens)
+        for held in sets:
+            table.add(UNIGRAM, held.name, unigram_losses(held, vocabulary.encode_column, costs))
+            bar.advance()
+        for held in sets:
+            table.add_bits(XZ, held, xz_bits_per_byte(held.texts))
+            bar.advance()
+    out.write_json("perplexity.json", {"reference": words, **table.to_json()})
+    out.write_json("choice.json", {"scoring": config.scoring, "shots": config.shots, "rows": choice})
+    out.write_json("samples.json", samples)
+
+
+def training_unigram(tokens: Store) -> Floats:
+    """Nats that each token costs under the frequencies of the training tokens, float64[vocabulary].
+
+    Every domain of `tokens.json` is counted once as it was packed, whatever share the stages gave it.
+    """
+    manifest = tokens.read_json(MANIFEST)
+    shards = [open_indexed(tokens, domain).tokens for domain in sorted(manifest["domains"])]
+    return unigram_nats(token_counts(shards, int(manifest["vocabulary"])))
+
+
+class _Table:
+    """The rows of `perplexity.json` as they come, with the bootstrap draws that the averages need."""
+
+    def __init__(self, config: EvaluateConfig) -> None:
+        self._config = config
+        self._rows: list[dict[str, Any]] = []
+        self._draws: dict[str, list[Floats]] = {}
+
+    def add(self, model: str, name: str, losses: TextLosses) -> None:
+        line, draws = row(model, name, losses, seed=self._config.seed, resamples=self._config.resamples)
+        self._rows.append(line)
+        self._draws.setdefault(model, []).append(draws)
+
+    def add_bits(self, model: str, held: TableSet, bits_per_byte: float) -> None:
+        self._rows.append(bits_row(model, held, bits_per_byte))
+
+    def to_json(self) -> dict[str, Any]:
+        lines: dict[str, list[dict[str, Any]]] = {}
+        for line in self._rows:
+            lines.setdefault(line["model"], []).append(line)
+        return {
+            "rows": self._rows,
+            "average": [average(name, mine, self._draws.get(name, [])) for name, mine in lines.items()],
+            "sanity": [check for name in lines if name not in (UNIGRAM, XZ) for check in sanity(self._rows, name, UNIGRAM)],
+        }

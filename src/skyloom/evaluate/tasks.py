@@ -1,0 +1,68 @@
+"""Multiple-choice accuracy with its uncertainty, in both languages (report 4, Tables 5 and 11).
+
+What enters are models and items; what leaves are rows of accuracy. The model does not generate: the choice whose text
+costs the fewest nats after the prompt is its answer. A longer choice costs more only because it is longer, so nats are
+divided by the choice's UTF-8 bytes (as lm-eval's `acc_norm`); of equal choices the first is taken. Accuracies come with
+Wilson's 95 % interval and beside the accuracy of guessing, without which a figure from a small model means nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skyloom.core.store import Store
+from skyloom.evaluate.intervals import figure, wilson
+from skyloom.evaluate.models import LoadedModel
+from skyloom.score.nll import score_continuations
+from skyloom.suites import Item, Prompt, few_shot, multiple_choice, prompt
+from skyloom.tokenizer import Tokenizer
+
+BOTH = "both"
+"""The row over all languages."""
+
+
+def prompts(exercises: Store, *, items: int, shots: int, scoring: str) -> list[tuple[Item, Prompt]]:
+    """Test items of all languages (at most `items` of each, 0: all) behind `shots` worked examples of the train split."""
+    chosen = multiple_choice(exercises, "test", limit=items)
+    pool = multiple_choice(exercises, "train") if shots else ()
+    worked = {lang: few_shot(pool, lang, shots) for lang in sorted({item.lang for item in chosen})}
+    return [(item, prompt(item, worked[item.lang], scoring)) for item in chosen]
+
+
+def answers(model: LoadedModel, tokenizer: Tokenizer, asked: Sequence[Prompt], batch_tokens: int) -> list[int]:
+    """The index of the choice that the model takes, for each prompt."""
+    pairs = []
+    for item in asked:
+        context = [tokenizer.bos_id, *tokenizer.encode(item.context)]
+        pairs += [(context, tokenizer.encode(text)) for text in item.continuations]
+    scored = score_continuations(model.decoder, pairs, context=model.context, batch_tokens=batch_tokens)
+    sizes = np.array([len(text.encode("utf-8")) for item in asked for text in item.continuations])
+    costs = np.split(scored.nats / sizes, np.cumsum([len(item.continuations) for item in asked])[:-1])
+    return [int(np.argmin(cost)) for cost in costs]
+
+
+def rows(name: str, items: Sequence[tuple[Item, Prompt]], given: Sequence[int]) -> list[dict[str, Any]]:
+    """A row for each language and one over both. `chance` is the expected accuracy of guessing."""
+    languages = sorted({item.lang for item, _ in items})
+    found = []
+    for lang in [*languages, BOTH]:
+        mine = [(asked, answer) for (item, asked), answer in zip(items, given, strict=True) if lang in (item.lang, BOTH)]
+        correct = sum(asked.answer == answer for asked, answer in mine)
+        share = wilson(correct, len(mine))
+        chance = sum(1 / len(asked.continuations) for asked, _ in mine) / len(mine)
+        found.append(
+            {
+                "model": name,
+                "lang": lang,
+                "items": len(mine),
+                "correct": correct,
+                "accuracy": figure(share.value),
+                "low": figure(share.low),
+                "high": figure(share.high),
+                "chance": figure(chance),
+            }
+        )
+    return found

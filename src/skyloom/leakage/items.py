@@ -1,0 +1,70 @@
+"""Exercises as the audit takes them: texts with the family and language each belongs to.
+
+What enters is a split's Parquet file as `corpus.stem` wrote it; what leaves is its items in the order of their ids, and
+at most as many as asked for: one of each family and language after the other, so that none goes short. Ids are hashes, so
+this is a fixed random sample that every model gets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skyloom.core.errors import DataError
+from skyloom.core.store import Store
+
+SPLITS = ("train", "test", "ref", "canary", "twin")
+
+
+@dataclass(frozen=True)
+class Items:
+    """One split, item by item. `texts`: question and solution as trained on; `kinds`: family and language."""
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    kinds: tuple[tuple[str, str], ...]
+    canonical: tuple[str, ...]
+    twin_of: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def read_split(exercises: Store, split: str, most: int = 0) -> Items:
+    """The items of `exercises-<split>.parquet`, at most `most` of them (0: all), in the order of their ids.
+
+    An empty split has no items: a run may plant no canaries. DataError if an exercise was not written by our generator.
+    """
+    table = exercises.read_table(f"exercises-{split}.parquet", ["id", "text", "meta"]).sort_by("id")
+    metas = [json.loads(m) for m in table["meta"].to_pylist()]
+    try:
+        kinds = [(m["family"], m["lang"]) for m in metas]
+        rows = _even(kinds, most) if most else list(range(len(kinds)))
+        ids, texts = table["id"].to_pylist(), table["text"].to_pylist()
+        return Items(
+            ids=tuple(ids[r] for r in rows),
+            texts=tuple(texts[r] for r in rows),
+            kinds=tuple(kinds[r] for r in rows),
+            canonical=tuple(str(metas[r]["canonical"]) for r in rows),
+            twin_of=tuple(str(metas[r].get("twin_of", "")) for r in rows),
+        )
+    except KeyError as problem:
+        raise DataError(f"an exercise in {exercises.url(f'exercises-{split}.parquet')} has no {problem} in its meta") from problem
+
+
+def _even(kinds: Sequence[tuple[str, str]], most: int) -> list[int]:
+    """Row numbers, ascending: the first of each kind, then the second of each, until there are `most`."""
+    seen: Counter[tuple[str, str]] = Counter()
+    turns = []
+    for row, kind in enumerate(kinds):
+        turns.append((seen[kind], row))
+        seen[kind] += 1
+    return sorted(row for _, row in sorted(turns)[:most])
+
+
+def pairs(canaries: Items, twins: Items) -> list[tuple[int, int]]:
+    """Row numbers (canary, twin) of all canaries that have a twin, by the twin's `twin_of`."""
+    place = {identity: row for row, identity in enumerate(canaries.ids)}
+    return sorted((place[of], row) for row, of in enumerate(twins.twin_of) if of in place)
