@@ -196,7 +196,7 @@ def _stage(store: Store, stage: str, first: int) -> None:
                 )
     for name, rows in (("metrics.jsonl", metrics), ("heldout.jsonl", heldout), ("telemetry/speed.jsonl", speed)):
         store.write_text(name, "".join(json.dumps(row) + "\n" for row in rows))
-    store.write_json("plan.json", {"stage": stage, "steps": 240, "shares": MIX[stage]})
+    store.write_json("plan.json", {"stage": stage, "parameters": 3_000_000, "steps": 240, "shares": MIX[stage]})
 
 
 def _results(stores: dict[str, Store]) -> None:

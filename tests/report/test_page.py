@@ -67,7 +67,7 @@ def test_the_funnel_shows_every_stage_reason_and_count(run: dict[str, Store], ou
     for step in ("extract", "corpus"):
         for stage, _, _, reason, documents, _ in run[step].read_json("ledger.json")["counts"]:
             assert stage.replace("_", " ").capitalize() in body
-            assert not documents or reason in body
+            assert not documents or reason.replace("_", " ") in body
     assert "near copy 190 (760 kB)" in body
     assert "recurring blocks 2.50 kB cut from documents that stayed" in body
     assert "400 joined here" in body
@@ -79,7 +79,7 @@ def test_the_figures_of_the_run_are_on_the_page(run: dict[str, Store], outline: 
         assert f"{row['bits_per_byte']:.3f}" in outline.sections["evaluation"]
     for row in run["leakage"].read_json("leakage.json")["rows"]:
         assert row["verdict"] in outline.sections["leakage"]
-    assert "The control holds." in outline.sections["leakage"]
+    assert "The control holds: the planted" in outline.sections["leakage"]
     assert outline.sections["evaluation"].count("not shown to be above chance") == 2
     for sample in run["evaluate"].read_json("samples.json"):
         assert sample["prompt"] + sample["text"] in outline.sections["samples"]
@@ -153,6 +153,20 @@ def test_a_stage_that_diverged_is_drawn_as_far_as_it_went(run: dict[str, Store],
     write({**run, "stage2": broken}, Store(tmp_path / "out"), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
     page = (tmp_path / "out/report.html").read_text("utf-8")
     assert "NaN" not in page and "nan," not in page
+
+
+def test_a_control_or_a_check_that_fails_is_told_with_its_reason(run: dict[str, Store], tmp_path: Path) -> None:
+    audit = run["leakage"].read_json("leakage.json")
+    audit["control"] |= {"holds": False, "canaries_flagged_in_final": False, "clean_test_flagged_in_final": True}
+    Store(tmp_path / "leakage").write_json("leakage.json", audit)
+    table = run["evaluate"].read_json("perplexity.json")
+    table["sanity"] = [{"check": "final is below unigram", "set": "web_zh", "ok": False, "value": 5.0, "bound": 4.0}]
+    Store(tmp_path / "evaluate").write_json("perplexity.json", table)
+    inputs = {**run, "leakage": Store(tmp_path / "leakage"), "evaluate": Store(tmp_path / "evaluate")}
+    write(inputs, Store(tmp_path / "out"), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
+    sections = Outline((tmp_path / "out/report.html").read_text("utf-8")).sections
+    assert "not found in the final model; clean test items are found too), so a verdict" in sections["leakage"]
+    assert "final is below unigram on Web, Chinese" in sections["evaluation"]
 
 
 def test_equal_inputs_give_equal_bytes(run: dict[str, Store], page: Path, tmp_path: Path) -> None:

@@ -96,13 +96,13 @@ def train(
     stage: StageConfig | None = None,
     start: Store | None = None,
     loader: ToyLoader | None = None,
+    model: ModelConfig = MODEL,
     progress: Progress | None = None,
 ) -> None:
     stage = stage or StageConfig(name="stage1", peak=3e-3, warmup_steps=2, monitor_points=4, releases=2)
     loader = loader or ToyLoader(steps, config.batch, config.context)
-    train_stage(
-        config, stage, MODEL, loader, heldout(), ToyTokenizer(), start, out, progress=progress or Progress.silent()
-    )  # fmt: skip
+    shown = progress or Progress.silent()
+    train_stage(config, stage, model, loader, heldout(), ToyTokenizer(), start, out, progress=shown)
 
 
 if __name__ == "__main__":

@@ -126,7 +126,8 @@ class Family:
 
         Uniform without replacement, so any split of the stream into consecutive parts is exchangeable.
         """
-        size, tried, given = prod(len(v) for v in self.space.values()), set(), 0
+        size, given = prod(len(v) for v in self.space.values()), 0
+        tried: set[int] = set()
         while len(tried) < size:
             index = dice.below(size)
             if index in tried:
@@ -158,7 +159,8 @@ class Family:
         def unit(value: Any) -> str:
             return wording.answer.format_map({**words, "answer": wording.show("answer", value)})
 
-        answer, distractors = unit(values["answer"]), []
+        answer = unit(values["answer"])
+        distractors: list[str] = []
         labels = len(wording.labels.get("answer", ()))
         for value in [*wrong, *_neighbours(values["answer"], labels)]:
             if len(distractors) < CHOICES - 1 and _plausible(value, values["answer"]):
