@@ -15,6 +15,10 @@ from tests.stories.program import TINY, contents, read, skyloom, start, step_fol
 KILLS = 10
 
 
+def without_report(found: dict[str, str]) -> dict[str, str]:
+    return {folder: content for folder, content in found.items() if not folder.startswith("report-")}
+
+
 @pytest.mark.xdist_group("kill")
 def test_killed_ten_times_ends_in_the_same_bytes(tmp_path):
     calm, wild = tmp_path / "calm", tmp_path / "wild"
@@ -41,7 +45,8 @@ def test_killed_ten_times_ends_in_the_same_bytes(tmp_path):
             (step_folder(wild, victim) / "_step.json").unlink()
     final = skyloom("run", TINY, "--work", wild)
     assert final.returncode == 0, final.stderr
-    assert contents(wild) == contents(calm)
+    # The report page shows how long each step took, so it alone differs from run to run.
+    assert without_report(contents(wild)) == without_report(contents(calm))
     for stage in ("stage1", "stage2"):
         for name in ("metrics.jsonl", "heldout.jsonl"):
             assert (step_folder(wild, stage) / name).read_bytes() == (step_folder(calm, stage) / name).read_bytes()

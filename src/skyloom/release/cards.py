@@ -1,0 +1,130 @@
+"""The two cards: what the model is and can do, and what the corpus is made of. Figures enter, Markdown leaves.
+
+Every figure is one that a step wrote; the prose around it is in the templates. The YAML head is what hubs read. What a
+small model cannot do, what the corpus lost and for which reason, and the exercises that were planted on purpose are
+said in plain words, because the reports of such models seldom say them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import yaml  # type: ignore[import-untyped]
+
+from skyloom.corpus.funnel import EXEMPT
+from skyloom.model.decoder import ModelConfig
+from skyloom.release import formats, tables
+from skyloom.release.corpus import FIELDS, Published
+from skyloom.release.evidence import Evidence
+
+REPORT_TOKENS = 3.13e12
+"""Tokens that the report's model read in both stages (2.1), to say how small a run is."""
+
+
+PERSONAL = {
+    "email": "e-mail addresses",
+    "phone": "phone numbers",
+    "id_card": "identity-card numbers",
+    "bank_card": "bank-card numbers",
+    "ip": "IP addresses",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What only people know about a release."""
+
+    name: str
+    license: str
+    authors: tuple[str, ...]
+    contact: str
+    languages: tuple[str, ...]
+    dtype: str
+
+
+def model_card(
+    facts: Facts, shape: ModelConfig, checkpoints: Sequence[tuple[str, str, int, int]], evidence: Evidence, canaries: int
+) -> str:
+    """`README.md` of the release. `checkpoints`: (folder, stage, step, tokens) of each intermediate model."""
+    head = {
+        "license": facts.license.lower(),
+        "language": list(facts.languages),
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["skyloom", "bilingual", "small-scale", "from-scratch"],
+    }
+    return _render(
+        "model.md.jinja", head, facts=facts, shape=shape, checkpoints=checkpoints, evidence=evidence, canaries=canaries,
+        mixture=tables.mixture(evidence), stages=tables.stages(evidence), perplexity=tables.perplexity(evidence),
+        tokens=(evidence.metrics or [{}])[-1].get("tokens"), copies=(evidence.tokens or {}).get("canary_copies"),
+        report_tokens=REPORT_TOKENS, measure=tables.measure(evidence), control=tables.control(evidence),
+    )  # fmt: skip
+
+
+def corpus_card(facts: Facts, published: Published, evidence: Evidence, canaries: int) -> str:
+    """`corpus/README.md`. Its YAML head states the number of documents of each split, which `check` counts again."""
+    head = {
+        "license": "other",
+        "license_name": "per-document",
+        "language": list(facts.languages),
+        "task_categories": ["text-generation"],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"{split}-*.jsonl.zst"} for split in published.documents],
+            }
+        ],
+        "dataset_info": {
+            "features": [{"name": name, "dtype": "string"} for name in FIELDS],
+            "splits": [
+                {"name": split, "num_bytes": published.bytes[split], "num_examples": number}
+                for split, number in published.documents.items()
+            ],
+        },
+    }
+    redaction = {PERSONAL.get(kind, kind): number for kind, number in (evidence.redaction or {}).items()}
+    return _render(
+        "corpus.md.jinja", head, facts=facts, published=published, funnel=tables.funnel(evidence), sources=tables.sources(evidence),
+        mixture=tables.mixture(evidence), exempt=_exempt(evidence), redaction=redaction, canaries=canaries,
+        licenses=[(source, license, number) for (source, license), number in sorted(published.licenses.items())],
+    )  # fmt: skip
+
+
+def head_of(card: str) -> dict[str, Any]:
+    """The YAML head of a card. ValueError if there is none."""
+    parts = card.split("---\n", 2)
+    head = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
+    if not isinstance(head, dict):
+        raise ValueError("the card does not begin with a YAML head")
+    return head
+
+
+def _exempt(evidence: Evidence) -> list[tuple[str, list[str]]]:
+    """Stages with the sources that passed them, or a part of whose documents passed them, unjudged."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for entry in evidence.cleaning.entries() if evidence.cleaning else ():
+        if entry.reason == EXEMPT:
+            found[entry.stage].add(entry.source)
+    order = evidence.cleaning.stages() if evidence.cleaning else []
+    return [(stage, sorted(found[stage])) for stage in order if stage in found]
+
+
+def _render(template: str, head: dict[str, Any], **context: Any) -> str:
+    environment = jinja2.Environment(  # Markdown, not HTML: autoescape would write &#39; into the text
+        loader=jinja2.PackageLoader("skyloom.release", "templates"), autoescape=False, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    for name in ("count", "short", "size", "percent", "decimal", "span", "scientific"):
+        environment.filters[name] = getattr(formats, name)
+    environment.filters.update(domain=tables.domain_name, language=tables.language_name, model=tables.model_name, cell=_cell)
+    text = environment.get_template(template).render(**context)
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n{text}"
+
+
+def _cell(value: Any) -> str:
+    """Text for a cell of a Markdown table: one line, without what would end the cell or begin a tag."""
+    return " ".join(str(value).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,206 @@
+"""Is this folder a sound release? The folder enters, findings leave; nothing but the folder is looked at, and no network.
+
+What is published is used by people who cannot ask us. So the folder itself must prove what its cards say: that its
+files are those that were released, that `transformers` computes from the weights what our decoder computes, that both
+tokenizers give the same ids, that the corpus has as many documents as its card states, and that no planted exercise is
+among them. The proofs stop at the first damaged file: what follows would be about other files than those released.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from skyloom.core.errors import SkyloomError
+from skyloom.core.store import Store
+from skyloom.model.decoder import ModelConfig
+from skyloom.model.hf import from_hf_config
+from skyloom.release import canaries, sums
+from skyloom.release.cards import head_of
+from skyloom.release.corpus import FIELDS, SPLITS, read_shard
+from skyloom.release.weights import load_released
+from skyloom.tokenizer.check import Finding
+from skyloom.tokenizer.tokenizer import Tokenizer
+
+NEEDED = (
+    "README.md", "config.json", "generation_config.json", "model.safetensors", "tokenizer.model", "tokenizer.json",
+    "tokenizer_config.json", "corpus/README.md", canaries.LIST, "recipe.toml", sums.SUMS,
+)  # fmt: skip
+TOLERANCE = 1e-4
+"""Largest difference of a logit between transformers and our decoder, both in fp32."""
+
+PROBE_TEXTS = (
+    "The package manager installs what is needed, and 2,023 files change.",
+    "要安装这个软件包，请以管理员身份运行下面的命令，然后重新启动服务。",
+    "def add(a, b):\n    return a + b  # 求和\n\n",
+    "Question: What is 17 + 25?\n问题：小明有17个苹果，又买了25个，一共有多少个？",
+)
+HARD_TEXTS = (
+    "", " ", "  \t\n\n", "\u3000全角　空格", "e\u0301 é ﬁ ﷺ", "🙂👩\u200d👩\u200d👧🇨🇳", "龘靐齉爩𠀀𰻞", "\u200b\u200d\ufeff",
+    "\x00\x01\x7f", "\r\n \r", "1234567890 ３．１４ ½ Ⅷ", "<0x41> <s text </s >", "中English混排text，标点。Mixed!",
+    "▁ under_score __init__", "日本語のテキスト", "한국어 텍스트",
+)  # fmt: skip
+FUZZED = 300
+"""Texts of random pieces of all kinds that the tokenizers are compared on, besides the fixed ones."""
+
+_ALPHABET = "abcXYZ 019.,:_-\n\t，。、：“”（）的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动🙂é龘"
+_BATCH = 512
+
+
+def check(folder: str | Path) -> list[Finding]:
+    """All findings in a fixed order; `ok` is False where a fact does not hold, and `detail` says where and why."""
+    store = Store(folder)
+    missing = [name for name in NEEDED if not store.exists(name)]
+    if not store.exists(sums.SUMS):
+        return [Finding("release", False, f"{folder} is not a release of Skyloom: it has no {sums.SUMS}")]
+    proofs: list[tuple[str, Callable[[], str]]] = [
+        ("files", lambda: _files(store, missing)),
+        ("config", lambda: _configs(store)),
+        ("logits", lambda: _logits(store)),
+        ("tokenizer", lambda: _tokenizers(store)),
+        ("corpus", lambda: _corpus(store)),
+        ("canaries", lambda: _canaries(store)),
+    ]
+    findings: list[Finding] = []
+    for name, proof in proofs:
+        try:
+            findings.append(Finding(name, True, proof()))
+        except _BrokenError as problem:
+            findings.append(Finding(name, False, str(problem)))
+        except Exception as problem:  # a folder from elsewhere can break any library it is fed to; that is a finding too
+            findings.append(Finding(name, False, f"{type(problem).__name__}: {problem}"))
+        if name == "files" and not findings[-1].ok:
+            break
+    return findings
+
+
+class _BrokenError(SkyloomError):
+    """A fact that does not hold."""
+
+
+def _files(store: Store, missing: list[str]) -> str:
+    if missing:
+        raise _BrokenError(f"not a whole release: {', '.join(missing)} missing")
+    different = sums.differences(store)
+    if different:
+        raise _BrokenError("; ".join(different[:5]) + (f"; and {len(different) - 5} more" if len(different) > 5 else ""))
+    return f"{len(sums.read(store)):,} files are those that were released"
+
+
+def _models(store: Store) -> list[str]:
+    """Folders of all models in the release, "" for the release itself."""
+    return sorted(name.removesuffix("config.json").rstrip("/") for name in store.names() if name.split("/")[-1] == "config.json")
+
+
+def _shape(store: Store, folder: str) -> tuple[ModelConfig, dict[str, Any]]:
+    table = store.read_json(f"{folder}/config.json" if folder else "config.json")
+    return from_hf_config(table), table
+
+
+def _configs(store: Store) -> str:
+    tokenizer = Tokenizer.load(store)
+    first, _ = _shape(store, "")
+    for folder in _models(store):
+        shape, table = _shape(store, folder)
+        generation = store.read_json(f"{folder}/generation_config.json" if folder else "generation_config.json")
+        for key, value in (("bos_token_id", tokenizer.bos_id), ("eos_token_id", tokenizer.eos_id)):
+            if table.get(key) != value or generation.get(key) != value:
+                raise _BrokenError(f"{folder or 'config.json'}: {key} is not the tokenizer's {value}")
+        if shape != first:
+            raise _BrokenError(f"{folder} has another shape than the released model")
+        if shape.vocabulary < tokenizer.vocab_size:
+            raise _BrokenError(f"{folder or 'the model'} has {shape.vocabulary} tokens, its tokenizer {tokenizer.vocab_size}")
+    return f"{len(_models(store))} models of one shape, {first.parameters:,} parameters each, agree with the tokenizer"
+
+
+@torch.no_grad()
+def _logits(store: Store) -> str:
+    tokenizer = Tokenizer.load(store)
+    worst = 0.0
+    for folder in _models(store):
+        ours, _, context = load_released(store.child(folder) if folder else store)
+        theirs = _quietly(transformers.AutoModelForCausalLM, store.path(folder), dtype=torch.float32).eval()
+        for text in PROBE_TEXTS:
+            ids = torch.tensor([[tokenizer.bos_id, *tokenizer.encode(text)][:context]])
+            difference = float((ours(ids) - theirs(ids).logits).abs().max())
+            worst = max(worst, difference)
+            if not difference <= TOLERANCE:
+                raise _BrokenError(
+                    f"{folder or 'the model'}: transformers' logits differ from ours by {difference:.2g} on {text!r}"
+                )
+    return f"transformers and our decoder agree within {TOLERANCE:g} (largest difference {worst:.1g}) on English, Chinese and code"
+
+
+def _tokenizers(store: Store) -> str:
+    ours = Tokenizer.load(store)
+    theirs = _quietly(transformers.AutoTokenizer, store.path())
+    texts = [*PROBE_TEXTS, *HARD_TEXTS, *_fuzzed()]
+    for text in texts:
+        expected, plain = ours.encode(text), theirs(text, add_special_tokens=False)["input_ids"]
+        if plain != expected:
+            raise _BrokenError(f"AutoTokenizer encodes {text!r} as {plain[:12]}, our tokenizer as {expected[:12]}")
+        if theirs(text)["input_ids"] != [ours.bos_id, *expected]:
+            raise _BrokenError(f"AutoTokenizer does not put <s> in front of {text!r}")
+    return f"AutoTokenizer gives the same ids on {len(texts):,} texts"
+
+
+def _corpus(store: Store) -> str:
+    head = head_of(store.read_text("corpus/README.md"))
+    stated = {split["name"]: split["num_examples"] for split in head["dataset_info"]["splits"]}
+    seen: dict[str, str] = {}
+    counted = dict.fromkeys(SPLITS, 0)
+    for split in SPLITS:
+        for name, document in _documents(store, split):
+            if list(document) != list(FIELDS):
+                raise _BrokenError(f"{name}: a document has the fields {list(document)}, not {list(FIELDS)}")
+            if document["id"] in seen:
+                raise _BrokenError(f"{name}: the document {document['id']} stands in {seen[document['id']]} too")
+            seen[document["id"]] = name
+            counted[split] += 1
+    if counted != stated:
+        raise _BrokenError(f"the corpus has {counted} documents, its card says {stated}")
+    return f"{counted['train']:,} training and {counted['valid']:,} held-out documents, as the card says; no id occurs twice"
+
+
+def _canaries(store: Store) -> str:
+    planted = canaries.read_list(store)
+    lookout = canaries.Lookout(planted)
+    for split in SPLITS:
+        documents = _documents(store, split)
+        while batch := list(islice(documents, _BATCH)):
+            for place, canary in lookout.found([document["text"] for _, document in batch]):
+                name, document = batch[place]
+                raise _BrokenError(f"{name}: the document {document['id']} holds the canary {canary.id}: {canary.question}")
+    return f"none of the {len(planted):,} planted exercises stands in the corpus"
+
+
+def _documents(store: Store, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in store.names(f"corpus/{split}-"):
+        for line in read_shard(store, name):
+            yield name, json.loads(line)
+
+
+def _fuzzed() -> list[str]:
+    draw = random.Random(1)
+    return ["".join(draw.choice(_ALPHABET) for _ in range(draw.randint(1, 60))) for _ in range(FUZZED)]
+
+
+def _quietly(kind: Any, place: Path, **options: Any) -> Any:
+    """`kind.from_pretrained` of a local folder, without the library's progress bars and advice, which would break ours."""
+    log: Any = transformers.utils.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        return kind.from_pretrained(place, local_files_only=True, **options)
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()

@@ -1,0 +1,92 @@
+"""The corpus as others read it: JSONL, one document a line, in zstd shards.
+
+Parquet shards of documents enter; `corpus/<split>-NNNNN.jsonl.zst` leave, training and validation apart. The report
+releases its 150 billion tokens as JSONL with the text in the field `text` (3.2); ours adds where each document is from.
+The bytes depend on the documents and the shard size alone: one compressor at a fixed level, without threads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import zstandard
+
+from skyloom.core.errors import DataError
+from skyloom.core.progress import Progress
+from skyloom.core.store import FileRecord, Store
+from skyloom.release.canaries import Canary, refuse
+
+FIELDS = ("text", "id", "lang", "source", "domain", "url", "date", "license")
+SPLITS = ("train", "valid")
+LEVEL = 10
+
+
+@dataclass
+class Published:
+    """What was written: the files, and per split documents and bytes of text; per source and licence documents."""
+
+    files: list[FileRecord] = field(default_factory=list)
+    documents: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    licenses: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+
+
+def publish(corpus: Store, canaries: Sequence[Canary], out: Store, shard_bytes: int, *, progress: Progress) -> Published:
+    """Write the shards of both splits; a shard is closed when it holds `shard_bytes` of JSON.
+
+    DataError if there are no documents, or if one is a canary.
+    """
+    names = [n for n in corpus.names("documents-") if n.endswith(".parquet")]
+    if not names:
+        raise DataError(f"{corpus.root} holds no documents-*.parquet; run the corpus step first")
+    result = Published()
+    with progress.task("release corpus", len(names) * len(SPLITS), "shards") as bar:
+        for split in SPLITS:
+            pending: list[bytes] = []
+            size = number = 0
+            for name in names:
+                for line in _lines(corpus, name, split, canaries, result):
+                    pending.append(line)
+                    size += len(line)
+                    if size >= shard_bytes:
+                        result.files.append(_write(out, split, number, pending))
+                        pending, size, number = [], 0, number + 1
+                bar.advance()
+            if pending or number == 0:  # an empty split still has a file, so that readers find what the card names
+                result.files.append(_write(out, split, number, pending))
+    return result
+
+
+def read_shard(store: Store, name: str) -> Iterator[bytes]:
+    """The lines of a published shard. DataError if it is not whole zstd."""
+    try:
+        with store.reading(name) as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
+            rest = b""
+            while chunk := reader.read(1 << 20):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from lines
+            if rest:
+                raise DataError(f"{store.url(name)} ends in the middle of a line")
+    except zstandard.ZstdError as problem:
+        raise DataError(f"{store.url(name)} is not a whole zstd file: {problem}") from problem
+
+
+def _lines(corpus: Store, name: str, split: str, canaries: Sequence[Canary], result: Published) -> Iterator[bytes]:
+    table = corpus.read_table(name, [*FIELDS, "split", "meta"])
+    for batch in table.to_batches(max_chunksize=1024):
+        rows = [row for row in batch.to_pylist() if row["split"] == split]
+        refuse([row["meta"] for row in rows], canaries, corpus.url(name))
+        for row in rows:
+            result.documents[split] += 1
+            result.bytes[split] += len(row["text"].encode())
+            result.licenses[row["source"], row["license"] or "unknown"] += 1
+            yield json.dumps({key: row[key] for key in FIELDS}, ensure_ascii=False).encode() + b"\n"
+
+
+def _write(out: Store, split: str, number: int, lines: list[bytes]) -> FileRecord:
+    return out.write_bytes(
+        f"corpus/{split}-{number:05d}.jsonl.zst", zstandard.ZstdCompressor(level=LEVEL).compress(b"".join(lines))
+    )

@@ -1,0 +1,184 @@
+"""A run in tables: the funnel with its reasons, the sources, the mixture (the report's Table 1), training, perplexity.
+
+The files that steps wrote enter as `Evidence`, plain rows for the cards' and the report's templates leave. Nothing is
+measured here: every figure is one that a step wrote, or a sum of such figures.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from skyloom.core.ledger import KEPT, Ledger
+from skyloom.core.records import DOMAINS
+from skyloom.release.evidence import STAGES, Evidence
+from skyloom.release.formats import decimal, known, short
+
+LANGUAGES = {"en": "English", "zh": "Chinese", "zh-Hans": "Chinese", "zh-Hant": "Chinese (traditional)", "code": "Code"}
+MODELS = {"stage1": "Stage 1", "stage2": "Stage 2", "final": "Final", "unigram": "Unigram", "xz": "xz"}
+DOMAIN_NAMES = {"web": "Web", "stem": "Exercises", "code": "Code", "parallel": "Parallel text", "canary": "Canaries"}
+
+
+def domain_name(domain: str) -> str:
+    """`web_en` → "Web, English"; unknown tags are made readable the same way."""
+    category, _, language = domain.rpartition("_")
+    if language in LANGUAGES and category:
+        return f"{DOMAIN_NAMES.get(category, category.capitalize())}, {LANGUAGES[language]}"
+    return DOMAIN_NAMES.get(domain, domain.replace("_", " ").capitalize())
+
+
+def in_order(domains: Iterable[str]) -> list[str]:
+    """Domains in the order of `core.records.DOMAINS`, then all others by name; each once."""
+    return sorted(set(domains), key=lambda d: (DOMAINS.index(d) if d in DOMAINS else len(DOMAINS), d))
+
+
+def language_name(lang: str) -> str:
+    """`zh-Hans` → "Chinese"; what is not known stays as it is."""
+    return LANGUAGES.get(lang, lang or "not judged")
+
+
+def model_name(model: str) -> str:
+    """`stage1` → "Stage 1"; what is not known stays as it is."""
+    return MODELS.get(model, model)
+
+
+def funnel(evidence: Evidence) -> list[dict[str, Any]]:
+    """One row per stage of both ledgers, in order: what came in, what was kept, and what was dropped for which reason.
+
+    `joined` counts documents that enter at this stage and not from the one before (parallel text, exercises);
+    `merged` counts those that left between two stages without being dropped (pages joined into parallel documents);
+    `cuts` are bytes taken out of documents that stayed (recurring blocks, personal data).
+    """
+    rows: list[dict[str, Any]] = []
+    for ledger in (evidence.extraction, evidence.cleaning):
+        for stage in ledger.stages() if ledger else ():
+            totals = ledger.totals(stage) if ledger else {}
+            kept = totals.pop(KEPT, (0, 0))
+            lost: list[dict[str, Any]] = [
+                {"reason": reason, "documents": documents, "bytes": size}
+                for reason, (documents, size) in sorted(totals.items(), key=lambda item: (-item[1][0], -item[1][1], item[0]))
+            ]
+            documents = kept[0] + sum(row["documents"] for row in lost)
+            change = documents - rows[-1]["kept"] if rows else 0
+            rows.append(
+                {
+                    "stage": stage,
+                    "documents": documents,
+                    "kept": kept[0],
+                    "kept_bytes": kept[1],
+                    "joined": max(change, 0),
+                    "merged": max(-change, 0),
+                    "reasons": [row for row in lost if row["documents"]],
+                    "cuts": [row for row in lost if row["bytes"] and not row["documents"]],
+                }
+            )
+    return rows
+
+
+def sources(evidence: Evidence) -> list[dict[str, Any]]:
+    """One row per source: where it came from, its documents at the first gate and those that stayed after the last."""
+    known = {row["name"]: row for row in evidence.sources or []}
+    first = _by_source(evidence.extraction, 0) or {name: row["pages"] for name, row in known.items()}
+    last = _by_source(evidence.cleaning, -1)
+    names = sorted({*known, *first, *last}, key=lambda name: (-first.get(name, 0), name))
+    return [
+        {"name": n, "kind": known.get(n, {}).get("kind", ""), "origin": known.get(n, {}).get("origin", ""),
+         "note": known.get(n, {}).get("note", ""), "entered": first.get(n), "kept": last.get(n, 0) if last else None}
+        for n in names
+    ]  # fmt: skip
+
+
+def _by_source(ledger: Ledger | None, place: int) -> dict[str, int]:
+    """Documents by source: what the first stage (`place` 0) received, or what the last (-1) kept."""
+    counts: dict[str, int] = defaultdict(int)
+    stages = ledger.stages() if ledger else []
+    for entry in ledger.entries() if ledger and stages else ():
+        if entry.stage == stages[place] and (place == 0 or entry.reason == KEPT):
+            counts[entry.source] += entry.documents
+    return dict(counts)
+
+
+def mixture(evidence: Evidence) -> list[dict[str, Any]]:
+    """The rows of Table 1, grouped by language with a total each, largest first."""
+    if evidence.mixture is None:
+        return []
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in evidence.mixture["rows"]:
+        groups[row["language"]].append(row)
+    result = [
+        {
+            "language": language,
+            "rows": sorted(rows, key=lambda r: (-r["share"], r["category"])),
+            **{key: sum(r[key] for r in rows) for key in ("documents", "bytes", "units", "share")},
+        }
+        for language, rows in groups.items()
+    ]
+    return sorted(result, key=lambda g: (-g["share"], g["language"]))
+
+
+def stages(evidence: Evidence) -> list[dict[str, Any]]:
+    """What each stage read and how it ended: steps, tokens of this stage, last training loss, first and last rate."""
+    result, before = [], 0
+    for stage in STAGES:
+        mine = [row for row in evidence.metrics or [] if row["stage"] == stage]
+        if not mine:
+            continue
+        last = mine[-1]
+        result.append(
+            {"stage": stage, "name": model_name(stage), "steps": len(mine), "tokens": last["tokens"] - before, "loss": last["loss"],
+             "first_rate": mine[0].get("lr"), "last_rate": last.get("lr")}
+        )  # fmt: skip
+        before = last["tokens"]
+    return result
+
+
+def perplexity(evidence: Evidence) -> list[dict[str, Any]]:
+    """Two tables, sets down and models across: bits per byte, and perplexity per reference token; the best is marked."""
+    if evidence.perplexity is None:
+        return []
+    rows = evidence.perplexity["rows"]
+    sets = in_order(row["set"] for row in rows)
+    average = [{**row, "set": None} for row in evidence.perplexity.get("average") or []]
+    tables = []
+    for key, title, digits in (("bits_per_byte", "Bits per byte", 3), ("reference_perplexity", "Perplexity per reference unit", 1)):
+        cells = {(r["set"], r["model"]): r[key] for r in [*rows, *average] if known(r.get(key))}
+        models = [m for m in dict.fromkeys(row["model"] for row in rows) if any(model == m for _, model in cells)]
+        names = [*sets, *([None] if any(name is None for name, _ in cells) else [])]
+        body = []
+        for name in names:
+            line = [cells.get((name, m)) for m in models]
+            best = min((v for v in line if v is not None), default=None)
+            texts = [decimal(v, digits) if v is None or v < 1000 else short(v) for v in line]
+            marked = [{"text": text, "best": v is not None and v == best} for text, v in zip(texts, line, strict=True)]
+            body.append({"name": domain_name(name) if name else "Average", "cells": marked})
+        tables.append({"title": title, "models": [model_name(m) for m in models], "rows": body})
+    return tables
+
+
+def measure(evidence: Evidence) -> list[dict[str, Any]]:
+    """The tokenizer's rows by domain, in the order that all tables have."""
+    rows = {row["domain"]: row for row in (evidence.measure or {}).get("rows", [])}
+    return [rows[domain] for domain in in_order(rows)]
+
+
+def control(evidence: Evidence) -> str:
+    """What the positive control of the leakage audit showed, in a sentence; empty if there was none."""
+    found = (evidence.leakage or {}).get("control") or {}
+    if not found:
+        return ""
+    if found.get("holds") is None:
+        return "The control could not be judged in this run."
+    if found["holds"]:
+        return "The control holds: the planted exercises are found in the final model and not before they were planted."
+    wrong = [
+        words
+        for key, bad, words in (
+            ("canaries_flagged_in_final", False, "the planted exercises are not found in the final model"),
+            ("canaries_flagged_in_stage1", True, "they are found before they were planted"),
+            ("clean_test_flagged_in_final", True, "clean test items are found too"),
+        )
+        if found.get(key) is bad
+    ]
+    reasons = "; ".join(wrong) or "see the figures"
+    return f"The control does not hold ({reasons}), so a verdict without a sign of leakage says nothing here."

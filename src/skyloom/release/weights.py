@@ -1,0 +1,149 @@
+"""A finished run becomes a folder that others load with `transformers`, read, check and cite.
+
+The folders of a run's steps enter; one folder leaves, in the layout of a model on a hub:
+
+    README.md  config.json  generation_config.json  model.safetensors  tokenizer.*     the final model and its card
+    checkpoints/<stage>-<step>/                                                        the same for intermediate models
+    corpus/                                                                            the text, with its own card
+    evaluation/                                                                        the figures that the cards quote
+    recipe.toml  SHA256SUMS                                                            how to make it again, and proof
+
+The report releases weights, intermediate checkpoints and a part of its corpus (abstract, 3.2); here nothing of the run
+is left out. The weights go out under the names of `LlamaForCausalLM`, so no code of ours is needed to use them. Equal
+inputs give equal bytes. `check` proves a folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from skyloom.core.config import build, setting
+from skyloom.core.errors import DataError, IntegrityError
+from skyloom.core.progress import Progress
+from skyloom.core.store import FileRecord, Store
+from skyloom.model.decoder import Decoder, ModelConfig
+from skyloom.model.hf import from_hf, from_hf_config, to_hf, to_hf_config
+from skyloom.release import canaries, cards, corpus, evidence, sums
+from skyloom.release.recipe import to_toml
+from skyloom.tokenizer.tokenizer import Tokenizer
+from skyloom.train import checkpoint
+
+TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "parts.json")
+EVALUATION_FILES = {"evaluate": ("perplexity.json", "choice.json", "samples.json"), "leakage": ("leakage.json",)}
+STAGES = ("stage1", "stage2")
+
+
+@dataclass(frozen=True)
+class ReleaseConfig:
+    """How the release is called, by whom it is, and in what form its files are."""
+
+    name: str = setting("skyloom-demo", doc="name of the model in its card")
+    license: str = setting("Apache-2.0", doc="SPDX identifier of the weights' licence; documents keep their own")
+    authors: tuple[str, ...] = setting((), doc="who made it, as the cards name them")
+    contact: str = setting("", doc="where questions and takedown requests go: an address or a URL")
+    languages: tuple[str, ...] = setting(("en", "zh"), doc="languages of the model, as ISO 639 codes")
+    dtype: str = setting("float32", doc="of the published weights", choices=("float32", "bfloat16"))
+    shard_megabytes: float = setting(64.0, doc="JSON in one shard of the corpus, before compression", unit="MB", low=0.001)
+
+
+@dataclass(frozen=True)
+class Published:
+    """One model as it was written: its folder in the release (empty: the release itself) and where training stood."""
+
+    folder: str
+    stage: str
+    step: int
+    tokens: int
+    config: ModelConfig
+
+
+def release(
+    inputs: Mapping[str, Store], out: Store, config: ReleaseConfig, recipe: Mapping[str, Any], *, progress: Progress
+) -> list[FileRecord]:
+    """Write the whole release to `out` and return the records of its files, `SHA256SUMS` last.
+
+    `inputs`: finished steps by name: `corpus exercises tokenizer tokens stage1 stage2 evaluate leakage`, and `pages extract`
+    if the corpus card is to tell the whole funnel. `recipe`: the resolved recipe as plain values. DataError if a step
+    that a release needs is missing, IntegrityError if a checkpoint is damaged.
+    """
+    missing = [name for name in ("corpus", "exercises", "tokenizer", *STAGES) if name not in inputs]
+    if missing:
+        raise DataError(f"a release needs the steps {', '.join(missing)}, which this run does not have")
+    planted = canaries.read_canaries(inputs["exercises"])
+    records, models = _models(inputs, out, config, progress)
+    text = corpus.publish(inputs["corpus"], planted, out, round(config.shard_megabytes * 1e6), progress=progress)
+    records += text.files
+    for step, names in EVALUATION_FILES.items():
+        found = [n for n in names if step in inputs and inputs[step].exists(n)]
+        records += [out.write_bytes(f"evaluation/{n}", inputs[step].read_bytes(n)) for n in found]
+    records.append(canaries.write_list(planted, out))
+    records.append(out.write_text("recipe.toml", to_toml(recipe)))
+    measured = evidence.read(inputs)
+    sown = len(planted) if (measured.tokens or {}).get("canary_copies", 1) else 0
+    facts = cards.Facts(config.name, config.license, config.authors, config.contact, config.languages, config.dtype)
+    shapes = [(m.folder, m.stage, m.step, m.tokens) for m in models[1:]]
+    records.append(out.write_text("README.md", cards.model_card(facts, models[0].config, shapes, measured, sown)))
+    records.append(out.write_text("corpus/README.md", cards.corpus_card(facts, text, measured, sown)))
+    return [*records, sums.write(records, out)]
+
+
+def _models(
+    inputs: Mapping[str, Store], out: Store, config: ReleaseConfig, progress: Progress
+) -> tuple[list[FileRecord], list[Published]]:
+    """Write the final model at the top, and all kept checkpoints of both stages below `checkpoints/`."""
+    final = inputs["stage2"].child(checkpoint.FINAL)
+    sources = [("", final)]
+    for stage in STAGES:
+        kept = [inputs[stage].child(checkpoint.folder_of(step)) for step in checkpoint.steps(inputs[stage])]
+        if stage != STAGES[-1]:
+            kept.append(inputs[stage].child(checkpoint.FINAL))  # the report keeps its Stage-1 model, the better *language* model
+        sources += [(f"checkpoints/{stage}-{checkpoint.read_state(place)['step']:07d}", place) for place in kept]
+    records: list[FileRecord] = []
+    models = []
+    with progress.task("release models", len(sources), "models") as bar:
+        for folder, place in sources:
+            made, written = _model(place, inputs["tokenizer"], out, folder, config.dtype)
+            models.append(made)
+            records += written
+            bar.advance()
+    return records, models
+
+
+def _model(place: Store, tokenizer: Store, out: Store, folder: str, dtype: str) -> tuple[Published, list[FileRecord]]:
+    """One loadable model: weights, configs and tokenizer."""
+    found = checkpoint.read(place)
+    shape = build(ModelConfig, found.state["model"], origin=place.url(checkpoint.STATE))
+    tokens = Tokenizer.load(tokenizer)
+    kind = getattr(torch, dtype)
+    weights = {name: tensor.to(kind).contiguous() for name, tensor in to_hf(found.weights, shape).items()}
+    ids = {"bos_token_id": tokens.bos_id, "eos_token_id": tokens.eos_id, "pad_token_id": tokens.pad_id}
+    root = f"{folder}/" if folder else ""
+    records = [
+        out.write_bytes(f"{root}model.safetensors", safetensors.torch.save(weights, metadata={"format": "pt"})),
+        out.write_json(f"{root}config.json", to_hf_config(shape, bos_id=tokens.bos_id, eos_id=tokens.eos_id, dtype=dtype)),
+        out.write_json(f"{root}generation_config.json", {**ids, "do_sample": True, "temperature": 0.8, "top_p": 0.95}),
+        *(out.write_bytes(f"{root}{name}", tokenizer.read_bytes(name)) for name in TOKENIZER_FILES),
+    ]
+    state = found.state
+    return Published(folder, state["stage"], state["step"], state["tokens"], shape), records
+
+
+def load_released(folder: Store) -> tuple[Decoder, Tokenizer, int]:
+    """Our own decoder (fp32, for inference), tokenizer and context of a released model, or of one of its checkpoints.
+
+    StorageError if a file is missing, ConfigError or IntegrityError if the weights are not those of such a decoder.
+    """
+    shape = from_hf_config(folder.read_json("config.json"))
+    try:
+        state = safetensors.torch.load(folder.read_bytes("model.safetensors"))
+    except safetensors.SafetensorError as problem:
+        raise IntegrityError(f"{folder.url('model.safetensors')} is damaged: {problem}") from problem
+    model = Decoder(shape)
+    model.load_state_dict({name: tensor.float() for name, tensor in from_hf(state, shape).items()})
+    return model.eval(), Tokenizer.load(folder), shape.context

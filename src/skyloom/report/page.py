@@ -1,0 +1,135 @@
+"""The report of a run as one web page that needs nothing but itself.
+
+The folders of a run enter, `report.html` leaves: the funnel of the corpus with its reasons, the mixture, the tokenizer,
+the loss curves of both stages, evaluation, the leakage audit, samples and every step with its hash. It is what the
+report "Skywork" shows in its figures 1 to 3 and tables 1 and 5 to 8, for a run of any size, on a page that can be mailed.
+
+Styles, script and figures are inside the file, and a content security policy forbids the page to fetch anything or to run
+any script but its own: it shows text from web pages that may be hostile. All text is escaped. Equal inputs give equal
+bytes; timings are inputs.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import importlib.resources
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from skyloom.core.config import setting
+from skyloom.core.progress import Progress
+from skyloom.core.store import FileRecord, Store
+from skyloom.release import evidence, formats, tables
+from skyloom.release.recipe import to_toml
+from skyloom.report import examples, results, training
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """What a report shows."""
+
+    title: str = setting("", doc="title of the page; empty: the name of the run")
+    examples: int = setting(3, doc="examples shown for each domain and for each reason", low=0)
+    samples: int = setting(12, doc="samples of generated text shown", low=0)
+
+
+def write(
+    inputs: Mapping[str, Store], out: Store, config: ReportConfig, run: Mapping[str, Any], *, progress: Progress
+) -> FileRecord:
+    """Write `report.html` to `out` and return its record.
+
+    `inputs`: finished steps by name (`pages extract corpus tokenizer tokens stage1 stage2 evaluate leakage release`), any
+    of which may be absent: its section then says "not measured". `run`: `{name, recipe, steps, versions, machine}`, where
+    `recipe` is the resolved recipe as plain values and `steps` is a list of `{name, folder, status, seconds, bytes,
+    content}`. DataError if a file is there but is not what docs/design.md says.
+    """
+    with progress.task("report", 2, "parts") as bar:
+        found = evidence.read(inputs)
+        bar.advance()
+        page = render(found, config, run, has_release="release" in inputs)
+        bar.advance()
+    return out.write_text(PAGE, page)
+
+
+def location(out: Store) -> str:
+    """Where the page can be opened: a `file://` address, or the store's URL. StorageError if it was not written."""
+    with out.reading(PAGE):
+        return out.path(PAGE).resolve().as_uri() if out.local else out.url(PAGE)
+
+
+def render(found: evidence.Evidence, config: ReportConfig, run: Mapping[str, Any], *, has_release: bool = False) -> str:
+    """The page as text; see `write`."""
+    script = _asset("script.js")
+    context = {
+        "title": config.title or str(run.get("name") or "A run"),
+        "run": run,
+        "found": found,
+        "tiles": [*results.headline(found), *_time(run)],
+        "funnel": tables.funnel(found),
+        "sources": tables.sources(found),
+        "mixture": tables.mixture(found),
+        "examples": examples.examples(found, config.examples),
+        "measure": tables.measure(found),
+        "stages": tables.stages(found),
+        "panels": training.heldout_panels(found),
+        "loss": training.loss_chart(found),
+        "rate": training.rate_chart(found),
+        "shares": training.shares(found),
+        "speed": training.speed(found),
+        "perplexity": tables.perplexity(found),
+        "choice": results.choice(found),
+        "leakage": results.leakage(found),
+        "control": tables.control(found),
+        "samples": (found.samples or [])[: config.samples],
+        "recipe": to_toml(run.get("recipe") or {}),
+        "has_release": has_release,
+        "style": Markup(_asset("style.css")),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    return _environment().get_template("page.html.jinja").render(context)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("skyloom.report", "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
+        finalize=_printable, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    for name in ("count", "short", "size", "percent", "decimal", "span", "seconds", "scientific"):
+        environment.filters[name] = getattr(formats, name)
+    environment.filters["domain"] = tables.domain_name
+    environment.filters["language"] = tables.language_name
+    environment.filters["model"] = tables.model_name
+    environment.filters["html_lang"] = lambda lang: lang if str(lang).startswith(("zh", "en")) else ""
+    return environment
+
+
+def _printable(value: Any) -> Any:
+    """Text that HTML can hold: control characters and lone surrogates, which pages do contain, become U+FFFD."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\t\n" else c for c in value)
+
+
+def _asset(name: str) -> str:
+    return (Path(str(importlib.resources.files("skyloom.report"))) / "templates" / name).read_text("utf-8")
+
+
+def _time(run: Mapping[str, Any]) -> list[dict[str, str]]:
+    steps = [s for s in run.get("steps") or [] if formats.known(s.get("seconds"))]
+    if not steps:
+        return []
+    return [
+        {"label": "Wall time", "value": formats.seconds(sum(s["seconds"] for s in steps)), "context": f"over {len(steps)} steps"}
+    ]
