@@ -1,0 +1,102 @@
+"""Personal data is found, and what only looks like it is left alone."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skyloom.corpus.redact import KINDS, RedactConfig, redact, redact_text
+
+
+def clean(text: str) -> str:
+    return str(redact(pa.array([text]), RedactConfig()).texts[0].as_py())
+
+
+def id_card(first17: str) -> str:
+    """A number with the check character of the standard, written from its definition: sum of a_i * 2^(i-1) = 1 mod 11."""
+    weights = [2 ** (17 - k) for k in range(17)]
+    rest = sum(int(d) * w for d, w in zip(first17, weights, strict=True)) % 11
+    check = (12 - rest) % 11
+    return first17 + ("X" if check == 10 else str(check))
+
+
+def card(prefix: str) -> str:
+    """A card number with its Luhn digit."""
+    for last in "0123456789":
+        digits = [int(d) for d in reversed(prefix + last)]
+        if (sum(digits[::2]) + sum(sum(divmod(2 * d, 10)) for d in digits[1::2])) % 10 == 0:
+            return prefix + last
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Write to jane.doe@mail.skyland.org today.", "Write to <EMAIL> today."),
+        ("请发邮件到zhang_wei@youxiang.cn，谢谢。", "请发邮件到<EMAIL>，谢谢。"),
+        ("联系电话：13812345678。", "联系电话：<PHONE>。"),
+        ("手机 138 1234 5678，座机 010-62345678 转 3", "手机 <PHONE>，座机 <PHONE> 转 3"),
+        ("传真（021）62345678；免费热线400-123-4567", "传真<PHONE>；免费热线<PHONE>"),
+        ("电话010-62345678/13812345678", "电话<PHONE>/<PHONE>"),
+        ("Call +86 138 1234 5678 or (415) 555-2671 or 415-555-2671.", "Call <PHONE> or <PHONE> or <PHONE>."),
+        ("Tel: +44 20 7946 0958, +14155552671", "Tel: <PHONE>, <PHONE>"),
+        (f"身份证号{id_card('11010519491231002')}已登记", "身份证号<ID_CARD>已登记"),
+        (f"card {card('411111122223333')}, {card('622202100011112')}", "card <BANK_CARD>, <BANK_CARD>"),
+        ("The host 8.8.8.8 and 203.119.25.31 answered.", "The host <IP> and <IP> answered."),
+        ("服务器地址 114.114.114.114，端口 80", "服务器地址 <IP>，端口 80"),
+        ("from 2a00:1450:4001:81b::200e at noon", "from <IP> at noon"),
+        ("connect to 1.2.3.4:8080", "connect to <IP>:8080"),
+    ],
+)
+def test_personal_data_becomes_placeholders(before: str, after: str) -> None:
+    assert clean(before) == after
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Version 1.2.3.4 and v115.20.57.90 were released; see section 10.22.33.4.",
+        "版本 12.34.56.78 修复了第 1.2.3.4 节所述的问题。",
+        "6.2.4.3. 邮件地址配置\n6.2.4.4. 基础设置",
+        "The router is 192.168.0.1, the loop 127.0.0.1 and ::1, the example 203.0.113.7 and 2001:db8::8a2e.",
+        "ISBN 978-7-302-12345-6, ISBN 0-306-40615-2, ISSN 0028-0836, 书号9787302123456",
+        "At 12:34:56 the value was 3.14159265358979323846, then 2147483647 and +2147483647.",
+        "commit 4111111111111111deadbeef, sha 13812345678abcdef, x = 0x13812345678",
+        "user@example.com, icon@2x.png, getty@tty1.service, git@host.org:repo.git, @property, a@b",
+        "std::vector<int> a::b::c; ab:cd:ef:01:23:45",
+        "订单号 20231019123456789012，金额 1,234,567.89 元，编号 123456789012345678",
+        "1949-10-01, 2023-2024, 100-200-3000, +100 000 000, 10:20:30:40",
+        "4503599627370496 and 1234567890123456 are no cards",
+    ],
+)
+def test_what_only_looks_like_it_stays(text: str) -> None:
+    assert clean(text) == text
+
+
+def test_counts_by_kind_and_row_and_chosen_kinds() -> None:
+    texts = pa.chunked_array(
+        [["a@mail.skyland.org, b@mail.skyland.org", "无"], ["电话 13812345678，13912345678 c@mail.skyland.org", None]]
+    )
+    found = redact(texts, RedactConfig())
+    assert found.counts["email"].tolist() == [2, 0, 1, 0]
+    assert found.counts["phone"].tolist() == [0, 0, 2, 0]
+    assert found.texts.to_pylist()[1] == "无"
+    assert redact(texts, RedactConfig(kinds=("phone",))).texts[0].as_py() == "a@mail.skyland.org, b@mail.skyland.org"
+
+
+PIECES = ["电话", " ", "13812345678", "jane@mail.skyland.org", "8.8.8.8", "/", ":", "，", "a", "1", ".", "010-62345678", "+86 ", "(", ")",
+          "6222021000111126", "-", "2a00:1450:4001:81b::200e", "11010519491231002X", "\n", "\U0001f600"]  # fmt: skip
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=10).map("".join), max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_the_prefilter_misses_nothing_and_redacting_twice_changes_nothing(texts: list[str]) -> None:
+    column = redact(pa.array(texts, pa.string()), RedactConfig()).texts.to_pylist()
+    for before, after in zip(texts, column, strict=True):
+        expected = before
+        for kind in KINDS:
+            expected, _ = redact_text(expected, kind)
+        assert after == expected
+        assert clean(after) == after
