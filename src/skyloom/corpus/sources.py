@@ -120,7 +120,9 @@ def _resolve(config: SourceConfig, cache: Path, samples: Path, progress: Progres
 
 def _files(config: SourceConfig, kind: str, path: str) -> ResolvedSource:
     kind, files = sources_files.find(config.name, kind, path, code=config.category == "code")
-    return ResolvedSource(config, kind, path, tuple(files), sources_files.fingerprint(files))
+    # The origin is published in the corpus card, which need not tell the folders of somebody's machine.
+    origin = path if "://" in path else Path(path).name
+    return ResolvedSource(config, kind, origin, tuple(files), sources_files.fingerprint(files))
 
 
 def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, progress: Progress) -> list[dict[str, Any]]:

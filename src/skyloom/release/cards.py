@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jinja2
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from skyloom.corpus.funnel import EXEMPT
 from skyloom.model.decoder import ModelConfig
