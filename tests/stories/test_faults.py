@@ -65,10 +65,9 @@ def test_a_broken_gzip_member_costs_that_member_only(tmp_path):
     warc = pages.write_warc(tmp_path / "broken.warc.gz", 40, break_member=7)
     done = build(warc, tmp_path / "work")
     assert done.returncode == 0, no_traceback(done)
-    shard = next(step_folder(tmp_path / "work", "pages").glob("pages-*.parquet"))
-    rows = pq.read_table(shard, columns=["source", "url", "error"]).to_pylist()
-    rows = [r for r in rows if "skyloom" not in r["url"] and not r["url"].endswith(".py")]
-    assert sum(r["error"] is None for r in rows) >= 38
+    shards = step_folder(tmp_path / "work", "pages").glob("pages-*.parquet")
+    rows = [r for s in shards for r in pq.read_table(s, columns=["source", "error"]).to_pylist() if r["source"] == "source"]
+    assert sum(r["error"] is None for r in rows) == 39
     assert sum(r["error"] is not None for r in rows) == 1
 
 
@@ -143,5 +142,5 @@ def test_wrong_sources_and_values_are_told(tmp_path):
     done = build(tmp_path / "not.parquet", tmp_path / "a")
     assert done.returncode == 3 and "not.parquet" in no_traceback(done)
     done = build(tmp_path / "bad.jsonl", tmp_path / "b")
-    assert done.returncode == 3, no_traceback(done)
+    assert done.returncode == 0, no_traceback(done)
     assert read(step_folder(tmp_path / "b", "pages") / "sources.json")

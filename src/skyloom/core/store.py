@@ -201,8 +201,10 @@ class Store:
     def names(self, prefix: str = "") -> list[str]:
         """Names of all files below this store that begin with `prefix`, sorted; temporary files are not listed."""
         if self.local:
-            root = Path(self.root)
-            found = [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()] if root.is_dir() else []
+            # os.walk passes over a folder that another process removes while we list; Path.rglob raises.
+            found = [
+                Path(folder, name).relative_to(self.root).as_posix() for folder, _, names in os.walk(self.root) for name in names
+            ]
         else:
             with _storage_errors(self.root):
                 found = [f[len(self._base) :].lstrip("/") for f in self._fs.find(self._base)] if self._fs.exists(self._base) else []

@@ -128,7 +128,7 @@ def _files(config: SourceConfig, kind: str, path: str) -> ResolvedSource:
 def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, progress: Progress) -> list[dict[str, Any]]:
     """Write all pages as `pages-PPPPP-NNN.parquet` (part, shard) and `sources.json`; returns the latter's rows.
 
-    DataError if a source has no page at all.
+    DataError if a source has no page at all, or not one that could be read.
     """
     tasks: list[Task] = []
     for number, source in enumerate(sources):
@@ -142,6 +142,12 @@ def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, prog
         if not pages:
             raise DataError(
                 f"source '{source.config.name}' ({source.origin}) has no pages: check its path and kind '{source.kind}'"
+            )
+        broken = [r["error"] for r in mine if r["error"]]
+        if sum(r["broken"] for r in mine) == pages:
+            raise DataError(
+                f"source '{source.config.name}' ({source.origin}): none of its {pages:,} pages could be read, the first "
+                f"because: {broken[0]}; check its path and kind '{source.kind}'"
             )
         rows.append(
             {
@@ -172,7 +178,8 @@ def _fetch_part(task: Task, out: Store) -> Done:
     _, source, parts = task.payload
     files: list[FileRecord] = []
     rows: list[dict[str, Any]] = []
-    size = pages = total = 0
+    size = pages = total = broken = 0
+    first = ""
 
     def write() -> None:
         nonlocal size
@@ -187,11 +194,13 @@ def _fetch_part(task: Task, out: Store) -> Done:
         rows.append(row)
         size += len(row["body"])
         pages, total = pages + 1, total + len(row["body"])
+        if row["error"]:
+            broken, first = broken + 1, first or row["error"]
         if pages == source.config.max_pages:
             break
     if rows:
         write()
-    return Done(tuple(files), {"pages": pages, "bytes": total})
+    return Done(tuple(files), {"pages": pages, "bytes": total, "broken": broken, "error": first})
 
 
 def _pages(source: ResolvedSource, parts: tuple[Any, ...]) -> Iterator[dict[str, Any]]:

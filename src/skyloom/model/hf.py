@@ -1,0 +1,177 @@
+"""The decoder's names and shape, to and from Hugging Face's `LlamaForCausalLM`, strictly.
+
+State dicts and configs enter and leave. Both ways refuse what they do not know: a missing or surplus weight, a wrong
+shape, or a config whose model is not ours (grouped keys, biases, scaled rotations, tied embeddings) is an error and
+never a model that is silently another one. Weights keep their values and layout; only names change.
+
+transformers 5 reads `rope_parameters`, older versions and most other programs read `rope_theta`; we write both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from skyloom.core.errors import ConfigError, IntegrityError
+from skyloom.model.decoder import ModelConfig
+
+_OUTER = {
+    "embedding.weight": "model.embed_tokens.weight",
+    "norm.weight": "model.norm.weight",
+    "head.weight": "lm_head.weight",
+}
+_BLOCK = {
+    "attention_norm.weight": "input_layernorm.weight",
+    "attention.query.weight": "self_attn.q_proj.weight",
+    "attention.key.weight": "self_attn.k_proj.weight",
+    "attention.value.weight": "self_attn.v_proj.weight",
+    "attention.output.weight": "self_attn.o_proj.weight",
+    "ffn_norm.weight": "post_attention_layernorm.weight",
+    "ffn.gate.weight": "mlp.gate_proj.weight",
+    "ffn.up.weight": "mlp.up_proj.weight",
+    "ffn.down.weight": "mlp.down_proj.weight",
+}
+_FIXED: dict[str, tuple[Any, ...]] = {
+    "model_type": ("llama",),
+    "architectures": (["LlamaForCausalLM"], None),
+    "hidden_act": ("silu",),
+    "attention_bias": (False,),
+    "mlp_bias": (False,),
+    "tie_word_embeddings": (False,),
+    "attention_dropout": (0.0, 0),
+    "pretraining_tp": (1,),
+    "rope_scaling": (None,),
+    "is_encoder_decoder": (False,),
+}
+"""Keys that decide what the model computes, with the only values that are our decoder."""
+_SIZES = {
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
+    "intermediate_size", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_parameters",
+}  # fmt: skip
+_HARMLESS = {
+    "transformers_version", "dtype", "torch_dtype", "use_cache", "bos_token_id", "eos_token_id", "pad_token_id",
+    "initializer_range", "_name_or_path", "output_attentions", "output_hidden_states", "return_dict", "id2label",
+    "label2id", "problem_type", "chunk_size_feed_forward",
+}  # fmt: skip
+_DEFAULTS = {"max_position_embeddings": 2048, "rms_norm_eps": 1e-6}
+"""What LlamaConfig means when an old config leaves the key out."""
+
+
+def names(config: ModelConfig) -> dict[str, str]:
+    """Our weight names to Hugging Face's, in the order of the model."""
+    blocks = {
+        f"blocks.{layer}.{ours}": f"model.layers.{layer}.{theirs}"
+        for layer in range(config.layers)
+        for ours, theirs in _BLOCK.items()
+    }
+    return {"embedding.weight": _OUTER["embedding.weight"], **blocks, **_OUTER}
+
+
+def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of each weight by our name."""
+    square, wide = (config.hidden, config.hidden), (config.ffn, config.hidden)
+    kinds: dict[str, tuple[int, ...]] = {"gate.weight": wide, "up.weight": wide, "down.weight": (config.hidden, config.ffn)}
+    result: dict[str, tuple[int, ...]] = {}
+    for name in names(config):
+        if name.endswith("norm.weight"):
+            result[name] = (config.hidden,)
+        elif name in ("embedding.weight", "head.weight"):
+            result[name] = (config.vocabulary, config.hidden)
+        else:
+            result[name] = kinds.get(name.split("ffn.")[-1], square)
+    return result
+
+
+def to_hf(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+    """Our state dict under Hugging Face's names. IntegrityError for unknown, missing or misshapen weights."""
+    table = names(config)
+    _check(state, shapes(config), "the model's state")
+    return {table[name]: state[name] for name in table}
+
+
+def from_hf(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+    """A `LlamaForCausalLM` state dict under our names. IntegrityError for unknown, missing or misshapen weights."""
+    table, expected = names(config), shapes(config)
+    _check(state, {table[name]: shape for name, shape in expected.items()}, "the Hugging Face state")
+    return {ours: state[theirs] for ours, theirs in table.items()}
+
+
+def to_hf_config(config: ModelConfig, *, bos_id: int, eos_id: int, dtype: str) -> dict[str, Any]:
+    """The content of `config.json`. `dtype`: "bfloat16" or "float32", as the weights are stored."""
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": config.vocabulary,
+        "hidden_size": config.hidden,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.heads,
+        "head_dim": config.head_dim,
+        "intermediate_size": config.ffn,
+        "max_position_embeddings": config.context,
+        "rms_norm_eps": config.norm_eps,
+        "rope_theta": config.rope_theta,
+        "rope_parameters": {"rope_theta": config.rope_theta, "rope_type": "default"},
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "mlp_bias": False,
+        "attention_dropout": 0.0,
+        "tie_word_embeddings": False,
+        "bos_token_id": bos_id,
+        "eos_token_id": eos_id,
+        "torch_dtype": dtype,
+        "use_cache": True,
+    }
+
+
+def from_hf_config(table: Mapping[str, Any]) -> ModelConfig:
+    """The shape that a `config.json` describes. ConfigError for keys we do not know or a model that is not ours."""
+    unknown = sorted(set(table) - set(_FIXED) - _SIZES - _HARMLESS)
+    if unknown:
+        raise ConfigError(f"config.json: unknown keys {', '.join(unknown)}; only plain LLaMA decoders can be read")
+    for key, allowed in _FIXED.items():
+        if key in table and table[key] not in allowed:
+            raise ConfigError(f"config.json: '{key}' is {table[key]!r}, but our decoder has {allowed[0]!r}")
+    missing = sorted(
+        k for k in _SIZES - {"rope_theta", "rope_parameters", "num_key_value_heads", "head_dim"} - set(_DEFAULTS) if k not in table
+    )
+    if missing:
+        raise ConfigError(f"config.json: missing keys {', '.join(missing)}")
+    heads, hidden = table["num_attention_heads"], table["hidden_size"]
+    if table.get("num_key_value_heads", heads) not in (heads, None) or table.get("head_dim", hidden // heads) not in (
+        hidden // heads,
+        None,
+    ):
+        raise ConfigError("config.json: grouped keys or an own head_dim; our decoder has one key head for each query head")
+    return ModelConfig(
+        vocabulary=table["vocab_size"],
+        hidden=hidden,
+        layers=table["num_hidden_layers"],
+        heads=heads,
+        ffn=table["intermediate_size"],
+        context=table.get("max_position_embeddings", _DEFAULTS["max_position_embeddings"]),
+        rope_theta=_rope_theta(table),
+        norm_eps=table.get("rms_norm_eps", _DEFAULTS["rms_norm_eps"]),
+    )
+
+
+def _rope_theta(table: Mapping[str, Any]) -> float:
+    parameters = dict(table.get("rope_parameters") or {})
+    if parameters.pop("rope_type", "default") != "default" or set(parameters) - {"rope_theta"}:
+        raise ConfigError(f"config.json: scaled rotations {table['rope_parameters']!r}; our decoder has plain ones")
+    given = {float(v) for v in (table.get("rope_theta"), parameters.get("rope_theta")) if v is not None}
+    if len(given) > 1:
+        raise ConfigError(f"config.json: rope_theta and rope_parameters disagree: {sorted(given)}")
+    return given.pop() if given else 10_000.0
+
+
+def _check(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], what: str) -> None:
+    unknown, missing = sorted(set(state) - set(expected)), sorted(set(expected) - set(state))
+    if unknown or missing:
+        said = [f"unknown {', '.join(unknown[:5])}" if unknown else "", f"missing {', '.join(missing[:5])}" if missing else ""]
+        raise IntegrityError(f"{what} does not fit the config: {'; '.join(s for s in said if s)}")
+    for name, shape in expected.items():
+        if tuple(state[name].shape) != shape:
+            raise IntegrityError(f"{what} does not fit the config: {name} is {tuple(state[name].shape)}, expected {shape}")

@@ -1,0 +1,235 @@
+"""THE loss: what a model pays, in nats, for texts that it is shown. Report 2.2, 4 (perplexity) and 5 (leakage).
+
+A model enters as a callable from token ids to logits, so that a trained decoder and a baseline are scored by the same
+code. One pass gives a document's loss in all the units we publish: nats over its own tokens; over a reference
+tokenizer's tokens (report 4: loss × own tokens / reference tokens, which makes tokenizers comparable); per byte and per
+character. The training monitor, the perplexity tables and the leakage tests all call `score_texts`.
+
+**Convention.** A document of n tokens is scored in windows of `context` tokens that do not overlap. The first window is
+preceded by BOS; each later one by the last token of the window before it. So every token of the document is scored
+exactly once, given at most `context` tokens, and BOS and EOS themselves are never scored. This is the convention of
+rolling log-likelihoods in lm-eval with a context of one token.
+
+Log-probabilities are taken in fp32 and added in float64. Windows are batched by length, right-padded: causal attention
+never looks at the padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from skyloom.core.errors import ConfigError, DataError
+
+Model = Callable[[Tensor], Tensor]
+"""Token ids int64[batch, sequence] to logits [batch, sequence, vocabulary]; position t predicts token t + 1."""
+
+Encode = Callable[[pa.Array], tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]]
+"""A string column to token ids and offsets int64[rows + 1], without BOS or EOS; `Tokenizer.encode_column`."""
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TextLosses:
+    """Loss and size of each document. `nats`: float64[n]; the others int64[n]; `reference_tokens` may be absent."""
+
+    nats: npt.NDArray[np.float64]
+    tokens: Counts
+    bytes: Counts
+    chars: Counts
+    reference_tokens: Counts | None = None
+
+    @property
+    def loss(self) -> float:
+        """Nats per own token: all nats over all tokens."""
+        return float(self.nats.sum() / self.tokens.sum())
+
+    @property
+    def perplexity(self) -> float:
+        return float(np.exp(self.loss))
+
+    @property
+    def reference_loss(self) -> float:
+        """Nats per token of the reference tokenizer. DataError if no reference counts were given."""
+        if self.reference_tokens is None:
+            raise DataError("these texts were scored without a reference tokenizer; give reference_tokens")
+        return float(self.nats.sum() / self.reference_tokens.sum())
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits per UTF-8 byte: comparable across tokenizers, and with compressors."""
+        return float(self.nats.sum() / self.bytes.sum() / np.log(2))
+
+    @property
+    def bits_per_char(self) -> float:
+        return float(self.nats.sum() / self.chars.sum() / np.log(2))
+
+    def interval(self, *, seed: int = 0, resamples: int = 1000, level: float = 0.95) -> tuple[float, float]:
+        """(low, high) of `loss`: percentile bootstrap over documents, the same for the same seed."""
+        return bootstrap(self.nats, self.tokens, seed=seed, resamples=resamples, level=level)
+
+
+def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Nats of each target, fp32[batch, sequence], for logits [batch, sequence, vocabulary] and int64[batch, sequence].
+
+    Training takes the mean of it; everything else here adds it up.
+    """
+    flat = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+    return flat.view(targets.shape)
+
+
+def bootstrap(
+    numerator: npt.NDArray[np.float64],
+    denominator: npt.NDArray[np.int64] | npt.NDArray[np.float64],
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile interval of sum(numerator) / sum(denominator) when the documents are drawn again with replacement."""
+    count = len(numerator)
+    if not count:
+        raise DataError("no documents to compute an interval from")
+    stream = np.random.Generator(np.random.Philox(key=seed))
+    ratios = np.empty(resamples)
+    rows = max(1, (1 << 22) // count)  # weights of at most 32 MB at a time
+    for start in range(0, resamples, rows):
+        weights = stream.multinomial(count, np.full(count, 1 / count), size=min(rows, resamples - start))
+        ratios[start : start + len(weights)] = (weights @ numerator) / np.maximum(weights @ denominator, 1)
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def score_texts(
+    model: Model,
+    encode: Encode,
+    texts: Sequence[str],
+    *,
+    context: int,
+    batch_tokens: int,
+    bos_id: int,
+    reference_tokens: Counts | None = None,
+) -> TextLosses:
+    """Loss and size of every text, in order.
+
+    `context`: tokens of a window; `batch_tokens`: at most so many positions, padding included, go through the model at
+    once (speed and memory only). `reference_tokens`: int64[texts], tokens of each text by the reference tokenizer.
+    Raises DataError if there are no texts, if one is empty, or if the reference counts are of another length.
+    """
+    if not texts:
+        raise DataError("no texts to score")
+    if reference_tokens is not None and len(reference_tokens) != len(texts):
+        raise DataError(f"{len(reference_tokens)} reference counts for {len(texts)} texts")
+    ids, offsets = encode(pa.array(list(texts), pa.string()))
+    lengths = np.diff(offsets)
+    if not lengths.all():
+        raise DataError(f"text {int(np.argmin(lengths))} has no tokens; leave empty texts out of a held-out set")
+    return TextLosses(
+        nats=score_tokens(model, ids, offsets, context=context, batch_tokens=batch_tokens, bos_id=bos_id),
+        tokens=lengths.astype(np.int64),
+        bytes=np.array([len(t.encode("utf-8")) for t in texts], np.int64),
+        chars=np.array([len(t) for t in texts], np.int64),
+        reference_tokens=None if reference_tokens is None else np.asarray(reference_tokens, np.int64),
+    )
+
+
+def score_tokens(
+    model: Model,
+    ids: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
+    *,
+    context: int,
+    batch_tokens: int,
+    bos_id: int,
+) -> npt.NDArray[np.float64]:
+    """Nats of each document of a token column, float64[documents]; see the module for the windows."""
+    if context < 1:
+        raise ConfigError(f"a context of {context} tokens leaves nothing to score; give at least 1")
+    owners: list[int] = []
+    windows: list[npt.NDArray[np.int64]] = []  # each with the token before it in front
+    for document in range(len(offsets) - 1):
+        own = np.concatenate(([bos_id], ids[offsets[document] : offsets[document + 1]])).astype(np.int64)
+        for start in range(0, len(own) - 1, context):
+            owners.append(document)
+            windows.append(own[start : start + context + 1])
+    nats = np.zeros(len(offsets) - 1)
+    for rows, losses, _ in _scored(model, windows, batch_tokens):
+        np.add.at(nats, [owners[r] for r in rows], losses.double().sum(1).numpy())
+    return nats
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """Of each continuation: `nats` float64[n], `tokens` int64[n], and whether greedy decoding would have written it."""
+
+    nats: npt.NDArray[np.float64]
+    tokens: Counts
+    greedy: npt.NDArray[np.bool_]
+
+
+def score_continuations(
+    model: Model, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], *, context: int, batch_tokens: int
+) -> Continuations:
+    """What each continuation costs after its prompt: (prompt ids, continuation ids), for multiple choice.
+
+    A prompt begins with BOS. Where both together exceed `context` + 1 tokens the prompt loses its oldest tokens.
+    Raises DataError for an empty prompt or continuation, or a continuation longer than `context`.
+    """
+    rows: list[npt.NDArray[np.int64]] = []
+    sizes: list[int] = []
+    for number, (prompt, continuation) in enumerate(pairs):
+        if not len(prompt) or not 0 < len(continuation) <= context:
+            raise DataError(
+                f"item {number}: prompt of {len(prompt)}, continuation of {len(continuation)} tokens; "
+                f"a prompt needs at least BOS and a continuation 1 to {context} tokens"
+            )
+        rows.append(np.array([*prompt, *continuation], np.int64)[-(context + 1) :])
+        sizes.append(len(continuation))
+    nats, greedy = np.zeros(len(rows)), np.zeros(len(rows), np.bool_)
+    for numbers, losses, (logits, targets) in _scored(model, rows, batch_tokens):
+        hits = logits.argmax(-1) == targets
+        for place, number in enumerate(numbers):
+            end = len(rows[number]) - 1
+            own = slice(end - sizes[number], end)
+            nats[number] = float(losses[place, own].double().sum())
+            greedy[number] = bool(hits[place, own].all())
+    return Continuations(nats, np.array(sizes, np.int64), greedy)
+
+
+@torch.no_grad()
+def _scored(
+    model: Model, rows: Sequence[npt.NDArray[np.int64]], batch_tokens: int
+) -> Iterator[tuple[list[int], Tensor, tuple[Tensor, Tensor]]]:
+    """Batches of (row numbers, losses fp32[batch, width], (logits [batch, width, vocabulary], targets [batch, width])).
+
+    A row of k tokens gives k − 1 losses; what is behind them is 0.
+    """
+    for numbers in _batches([len(r) - 1 for r in rows], batch_tokens):
+        width = max(len(rows[n]) for n in numbers)
+        padded = torch.zeros(len(numbers), width, dtype=torch.int64)
+        real = torch.zeros(len(numbers), width - 1, dtype=torch.bool)
+        for place, number in enumerate(numbers):
+            padded[place, : len(rows[number])] = torch.from_numpy(rows[number])
+            real[place, : len(rows[number]) - 1] = True
+        targets = padded[:, 1:]
+        logits = model(padded[:, :-1])
+        losses = token_losses(logits, targets).masked_fill(~real, 0.0)
+        yield numbers, losses, (logits, targets)
+
+
+def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Row numbers, longest first, in batches whose padded size stays within `batch_tokens` (at least one row each)."""
+    order = sorted(range(len(lengths)), key=lambda n: (-lengths[n], n))
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // max(lengths[order[start]], 1))
+        yield order[start : start + size]
+        start += size

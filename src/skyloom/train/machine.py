@@ -1,0 +1,116 @@
+"""What depends on the machine: threads, a compiler, and how fast it multiplies.
+
+These change the last bits of a result, never its meaning. So they are settled before the first step, written into every
+checkpoint, and a run that goes on under others says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from skyloom.core.errors import ConfigError
+from skyloom.core.progress import Progress
+from skyloom.model.decoder import Decoder
+from skyloom.score.nll import token_losses
+
+Loss = Callable[[Decoder, Tensor], Tensor]
+
+
+def batch_loss(model: Decoder, tokens: Tensor) -> Tensor:
+    """Mean nats per token, fp32 scalar, for int64[batch, context + 1]: each row predicts its own next tokens."""
+    return token_losses(model(tokens[:, :-1]), tokens[:, 1:]).mean()
+
+
+def loss_function(compiled: bool) -> Loss:
+    """`batch_loss`, compiled for one fixed shape if asked. The whole pass with its loss is one graph."""
+    if not compiled:
+        return batch_loss
+    torch.compiler.reset()
+    return torch.compile(batch_loss, dynamic=False, fullgraph=True)
+
+
+def choose_compile(wish: str, recorded: bool | None, progress: Progress) -> bool:
+    """Whether to compile. `recorded`: what the checkpoint we go on from did; it is kept where this machine can.
+
+    `wish` is "auto", "on" or "off". ConfigError for "on" on a machine that cannot.
+    """
+    if wish == "off" or recorded is False:
+        return False
+    problem = _compile_problem()
+    if problem is None:
+        return True
+    if wish == "on":
+        raise ConfigError(f"train.compile is 'on' but torch cannot compile here ({problem}); install g++ or set it to 'off'")
+    again = "; the checkpoint was compiled, so the last bits may differ" if recorded else ""
+    progress.log(f"torch cannot compile here ({problem}): training runs uncompiled, several times slower{again}")
+    return False
+
+
+def _compile_problem() -> str | None:
+    """Why a small function cannot be compiled and run on this machine, or None. Takes seconds the first time."""
+    try:
+        result = torch.compile(lambda x: (x * 2 + 1).sum(), dynamic=False)(torch.ones(64))
+        return None if float(result) == 192.0 else "it computes wrong results"
+    except Exception as problem:  # anything at all may be wrong with a compiler; its first line tells the user what
+        return f"{type(problem).__name__}: {str(problem).strip().splitlines()[0][:120] if str(problem).strip() else ''}"
+
+
+def physical_cores() -> int:
+    """Cores that this process may use: hardware threads of one core count once, a container's quota is respected."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    usable = os.sched_getaffinity(0)
+    topology = {_topology(cpu) for cpu in usable}
+    count = len(usable) if None in topology else len(topology)
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        count = min(count, max(1, int(quota) // int(period)))
+    return count
+
+
+def _topology(cpu: int) -> tuple[str, str] | None:
+    folder = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
+    try:
+        return (folder / "physical_package_id").read_text(), (folder / "core_id").read_text()
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def settled(threads: int) -> Iterator[int]:
+    """Deterministic algorithms on `threads` threads (0: physical cores) within the block; yields the number of threads."""
+    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads or physical_cores())
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict)
+
+
+def matmul_flops(precision: str, size: int = 1024) -> float:
+    """FLOP/s of a square matrix product on this machine now: what utilisation is measured against. Takes about 0.1 s."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
+    best = float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def peak_memory() -> int:
+    """Most memory this process has held so far, bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

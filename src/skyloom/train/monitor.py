@@ -1,0 +1,103 @@
+"""Held-out losses while training goes on (report 2.2): weights enter, a line per held-out set leaves.
+
+Training loss misleads once data repeats, and benchmark scores of small checkpoints are noise. So every point scores the
+same texts of every held-out set, in the same unit as all other figures (`score.nll`). A set is sampled once: its
+documents in the order of their ids (which are hashes, so a random draw), each cut to a bounded size, until a budget of
+bytes is reached. Many short pieces make the interval narrow and a point cheap.
+
+Scoring uses the fp32 master weights, which are what is released, and plain eager code, which takes windows of any
+length without compiling again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from skyloom.core.errors import DataError
+from skyloom.core.progress import Progress
+from skyloom.model.decoder import Decoder
+from skyloom.score.nll import Encode, TextLosses, score_texts
+from skyloom.train.config import TrainConfig
+
+BATCH_TOKENS = 4096
+
+
+class HeldOutSet(Protocol):
+    """What `suites.heldout_sets` gives: ids and texts of one held-out set."""
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+    @property
+    def texts(self) -> Sequence[str]: ...
+
+
+def cut(text: str, size: int) -> str:
+    """The longest beginning of `text` of at most `size` UTF-8 bytes that ends between characters."""
+    return text.encode("utf-8")[:size].decode("utf-8", "ignore")
+
+
+def sample(heldout: HeldOutSet, budget: int, document: int) -> list[str]:
+    """Beginnings of at most `document` bytes, by document id, until `budget` bytes are reached (at least one if any)."""
+    texts: list[str] = []
+    left = budget
+    for _, text in sorted(zip(heldout.ids, heldout.texts, strict=True)):
+        piece = cut(text, document)
+        if not piece.strip():
+            continue
+        if texts and len(piece.encode("utf-8")) > left:
+            break
+        texts.append(piece)
+        left -= len(piece.encode("utf-8"))
+    return texts
+
+
+class Monitor:
+    """The sampled texts of all held-out sets, and how to score them."""
+
+    def __init__(
+        self, heldout: Mapping[str, HeldOutSet], encode: Encode, bos_id: int, config: TrainConfig, progress: Progress
+    ) -> None:
+        """DataError if no set has text; an empty set is named and left out."""
+        self.texts: dict[str, list[str]] = {}
+        for name, item in heldout.items():
+            texts = sample(item, config.monitor_bytes, config.monitor_document_bytes)
+            if texts:
+                self.texts[name] = texts
+            else:
+                progress.log(f"held-out set {name} has no documents: it is not watched")
+        if not self.texts:
+            raise DataError("no held-out set has any document; raise the share that the corpus keeps for validation")
+        self._encode, self._bos_id, self._context = encode, bos_id, config.context
+
+    def score(self, model: Decoder, weights: Mapping[str, Tensor]) -> dict[str, TextLosses]:
+        """Losses of each set under `weights` (fp32, by name), in the order of the sets."""
+
+        def run(tokens: Tensor) -> Tensor:
+            logits: Tensor = torch.func.functional_call(model, dict(weights), (tokens,))
+            return logits
+
+        return {
+            name: score_texts(run, self._encode, texts, context=self._context, batch_tokens=BATCH_TOKENS, bos_id=self._bos_id)
+            for name, texts in self.texts.items()
+        }
+
+
+def line(stage: str, step: int, tokens: int, name: str, losses: TextLosses) -> dict[str, Any]:
+    """A line of `heldout.jsonl`."""
+    low, high = losses.interval()
+    return {
+        "stage": stage,
+        "step": step,
+        "tokens": tokens,
+        "set": name,
+        "loss": losses.loss,
+        "bits_per_byte": losses.bits_per_byte,
+        "low": low,
+        "high": high,
+        "scored_tokens": int(losses.tokens.sum()),
+        "scored_bytes": int(losses.bytes.sum()),
+    }
