@@ -203,11 +203,17 @@ def test_pairs_of_other_paths() -> None:
 def test_large_pages_are_not_read(tmp_path: Path) -> None:
     folder = web(tmp_path / "web", 1)
     (folder / "big.html").write_text("<p>" + "大" * 2000)
-    (folder / "big.jsonl").write_text(json.dumps({"text": "x" * 3000}))
+    (folder / "big.jsonl").write_text(json.dumps({"text": "x" * 3000}) + "\n" + json.dumps({"text": "小 small"}))
     for name, path in (("h", folder), ("j", folder / "big.jsonl")):
         rows = read(SourceConfig(name=name, path=str(path), max_body_mb=0.002), tmp_path)
         large = [r for r in rows if r["error"]]
         assert [(r["error"], r["body"]) for r in large] == [("too large: 0.0 MB", b"")]
+
+
+def test_a_source_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "坏.jsonl").write_text("{broken\n{also broken\n")
+    with pytest.raises(DataError, match=r"坏\.jsonl.*none of its 2 pages could be read"):
+        read(SourceConfig(name="j", kind="jsonl", path=str(tmp_path / "坏.jsonl")), tmp_path)
 
 
 def test_text_and_code(tmp_path: Path) -> None:

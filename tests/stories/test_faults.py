@@ -136,11 +136,16 @@ def test_a_read_only_folder_is_told(tmp_path):
     assert done.returncode == 5 and "--work" in no_traceback(done)
 
 
-def test_wrong_sources_and_values_are_told(tmp_path):
-    (tmp_path / "not.parquet").write_text("这不是 parquet")
-    (tmp_path / "bad.jsonl").write_text('{"text": "good line"}\n{broken\n')
+def test_sources_that_are_not_what_they_seem_are_told(tmp_path):
+    (tmp_path / "not.parquet").write_bytes("PAR1 这不是 parquet PAR1".encode())
     done = build(tmp_path / "not.parquet", tmp_path / "a")
     assert done.returncode == 3 and "not.parquet" in no_traceback(done)
-    done = build(tmp_path / "bad.jsonl", tmp_path / "b")
-    assert done.returncode == 0, no_traceback(done)
-    assert read(step_folder(tmp_path / "b", "pages") / "sources.json")
+
+
+def test_too_few_documents_are_counted(tmp_path):
+    lines = [f'{{"text": "{pages.prose(i, lang)[0]}"}}' for i in range(3) for lang in ("en", "zh")]
+    (tmp_path / "few.jsonl").write_text("\n".join([*lines, "{broken"]))
+    done = build(tmp_path / "few.jsonl", tmp_path / "b")
+    assert done.returncode == 3 and "of 6 that came from pages" in no_traceback(done)
+    (row,) = [r for r in read(step_folder(tmp_path / "b", "pages") / "sources.json") if r["name"] == "source"]
+    assert row["pages"] == 7

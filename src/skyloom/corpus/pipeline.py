@@ -73,7 +73,7 @@ class CleanConfig:
     code: CodeConfig = setting(factory=CodeConfig, doc="code heuristics")
     redact: RedactConfig = setting(factory=RedactConfig, doc="personal data")
     heldout: HeldoutConfig = setting(factory=HeldoutConfig, doc="held-out documents")
-    minimum_documents: int = setting(100, doc="fewest training documents that are a corpus", unit="documents", low=1)
+    minimum_documents: int = setting(100, doc="fewest training documents from pages that are a corpus", unit="documents", low=1)
     shard_bytes: int = setting(64 << 20, doc="text in one shard of documents", unit="bytes", low=1 << 10)
     examples: int = setting(5, doc="examples kept for each domain and for each reason", low=0)
 
@@ -106,7 +106,7 @@ def clean(
             progress.log(f"  {stage}: {came:,} documents in, {len(funnel.table):,} kept")
             bar.advance()
     funnel.finish()
-    _demand(funnel, came=len(table), config=config)
+    _demand(funnel, came=_from_pages(table), config=config)
     _warn(funnel.table, policies, progress)
     _write(funnel, out, config)
 
@@ -303,16 +303,22 @@ def _write_blocks(out: Store, part: pa.Table, verdict: BlockVerdict) -> None:
 
 
 def _demand(funnel: Funnel, *, came: int, config: CleanConfig) -> None:
-    left = int(pc.sum(pc.equal(funnel.table.column("split"), "train")).as_py() or 0)
+    left = _from_pages(funnel.table.filter(pc.equal(funnel.table.column("split"), "train")))
     if left >= config.minimum_documents:
         return
     reasons = pc.value_counts(funnel.all_dropped().column("reason")).to_pylist()
     most = max(reasons, key=lambda r: int(r["counts"]), default=None)
     why = f"; {most['counts']} of them were dropped as '{most['values']}'" if most else ""
     raise DataError(
-        f"only {left} training documents are left of {came} that came{why}. A corpus needs {config.minimum_documents}: "
+        f"only {left} training documents are left of {came} that came from pages{why}. A corpus needs "
+        f"{config.minimum_documents}: "
         "add sources, or lower minimum_documents in the recipe's clean settings"
     )
+
+
+def _from_pages(table: pa.Table) -> int:
+    """Documents that are pages of prose: code, exercises and parallel text alone are no corpus."""
+    return int(pc.sum(pc.is_in(table.column("origin"), value_set=pa.array(PAGES))).as_py() or 0)
 
 
 def _warn(table: pa.Table, policies: Mapping[str, SourcePolicy], progress: Progress) -> None:
@@ -323,7 +329,7 @@ def _warn(table: pa.Table, policies: Mapping[str, SourcePolicy], progress: Progr
     for name, policy in sorted(policies.items()):
         for short, word in (("en", "English"), ("zh", "Chinese")):
             promised = short in {short_language(x) for x in policy.languages}
-            if found.get(name, {"other"}) != {"other"} and promised and short not in found[name]:
+            if found.get(name, set()) - {"other", "code"} and promised and short not in found[name]:
                 progress.log(f"warning: the source {name} has no {word} document after cleaning")
     for short, word in (("en", "English"), ("zh", "Chinese")):
         if not any(short in langs for langs in found.values()):
