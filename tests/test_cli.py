@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from skyloom.cli import main
+from skyloom.cli import _show, main
 
 VERBS = {
     "run": ["dry_run", "as_json"],
@@ -83,3 +83,15 @@ def test_keys_have_meanings_and_units():
     rows = json.loads(CliRunner().invoke(main, ["recipe", "keys", "train", "--json"]).output)
     assert {"train.seed", "train.batch", "train.context"} <= {row["key"] for row in rows}
     assert all(row["meaning"] for row in rows)
+
+
+def test_an_unknown_prefix_of_settings_is_told():
+    result = CliRunner().invoke(main, ["recipe", "keys", "trian"])
+    assert result.exit_code == 2 and "no setting begins with 'trian'" in result.output
+
+
+def test_tables_show_text_as_it_is(capsys):
+    """A page may hold what rich takes for markup; and rows need not have the same columns."""
+    _show([{"text": "[/quote] 引用 [b]bold[/b] [tokens]"}, {"text": "second", "count": 3}], False)
+    shown = capsys.readouterr().out
+    assert "[/quote] 引用 [b]bold[/b] [tokens]" in shown and "count" in shown

@@ -5,7 +5,7 @@ can be called in any order. Rooms are imported inside the verbs, so that `--help
 
 Exit codes: 0 done; 1 another problem that the message explains; 2 a wrong option, recipe or setting; 3 input that
 cannot be used; 4 a file that is not the one we wrote, or a check that failed; 5 a place that cannot be read or written;
-130 interrupted (run the same command again to go on).
+6 a training that diverged; 130 interrupted (run the same command again to go on).
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skyloom import __version__
-from skyloom.core.errors import SkyloomError
+from skyloom.core.errors import ConfigError, SkyloomError
 
 if TYPE_CHECKING:
     from skyloom.run.road import Road
 
-_EPILOG_CODES = "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 130 interrupted."
+WIDE = 140
+_EPILOG_CODES = "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 6 diverged, 130 interrupted."
 
 
 class _Group(click.Group):
@@ -90,13 +91,18 @@ def _show(rows: list[dict[str, Any]], as_json: bool, title: str = "") -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(title=title or None, header_style="bold")
-    for name in rows[0] if rows else []:
-        table.add_column(name, justify="right" if isinstance(rows[0][name], (int, float)) else "left", overflow="fold")
+    for name in columns:
+        numeric = any(isinstance(row.get(name), (int, float)) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(v) for v in row.values()))
-    Console().print(table)
+        table.add_row(*(Text(_cell(row.get(name))) for name in columns))  # Text: a page's [brackets] are not markup
+    console = Console()
+    # A pipe or a log file has no width of its own; 80 columns would break every table.
+    Console(width=console.width if console.is_terminal else max(console.width, WIDE)).print(table)
 
 
 def _cell(value: Any) -> str:
@@ -124,9 +130,7 @@ def main() -> None:
     )
 )
 @_on_recipe
-@click.option(
-    "--dry-run", is_flag=True, help="Print the steps, what each would do and how large it was expected to be; do nothing."
-)
+@click.option("--dry-run", is_flag=True, help="Find the sources, print the steps and what each would do, and run none of them.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome of each step as JSON.")
 def run(road: Road, dry_run: bool, as_json: bool) -> None:
     """Do the whole road that RECIPE describes; what is there is skipped, what was interrupted goes on."""
@@ -168,9 +172,11 @@ def recipe_keys(prefix: str, as_json: bool) -> None:
     from skyloom.core.config import describe
     from skyloom.run.recipe import Recipe
 
-    rows = [
-        dict(zip(("key", "type", "default", "meaning"), row, strict=True)) for row in describe(Recipe) if row[0].startswith(prefix)
-    ]
+    names = ("key", "type", "default", "meaning")
+    rows = [dict(zip(names, row, strict=True)) for row in describe(Recipe) if row[0].startswith(prefix)]
+    if not rows:
+        tables = ", ".join(field.name for field in dataclasses.fields(Recipe))
+        raise ConfigError(f"no setting begins with '{prefix}'; the tables are: {tables}")
     _show(rows, as_json)
 
 
@@ -214,7 +220,9 @@ def tokenizer_group() -> None:
 def tokenizer_train(road: Road, as_json: bool) -> None:
     """Train the tokenizer of RECIPE and print its compression by domain."""
     road.run("tokenizer")
-    _show(road.folder("tokenizer").read_json("measure.json")["rows"], as_json, f"{road.folder('tokenizer').root}")
+    from skyloom.run.summary import compression_rows
+
+    _show(compression_rows(road), as_json, road.folder("tokenizer").root)
 
 
 @tokenizer_group.command("show", epilog=_example('skyloom tokenizer show runs/demo/tokenizer-… "文本 text 123"'))
@@ -297,12 +305,16 @@ def evaluate(road: Road, as_json: bool) -> None:
     """Evaluate RECIPE's checkpoints: perplexity by domain beside baselines, and accuracy with its interval (report 4)."""
     road.run("evaluate")
     folder = road.folder("evaluate")
-    rows, choice = folder.read_json("perplexity.json")["rows"], folder.read_json("choice.json")["rows"]
     if as_json:
-        click.echo(json.dumps({"perplexity": rows, "choice": choice}, ensure_ascii=False, indent=1))
+        tables = {name: folder.read_json(f"{name}.json")["rows"] for name in ("perplexity", "choice")}
+        click.echo(json.dumps(tables, ensure_ascii=False, indent=1))
     else:
-        _show(rows, False, "perplexity")
-        _show(choice, False, "multiple choice")
+        from skyloom.run.summary import choice_rows, perplexity_rows
+
+        _show(
+            perplexity_rows(road), False, "perplexity; a reference token is a unit of text unless evaluate.reference says otherwise"
+        )
+        _show(choice_rows(road), False, "multiple choice")
 
 
 @main.command(epilog=_example("skyloom leak recipes/demo.toml"))

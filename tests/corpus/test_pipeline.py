@@ -214,7 +214,9 @@ def test_policies_exempt_their_sources(inputs: tuple[Store, Store, Store], tmp_p
 
 def test_too_few_documents_say_so(inputs: tuple[Store, Store, Store], tmp_path: Path) -> None:
     config = build(CleanConfig, {"minimum_documents": 5000}, origin="test")
-    with pytest.raises(DataError, match=r"only \d+ training documents are left of \d+ that came.*lower minimum_documents"):
+    with pytest.raises(
+        DataError, match=r"only \d+ training documents are left of \d+ that came.*lower corpus.clean.minimum_documents"
+    ):
         run(inputs, tmp_path / "out", config)
     empty = Store(tmp_path / "empty")
     with pytest.raises(DataError, match="no document came out of extraction"):

@@ -312,7 +312,7 @@ def _demand(funnel: Funnel, *, came: int, config: CleanConfig) -> None:
     raise DataError(
         f"only {left} training documents are left of {came} that came from pages{why}. A corpus needs "
         f"{config.minimum_documents}: "
-        "add sources, or lower minimum_documents in the recipe's clean settings"
+        "add sources, or lower corpus.clean.minimum_documents"
     )
 
 

@@ -1,8 +1,8 @@
 """The recipe: one TOML file enters, one frozen typed tree of every room's settings leaves.
 
 Each room declares its own part; this module only composes them. A key that no room knows is an error that names the
-file, the key and the nearest valid one. Paths in a recipe are relative to the recipe's own folder, so that it can be run from
-anywhere.
+file, the key and the nearest valid one. `samples` is relative to the recipe's own folder, so that a recipe can be run from
+anywhere; the paths of sources are the user's, and relative to where the command is run.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Recipe:
     name: str = setting(doc="name of the run; its work folder is runs/<name> unless --work says otherwise")
     corpus: CorpusSettings = setting(doc="pages to documents")
     tokenizer: TokenizerConfig = setting(doc="the vocabulary")
-    model: ModelConfig = setting(doc="the decoder; `preset` names a known shape")
+    model: ModelConfig = setting(doc='the decoder; `preset = "demo-3m"` names a known shape')
     stage1: Stage = setting(doc="general pre-training")
     stage2: Stage = setting(doc="the mix with a rising STEM share")
     samples: str = setting("../samples", doc="folder of the sample pages that come with Skyloom")

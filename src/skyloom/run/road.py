@@ -175,11 +175,13 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
             from skyloom.train.loop import train_stage
 
             tokenizer = Tokenizer.load(ctx.need("tokenizer"))
+            feeds = {which: loader(recipe, which, ctx.need("tokens"), ctx.progress) for which in STAGES}  # both, so that a
+            # plan that cannot work is refused before the first stage is trained, not after
             train_stage(
                 recipe.train,
                 getattr(recipe, name).rate,
                 replace(recipe.model, vocabulary=tokenizer.vocab_size),
-                loader(recipe, name, ctx.need("tokens"), ctx.progress),
+                feeds[name],
                 heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout),
                 tokenizer,
                 ctx.need("stage1") if name == "stage2" else None,

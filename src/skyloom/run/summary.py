@@ -45,6 +45,19 @@ def mixture_rows(road: Road) -> Rows:
     return [{key: row[key] for key in ("language", "category", "documents", "bytes", "units", "share")} for row in rows]
 
 
+def compression_rows(road: Road) -> Rows:
+    """Bytes and units that a token carries, by domain of the held-out documents."""
+    columns = ("domain", "bytes", "tokens", "bytes_per_token", "units_per_token", "fallback_share")
+    return [{key: row[key] for key in columns} for row in road.folder("tokenizer").read_json("measure.json")["rows"]]
+
+
+def perplexity_rows(road: Road) -> Rows:
+    """Losses of both checkpoints and the baselines on each held-out set."""
+    columns = ("model", "set", "loss", "low", "high", "perplexity", "reference_perplexity", "bits_per_byte")
+    rows = road.folder("evaluate").read_json("perplexity.json")["rows"]
+    return [{key: row[key] for key in columns} for row in rows]
+
+
 def choice_rows(road: Road) -> Rows:
     """Accuracy with its 95 % interval, against chance."""
     rows = road.folder("evaluate").read_json("choice.json")["rows"]

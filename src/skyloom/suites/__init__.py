@@ -1,7 +1,7 @@
 """What models are measured on: held-out text by domain, and multiple-choice items with pinned prompts. No model code.
 
 `heldout_sets` reads what the corpus set aside; `multiple_choice` and `few_shot` read the exercises; `prompt` renders an
-item for either scoring. (Report 2.3 for the held-out sets, 4.4 for the benchmarks.)
+item for either scoring. (Report 2.2 for the held-out sets, 4.4 for the benchmarks.)
 """
 
 from skyloom.suites.choice import few_shot, multiple_choice
