@@ -141,11 +141,12 @@ def run(road: Road, dry_run: bool, as_json: bool) -> None:
     if as_json:
         _show([dataclasses.asdict(o) for o in outcomes], True)
     else:
+        from skyloom.report.page import location
         from skyloom.run.summary import summary
 
         for title, rows in summary(road):
             _show(rows, False, title)
-        click.secho(f"report: {road.folder('report').url('report.html')}\nrelease: {road.folder('release').root}", bold=True)
+        click.secho(f"report: {location(road.folder('report'))}\nrelease: {road.folder('release').root}", bold=True)
 
 
 @main.group("recipe", cls=_Group)
@@ -361,7 +362,9 @@ def release_check(folder: str, as_json: bool) -> None:
 def report(road: Road) -> None:
     """Write RECIPE's report page and print where it is."""
     road.run("report")
-    click.echo(road.folder("report").url("report.html"))
+    from skyloom.report.page import location
+
+    click.echo(location(road.folder("report")))
 
 
 @main.command(

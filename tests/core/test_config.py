@@ -128,6 +128,7 @@ def test_override_makes_missing_tables():
         ("=3", "write it as key=value"),
         ("sources.dosc.weight=1", "no entry 'dosc'; did you mean 'docs'?"),
         ("sources.7.weight=1", "no entry '7'"),
+        ("sources.².weight=1", "no entry '²'"),
         ("title.x=1", "'title' is a value, not a table"),
         ("langs.0.x=1", "'langs.0' is a value, not a table"),
     ],

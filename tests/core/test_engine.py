@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from skyloom.core.engine import Done, Engine, Task
-from skyloom.core.errors import DataError
+from skyloom.core.errors import DataError, SkyloomError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 
@@ -65,6 +65,32 @@ def test_a_worker_that_dies_or_raises_is_retried(tmp_path, function):
         assert results == [0, 1, 4, 9, 16, 25]
     finally:
         engine.close()
+
+
+def always_die(task: Task, out: Store) -> Done:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return Done()
+
+
+def test_workers_that_keep_dying_are_told_in_a_sentence(tmp_path):
+    """More tasks than a pool takes before it is found broken: submitting to it must not raise either."""
+    many = [Task(f"part-{i:03d}", "x" * 10_000) for i in range(300)]
+    with pytest.raises(SkyloomError, match="fewer --workers"):
+        Engine(2).map(always_die, many, Store(tmp_path), progress=SILENT, label="x")
+
+
+def nothing(log: str, task: Task, out: Store) -> Done:
+    square(log, task, out)
+    return Done()
+
+
+def test_a_result_of_none_and_a_damaged_receipt(tmp_path):
+    log, out = str(tmp_path / "log"), Store(tmp_path / "out")
+    for _ in range(2):
+        assert Engine().map(partial(nothing, log), TASKS[:2], out, progress=SILENT, label="x") == [None, None]
+    (tmp_path / "out" / "receipts" / "x" / "part-01.json").write_text('{"files": [')
+    assert Engine().map(partial(nothing, log), TASKS[:2], out, progress=SILENT, label="x") == [None, None]
+    assert Path(log).read_text().split() == ["part-00", "part-01", "part-01"]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -12,7 +12,7 @@ from skyloom.core.config import setting
 from skyloom.core.engine import Engine
 from skyloom.core.errors import StorageError
 from skyloom.core.progress import Progress
-from skyloom.core.step import Step, is_done, ordered, read_manifest, run_steps
+from skyloom.core.step import MANIFEST, Step, is_done, ordered, run_steps
 from skyloom.core.store import Store
 
 
@@ -81,7 +81,7 @@ def test_a_failed_step_is_not_done(tmp_path):
 def test_the_manifest_names_what_the_step_was_made_of(tmp_path):
     step = road([])
     run(step, tmp_path)
-    manifest = read_manifest(Store(tmp_path / step.folder))
+    manifest = Store(tmp_path / step.folder).read_json(MANIFEST)
     assert manifest["settings"] == {"times": 2} and manifest["needs"] == [step.needs[0].folder]
     assert [f["name"] for f in manifest["files"]] == ["twice.txt"]
 

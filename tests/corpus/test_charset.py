@@ -66,6 +66,14 @@ def test_labels_are_widened() -> None:
     assert known("rot13") is None
     assert known("no-such") is None
     assert known("") is None
+    for transport in ("utf-7", "unicode_escape", "raw-unicode-escape", "punycode", "idna", "undefined"):
+        assert known(transport) is None
+
+
+@pytest.mark.parametrize("declared", ["raw_unicode_escape", "unicode_escape", "utf-7"])
+def test_no_declaration_brings_surrogates(declared: str) -> None:
+    found = decode(b"\xe9t\xe9 \\ud800 +2AA- " * 50, declared)
+    assert found.text.encode("utf-8")
 
 
 @given(st.binary(max_size=300), st.one_of(st.none(), st.sampled_from(["utf-8", "gbk", "utf-16", "utf-7", "idna", "x"])))

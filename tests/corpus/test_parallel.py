@@ -62,6 +62,14 @@ def test_untranslated_paragraphs_are_no_pairs() -> None:
     assert found(ZH, TAGS, EN, TAGS) == []
 
 
+def test_pages_of_very_many_blocks_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path's table grows with the product of both pages' blocks: two pages of 100,000 would take 170 GB."""
+    many = 100_000
+    assert found(["One of many."] * many, ["p"] * many, ["许多之一。"] * many, ["p"] * many) == []
+    monkeypatch.setattr("skyloom.corpus.parallel.CELLS", (len(EN) + 1) * (len(ZH) + 1))
+    assert found(EN, TAGS, ZH, TAGS) == ALL
+
+
 def test_pages_that_say_something_else_give_little() -> None:
     rng = np.random.default_rng(7)
     order = rng.permutation(len(ZH))

@@ -6,9 +6,13 @@ import gzip
 import io
 import json
 import os
+import random
 import stat
+import struct
 import subprocess
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +104,21 @@ def test_a_broken_member_is_one_row_and_the_rest_is_read(tmp_path: Path, broken:
     assert bad[0]["error"].startswith("broken: ")
 
 
+@pytest.mark.parametrize("damage", ["none", "flip", "cut"])
+def test_a_large_page_does_not_hide_what_follows_it(tmp_path: Path, damage: str) -> None:
+    """Not a broken member after it either; the large page itself may be broken too."""
+    packed = [gzip.compress(record(i, b)) for i, b in enumerate(BODIES)]
+    large = gzip.compress(record(9, random.Random(1).randbytes(2_500_000)))
+    flipped = large[:900_000] + bytes(b ^ 0x5A for b in large[900_000:900_100]) + large[900_100:]
+    packed.insert(2, {"none": large, "flip": flipped, "cut": large[: len(large) // 2]}[damage])
+    packed[4] = packed[4][:40] + bytes(b ^ 0x5A for b in packed[4][40:80]) + packed[4][80:]
+    (tmp_path / "crawl.warc.gz").write_bytes(b"".join(packed))
+    rows = read(SourceConfig(name="w", kind="warc", path=str(tmp_path), max_body_mb=0.5), tmp_path)
+    assert [r["body"] for r in rows if r["error"] is None] == [b for i, b in enumerate(BODIES) if i != 3]
+    told = [r["error"].split(":")[0] for r in rows if r["error"] is not None]
+    assert told == {"none": ["too large", "broken"], "flip": ["too large", "broken", "broken"], "cut": ["broken", "broken"]}[damage]
+
+
 def test_a_record_that_is_cut_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.warc").write_bytes(record(0, BODIES[0]) + record(1, BODIES[1])[:-200])
     rows = read(SourceConfig(name="w", path=str(tmp_path / "a.warc")), tmp_path)
@@ -138,6 +157,72 @@ def test_a_cut_gzip_of_json_lines_keeps_what_came_before(tmp_path: Path) -> None
     assert len(rows) > 100
     assert rows[-1]["error"].startswith("broken: ")
     assert all(r["error"] is None for r in rows[:-1])
+
+
+def test_damaged_gzip_is_one_row_and_no_traceback(tmp_path: Path) -> None:
+    lines = b"".join(json.dumps({"text": f"{i} 文 {random.Random(i).random()}"}).encode() + b"\n" for i in range(20_000))
+    packed = gzip.compress(lines)
+    (tmp_path / "a.jsonl.gz").write_bytes(packed[:-4000] + bytes(b ^ 0x5A for b in packed[-4000:-3900]) + packed[-3900:])
+    rows = read(SourceConfig(name="j", path=str(tmp_path)), tmp_path)
+    assert len(rows) > 1000
+    assert rows[0]["error"] is None
+    assert rows[-1]["error"].startswith("broken: ")
+    (tmp_path / "head.jsonl.gz").write_bytes(packed[:12] + bytes(b ^ 0x5A for b in packed[12:60]) + packed[60:])
+    with pytest.raises(DataError, match="none of its 1 pages could be read"):
+        read(SourceConfig(name="h", path=str(tmp_path / "head.jsonl.gz")), tmp_path)
+
+
+def test_a_packed_page_is_unpacked(tmp_path: Path) -> None:
+    texts = {"a.html.gz": "<html><p>一页 a page", "b.txt.gz": "一段 a paragraph", "c.html.zst": "<html><p>又一页 another"}
+    for name, text in texts.items():
+        data = text.encode()
+        (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else zstandard.compress(data))
+        (row,) = read(SourceConfig(name=name[0], path=str(tmp_path / name)), tmp_path)
+        assert (row["body"].decode(), row["kind"], row["error"]) == (text, "text" if "txt" in name else "html", None)
+    (tmp_path / "bomb.html.gz").write_bytes(gzip.compress(b"<html>" + b"x" * 3_000_000))
+    (tmp_path / "good.html").write_text("<html>好")
+    rows = read(SourceConfig(name="x", kind="text", category="code", path=str(tmp_path), max_body_mb=1.0), tmp_path)
+    assert [(r["error"], r["body"]) for r in rows if r["error"]] == [("too large: more than 1.0 MB", b"")]
+
+
+def test_lone_surrogates_do_not_stop_the_reading(tmp_path: Path) -> None:
+    records = [
+        r'{"text": "好 \ud800 good", "url": "http://x/\ud800", "title": "\ud801", "date": "\ud802", "license": "\ud803"}',
+        '{"text": "文 text"}',
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(records))
+    rows = read(SourceConfig(name="j", path=str(tmp_path / "a.jsonl")), tmp_path)
+    assert [r["body"].decode() for r in rows] == ["好 ? good", "文 text"]
+    assert rows[0]["url"] == r"http://x/\ud800"
+    assert json.loads(rows[0]["meta"])["title"] == r"\ud801"
+
+
+def test_names_that_are_no_utf8_and_links_to_nothing(tmp_path: Path) -> None:
+    folder = web(tmp_path / "web", 1)
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.html")).write_text("<p>page 页")
+    (folder / "gone.html").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / "pipe.html")
+    rows = read(SourceConfig(name="h", path=str(folder)), tmp_path)
+    assert [r["body"].decode() for r in rows if r"\udcff.html" in r["url"]] == ["<p>page 页"]
+    assert not any("gone" in r["url"] or "pipe" in r["url"] for r in rows)
+
+
+def test_parquet_with_other_bytes_in_a_string_column(tmp_path: Path) -> None:
+    bodies = ["中文的一页".encode("gbk"), b"plain"]
+    data, offsets = pa.py_buffer(b"".join(bodies)), pa.py_buffer(struct.pack("<3i", 0, len(bodies[0]), sum(map(len, bodies))))
+    column = pa.StringArray.from_buffers(2, offsets, data)
+    pq.write_table(pa.table({"text": column, "url": ["http://x/一", None]}), tmp_path / "a.parquet")
+    rows = read(SourceConfig(name="p", path=str(tmp_path)), tmp_path)
+    assert [(r["body"], r["url"], r["error"]) for r in rows] == [
+        (bodies[0], "http://x/一", None),
+        (b"plain", "a.parquet#2", None),
+    ]
+
+
+def test_a_json_array_is_not_taken_for_text(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"text": "一"}, {"text": "two"}]')
+    with pytest.raises(DataError, match="not a JSON object"):
+        read(SourceConfig(name="j", path=str(tmp_path)), tmp_path)
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -350,6 +435,26 @@ def test_packages_are_downloaded_once_and_checked(mirror: Path, tmp_path: Path) 
     kept.write_bytes(b"damaged" + kept.read_bytes()[7:])
     assert len(find(DOCS, tmp_path).parts) == 2
     assert kept.read_bytes() == (mirror / kept.name).read_bytes()
+
+
+def test_languages_are_part_of_what_is_fetched(mirror: Path, tmp_path: Path) -> None:
+    """Pages that name another language are not fetched, so a step that fetched for fewer languages must not be reused."""
+    found = [
+        find(replace(DOCS, languages=languages), tmp_path).identity for languages in (("en", "zh-Hans"), ("en",), ("en", "other"))
+    ]
+    assert len(set(found)) == 3
+    assert find(replace(DOCS, languages=("zh-Hans", "en")), tmp_path).identity == found[0]
+
+
+def test_two_runs_download_one_after_the_other(mirror: Path, tmp_path: Path) -> None:
+    """apt writes in place; a run that looked meanwhile would take a half, or write into it."""
+    script = tmp_path / "bin" / "apt-get"
+    slow = "else out=$(basename $file); head -c 10 $file > $out; sleep 0.3; tail -c +11 $file >> $out; fi"
+    script.write_text(script.read_text().replace("else cp $file .; fi", slow))
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: find(DOCS, tmp_path), range(2)))
+    assert both[0] == both[1]
+    assert [(len(f.parts), f.note) for f in both] == [(2, "")] * 2
 
 
 def test_a_missing_package_is_noted(mirror: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from skyloom.core.records import DOCUMENT
 from skyloom.core.store import Store
 from skyloom.corpus.stem import StemConfig, generate
 from skyloom.evaluate.models import load
-from skyloom.leakage.gap import LeakageConfig, audit
+from skyloom.leakage.gap import LeakageConfig, _words, audit
 from skyloom.leakage.items import pairs, read_split
 from skyloom.leakage.presence import presence
 from skyloom.score.nll import score_texts
@@ -95,6 +95,20 @@ def test_a_run_without_canaries_is_audited_without_a_control(world: World, tmp_p
     assert found["control"] is None and "no canaries" in found["words"]["control"]
     assert {row["strata"]["by"] for row in found["rows"]} == {"language"}  # too few for families
     assert found["corpus"] is None
+
+
+def test_canaries_that_training_did_not_read_are_no_control(world: World, tmp_path: Path) -> None:
+    out = Store(str(tmp_path))
+    models = {"stage1": world.stage1, "final": world.final}
+    audit(models, world.exercises, world.tokenizer, out, CONFIG, planted=False, progress=Progress.silent())
+    found = out.read_json("leakage.json")
+    assert found["control"] is None and "no canaries" in found["words"]["control"]
+    assert "canaries" not in found["words"]["final"]
+
+
+def test_canaries_without_an_interval_are_not_called_absent() -> None:
+    row = {"model": "final", "verdict": "no sign"}
+    assert _words([row], {"final": {"flagged": None}})["final"].endswith("planted canaries: cannot tell")
 
 
 def test_a_missing_split_is_told(world: World, tmp_path: Path) -> None:

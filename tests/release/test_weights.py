@@ -129,6 +129,19 @@ def test_a_run_without_measurements_still_makes_whole_cards(run: dict[str, Store
     assert "Perplexity was not measured." in card and card.count("Not measured.") == 2
 
 
+def test_canaries_that_no_stage_read_are_not_called_planted(run: dict[str, Store], tmp_path: Path) -> None:
+    stages = {}
+    for stage in ("stage1", "stage2"):
+        stages[stage] = Store(shutil.copytree(run[stage].path(), tmp_path / stage))
+        rows = [json.loads(line) for line in stages[stage].read_text("metrics.jsonl").splitlines()]
+        for row in rows:
+            row["shares"].pop("canary", None)
+        stages[stage].write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    release({**run, **stages}, Store(tmp_path / "out"), CONFIG, {}, progress=Progress.silent())
+    assert "None were planted." in (tmp_path / "out/README.md").read_text()
+    assert "The run planted none." in (tmp_path / "out/corpus/README.md").read_text()
+
+
 def test_a_canary_in_the_corpus_is_refused_in_whatever_words(run: dict[str, Store], tmp_path: Path) -> None:
     corpus = Store(shutil.copytree(run["corpus"].path(), tmp_path / "corpus"))
     other_words = demo_run.exercise("en", "Of 731 pears 58 are eaten. What is left?", "train", 731)

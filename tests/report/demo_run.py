@@ -16,7 +16,7 @@ STEPS = ("pages", "extract", "corpus", "tokenizer", "tokens", "stage1", "stage2"
 HOSTILE = '</div><script>document.title="owned"</script><img src=x onerror=alert(1)> & "quotes" \x00\u202e 中文\ud800'
 LONG = "https://example.org/" + "a" * 300
 MIX = {"stage1": {"web_en": 0.45, "web_zh": 0.42, "code": 0.08, "parallel": 0.05, "stem_en": 0.0, "stem_zh": 0.0}}
-MIX["stage2"] = {"web_en": 0.36, "web_zh": 0.33, "code": 0.06, "parallel": 0.05, "stem_en": 0.11, "stem_zh": 0.09}
+MIX["stage2"] = {"web_en": 0.34, "web_zh": 0.33, "code": 0.06, "parallel": 0.05, "stem_en": 0.11, "stem_zh": 0.09, "canary": 0.02}
 
 
 def build(root: Path) -> dict[str, Store]:
@@ -256,7 +256,7 @@ def _results(stores: dict[str, Store]) -> None:
         "leakage.json",
         {
             "rows": [
-                _audit("stage1", 0.0, -0.02, "no sign (a leak of 0.08 nats per token would have been seen)"),
+                _audit("stage1", 0.0, -0.02, "no sign (a leak of 0.08 nats per token would have been seen four times in five)"),
                 _audit("final", 0.4, 0.03, "overfitted on the train split"),
             ],
             "control": {

@@ -7,10 +7,10 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from skyloom.report.charts import HEIGHT, WIDE, Point, Series, line_chart, strip, thin, ticks
+from skyloom.report.charts import HEIGHT, TINIEST, WIDE, Point, Series, line_chart, strip, thin, ticks
 
 FINITE = st.floats(-1e9, 1e12, allow_nan=False, allow_infinity=False)
 ANY = st.one_of(FINITE, st.just(math.nan), st.just(math.inf))
@@ -62,10 +62,11 @@ def test_hover_texts_and_descriptions_say_the_figures_in_full() -> None:
 
 @settings(deadline=None)
 @given(FINITE, FINITE)
+@example(0.0, 5e-324)
 def test_ticks_are_round_even_and_inside(a: float, b: float) -> None:
     low, high = sorted((a, b))
     found = ticks(low, high)
-    if high - low <= 0:
+    if high - low <= TINIEST:
         assert found == [low]
         return
     slack = (high - low) * 1e-6 + max(abs(low), abs(high)) * 1e-9

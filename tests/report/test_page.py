@@ -169,6 +169,21 @@ def test_a_control_or_a_check_that_fails_is_told_with_its_reason(run: dict[str, 
     assert "final is below unigram on Web, Chinese" in sections["evaluation"]
 
 
+@pytest.mark.parametrize(("flagged", "told"), [(True, "found"), (False, "not found"), (None, "cannot tell")])
+def test_planted_items_are_told_by_the_rule_of_the_control(
+    run: dict[str, Store], tmp_path: Path, flagged: bool | None, told: str
+) -> None:
+    """By delta1, as `holds` is; the comparison with twins is shown beside it and decides nothing."""
+    audit = run["leakage"].read_json("leakage.json")
+    for row in audit["control"]["models"].values():
+        row |= {"flagged": flagged, "flagged_paired": flagged is False}
+    Store(tmp_path / "leakage").write_json("leakage.json", audit)
+    inputs = {**run, "leakage": Store(tmp_path / "leakage")}
+    write(inputs, Store(tmp_path / "out"), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
+    page = (tmp_path / "out/report.html").read_text("utf-8")
+    assert page.count(f"<td>{told}</td>") == len(audit["control"]["models"])
+
+
 def test_equal_inputs_give_equal_bytes(run: dict[str, Store], page: Path, tmp_path: Path) -> None:
     write(run, Store(tmp_path), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
     assert (tmp_path / "report.html").read_bytes() == page.read_bytes()

@@ -54,15 +54,21 @@ def test_a_source_of_ones_own_replaces_the_pages_and_keeps_the_code():
         ("train.context=512", "train.context is 512, model.context only 256"),
         ("train.precision='fp8'", "'train.precision' is 'fp8'"),
         ("tokenizer.words=1", "the parts add up to"),
+        ("tokenizer=3", "tokenizer must be a table, found an integer"),
+        ("corpus=[1]", "corpus must be a table, found a list"),
+        ("corpus.sources=3", "'corpus.sources' must be"),
+        ("train.seed=9223372036854775808", "a number beyond 64 bits"),
+        ("name='../elsewhere'", "names the work folder"),
         ("corpus.sources.docs.kind='warc'", "no entry 'docs'"),
         ("stage1.rate.peak=-1", "'stage1.rate.peak' is -1"),
         ("stage1.data.tokens='多'", "'stage1.data.tokens' must be an integer"),
     ],
 )
 def test_mistakes_are_named_before_anything_runs(change, told):
-    with pytest.raises(ConfigError) as problem:
-        load(ROOT / "recipes" / "demo.toml", [change])
-    assert told in str(problem.value)
+    for source in (None, "pages/") if change.startswith("corpus=") else (None,):
+        with pytest.raises(ConfigError) as problem:
+            load(ROOT / "recipes" / "demo.toml", [change], source)
+        assert told in str(problem.value)
 
 
 def test_a_missing_table_is_named_with_its_meaning(tmp_path):

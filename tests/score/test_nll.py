@@ -143,8 +143,17 @@ def test_bootstrap_covers_and_repeats() -> None:
     assert bootstrap(nats, tokens, seed=4) == bootstrap(nats, tokens, seed=4) != bootstrap(nats, tokens, seed=5)
     same = bootstrap(2.0 * np.ones(9), np.ones(9))
     assert same == (2.0, 2.0)
+    assert np.isnan(bootstrap(np.array([3.0]), np.array([1]))).all()
     with pytest.raises(DataError):
         bootstrap(np.array([]), np.array([]))
+
+
+def test_few_documents_do_not_narrow_the_interval() -> None:
+    """Two of three documents are drawn: three of three would make the replicates spread too little."""
+    nats = np.array([1.0, 3.0, 4.0])
+    low, high = bootstrap(nats, np.ones(3), resamples=200_000, level=2 / 3)
+    drawn = np.sort((nats[:, None] + nats[None]).ravel() / 2)  # all resamples of n - 1 = 2 documents, alike likely
+    assert (low, high) == (drawn[1], drawn[-3])
 
 
 def test_continuations_equal_the_texts_tail(model: Decoder) -> None:

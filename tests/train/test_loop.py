@@ -194,6 +194,15 @@ def test_lost_lines_of_a_journal_are_noticed(whole: Store, tmp_path: Path, monke
     assert content(out) == content(whole)
 
 
+def test_a_journal_that_is_no_text_is_noticed(whole: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, listener = Store(str(tmp_path)), Listener()
+    interrupted_at(16, out, monkeypatch)
+    out.write_bytes("metrics.jsonl", b"\xff" + out.read_bytes("metrics.jsonl"))
+    train(out, STEPS, progress=listener)
+    assert any("is not text any more" in text for text in listener.said)
+    assert content(out) == content(whole)
+
+
 def test_a_damaged_end_is_done_again(whole: Store, tmp_path: Path) -> None:
     shutil.copytree(whole.root, tmp_path / "copy")
     out, listener = Store(str(tmp_path / "copy")), Listener()
@@ -233,6 +242,20 @@ def test_a_loss_that_is_no_number_names_the_step(tmp_path: Path, monkeypatch: py
     with pytest.raises(NotFiniteError, match=r"stage1, step 5: the loss is nan.*lower the stage's peak"):
         train(out, 9)
     assert disk.steps(out)[-1] == 4
+
+
+def test_a_held_out_loss_that_is_no_number_names_the_set(tmp_path: Path) -> None:
+    """The last step may break the weights; its own loss is still a number, the next look at the held-out sets is not."""
+    steep = dataclasses.replace(SECOND, peak=1e38)
+    with pytest.raises(NotFiniteError, match=r"stage2, step 1: .* held-out set web_en is (nan|inf).*lower"):
+        train(Store(str(tmp_path)), 1, stage=steep)
+
+
+def test_a_single_held_out_document_has_no_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.train.toy.heldout", lambda: {"web_zh": ToySet(("a",), ("二加二等于四。",))})
+    out = Store(str(tmp_path))
+    train(out, 2, stage=SECOND)
+    assert [(w["low"], w["high"]) for w in lines(out, "heldout.jsonl")] == [(None, None)] * 3
 
 
 def test_another_thread_count_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

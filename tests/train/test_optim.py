@@ -126,3 +126,9 @@ def test_calendar_counts_across_stages_and_refuses_nonsense() -> None:
         Calendar(StageConfig(name="stage1", warmup_steps=30), 30, 0, 0, 64)
     with pytest.raises(ConfigError, match="positive"):
         StageConfig(name="stage1", peak=0.0)
+
+
+@pytest.mark.parametrize("wrong", [{"beta1": 1.0}, {"beta2": 1.0}, {"clip": 0.0}])
+def test_an_optimiser_that_cannot_learn_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=f"train.{next(iter(wrong))}"):
+        TrainConfig(**wrong)  # type: ignore[arg-type]

@@ -172,6 +172,8 @@ def _check(field: dataclasses.Field[Any], value: Any, origin: str, where: str) -
                 raise ConfigError(f"{origin}: '{where}' is {item!r}{_nearest(str(item), list(choices))}")
     for item in value if isinstance(value, tuple) else (value,):
         if isinstance(item, (int, float)) and not isinstance(item, bool):
+            if isinstance(item, int) and abs(item) >= 2**63:  # TOML's own limit, and that of every library below
+                raise ConfigError(f"{origin}: '{where}' is {item}, a number beyond 64 bits")
             if item != item:
                 raise ConfigError(f"{origin}: '{where}' is not a number (nan)")
             if low is not None and item < low:
@@ -198,7 +200,7 @@ def _enter(table: Any, part: str, assignment: str, where: str) -> Any:
 
 
 def _index(items: list[Any], part: str, assignment: str) -> int:
-    if part.isdigit() and int(part) < len(items):
+    if part.isascii() and part.isdigit() and int(part) < len(items):
         return int(part)
     names = [str(i.get("name", "")) for i in items if isinstance(i, dict)]
     if part in names:

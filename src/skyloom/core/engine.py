@@ -73,7 +73,7 @@ class Engine:
                 if receipt is None:
                     waiting.append(task)
                 else:
-                    results[task.key] = receipt
+                    results[task.key] = receipt["result"]
                     bar.advance()
 
             def finish(task: Task, done: Done) -> None:
@@ -104,8 +104,13 @@ class Engine:
         waiting = list(tasks)
         while waiting:
             pool = self._ensure_pool()
-            running = {pool.submit(function, task, out): task for task in waiting}
-            waiting = []
+            running: dict[futures.Future[Done], Task] = {}
+            with contextlib.suppress(BrokenProcessPool):  # a worker died meanwhile; what was not taken waits for the next pool
+                for task in waiting:
+                    running[pool.submit(function, task, out)] = task
+            waiting = waiting[len(running) :]
+            if not running:
+                self.close()
             for future in futures.as_completed(running):
                 task = running[future]
                 try:
@@ -117,6 +122,11 @@ class Engine:
                     tries[task.key] += 1
                     if tries[task.key] > self.retries:
                         self.close()
+                        if isinstance(problem, BrokenProcessPool):
+                            raise SkyloomError(
+                                f"a worker process was killed {tries[task.key]} times, most likely because memory ran out "
+                                f"({self.workers} workers, task {task.key}); run it again with fewer --workers"
+                            ) from problem
                         raise
                     waiting.append(task)
                     if isinstance(problem, BrokenProcessPool):
@@ -189,16 +199,19 @@ def _receipt_name(label: str, task: Task) -> str:
     return f"{RECEIPTS}/{re.sub(r'[^a-z0-9]+', '-', label.lower()).strip('-')}/{task.key}.json"
 
 
-def _receipt(label: str, task: Task, out: Store) -> Any:
-    """The result of a finished task, or None if it must run (no receipt, or a file that is not the one it wrote)."""
+def _receipt(label: str, task: Task, out: Store) -> dict[str, Any] | None:
+    """The receipt of a finished task, or None if it must run (no whole receipt, or a file that is not the one it wrote)."""
     name = _receipt_name(label, task)
     if not out.exists(name):
         return None
-    receipt = out.read_json(name)
+    try:
+        receipt = out.read_json(name)
+    except ValueError:
+        return None
     for file in receipt["files"]:
         if not out.exists(file["name"]) or out.describe(file["name"]) != FileRecord(**file):
             return None
-    return receipt["result"] if receipt["result"] is not None else {}
+    return dict(receipt)
 
 
 def _quiet_worker() -> None:
@@ -208,7 +221,8 @@ def _quiet_worker() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
-    parent = os.getppid()
+    started_by = multiprocessing.parent_process()  # not getppid(): the parent may be gone already
+    parent = started_by.pid if started_by is not None else os.getppid()
 
     def watch() -> None:
         import time

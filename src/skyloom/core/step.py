@@ -28,7 +28,7 @@ from typing import Any
 
 from skyloom.core.config import plain
 from skyloom.core.engine import RECEIPTS, Engine
-from skyloom.core.errors import IntegrityError, StorageError
+from skyloom.core.errors import StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import TELEMETRY, FileRecord, Store
 
@@ -212,10 +212,3 @@ def _lease(work: Store, step: Step, progress: Progress) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def read_manifest(folder: Store) -> dict[str, Any]:
-    """The manifest of a finished step. IntegrityError if the step is not finished."""
-    if not folder.exists(MANIFEST):
-        raise IntegrityError(f"{folder.root} is not a finished step: it has no {MANIFEST}")
-    return dict(folder.read_json(MANIFEST))

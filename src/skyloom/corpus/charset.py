@@ -25,6 +25,9 @@ _WIDER = {  # what browsers decode with when a page names the narrower one
     "gb2312": "gb18030", "gbk": "gb18030", "iso8859-1": "cp1252", "ascii": "cp1252", "big5": "big5hkscs", "shift_jis": "cp932",
     "euc_kr": "cp949", "iso8859-9": "cp1254",
 }  # fmt: skip
+_NO_CHARSETS = frozenset(
+    ("utf-7", "unicode-escape", "raw-unicode-escape", "punycode", "idna", "undefined")
+)  # Python's own transports of text; no browser takes them, and some decode to surrogates, which no text holds
 _SAMPLE = 1 << 15
 _LEAD = 0.1  # how much better than a declared charset an undeclared one must read
 
@@ -66,7 +69,7 @@ def known(name: str | None) -> str | None:
         info = codecs.lookup(name.strip().strip("\"'"))
     except (LookupError, ValueError):
         return None
-    if not info._is_text_encoding:
+    if not info._is_text_encoding or info.name in _NO_CHARSETS:
         return None
     return _WIDER.get(info.name, info.name)
 

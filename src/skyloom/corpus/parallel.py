@@ -37,6 +37,7 @@ SKIP = 3.0  # cost of leaving a block of either side without partner
 TAG = 2.0  # cost of pairing blocks of different tags
 ANCHOR = 5.0  # cost of pairing when the English block has none of the Chinese one's numbers and names
 BAND = 60  # blocks that a path may stray from the diagonal
+CELLS = 16_000_000  # of the path's table, 17 bytes each: two pages of 4,000 blocks; larger ones are not aligned
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,11 @@ class Pair:
 def align_blocks(
     english: list[str], english_tags: list[str], chinese: list[str], chinese_tags: list[str], config: ParallelConfig
 ) -> list[Pair]:
-    """The pairs of two block lists, in order. Code listings (tag "pre") take part in the path and are never pairs."""
-    if not english or not chinese:
+    """The pairs of two block lists, in order; none of pages beyond CELLS.
+
+    Code listings (tag "pre") take part in the path and are never pairs.
+    """
+    if not english or not chinese or (len(english) + 1) * (len(chinese) + 1) > CELLS:
         return []
     left, right = _Side.of(english, english_tags), _Side.of(chinese, chinese_tags)
     kinds = {t: i for i, t in enumerate(sorted({*english_tags, *chinese_tags}))}

@@ -106,20 +106,24 @@ def _resolve(config: SourceConfig, cache: Path, samples: Path, progress: Progres
     if config.kind == "stdlib":
         return ResolvedSource(config, "stdlib", *sources_files.standard_library(config.name))
     if config.kind == "samples":
-        return _files(config, "samples", str(Path(config.path) if config.path else samples / "web"))
+        return _files(config, "samples", str(Path(config.path) if config.path else samples / "web"), progress)
     if config.kind == "debian-docs":
         found, problem = sources_debian.find(config.packages or sources_debian.PACKAGES, cache, progress)
         if found:
             identity = " ".join(f"{p.name}={p.version}:{p.sha256[:16]}" for p in found)
+            # Pages that name another language are not read at all, so here the languages shape what is fetched.
+            identity += f" languages {','.join(sorted(config.languages))}"
             return ResolvedSource(config, "debian-docs", "Debian packages, by apt", tuple(found), identity, problem)
         note = f"no Debian packages ({problem}); using the sample pages that come with Skyloom"
         progress.log(f"{config.name}: {note}")
-        return replace(_files(config, "samples", str(samples / "web")), note=note)
-    return _files(config, config.kind, config.path)
+        return replace(_files(config, "samples", str(samples / "web"), progress), note=note)
+    return _files(config, config.kind, config.path, progress)
 
 
-def _files(config: SourceConfig, kind: str, path: str) -> ResolvedSource:
-    kind, files = sources_files.find(config.name, kind, path, code=config.category == "code")
+def _files(config: SourceConfig, kind: str, path: str, progress: Progress) -> ResolvedSource:
+    kind, files, others = sources_files.find(config.name, kind, path, code=config.category == "code")
+    if others and kind != "samples":
+        progress.log(f"{config.name}: {len(files):,} files are read as {kind}; {others:,} that are not, by their names, are left")
     # The origin is published in the corpus card, which need not tell the folders of somebody's machine.
     origin = path if "://" in path else Path(path).name
     return ResolvedSource(config, kind, origin, tuple(files), sources_files.fingerprint(files))

@@ -11,6 +11,8 @@ languages: everything that a corpus pipeline is for.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import io
 import json
@@ -27,6 +29,7 @@ import zstandard
 
 from skyloom.core.errors import StorageError
 from skyloom.core.progress import Progress
+from skyloom.core.store import Store
 from skyloom.corpus.sources_files import About, page_row, pair_of, sample
 
 PACKAGES = (
@@ -52,8 +55,14 @@ class Package:
 def find(names: Sequence[str], cache: Path, progress: Progress) -> tuple[list[Package], str]:
     """The packages, downloaded into `cache`, and a sentence about what is missing ("" if nothing is).
 
-    No packages are returned where apt is missing or reaches nothing and the cache holds none.
+    No packages are returned where apt is missing or reaches nothing and the cache holds none. Two runs that share a cache
+    download one after the other.
     """
+    with _alone(cache):
+        return _find(names, cache, progress)
+
+
+def _find(names: Sequence[str], cache: Path, progress: Progress) -> tuple[list[Package], str]:
     folder = cache / "packages"
     known = _remembered(folder)
     apt = _Apt(cache)
@@ -72,11 +81,24 @@ def find(names: Sequence[str], cache: Path, progress: Progress) -> tuple[list[Pa
     there = [p for p in packages if _is_whole(p)]
     missing += [p.name for p in packages if p not in there]
     if there:
-        (folder / "packages.json").write_text(json.dumps([asdict(p) for p in there], indent=1, sort_keys=True) + "\n")
+        Store(folder).write_json("packages.json", [asdict(p) for p in there])
     if missing and there:
         progress.log(f"without {', '.join(missing)}: {problem or 'apt does not know them'}")
         return there, f"without {', '.join(missing)}"
     return there, problem if not there else ""
+
+
+@contextlib.contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Hold the cache: apt writes a package in place, and another run must not take the half of it. The kernel frees the lock."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = open(cache / "lock", "w")
+    except OSError as problem:
+        raise StorageError(f"cannot write in {cache}: {problem.strerror}; give another work folder with --work") from problem
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class _Apt:

@@ -13,6 +13,7 @@ import json
 import platform
 import re
 import sysconfig
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from skyloom.core.records import record_id
 FILES_A_TASK = 400
 _WHOLE = 8 << 20  # bytes up to which a file is fingerprinted whole
 _EDGE = 1 << 20
+BROKEN = (OSError, EOFError, zlib.error, zstandard.ZstdError)
+"""What reading a damaged or cut file raises."""
 _NAMES = {
     "html": re.compile(r"\.x?html?$", re.IGNORECASE),
     "warc": re.compile(r"\.warc(\.gz|\.zst)?$", re.IGNORECASE),
@@ -74,7 +77,7 @@ def page_row(
     meta: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A PAGE row. `size` is the true size of a body that was not read because it is too large; `place` tells two records
-    of one URL apart."""
+    of one URL apart. Lone surrogates (names that are no UTF-8, escapes in JSON) are written out: text cannot hold them."""
     if size is None:
         size = len(body)
     if error is None and size > about.max_body:
@@ -83,9 +86,15 @@ def page_row(
         kind = "code"
     return {
         "id": record_id(about.source, url, place, body), "source": about.source, "category": about.category, "kind": kind,
-        "url": url, "date": date, "license": license or about.license, "charset": charset, "body": body, "error": error,
-        "meta": json.dumps(meta or {}, ensure_ascii=False, sort_keys=True),
+        "url": _whole(url), "date": _whole(date), "license": _whole(license or about.license), "charset": charset,
+        "body": body, "error": error,
+        "meta": json.dumps({k: _whole(v) for k, v in (meta or {}).items()}, ensure_ascii=False, sort_keys=True),
     }  # fmt: skip
+
+
+def _whole(value: Any) -> Any:
+    """A string whose lone surrogates are spelt out as in Python (`\\udcff`); anything else as it is."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
 
 
 _LANGUAGE = re.compile(
@@ -110,9 +119,10 @@ def pair_of(path: str) -> tuple[str, str]:
     return lang, re.sub(r"[._-]+(?=[/.])|(?<=/)/+", "", bare).lstrip("/")
 
 
-def find(name: str, kind: str, path: str, *, code: bool) -> tuple[str, list[File]]:
-    """The kind of the files at a path or URL, and the files of that kind in the order of their names. DataError if none."""
-    files = [f for f in _listing(name, path) if not PurePosixPath(f.name).name.startswith(".")]
+def find(name: str, kind: str, path: str, *, code: bool) -> tuple[str, list[File], int]:
+    """The kind of the files at a path or URL, the files of that kind in the order of their names, and how many others there
+    are. DataError if none."""
+    files = listed = [f for f in _listing(name, path) if not PurePosixPath(f.name).name.startswith(".")]
     if kind == "auto":
         kind = _guess(files)
     wanted = "html" if kind == "samples" else kind
@@ -122,7 +132,7 @@ def find(name: str, kind: str, path: str, *, code: bool) -> tuple[str, list[File
         raise DataError(f"source '{name}': no {wanted} files at {path}")
     if not any(f.size for f in files):
         raise DataError(f"source '{name}': all files at {path} are empty")
-    return kind, files
+    return kind, files, len(listed) - len(files)
 
 
 def sample(names: Sequence[str], limit: int) -> set[str]:
@@ -142,6 +152,7 @@ def _listing(name: str, path: str) -> list[File]:
     return [
         File(filesystem.unstrip_protocol(p), p.removeprefix(root) if p != base else PurePosixPath(p).name, int(info["size"] or 0))
         for p, info in sorted(found.items())
+        if info["type"] == "file" or (info.get("islink") and filesystem.isfile(p))  # no pipes, no links to nothing
     ]
 
 
@@ -164,12 +175,14 @@ def _content_kind(file: File) -> str:
     try:
         with opened(file) as stream:
             head = stream.read(4096)
-    except (OSError, EOFError, zstandard.ZstdError):
+    except BROKEN:
+        if _NAMES["jsonl"].search(file.name):
+            return "jsonl"
         return "warc" if _NAMES["warc"].search(file.name) else "text"
     if head.startswith(b"WARC/"):
         return "wet" if b"conversion" in head or _NAMES["wet"].search(file.name) else "warc"
     start = head.lstrip().lower()
-    if start.startswith(b"{"):
+    if start.startswith(b"{") or (start.startswith(b"[") and _NAMES["jsonl"].search(file.name)):
         return "jsonl"
     if start.startswith((b"<!doctype html", b"<html", b"<?xml")) or b"<html" in start or b"<body" in start:
         return "html"
@@ -200,7 +213,7 @@ def fingerprint(files: Sequence[File]) -> str:
     """A digest of the files' names, sizes and contents (of a file above 8 MB its size, beginning, middle and end)."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.name}\0{file.size}\0".encode())
+        digest.update(f"{file.name}\0{file.size}\0".encode("utf-8", "surrogatepass"))
         with open_file(file) as raw:
             if file.size <= _WHOLE:
                 digest.update(raw.read())
@@ -241,17 +254,24 @@ def pages(kind: str, file: File, about: About) -> Iterator[dict[str, Any]]:
 
 
 def _one_page(kind: str, file: File, about: About) -> dict[str, Any]:
-    body = b""
-    if file.size <= about.max_body:
-        with open_file(file) as raw:
-            body = raw.read()
+    body, size, error = b"", file.size, None
+    if size <= about.max_body:
+        try:
+            with opened(file) as stream:
+                body = stream.read(about.max_body + 1)
+            size = len(body)
+        except BROKEN as problem:
+            error = f"broken: {problem}"
+        if size > about.max_body:  # a small file that unpacks to a large page
+            body, error = b"", f"too large: more than {about.max_body / 1e6:.1f} MB"
     if kind == "stdlib":
         url = f"python{'.'.join(platform.python_version_tuple()[:2])}/{file.name}"
-        return page_row(about, url=url, body=body, size=file.size, kind="code", license=about.license or "PSF-2.0")
+        return page_row(about, url=url, body=body, size=size, kind="code", license=about.license or "PSF-2.0", error=error)
     pair = pair_of(file.name)[1]
     meta = {"file": file.name} | ({"pair": pair} if pair else {})
     page_kind = "text" if kind == "text" else "html"
-    return page_row(about, url=f"{kind}://{about.source}/{file.name}", body=body, size=file.size, kind=page_kind, meta=meta)
+    url = f"{kind}://{about.source}/{file.name}"
+    return page_row(about, url=url, body=body, size=size, kind=page_kind, meta=meta, error=error)
 
 
 def _json_lines(file: File, about: About) -> Iterator[dict[str, Any]]:
@@ -267,7 +287,7 @@ def _json_lines(file: File, about: About) -> Iterator[dict[str, Any]]:
                     yield _broken(about, file, number, f"too large: more than {limit / 1e6:.0f} MB in a line")
                 elif line.strip():
                     yield _json_row(line, number, file, about)
-        except (OSError, EOFError, zstandard.ZstdError) as problem:
+        except BROKEN as problem:
             yield _broken(about, file, number + 1, f"broken: {problem}")
 
 
@@ -317,8 +337,25 @@ def _parquet(file: File, about: About) -> Iterator[dict[str, Any]]:
             if not {"html", "text", "content"} & set(columns):
                 raise DataError(f"source '{about.source}': {file.path} has no column 'text' or 'html'")
             for batch in table.iter_batches(batch_size=256, columns=columns):
-                for record in batch.to_pylist():
+                for record in _rows(batch):
                     number += 1
                     yield _record_row(record, number, file, about)
-        except (pa.ArrowInvalid, OSError) as problem:
+        except (pa.ArrowException, OSError) as problem:
             yield _broken(about, file, number + 1, f"broken: {problem}")
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows of a batch. Where a writer put other bytes into a string column, its texts are bytes whose charset is decided
+    like that of any page."""
+    try:
+        return cast("list[dict[str, Any]]", batch.to_pylist())
+    except UnicodeDecodeError:
+        strings = {f.name for f in batch.schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)}
+        columns = {
+            n: c.cast(pa.large_binary()) if n in strings else c for n, c in zip(batch.schema.names, batch.columns, strict=True)
+        }
+        about = strings - {"html", "text", "content"}
+        return [
+            {k: v.decode("utf-8", "replace") if k in about and v is not None else v for k, v in row.items()}
+            for row in pa.RecordBatch.from_pydict(columns).to_pylist()
+        ]

@@ -8,7 +8,6 @@ cannot be read that way; it is given to fastwarc as it is.
 
 from __future__ import annotations
 
-import gzip
 import io
 import zlib
 from collections.abc import Iterator
@@ -36,21 +35,26 @@ def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
             with opened(file) as stream:  # plain, or zstd as a whole
                 yield from _records(stream, file, about, 0)
             return
-        for place, member, error in members(raw, about.max_body + _HEADERS):
-            if error:
-                yield _broken(about, file, place, error)
-            elif member is None:  # more in one member than one page may have
-                raw.seek(place)
-                yield from _records(gzip.GzipFile(fileobj=raw), file, about, place)
-                return
-            else:
-                yield from _records(io.BytesIO(member), file, about, place)
+        start: int | None = 0
+        while start is not None:
+            begin, start = start, None
+            for place, member, error in members(raw, about.max_body + _HEADERS, begin):
+                if error:
+                    yield _broken(about, file, place, error)
+                elif member is None:  # more in one member than one page may have
+                    large = _Member(raw, place)
+                    yield from _records(large, file, about, place)
+                    start = large.skip()
+                    break
+                else:
+                    yield from _records(io.BytesIO(member), file, about, place)
 
 
-def members(raw: BinaryIO, limit: int) -> Iterator[tuple[int, bytes | None, str | None]]:
-    """The gzip members of a file: (offset, content, None), (offset, None, reason) for a broken one, and, as the last,
-    (offset, None, None) for one whose content exceeds `limit` bytes."""
-    offset, buffer = 0, raw.read(_CHUNK)
+def members(raw: BinaryIO, limit: int, start: int = 0) -> Iterator[tuple[int, bytes | None, str | None]]:
+    """The gzip members of a file from an offset on: (offset, content, None), (offset, None, reason) for a broken one, and, as
+    the last, (offset, None, None) for one whose content exceeds `limit` bytes."""
+    raw.seek(start)
+    offset, buffer = start, raw.read(_CHUNK)
     while buffer:
         inflate, parts, size, used = zlib.decompressobj(31), [], 0, 0
         error: str | None = None
@@ -81,6 +85,44 @@ def members(raw: BinaryIO, limit: int) -> Iterator[tuple[int, bytes | None, str 
         offset = _next_member(raw, offset + 1)
         raw.seek(offset)
         buffer = raw.read(_CHUNK)
+
+
+class _Member(io.RawIOBase):
+    """The content of one gzip member as a stream, for a member that is too large to be held."""
+
+    def __init__(self, raw: BinaryIO, start: int) -> None:
+        raw.seek(start)
+        self._raw, self._start, self._inflate = raw, start, zlib.decompressobj(31)
+        self._given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        """Bytes of content read so far; fastwarc asks once, and cannot bear a stream that does not know."""
+        return self._given
+
+    def readinto(self, target: Any) -> int:
+        while not self._inflate.eof:
+            data = self._inflate.unconsumed_tail or self._raw.read(_CHUNK)
+            piece = self._inflate.decompress(data, len(target))
+            if piece:
+                target[: len(piece)] = piece
+                self._given += len(piece)
+                return len(piece)
+            if not data and not self._inflate.eof:
+                raise EOFError("the archive ends inside a gzip member")
+        return 0
+
+    def skip(self) -> int:
+        """Read on to the member's end; the offset after it or, where it is broken, of the next member."""
+        rest = bytearray(_CHUNK)
+        try:
+            while self.readinto(rest):
+                pass
+        except (EOFError, zlib.error):
+            return _next_member(self._raw, self._start + 1)
+        return self._raw.tell() - len(self._inflate.unused_data)
 
 
 def _next_member(raw: BinaryIO, start: int) -> int:

@@ -13,7 +13,7 @@ shortened. Ramps and passes are kept as they are: they are what a stage is about
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class Phase:
         factory=dict, doc="base shares by name, normalised over what exists; empty: in proportion to the tokens there are"
     )
     ramp: dict[str, tuple[float, ...]] = setting(
-        factory=dict, doc="shares of the whole stage at evenly spaced points, linear in between: stem = [0.1, 0.4]"
+        factory=dict, doc="shares of what passes leave over, at evenly spaced points, linear in between: stem = [0.1, 0.4]"
     )
     passes: dict[str, int] = setting(factory=dict, doc="names that are gone through exactly this often: canary = 1")
     repeat_cap: float = setting(5.0, doc="most passes over any domain, earlier stages included", unit="epochs", low=0.0)
@@ -77,14 +77,6 @@ class StagePlan:
         sizes = zip(self.domains, self.available, self.used, strict=True)
         wanted = self.wants()
         return {d: (wanted[d] + used) / available for d, available, used in sizes}
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> StagePlan:
-        tuples = {k: tuple(value[k]) for k in ("domains", "available", "used", "passes", "positions")}
-        return StagePlan(tokens=int(value["tokens"]), shares=tuple(tuple(row) for row in value["shares"]), **tuples)
 
 
 def resolve(

@@ -3,7 +3,7 @@
 A trained model whose loss lies above that of plain token frequencies has learned nothing about order, and a mistake in
 evaluation shows the same way. The unigram model counts the training tokens, adds one to each count, and is scored over
 the same tokens as the models, so that it goes through the same aggregates. xz knows nothing beforehand but adapts to the
-set in hand; its bits per byte are a floor for sanity and say how repetitive a set is. The report has neither.
+set in hand; its bits per byte are a second mark to get below, and say how repetitive a set is. The report has neither.
 """
 
 from __future__ import annotations

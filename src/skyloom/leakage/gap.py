@@ -8,7 +8,7 @@ generator as the test split and is exchangeable with it: for a clean model the e
 The control shows that the audit can see: canaries, planted in the second stage's tokens, are put where the test split
 was. They must be found in the final model and not in the stage before they were planted, and the clean test split must
 not be found. Each canary also has a twin of the same family with other numbers; comparing the two item by item removes
-the spread between families and finds even a single copy.
+the spread between families.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from skyloom.evaluate.models import LoadedModel, Models, as_tokenizer, load
 from skyloom.leakage.contrast import Mix, Scored, gap, mix, paired, reference_mean, suspect_mean
 from skyloom.leakage.items import SPLITS, Items, pairs, read_split
 from skyloom.leakage.presence import presence
-from skyloom.leakage.verdict import WORDS, below_zero, detectable, judge
+from skyloom.leakage.verdict import UNKNOWN, WORDS, below_zero, detectable, judge
 from skyloom.tokenizer import Tokenizer
 
 CLEAN, PLANTED = "stage1", "final"
@@ -37,6 +37,7 @@ CONTROL_WORDS = (
     "if its interval lies below 0. The control holds if delta1, the rule that the test split is judged by, finds the "
     "canaries in the final model and not in the first stage, and does not flag the clean test split"
 )
+_FOUND = {True: "found", False: "not found", None: UNKNOWN}
 NO_CONTROL_WORDS = "no canaries were planted: nothing shows that this audit would have found a leak"
 
 
@@ -58,16 +59,18 @@ def audit(
     config: LeakageConfig,
     *,
     corpus: Store | None = None,
+    planted: bool = True,
     progress: Progress,
 ) -> None:
     """Write `leakage.json`: `{"rows", "control", "corpus", "words"}`.
 
-    `exercises`, `tokenizer` and `corpus` are the folders of the steps of those names. "control" is null if no canaries were
-    planted, "corpus" if none is given. DataError if a split is too small to be compared.
+    `exercises`, `tokenizer` and `corpus` are the folders of the steps of those names. `planted`: whether training read the
+    canaries that there are. "control" is null if it did not or if there are none, "corpus" if none is given. DataError if
+    a split is too small to be compared.
     """
     vocabulary = as_tokenizer(tokenizer)
     splits = {name: read_split(exercises, name, config.items if name == "train" else 0) for name in SPLITS}
-    matched = pairs(splits["canary"], splits["twin"])
+    matched = pairs(splits["canary"], splits["twin"]) if planted else []
     rows, control = [], {}
     with progress.task("leakage", len(models), "models") as bar:
         for name, source in models.items():
@@ -165,7 +168,7 @@ def _words(rows: list[dict[str, Any]], control: Mapping[str, Mapping[str, Any]])
     told = {}
     for row in rows:
         seen = control.get(row["model"])
-        found = "" if seen is None else "; planted canaries: " + ("found" if seen["flagged"] else "not found")
+        found = "" if seen is None else "; planted canaries: " + _FOUND[seen["flagged"]]
         told[row["model"]] = row["verdict"] + found
     return {**WORDS, "control": CONTROL_WORDS if control else NO_CONTROL_WORDS, **told}
 

@@ -29,9 +29,9 @@ POWER = 1.43
 
 WORDS = {
     "L": "mean loss in nats per token over question and solution concatenated, with the test split's mix of families",
-    "delta1": f"L_test - L_ref; '{LEAKED}' if its 95 % interval lies below 0: the test split reads easier than items made after",
+    "delta1": f"L_test - L_ref; '{LEAKED}' if its 95 % interval lies below 0: the test split reads easier than others of its kind",
     "delta2": f"L_test - L_train; '{OVERFITTED}' if its 95 % interval lies above 0: the train split reads easier than unseen items",
-    NO_SIGN: "the interval holds 0; the size that would have been found four times in five is given with it",
+    NO_SIGN: "the interval holds 0; the true gap that would have been seen four times in five is given with it",
     UNKNOWN: "too few items for an interval",
 }
 
@@ -63,7 +63,8 @@ def detectable(gap: Estimate) -> float:
 def judge(delta1: Estimate, delta2: Estimate) -> Verdict:
     """The verdict on one model from its two gaps with intervals."""
     leaked, overfitted = below_zero(delta1), above_zero(delta2)
-    seen = f"a leak of {detectable(delta1):.2g} or an overfit of {detectable(delta2):.2g} nats per token would have been seen"
+    sizes = f"a leak of {detectable(delta1):.2g} or an overfit of {detectable(delta2):.2g} nats per token"
+    seen = f"{sizes} would have been seen four times in five"
     return Verdict(leaked, overfitted, _sentence(leaked, overfitted, delta1.value, delta2.value, seen))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from skyloom.core.errors import DataError
 from skyloom.core.ledger import Ledger
 from skyloom.core.store import TELEMETRY, Store
+from skyloom.data.pack import CANARY
 
 Rows = list[dict[str, Any]]
 STAGES = ("stage1", "stage2")
@@ -39,6 +40,13 @@ class Evidence:
     choice: dict[str, Any] | None
     samples: Rows | None
     leakage: dict[str, Any] | None
+
+    @property
+    def canaries_read(self) -> bool:
+        """Whether a stage read the planted exercises, by the shares that it realised; if not known, whether they were packed."""
+        if self.metrics is None:
+            return bool((self.tokens or {}).get("canary_copies", 1))
+        return any((row.get("shares") or {}).get(CANARY, 0) > 0 for row in self.metrics)
 
 
 def read(inputs: Mapping[str, Store]) -> Evidence:

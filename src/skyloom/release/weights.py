@@ -85,7 +85,7 @@ def release(
     records.append(canaries.write_list(planted, out))
     records.append(out.write_text("recipe.toml", to_toml(recipe)))
     measured = evidence.read(inputs)
-    sown = len(planted) if (measured.tokens or {}).get("canary_copies", 1) else 0
+    sown = len(planted) if measured.canaries_read else 0
     facts = cards.Facts(config.name, config.license, config.authors, config.contact, config.languages, config.dtype)
     shapes = [(m.folder, m.stage, m.step, m.tokens) for m in models[1:]]
     records.append(out.write_text("README.md", cards.model_card(facts, models[0].config, shapes, measured, sown)))

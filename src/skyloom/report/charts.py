@@ -23,6 +23,8 @@ WIDE, NARROW, HEIGHT = 360.0, 300.0, 200.0
 RIGHT, TOP, BOTTOM = 12.0, 12.0, 36.0
 LABEL, DIGIT = 24.0, 6.3
 """Room left of the axis: for its label, and for each digit of its longest tick, in px."""
+TINIEST = 1e-300
+"""A span below it is none: its logarithm and its parts would underflow."""
 STRIP_WIDTH, STRIP_HEIGHT = 180.0, 22.0
 
 
@@ -74,7 +76,7 @@ class _Frame:
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten apart) in low..high, about `wanted` of them."""
     span = high - low
-    if not (math.isfinite(span) and span > 0):
+    if not (math.isfinite(span) and span > TINIEST):
         return [low] if math.isfinite(low) else []
     raw = span / max(wanted - 1, 1)
     power = 10.0 ** math.floor(math.log10(raw))

@@ -131,5 +131,5 @@ def _time(run: Mapping[str, Any]) -> list[dict[str, str]]:
     if not steps:
         return []
     return [
-        {"label": "Wall time", "value": formats.seconds(sum(s["seconds"] for s in steps)), "context": f"over {len(steps)} steps"}
+        {"label": "Time", "value": formats.seconds(sum(s["seconds"] for s in steps)), "context": f"{len(steps)} steps, added up"}
     ]

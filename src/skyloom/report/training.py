@@ -7,6 +7,7 @@ always tokens read since the start of stage 1, so that the stages stand one behi
 from __future__ import annotations
 
 import math
+import statistics
 from typing import Any
 
 from markupsafe import Markup
@@ -136,5 +137,5 @@ def _joined(series: list[Series]) -> list[Series]:
 
 
 def _median(rows: Rows, key: str) -> float | None:
-    values = sorted(row[key] for row in rows if known(row.get(key)))
-    return float(values[len(values) // 2]) if values else None
+    values = [row[key] for row in rows if known(row.get(key))]
+    return float(statistics.median(values)) if values else None

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from skyloom.core.config import build, override, plain, read_toml, setting
 from skyloom.core.errors import ConfigError
 from skyloom.corpus.extract import ExtractConfig
@@ -27,6 +25,7 @@ from skyloom.evaluate.report import EvaluateConfig
 from skyloom.leakage.gap import LeakageConfig
 from skyloom.model.decoder import ModelConfig
 from skyloom.model.presets import preset
+from skyloom.release.recipe import to_toml as plain_to_toml
 from skyloom.release.weights import ReleaseConfig
 from skyloom.report.page import ReportConfig
 from skyloom.suites import HeldoutConfig
@@ -74,6 +73,10 @@ class Recipe:
     release: ReleaseConfig = setting(factory=ReleaseConfig, doc="the released folder")
     report: ReportConfig = setting(factory=ReportConfig, doc="the report page")
 
+    def __post_init__(self) -> None:
+        if self.name in ("", ".", "..") or "/" in self.name:
+            raise ConfigError(f"name is {self.name!r}; it names the work folder in runs/ and has no slash")
+
 
 def load(path: Path, overrides: Sequence[str] = (), source: str | None = None) -> Recipe:
     """Read, override, check. `source` replaces the recipe's own pages (the standard library's code stays).
@@ -92,11 +95,13 @@ def load(path: Path, overrides: Sequence[str] = (), source: str | None = None) -
 
 def to_toml(recipe: Recipe) -> str:
     """The resolved recipe as TOML; `load` reads it back to an equal tree."""
-    return tomli_w.dumps(plain(recipe))
+    return plain_to_toml(plain(recipe))
 
 
 def _replace_sources(table: dict[str, Any], source: str) -> None:
     corpus = table.setdefault("corpus", {})
+    if not isinstance(corpus, dict) or not isinstance(corpus.get("sources", []), list):
+        return  # not what a recipe says; building it tells where
     kept = [s for s in corpus.get("sources", []) if isinstance(s, dict) and s.get("kind") == "stdlib"]
     path = source if "://" in source else str(Path(source).absolute())
     corpus["sources"] = [{"name": "source", "kind": "auto", "path": path}, *kept]
@@ -104,9 +109,9 @@ def _replace_sources(table: dict[str, Any], source: str) -> None:
 
 def _complete(table: dict[str, Any], origin: str) -> None:
     """Fill in what one part of a recipe says for another: preset shapes, the vocabulary, the context, names of stages."""
-    model = table.get("model")
-    if isinstance(model, dict):
-        size = table.get("tokenizer", {}).get("vocabulary", TokenizerConfig().vocabulary)
+    model, vocabulary = table.get("model"), table.get("tokenizer", {})
+    if isinstance(model, dict) and isinstance(vocabulary, dict):
+        size = vocabulary.get("vocabulary", TokenizerConfig().vocabulary)
         if model.get("vocabulary", size) != size:
             raise ConfigError(
                 f"{origin}: model.vocabulary is {model['vocabulary']}, tokenizer.vocabulary {size}; leave the first out"

@@ -228,9 +228,11 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
     def leak(ctx: StepContext) -> None:
         from skyloom.leakage.gap import audit
+        from skyloom.release import evidence
 
         inputs = (ctx.need("exercises"), ctx.need("tokenizer"))
-        audit(models(ctx), *inputs, ctx.out, recipe.leakage, corpus=ctx.need("corpus"), progress=ctx.progress)
+        planted = evidence.read({name: ctx.need(name) for name in STAGES}).canaries_read
+        audit(models(ctx), *inputs, ctx.out, recipe.leakage, corpus=ctx.need("corpus"), planted=planted, progress=ctx.progress)
 
     def publish(ctx: StepContext) -> None:
         from skyloom.release.weights import release

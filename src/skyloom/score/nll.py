@@ -73,7 +73,7 @@ class TextLosses:
         return float(self.nats.sum() / self.chars.sum() / np.log(2))
 
     def interval(self, *, seed: int = 0, resamples: int = 1000, level: float = 0.95) -> tuple[float, float]:
-        """(low, high) of `loss`: percentile bootstrap over documents, the same for the same seed."""
+        """(low, high) of `loss`: percentile bootstrap over documents, the same for the same seed; NaN for one document."""
         return bootstrap(self.nats, self.tokens, seed=seed, resamples=resamples, level=level)
 
 
@@ -94,15 +94,21 @@ def bootstrap(
     resamples: int = 1000,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile interval of sum(numerator) / sum(denominator) when the documents are drawn again with replacement."""
+    """Percentile interval of sum(numerator) / sum(denominator) when documents are drawn again with replacement.
+
+    Of n documents n - 1 are drawn (Rao and Wu, 1988), so that the spread has no downward bias; one document tells nothing
+    about spread, and its interval is (NaN, NaN). DataError without documents.
+    """
     count = len(numerator)
     if not count:
         raise DataError("no documents to compute an interval from")
+    if count == 1:
+        return float("nan"), float("nan")
     stream = np.random.Generator(np.random.Philox(key=seed))
     ratios = np.empty(resamples)
     rows = max(1, (1 << 22) // count)  # weights of at most 32 MB at a time
     for start in range(0, resamples, rows):
-        weights = stream.multinomial(count, np.full(count, 1 / count), size=min(rows, resamples - start))
+        weights = stream.multinomial(count - 1, np.full(count, 1 / count), size=min(rows, resamples - start))
         ratios[start : start + len(weights)] = (weights @ numerator) / np.maximum(weights @ denominator, 1)
     low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

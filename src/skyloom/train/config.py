@@ -37,6 +37,12 @@ class TrainConfig:
         15.0, doc="work between two checkpoints, the most a killed run loses", unit="seconds", low=0.0, identity=False
     )
 
+    def __post_init__(self) -> None:
+        if max(self.beta1, self.beta2) >= 1:
+            raise ConfigError(f"train.beta1 {self.beta1:g} and train.beta2 {self.beta2:g} must be below 1: at 1 no gradient counts")
+        if self.clip <= 0:
+            raise ConfigError(f"train.clip is {self.clip:g}, which cuts every gradient to nothing; give a positive norm")
+
 
 @dataclass(frozen=True)
 class StageConfig:

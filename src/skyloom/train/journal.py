@@ -40,7 +40,10 @@ class Journal:
     @classmethod
     def restore(cls, out: Store, name: str, seal: Mapping[str, Any]) -> Journal:
         """The sealed lines of a file that may have more. IntegrityError if it has fewer or others."""
-        text = out.read_text(name) if out.exists(name) else ""
+        try:
+            text = out.read_text(name) if out.exists(name) else ""
+        except UnicodeDecodeError as problem:
+            raise IntegrityError(f"{out.url(name)} is not text any more: {problem}") from problem
         journal = cls(text.splitlines(keepends=True)[: seal["lines"]])
         if journal.seal() != dict(seal):
             raise IntegrityError(f"{out.url(name)} does not hold the lines that its checkpoint sealed")

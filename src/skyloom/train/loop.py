@@ -10,6 +10,7 @@ last whole checkpoint and writes, bit for bit, what an undisturbed run writes (o
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -197,7 +198,7 @@ class Run:
         value_tensor.backward()  # type: ignore[no-untyped-call]
         norm, value = self.optimiser.step(rate), float(value_tensor.detach())
         step = self.calendar.total_step(self.done + 1)
-        if value - value != 0 or norm - norm != 0:
+        if not (math.isfinite(value) and math.isfinite(norm)):
             raise NotFiniteError(
                 f"{self.calendar.stage.name}, step {step}: the loss is {value} and its gradient's norm {norm} at a learning "
                 f"rate of {rate:.2e}; lower the stage's peak or lengthen its warm-up"
@@ -230,6 +231,11 @@ class Run:
             return
         step, tokens = self.calendar.total_step(self.done), self.calendar.total_tokens(self.done)
         for name, losses in monitor.score(self.model, self.optimiser.weights()).items():
+            if not math.isfinite(losses.loss):
+                raise NotFiniteError(
+                    f"{self.calendar.stage.name}, step {step}: the loss on the held-out set {name} is {losses.loss}; lower the "
+                    "stage's peak or lengthen its warm-up"
+                )
             record = line(self.calendar.stage.name, step, tokens, name, losses)
             self.journals[HELDOUT].add(record)
             telemetry.heldout(record)

@@ -11,6 +11,7 @@ length without compiling again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -87,7 +88,7 @@ class Monitor:
 
 
 def line(stage: str, step: int, tokens: int, name: str, losses: TextLosses) -> dict[str, Any]:
-    """A line of `heldout.jsonl`."""
+    """A line of `heldout.jsonl`; the ends of the interval are null where one document gives none."""
     low, high = losses.interval()
     return {
         "stage": stage,
@@ -96,8 +97,8 @@ def line(stage: str, step: int, tokens: int, name: str, losses: TextLosses) -> d
         "set": name,
         "loss": losses.loss,
         "bits_per_byte": losses.bits_per_byte,
-        "low": low,
-        "high": high,
+        "low": low if math.isfinite(low) else None,
+        "high": high if math.isfinite(high) else None,
         "scored_tokens": int(losses.tokens.sum()),
         "scored_bytes": int(losses.bytes.sum()),
     }
