@@ -378,7 +378,7 @@ def report(road: Road) -> None:
 @click.option("--tokens", type=click.IntRange(1), default=80, show_default=True, help="New tokens at most.")
 @click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0 takes the likeliest token.")
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 def generate(folder: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int) -> None:
     """Let the released model in FOLDER go on from PROMPT."""
     from skyloom.run.road import continue_text

@@ -6,6 +6,7 @@ import pytest
 
 from skyloom.core.errors import ConfigError
 from skyloom.run.recipe import load, to_toml
+from skyloom.run.road import publishable
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -75,3 +76,10 @@ def test_a_missing_table_is_named_with_its_meaning(tmp_path):
     (tmp_path / "empty.toml").write_text('name = "空"\n')
     with pytest.raises(ConfigError, match=r"missing key 'corpus' \(pages to documents\)"):
         load(tmp_path / "empty.toml")
+
+
+def test_what_is_published_names_files_and_not_folders(tmp_path):
+    recipe = load(ROOT / "recipes" / "demo.toml", source=str(tmp_path / "网页.warc.gz"))
+    assert recipe.corpus.sources[0].path == str(tmp_path / "网页.warc.gz")
+    assert publishable(recipe)["corpus"]["sources"][0]["path"] == "网页.warc.gz"
+    assert str(tmp_path) not in str(publishable(recipe))

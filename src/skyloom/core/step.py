@@ -6,7 +6,7 @@ manifest and files agree is skipped; one whose files do not is named, cleared an
 known before anything runs, changing a setting re-runs only the steps below it.
 
 `version` is the number of the step's meaning: raise it by hand when the code writes something else for the same
-settings. Golden-hash tests guard against forgetting it.
+settings. No test can know that meaning, so a review of such a change asks for it.
 
 Two runs may share one work folder: a step is done under a lease (an advisory lock that the kernel frees when its holder
 dies), so the second run waits and then finds the step done.

@@ -2,8 +2,8 @@
 
 What enters are the recipe's sources, what leaves are PAGE shards: bytes as they came, with what the source knows about
 them. `resolve` looks at each source without reading it: it decides the kind, checks that something is there and takes a
-fingerprint, so that the step below is done again when (and only when) the input changed. `fetch` then reads all sources in
-parallel, a package or a file at a time.
+fingerprint, so that the step below is done again when the input changed (of files above 8 MB their edges and middle are
+looked at, see `sources_files.fingerprint`). `fetch` then reads all sources in parallel, a package or a file at a time.
 
 A page that a source cannot deliver whole (a broken gzip member, a line that is no JSON, a body beyond the limit) becomes
 a row with an `error` and is counted, never dropped on the quiet.

@@ -96,7 +96,8 @@ class Road:
 
     def plan(self) -> list[dict[str, Any]]:
         """What `run` would do: each step with its folder, whether it is there, its size, and how long it took here before."""
-        before = {p.parent.parent.name.rsplit("-", 1)[0]: p for p in sorted(self.work.path().glob(f"*/{TIMING}"))}
+        timings = sorted(self.work.path().glob(f"*/{TIMING}"), key=lambda p: p.stat().st_mtime)
+        before = {p.parent.parent.name.rsplit("-", 1)[0]: p for p in timings}  # the newest of each name
         rows = []
         for name, step in self.steps.items():
             there = is_done(self.work, step)
@@ -237,7 +238,7 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     def publish(ctx: StepContext) -> None:
         from skyloom.release.weights import release
 
-        release(ctx.inputs, ctx.out, recipe.release, plain(recipe), progress=ctx.progress)
+        release(ctx.inputs, ctx.out, recipe.release, publishable(recipe), progress=ctx.progress)
 
     def show(ctx: StepContext) -> None:
         from skyloom.report.page import write
@@ -265,7 +266,22 @@ def _run_facts(recipe: Recipe, ctx: StepContext) -> dict[str, Any]:
             "content": manifest["content"],
         }
         steps.append({"name": need.name, "folder": need.folder, "status": "done", **facts})
-    return {"name": recipe.name, "recipe": plain(recipe), "steps": steps, "versions": watch.versions(), "machine": watch.machine()}
+    return {
+        "name": recipe.name,
+        "recipe": publishable(recipe),
+        "steps": steps,
+        "versions": watch.versions(),
+        "machine": watch.machine(),
+    }
+
+
+def publishable(recipe: Recipe) -> dict[str, Any]:
+    """The resolved recipe as plain values, with local source files by their names: folders of a machine are nobody's business."""
+    table: dict[str, Any] = plain(recipe)
+    for source in table["corpus"]["sources"]:
+        if "://" not in source["path"]:
+            source["path"] = Path(source["path"]).name
+    return table
 
 
 def continue_text(folder: Path, prompt: str, *, tokens: int, temperature: float, top_p: float, seed: int) -> str:
