@@ -196,7 +196,7 @@ def corpus_build(road: Road, as_json: bool) -> None:
     road.run("corpus")
     from skyloom.run.summary import ledger_rows
 
-    _show(ledger_rows(road), as_json, "ledger: in = kept + dropped")
+    _show(ledger_rows(road), as_json, "ledger: in = kept + dropped by reason")
 
 
 @corpus_group.command("mixture", epilog=_example("skyloom corpus mixture recipes/demo.toml"))

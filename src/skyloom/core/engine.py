@@ -74,7 +74,7 @@ class Engine:
                     waiting.append(task)
                 else:
                     results[task.key] = receipt["result"]
-                    bar.advance()
+                    bar.resume()
 
             def finish(task: Task, done: Done) -> None:
                 out.write_json(_receipt_name(label, task), {"files": [asdict(f) for f in done.files], "result": done.result})

@@ -17,26 +17,32 @@ from rich.progress import Progress as RichProgress
 
 
 class Task:
-    """One running bar: `advance` moves it, `note` sets the text behind it."""
+    """One running bar: `advance` moves it, `resume` moves it over what an earlier run did, `note` sets the text behind it."""
 
     def __init__(self, label: str, total: float | None, unit: str) -> None:
         self.label, self.total, self.unit = label, total, unit
         self.done = 0.0
+        self.before = 0.0
         self.text = ""
         self.started = time.monotonic()
 
     def advance(self, amount: float = 1) -> None:
         self.done += amount
 
+    def resume(self, amount: float = 1) -> None:
+        """Move over work that was there already: it is done, but it took no time now and says nothing of the rate."""
+        self.before += amount
+        self.advance(amount)
+
     def note(self, text: str) -> None:
         self.text = text
 
     def rate(self) -> float:
-        return self.done / max(time.monotonic() - self.started, 1e-9)
+        return (self.done - self.before) / max(time.monotonic() - self.started, 1e-9)
 
     def line(self) -> str:
         total = f"/{self.total:,.0f}" if self.total else ""
-        left = (self.total - self.done) / self.rate() if self.total and self.done else 0.0
+        left = (self.total - self.done) / self.rate() if self.total and self.rate() > 0 else 0.0
         remaining = f", {left:.0f} s left" if left else ""
         return (
             f"{self.label}: {self.done:,.0f}{total} {self.unit}, {self.rate():,.1f} {self.unit}/s{remaining} {self.text}".rstrip()
@@ -51,7 +57,13 @@ class _RichTask(Task):
 
     def advance(self, amount: float = 1) -> None:
         super().advance(amount)
-        self._bars.update(self._id, completed=self.done, rate=f"{self.rate():,.0f} {self.unit}/s", text=self.text)
+        rate = self.rate()
+        shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+        self._bars.update(self._id, completed=self.done, rate=f"{shown} {self.unit}/s", text=self.text)
+
+    def resume(self, amount: float = 1) -> None:
+        super().resume(amount)
+        self._bars.reset(self._id, completed=int(self.done))  # else the remaining time would count the jump as speed
 
 
 class _LogTask(Task):

@@ -14,8 +14,9 @@ SNIPPET = 60
 
 
 def summary(road: Road) -> list[tuple[str, Rows]]:
-    """The tables at the end of a run: corpus, held-out losses, accuracy, leakage, and what each step took."""
+    """The tables at the end of a run: ledger, corpus, held-out losses, accuracy, leakage, and what each step took."""
     return [
+        ("ledger: in = kept + dropped by reason", ledger_rows(road)),
         ("corpus by language and category (as the report's Table 1)", mixture_rows(road)),
         ("held-out loss in nats per token, and bits per byte", heldout_rows(road)),
         ("multiple choice", choice_rows(road)),

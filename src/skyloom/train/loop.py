@@ -170,7 +170,7 @@ class Run:
             Telemetry(self.out, first, flops, matmul_flops(self.config.precision)) as telemetry,
             self.progress.task(name, total, "tokens") as bar,
         ):
-            bar.advance(self.done * self.calendar.tokens_per_step)
+            bar.resume(self.done * self.calendar.tokens_per_step)
             if self.done == 0:
                 self._watch(monitor, telemetry)
             since = time.monotonic()

@@ -1,0 +1,90 @@
+"""The whole road as a user walks it: every artefact is there, agrees with the others, and finished steps are skipped."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.stories.program import TINY, contents, read, skyloom, step_folder
+
+STEPS = "pages extract parallel exercises corpus tokenizer tokens stage1 stage2 evaluate leakage release report".split()
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("道路") / "work"
+    done = skyloom("run", TINY, "--work", folder, "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    for told in ("ledger", "held-out loss", "multiple choice", "leakage", "report:", "release:"):
+        assert told in done.stdout
+    return folder
+
+
+@pytest.mark.xdist_group("road")
+def test_all_steps_are_done_and_a_second_run_skips_them(work):
+    assert sorted(name.rsplit("-", 1)[0] for name in contents(work)) == sorted(STEPS)
+    again = skyloom("run", TINY, "--work", work, "--json")
+    assert again.returncode == 0, again.stderr
+    assert {row["name"]: row["status"] for row in json.loads(again.stdout)} == dict.fromkeys(STEPS, "skipped")
+
+
+@pytest.mark.xdist_group("road")
+def test_one_setting_re_runs_only_what_depends_on_it(work):
+    shown = skyloom("run", TINY, "--work", work, "--dry-run", "--json", "--set", "stage2.rate.peak=0.0005")
+    assert shown.returncode == 0, shown.stderr
+    states = {row["step"]: row["state"] for row in json.loads(shown.stdout)}
+    assert [name for name in STEPS if states[name] == "to do"] == ["stage2", "evaluate", "leakage", "release", "report"]
+
+
+@pytest.mark.xdist_group("road")
+def test_the_work_does_not_depend_on_the_workers(work, tmp_path):
+    alone = skyloom("data", "pack", TINY, "--work", tmp_path, "--workers", "0")
+    assert alone.returncode == 0, alone.stderr
+    made = contents(tmp_path)
+    assert made and made.items() <= contents(work).items()
+
+
+@pytest.mark.xdist_group("road")
+def test_losses_fall_below_the_unigram_and_the_stages_do_what_they_are_for(work):
+    rows = read(step_folder(work, "evaluate") / "perplexity.json")["rows"]
+    loss = {(row["model"], row["set"]): row["bits_per_byte"] for row in rows}
+    sets = {name for _, name in loss}
+    assert {"web_en", "web_zh", "code", "stem_en", "stem_zh", "parallel"} <= sets
+    assert all(loss["final", name] < loss["unigram", name] for name in ("web_en", "web_zh", "stem_en", "stem_zh"))
+    assert all(loss["final", name] < loss["stage1", name] for name in ("stem_en", "stem_zh"))
+    shares = [json.loads(line)["shares"] for line in (step_folder(work, "stage1") / "metrics.jsonl").read_text().splitlines()]
+    assert all(not row.get("canary") for row in shares)
+
+
+@pytest.mark.xdist_group("road")
+def test_the_release_proves_itself_and_writes(work):
+    release = step_folder(work, "release")
+    assert skyloom("release", "check", release).returncode == 0
+    for prompt in ("The bridge", "今天的天气"):
+        said = skyloom("generate", release, prompt, "--tokens", "12", "--seed", "1")
+        assert said.returncode == 0 and said.stdout.startswith(prompt)
+    card = release / "README.md"
+    card.write_text(card.read_text() + "\nThis model is larger than it looks. 这个模型比看上去大。\n")
+    broken = skyloom("release", "check", release)
+    assert broken.returncode == 4 and "README.md" in broken.stdout + broken.stderr
+
+
+@pytest.mark.xdist_group("road")
+def test_the_verbs_show_what_the_rooms_made(work):
+    for verb, key in (
+        (["corpus", "build"], "near-duplicates"),
+        (["corpus", "mixture"], "share"),
+        (["tokenizer", "train"], "bytes_per_token"),
+        (["data", "pack"], "tokens"),
+        (["data", "show", "--stage", "stage2", "--step", "3"], "documents"),
+        (["train"], "after stage2"),
+        (["eval"], "perplexity"),
+        (["leak"], "control"),
+    ):
+        shown = skyloom(*verb, TINY, "--work", work, "--json")
+        assert shown.returncode == 0, shown.stderr
+        assert key in shown.stdout, (verb, shown.stdout[:300])
+    pieces = skyloom("tokenizer", "show", step_folder(work, "tokenizer"), "文本 text 123", "--json")
+    assert "".join(row["piece"] for row in json.loads(pieces.stdout)).replace("▁", " ") == "文本 text 123"
+    assert skyloom("tokenizer", "check", step_folder(work, "tokenizer")).returncode == 0
