@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from skyloom.core.errors import ConfigError
+from skyloom.core.progress import Progress
+from skyloom.corpus.sources import ResolvedSource
 from skyloom.run.recipe import load, to_toml
-from skyloom.run.road import publishable
+from skyloom.run.road import publishable, scaled
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -83,3 +85,17 @@ def test_what_is_published_names_files_and_not_folders(tmp_path):
     assert recipe.corpus.sources[0].path == str(tmp_path / "网页.warc.gz")
     assert publishable(recipe)["corpus"]["sources"][0]["path"] == "网页.warc.gz"
     assert str(tmp_path) not in str(publishable(recipe))
+
+
+def test_sample_pages_that_stand_in_scale_the_tokens_down(tmp_path):
+    recipe, told = load(ROOT / "recipes" / "demo.toml"), []
+    progress = Progress.silent()
+    progress.log = told.append
+
+    def found(kind):
+        return [ResolvedSource(source, kind or source.kind, "", (), "") for source in recipe.corpus.sources[:2]]
+
+    assert scaled(recipe, found(None), progress) == recipe and told == []
+    small = scaled(recipe, found("samples"), progress)
+    assert (small.stage1.data.tokens, small.stage2.data.tokens) == recipe.samples_tokens
+    assert "scaled down to 360,000 tokens" in told[0]

@@ -64,6 +64,9 @@ class Recipe:
     stage1: Stage = setting(doc="general pre-training")
     stage2: Stage = setting(doc="the mix with a rising STEM share")
     samples: str = setting("../samples", doc="folder of the sample pages that come with Skyloom")
+    samples_tokens: tuple[int, int] = setting(
+        (0, 0), doc="tokens of the two stages when sample pages must stand in for a source; 0: as the stages say", unit="tokens"
+    )
     exercises: StemConfig = setting(factory=StemConfig, doc="generated exercises with solutions")
     tokens: PackConfig = setting(factory=PackConfig, doc="token shards")
     heldout: HeldoutConfig = setting(factory=HeldoutConfig, doc="held-out sets that the monitor scores")

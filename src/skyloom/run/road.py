@@ -68,6 +68,7 @@ class Road:
         found = sources.resolve(
             self.recipe.corpus.sources, cache=self.work.path(DOWNLOADS), samples=self.samples, progress=self.progress
         )
+        self.recipe = scaled(self.recipe, found, self.progress)
         steps = _corpus_steps(self.recipe, found)
         steps |= _training_steps(self.recipe, steps)
         return steps | _judging_steps(self.recipe, steps)
@@ -114,6 +115,19 @@ class Road:
                 }
             )
         return rows
+
+
+def scaled(recipe: Recipe, found: Sequence[sources.ResolvedSource], progress: Progress) -> Recipe:
+    """The recipe with fewer tokens where the sample pages stand in for a source: they would be repeated far beyond the cap."""
+    if not any(s.kind == "samples" != s.config.kind for s in found) or not all(recipe.samples_tokens):
+        return recipe
+    first, second = recipe.samples_tokens
+    progress.log(f"so little text: stage1 is scaled down to {first:,} tokens, stage2 to {second:,}; the figures will mean little")
+    return replace(
+        recipe,
+        stage1=replace(recipe.stage1, data=replace(recipe.stage1.data, tokens=first)),
+        stage2=replace(recipe.stage2, data=replace(recipe.stage2.data, tokens=second)),
+    )
 
 
 def _make_folder(path: Path) -> None:
