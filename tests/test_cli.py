@@ -6,7 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from skyloom.cli import _show, main
+from skyloom.cli import main
+from skyloom.cli.common import show
 
 VERBS = {
     "run": ["dry_run", "as_json"],
@@ -92,6 +93,6 @@ def test_an_unknown_prefix_of_settings_is_told():
 
 def test_tables_show_text_as_it_is(capsys):
     """A page may hold what rich takes for markup; and rows need not have the same columns."""
-    _show([{"text": "[/quote] 引用 [b]bold[/b] [tokens]"}, {"text": "second", "count": 3}], False)
+    show([{"text": "[/quote] 引用 [b]bold[/b] [tokens]"}, {"text": "second", "count": 3}], False)
     shown = capsys.readouterr().out
     assert "[/quote] 引用 [b]bold[/b] [tokens]" in shown and "count" in shown

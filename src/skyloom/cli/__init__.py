@@ -13,109 +13,24 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
-import functools
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from skyloom import __version__
+from skyloom.cli.common import EPILOG_CODES, Group, example, on_recipe, show
+from skyloom.cli.corpus import corpus_group
 from skyloom.core.errors import ConfigError, SkyloomError
 
 if TYPE_CHECKING:
     from skyloom.run.road import Road
 
-WIDE = 140
-_EPILOG_CODES = "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 6 diverged, 130 interrupted."
 
-
-class _Group(click.Group):
-    """Shows commands in the order of the road, and tells a user's mistake in one sentence."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SkyloomError as problem:
-            if ctx.parent is not None:
-                raise
-            click.secho(f"skyloom: {problem}", fg="red", err=True)
-            ctx.exit(problem.exit_code)
-        except KeyboardInterrupt:
-            click.secho("skyloom: interrupted; run the same command again to go on", fg="red", err=True)
-            ctx.exit(130)
-        except BrokenPipeError:
-            sys.stderr.close()
-            ctx.exit(0)
-
-
-def _example(*lines: str) -> str:
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
-
-
-_SOURCE = "Your own pages instead of the recipe's own: WARC, WET, a folder of HTML, JSONL, Parquet or plain text."
-_OPTIONS = (
-    click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]"),
-    click.option("--source", default=None, metavar="PATH", help=_SOURCE),
-    click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting: --set train.seed=2."),
-    click.option("--work", type=click.Path(file_okay=False), default=None, help="Work folder. [default: runs/<recipe name>]"),
-    click.argument("recipe", type=click.Path(dir_okay=False)),
-)
-
-
-def _on_recipe(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb RECIPE, --work, --set, --source and --workers, and hand it the `Road` that they describe."""
-
-    @functools.wraps(function)
-    def verb(
-        recipe: str, work: str | None, overrides: tuple[str, ...], source: str | None, workers: int | None, **rest: Any
-    ) -> None:
-        from skyloom.run.road import Road
-
-        function(Road.open(Path(recipe), work=work, overrides=overrides, source=source, workers=workers), **rest)
-
-    decorated: Callable[..., None] = verb
-    for option in _OPTIONS:
-        decorated = option(decorated)
-    return decorated
-
-
-def _show(rows: list[dict[str, Any]], as_json: bool, title: str = "") -> None:
-    """Rows as a table for people, or as JSON for scripts."""
-    if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(title=title or None, header_style="bold")
-    for name in columns:
-        numeric = any(isinstance(row.get(name), (int, float)) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(name))) for name in columns))  # Text: a page's [brackets] are not markup
-    console = Console()
-    # A pipe or a log file has no width of its own; 80 columns would break every table.
-    Console(width=console.width if console.is_terminal else max(console.width, WIDE)).print(table)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.3f}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return "–" if value is None else str(value)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG_CODES)
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG_CODES)
 @click.version_option(__version__)
 def main() -> None:
     """Skyloom: from raw web pages to a published bilingual language model, with the evidence."""
@@ -125,39 +40,39 @@ def main() -> None:
 
 
 @main.command(
-    epilog=_example(
+    epilog=example(
         "skyloom run recipes/demo.toml",
         "skyloom run recipes/demo.toml --source my_pages.warc.gz --set train.seed=2",
         "skyloom run recipes/demo.toml --dry-run",
     )
 )
-@_on_recipe
+@on_recipe
 @click.option("--dry-run", is_flag=True, help="Find the sources, print the steps and what each would do, and run none of them.")
 @click.option("--json", "as_json", is_flag=True, help="The outcome of each step as JSON.")
 def run(road: Road, dry_run: bool, as_json: bool) -> None:
     """Do the whole road that RECIPE describes; what is there is skipped, what was interrupted goes on."""
     if dry_run:
-        _show(road.plan(), as_json, f"{road.recipe.name} in {road.work.root}")
+        show(road.plan(), as_json, f"{road.recipe.name} in {road.work.root}")
         return
     outcomes = road.run()
     if as_json:
-        _show([dataclasses.asdict(o) for o in outcomes], True)
+        show([dataclasses.asdict(o) for o in outcomes], True)
     else:
         from skyloom.report.page import location
         from skyloom.run.summary import summary
 
         for title, rows in summary(road):
-            _show(rows, False, title)
+            show(rows, False, title)
         click.secho(f"report: {location(road.folder('report'))}\nrelease: {road.folder('release').root}", bold=True)
 
 
-@main.group("recipe", cls=_Group)
+@main.group("recipe", cls=Group)
 def recipe_group() -> None:
     """Look at recipes and their settings."""
 
 
-@recipe_group.command("show", epilog=_example("skyloom recipe show recipes/demo.toml --set train.seed=2"))
-@_on_recipe
+@recipe_group.command("show", epilog=example("skyloom recipe show recipes/demo.toml --set train.seed=2"))
+@on_recipe
 @click.option("--json", "as_json", is_flag=True, help="As JSON instead of TOML.")
 def recipe_show(road: Road, as_json: bool) -> None:
     """Print the resolved RECIPE: every setting, defaults included."""
@@ -167,7 +82,7 @@ def recipe_show(road: Road, as_json: bool) -> None:
     click.echo(json.dumps(plain(road.recipe), ensure_ascii=False, indent=1) if as_json else to_toml(road.recipe))
 
 
-@recipe_group.command("keys", epilog=_example("skyloom recipe keys train", "skyloom recipe keys --json"))
+@recipe_group.command("keys", epilog=example("skyloom recipe keys train", "skyloom recipe keys --json"))
 @click.argument("prefix", default="")
 @click.option("--json", "as_json", is_flag=True)
 def recipe_keys(prefix: str, as_json: bool) -> None:
@@ -180,55 +95,29 @@ def recipe_keys(prefix: str, as_json: bool) -> None:
     if not rows:
         tables = ", ".join(field.name for field in dataclasses.fields(Recipe))
         raise ConfigError(f"no setting begins with '{prefix}'; the tables are: {tables}")
-    _show(rows, as_json)
+    show(rows, as_json)
 
 
-@main.group("corpus", cls=_Group)
-def corpus_group() -> None:
-    """Pages to documents (report 3.1 and 3.2)."""
+main.add_command(corpus_group)
 
 
-@corpus_group.command(
-    "build", epilog=_example("skyloom corpus build recipes/demo.toml", "skyloom corpus build recipes/demo.toml --source pages/")
-)
-@_on_recipe
-@click.option("--json", "as_json", is_flag=True)
-def corpus_build(road: Road, as_json: bool) -> None:
-    """Build the corpus of RECIPE and print its ledger."""
-    road.run("corpus")
-    from skyloom.run.summary import ledger_rows
-
-    _show(ledger_rows(road), as_json, "ledger: in = kept + dropped by reason")
-
-
-@corpus_group.command("mixture", epilog=_example("skyloom corpus mixture recipes/demo.toml"))
-@_on_recipe
-@click.option("--json", "as_json", is_flag=True)
-def corpus_mixture(road: Road, as_json: bool) -> None:
-    """Print the corpus by language and category, as the report's Table 1."""
-    road.run("corpus")
-    from skyloom.run.summary import mixture_rows
-
-    _show(mixture_rows(road), as_json, "mixture")
-
-
-@main.group("tokenizer", cls=_Group)
+@main.group("tokenizer", cls=Group)
 def tokenizer_group() -> None:
     """Train, look at and check a tokenizer (report 3.3)."""
 
 
-@tokenizer_group.command("train", epilog=_example("skyloom tokenizer train recipes/demo.toml"))
-@_on_recipe
+@tokenizer_group.command("train", epilog=example("skyloom tokenizer train recipes/demo.toml"))
+@on_recipe
 @click.option("--json", "as_json", is_flag=True)
 def tokenizer_train(road: Road, as_json: bool) -> None:
     """Train the tokenizer of RECIPE and print its compression by domain."""
     road.run("tokenizer")
     from skyloom.run.summary import compression_rows
 
-    _show(compression_rows(road), as_json, road.folder("tokenizer").root)
+    show(compression_rows(road), as_json, road.folder("tokenizer").root)
 
 
-@tokenizer_group.command("show", epilog=_example('skyloom tokenizer show runs/demo/tokenizer-… "文本 text 123"'))
+@tokenizer_group.command("show", epilog=example('skyloom tokenizer show runs/demo/tokenizer-… "文本 text 123"'))
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.argument("text")
 @click.option("--json", "as_json", is_flag=True)
@@ -237,10 +126,10 @@ def tokenizer_show(folder: str, text: str, as_json: bool) -> None:
     from skyloom.core.store import Store
     from skyloom.tokenizer.measure import show
 
-    _show([{"piece": p, "id": i, "part": part} for p, i, part in show(Store(folder), text)], as_json)
+    show([{"piece": p, "id": i, "part": part} for p, i, part in show(Store(folder), text)], as_json)
 
 
-@tokenizer_group.command("check", epilog=_example("skyloom tokenizer check runs/demo/tokenizer-…"))
+@tokenizer_group.command("check", epilog=example("skyloom tokenizer check runs/demo/tokenizer-…"))
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.option("--json", "as_json", is_flag=True)
 def tokenizer_check(folder: str, as_json: bool) -> None:
@@ -255,30 +144,30 @@ def _verdict(rows: list[dict[str, Any]], as_json: bool, what: str) -> None:
     """Show findings and leave with code 4 if one is not ok."""
     from skyloom.core.errors import IntegrityError
 
-    _show(rows, as_json)
+    show(rows, as_json)
     bad = [r for r in rows if not r["ok"]]
     if bad:
         raise IntegrityError(f"{what}: {len(bad)} of {len(rows)} checks failed: {', '.join(str(r['name']) for r in bad)}")
 
 
-@main.group("data", cls=_Group)
+@main.group("data", cls=Group)
 def data_group() -> None:
     """Token shards and the stream of samples."""
 
 
-@data_group.command("pack", epilog=_example("skyloom data pack recipes/demo.toml"))
-@_on_recipe
+@data_group.command("pack", epilog=example("skyloom data pack recipes/demo.toml"))
+@on_recipe
 @click.option("--json", "as_json", is_flag=True)
 def data_pack(road: Road, as_json: bool) -> None:
     """Pack the corpus of RECIPE into token shards (Megatron's .bin/.idx) and print tokens by domain."""
     road.run("tokens")
     from skyloom.run.summary import token_rows
 
-    _show(token_rows(road), as_json, road.folder("tokens").root)
+    show(token_rows(road), as_json, road.folder("tokens").root)
 
 
-@data_group.command("show", epilog=_example("skyloom data show recipes/demo.toml --stage stage2 --step 10"))
-@_on_recipe
+@data_group.command("show", epilog=example("skyloom data show recipes/demo.toml --stage stage2 --step 10"))
+@on_recipe
 @click.option("--stage", type=click.Choice(["stage1", "stage2"]), default="stage1", show_default=True)
 @click.option("--step", type=click.IntRange(0), required=True, help="Step of the stage, from 0.")
 @click.option("--json", "as_json", is_flag=True)
@@ -287,22 +176,22 @@ def data_show(road: Road, stage: str, step: int, as_json: bool) -> None:
     road.run("tokens")
     from skyloom.run.summary import sample_rows
 
-    _show(sample_rows(road, stage, step), as_json, f"{stage}, step {step}")
+    show(sample_rows(road, stage, step), as_json, f"{stage}, step {step}")
 
 
-@main.command(epilog=_example("skyloom train recipes/demo.toml", "skyloom train recipes/demo.toml --set train.compile=off"))
-@_on_recipe
+@main.command(epilog=example("skyloom train recipes/demo.toml", "skyloom train recipes/demo.toml --set train.compile=off"))
+@on_recipe
 @click.option("--json", "as_json", is_flag=True)
 def train(road: Road, as_json: bool) -> None:
     """Train both stages of RECIPE and print the held-out losses; Ctrl-C saves, the same command goes on."""
     road.run("stage2")
     from skyloom.run.summary import heldout_rows
 
-    _show(heldout_rows(road), as_json, "held-out loss")
+    show(heldout_rows(road), as_json, "held-out loss")
 
 
-@main.command("eval", epilog=_example("skyloom eval recipes/demo.toml --json"))
-@_on_recipe
+@main.command("eval", epilog=example("skyloom eval recipes/demo.toml --json"))
+@on_recipe
 @click.option("--json", "as_json", is_flag=True)
 def evaluate(road: Road, as_json: bool) -> None:
     """Evaluate RECIPE's checkpoints: perplexity by domain beside baselines, and accuracy with its interval (report 4)."""
@@ -314,14 +203,14 @@ def evaluate(road: Road, as_json: bool) -> None:
     else:
         from skyloom.run.summary import choice_rows, perplexity_rows
 
-        _show(
+        show(
             perplexity_rows(road), False, "perplexity; a reference token is a unit of text unless evaluate.reference says otherwise"
         )
-        _show(choice_rows(road), False, "multiple choice")
+        show(choice_rows(road), False, "multiple choice")
 
 
-@main.command(epilog=_example("skyloom leak recipes/demo.toml"))
-@_on_recipe
+@main.command(epilog=example("skyloom leak recipes/demo.toml"))
+@on_recipe
 @click.option("--json", "as_json", is_flag=True)
 def leak(road: Road, as_json: bool) -> None:
     """Audit leakage: losses on train, test and reference splits, their gaps with intervals, and the control (report 5.2)."""
@@ -333,23 +222,23 @@ def leak(road: Road, as_json: bool) -> None:
         from skyloom.run.summary import leakage_tables
 
         for title, rows in leakage_tables(road):
-            _show(rows, False, title)
+            show(rows, False, title)
 
 
-@main.group("release", cls=_Group)
+@main.group("release", cls=Group)
 def release_group() -> None:
     """A folder that others can load, check and cite."""
 
 
-@release_group.command("build", epilog=_example("skyloom release build recipes/demo.toml"))
-@_on_recipe
+@release_group.command("build", epilog=example("skyloom release build recipes/demo.toml"))
+@on_recipe
 def release_build(road: Road) -> None:
     """Make RECIPE's release folder and print where it is."""
     road.run("release")
     click.echo(road.folder("release").root)
 
 
-@release_group.command("check", epilog=_example("skyloom release check runs/demo/release-…"))
+@release_group.command("check", epilog=example("skyloom release check runs/demo/release-…"))
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.option("--json", "as_json", is_flag=True)
 def release_check(folder: str, as_json: bool) -> None:
@@ -359,8 +248,8 @@ def release_check(folder: str, as_json: bool) -> None:
     _verdict([dataclasses.asdict(f) for f in check(Path(folder))], as_json, folder)
 
 
-@main.command(epilog=_example("skyloom report recipes/demo.toml"))
-@_on_recipe
+@main.command(epilog=example("skyloom report recipes/demo.toml"))
+@on_recipe
 def report(road: Road) -> None:
     """Write RECIPE's report page and print where it is."""
     road.run("report")
@@ -370,7 +259,7 @@ def report(road: Road) -> None:
 
 
 @main.command(
-    epilog=_example(
+    epilog=example(
         'skyloom generate runs/demo/release-… "The printer" --tokens 60',
         'skyloom generate runs/demo/release-… "文件" --temperature 0.7 --seed 3',
     )
@@ -388,7 +277,7 @@ def generate(folder: str, prompt: str, tokens: int, temperature: float, top_p: f
     click.echo(continue_text(Path(folder), prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed))
 
 
-@main.command(epilog=_example("skyloom doctor", "skyloom doctor --json"))
+@main.command(epilog=example("skyloom doctor", "skyloom doctor --json"))
 @click.option("--work", type=click.Path(file_okay=False), default="runs", show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 def doctor(work: str, as_json: bool) -> None:
@@ -396,7 +285,7 @@ def doctor(work: str, as_json: bool) -> None:
     from skyloom.run.doctor import examine
 
     findings = examine(Path(work))
-    _show([dataclasses.asdict(f) for f in findings], as_json)
+    show([dataclasses.asdict(f) for f in findings], as_json)
     missing = [f.name for f in findings if f.state == "missing"]
     if missing:
         raise SkyloomError(f"needed and missing: {', '.join(missing)}")
@@ -419,7 +308,3 @@ def entry() -> None:
         with contextlib.suppress(BrokenPipeError, ValueError):
             stream.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))
-
-
-if __name__ == "__main__":
-    entry()
