@@ -4,8 +4,9 @@ import pytest
 
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.evaluate.report import EvaluateConfig, evaluate
-from skyloom.score.generate import SamplingConfig
+from skyloom.evaluate.config import EvaluateConfig
+from skyloom.evaluate.report import evaluate
+from skyloom.score.config import SamplingConfig
 from tests.evaluate.world import World, shared
 
 CONFIG = EvaluateConfig(items=12, set_bytes=6_000, resamples=200, sampling=SamplingConfig(tokens=12))

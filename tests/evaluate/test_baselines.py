@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from skyloom.evaluate.baselines import token_counts, unigram_losses, unigram_nats, xz_bits_per_byte
-from skyloom.evaluate.perplexity import UNITS, reference_counter, table_set
+from skyloom.evaluate.config import UNITS
+from skyloom.evaluate.perplexity import reference_counter, table_set
 from skyloom.score.nll import score_texts
 
 TEXTS = ["你好，世界 hello", "b", "第二 document 🙂 with more words than the first", "aaaaaa"]

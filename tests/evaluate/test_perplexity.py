@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skyloom.core.errors import ConfigError, DataError
-from skyloom.evaluate.perplexity import UNITS, average, reference_counter, row, sanity, table_set
+from skyloom.evaluate.config import UNITS
+from skyloom.evaluate.perplexity import average, reference_counter, row, sanity, table_set
 from skyloom.score.nll import TextLosses
 
 TEXTS = ("光明日报 reports 3 new stations.", "第二篇文档", "A third, 更长的 document 🙂 with words.")

@@ -25,7 +25,8 @@ from skyloom.core.records import DOCUMENT, record_id
 from skyloom.core.store import Store
 from skyloom.corpus.stem import StemConfig, generate
 from skyloom.data.pack import PackConfig, pack
-from skyloom.model.decoder import Decoder, ModelConfig
+from skyloom.model.config import ModelConfig
+from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
 from skyloom.tokenizer import Tokenizer
 from skyloom.tokenizer.train import TokenizerConfig, train

@@ -16,7 +16,8 @@ from skyloom.core.records import DOCUMENT
 from skyloom.core.store import Store
 from skyloom.corpus.stem import StemConfig, generate
 from skyloom.evaluate.models import load
-from skyloom.leakage.gap import LeakageConfig, _words, audit
+from skyloom.leakage.config import LeakageConfig
+from skyloom.leakage.gap import _words, audit
 from skyloom.leakage.items import pairs, read_split
 from skyloom.leakage.presence import presence
 from skyloom.score.nll import score_texts

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from skyloom.core.errors import ConfigError, IntegrityError
 from skyloom.model import hf
-from skyloom.model.decoder import Decoder, ModelConfig
+from skyloom.model.config import ModelConfig
+from skyloom.model.decoder import Decoder
 from skyloom.model.init import DEVIATION, initialise
 from skyloom.model.presets import PRESETS, preset
 

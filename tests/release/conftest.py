@@ -9,7 +9,8 @@ import pytest
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.release import sums
-from skyloom.release.weights import ReleaseConfig, release
+from skyloom.release.config import ReleaseConfig
+from skyloom.release.weights import release
 from tests.release import demo_run
 
 CONFIG = ReleaseConfig(name="Demo 示例", authors=("甲", "B"), contact="mail@example.org", shard_megabytes=0.02)

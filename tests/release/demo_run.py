@@ -13,7 +13,8 @@ from skyloom.core.config import plain
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, domain_of, record_id
 from skyloom.core.store import Store
-from skyloom.model.decoder import Decoder, ModelConfig
+from skyloom.model.config import ModelConfig
+from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
 from skyloom.tokenizer.train import TokenizerConfig
 from skyloom.tokenizer.train import train as train_tokenizer

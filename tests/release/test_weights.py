@@ -19,7 +19,8 @@ import zstandard
 from skyloom.core.errors import DataError, IntegrityError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.release.weights import ReleaseConfig, load_released, release
+from skyloom.release.config import ReleaseConfig
+from skyloom.release.weights import load_released, release
 from skyloom.tokenizer import Tokenizer
 from skyloom.train import checkpoint
 from tests.release import demo_run

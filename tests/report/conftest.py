@@ -6,7 +6,8 @@ import pytest
 
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.report.page import ReportConfig, write
+from skyloom.report.config import ReportConfig
+from skyloom.report.page import write
 from tests.report import demo_run
 
 

@@ -88,7 +88,8 @@ def test_the_figures_of_a_point_appear_under_the_pointer(browser: Browser, page:
 def test_an_empty_run_renders_too(browser: Browser, tmp_path: Path) -> None:
     from skyloom.core.progress import Progress
     from skyloom.core.store import Store
-    from skyloom.report.page import ReportConfig, write
+    from skyloom.report.config import ReportConfig
+    from skyloom.report.page import write
 
     write({}, Store(tmp_path), ReportConfig(), {"name": "空" * 80}, progress=Progress.silent())
     browser.open(tmp_path / "report.html", width=390)

@@ -18,7 +18,8 @@ from skyloom.core.errors import DataError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.release import evidence
-from skyloom.report.page import ReportConfig, location, render, write
+from skyloom.report.config import ReportConfig
+from skyloom.report.page import location, render, write
 from tests.report import demo_run
 
 SECTIONS = ("summary", "corpus", "mixture", "examples", "tokenizer", "training", "evaluation", "leakage", "samples", "steps")

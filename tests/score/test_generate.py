@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from skyloom.core.errors import DataError
-from skyloom.model.decoder import Decoder, ModelConfig
+from skyloom.model.config import ModelConfig
+from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
-from skyloom.score.generate import SamplingConfig, generate
+from skyloom.score.config import SamplingConfig
+from skyloom.score.generate import generate
 
 MODEL = initialise(Decoder(ModelConfig(vocabulary=40, hidden=16, layers=1, heads=2, ffn=32, context=8)), 1)
 

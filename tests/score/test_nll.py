@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from skyloom.core.errors import DataError
 from skyloom.model import hf
-from skyloom.model.decoder import Decoder, ModelConfig
+from skyloom.model.config import ModelConfig
+from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
 from skyloom.score.nll import bootstrap, score_continuations, score_texts, score_tokens
 

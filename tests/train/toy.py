@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.model.decoder import ModelConfig
+from skyloom.model.config import ModelConfig
 from skyloom.train.config import StageConfig, TrainConfig
 from skyloom.train.loop import train_stage
 

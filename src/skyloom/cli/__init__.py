@@ -124,9 +124,9 @@ def tokenizer_train(road: Road, as_json: bool) -> None:
 def tokenizer_show(folder: str, text: str, as_json: bool) -> None:
     """Print the pieces of TEXT with their ids and parts, by the tokenizer in FOLDER."""
     from skyloom.core.store import Store
-    from skyloom.tokenizer.measure import show
+    from skyloom.tokenizer import measure
 
-    show([{"piece": p, "id": i, "part": part} for p, i, part in show(Store(folder), text)], as_json)
+    show([{"piece": p, "id": i, "part": part} for p, i, part in measure.show(Store(folder), text)], as_json)
 
 
 @tokenizer_group.command("check", epilog=example("skyloom tokenizer check runs/demo/tokenizer-…"))

@@ -16,7 +16,8 @@ import safetensors.torch
 from skyloom.core.config import build
 from skyloom.core.errors import IntegrityError
 from skyloom.core.store import FileRecord, Store
-from skyloom.model.decoder import Decoder, ModelConfig
+from skyloom.model.config import ModelConfig
+from skyloom.model.decoder import Decoder
 from skyloom.score.nll import Counts, TextLosses, score_texts
 from skyloom.tokenizer import Tokenizer
 from skyloom.train.checkpoint import WEIGHTS, read_state

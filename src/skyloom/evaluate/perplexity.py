@@ -24,10 +24,9 @@ import sentencepiece as spm
 
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.units import count_units
+from skyloom.evaluate.config import UNITS
 from skyloom.evaluate.intervals import Floats, estimate, figure, generator, replicates
 from skyloom.score.nll import Counts, TextLosses
-
-UNITS = "units"
 
 
 @dataclass(frozen=True)

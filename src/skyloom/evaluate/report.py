@@ -8,48 +8,26 @@ down with their outcome, and a failed one is published like a good figure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from skyloom.core.config import setting
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.data.indexed import open_indexed
 from skyloom.data.pack import MANIFEST
 from skyloom.evaluate.baselines import token_counts, unigram_losses, unigram_nats, xz_bits_per_byte
+from skyloom.evaluate.config import EvaluateConfig
 from skyloom.evaluate.intervals import Floats
 from skyloom.evaluate.models import Models, as_tokenizer, load
-from skyloom.evaluate.perplexity import UNITS, TableSet, average, bits_row, reference_counter, row, sanity, table_set
+from skyloom.evaluate.perplexity import TableSet, average, bits_row, reference_counter, row, sanity, table_set
 from skyloom.evaluate.samples import write_samples
 from skyloom.evaluate.tasks import answers, prompts, rows
-from skyloom.score.generate import SamplingConfig
 from skyloom.score.nll import TextLosses
-from skyloom.suites import SCORINGS, HeldoutConfig, heldout_sets
+from skyloom.suites import HeldoutConfig, heldout_sets
 from skyloom.tokenizer import Tokenizer
 
 UNIGRAM, XZ = "unigram", "xz"
 WHOLE = HeldoutConfig(max_documents=1 << 40, max_bytes=1 << 60)
 """Sets are cut here, after documents were: the suite's own cut is by whole documents, which makes few and long ones."""
-
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """What is measured, how much of it, and how the intervals are made."""
-
-    reference: str = setting(
-        UNITS, doc="tokens that all losses are normalised by: 'units' of text, or the path of a SentencePiece model"
-    )
-    set_bytes: int = setting(40_000, doc="text scored of each held-out set", unit="bytes", low=1)
-    document_characters: int = setting(
-        2000, doc="documents are cut to so many characters (0: whole; the report: a third of the context)", low=0
-    )
-    items: int = setting(100, doc="multiple-choice items of each language (0: all)", unit="items", low=0)
-    shots: int = setting(1, doc="worked examples before each item", unit="examples", low=0)
-    scoring: str = setting("text", doc="what is scored of a choice: its letter or its text", choices=SCORINGS)
-    sampling: SamplingConfig = setting(factory=SamplingConfig, doc="how the samples are written")
-    resamples: int = setting(1000, doc="bootstrap resamples behind each interval", low=200)
-    seed: int = setting(1, doc="seed of the resampling", low=0)
-    batch_tokens: int = setting(1024, doc="positions scored at once, padding included", unit="tokens", low=1)
 
 
 def evaluate(

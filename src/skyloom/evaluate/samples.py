@@ -8,7 +8,8 @@ readers compare, so a test pins them.
 from __future__ import annotations
 
 from skyloom.evaluate.models import LoadedModel
-from skyloom.score.generate import SamplingConfig, generate
+from skyloom.score.config import SamplingConfig
+from skyloom.score.generate import generate
 from skyloom.suites import LABELS
 from skyloom.tokenizer import Tokenizer
 

@@ -14,14 +14,13 @@ the spread between families.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from skyloom.core.config import setting
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.evaluate.intervals import Estimate, figure
 from skyloom.evaluate.models import LoadedModel, Models, as_tokenizer, load
+from skyloom.leakage.config import LeakageConfig
 from skyloom.leakage.contrast import Mix, Scored, gap, mix, paired, reference_mean, suspect_mean
 from skyloom.leakage.items import SPLITS, Items, pairs, read_split
 from skyloom.leakage.presence import presence
@@ -39,16 +38,6 @@ CONTROL_WORDS = (
 )
 _FOUND = {True: "found", False: "not found", None: UNKNOWN}
 NO_CONTROL_WORDS = "no canaries were planted: nothing shows that this audit would have found a leak"
-
-
-@dataclass(frozen=True)
-class LeakageConfig:
-    """How much is scored, and how the intervals are made."""
-
-    items: int = setting(420, doc="exercises of the train split that are scored, evenly by family (0: all)", unit="items", low=0)
-    resamples: int = setting(2000, doc="bootstrap resamples behind each interval", low=200)
-    seed: int = setting(1, doc="seed of the resampling", low=0)
-    batch_tokens: int = setting(1024, doc="positions scored at once, padding included", unit="tokens", low=1)
 
 
 def audit(

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from skyloom.core.errors import ConfigError, IntegrityError
-from skyloom.model.decoder import ModelConfig
+from skyloom.model.config import ModelConfig
 
 _OUTER = {
     "embedding.weight": "model.embed_tokens.weight",

@@ -7,7 +7,7 @@ what vector units like.
 from __future__ import annotations
 
 from skyloom.core.errors import ConfigError
-from skyloom.model.decoder import ModelConfig
+from skyloom.model.config import ModelConfig
 
 PRESETS: dict[str, ModelConfig] = {
     "skywork-13b": ModelConfig(vocabulary=65_536, hidden=4_608, layers=52, heads=36, ffn=12_288),

@@ -16,7 +16,7 @@ import jinja2
 import yaml
 
 from skyloom.corpus.funnel import EXEMPT
-from skyloom.model.decoder import ModelConfig
+from skyloom.model.config import ModelConfig
 from skyloom.release import formats, tables
 from skyloom.release.corpus import FIELDS, Published
 from skyloom.release.evidence import Evidence

@@ -20,7 +20,7 @@ import transformers
 
 from skyloom.core.errors import SkyloomError
 from skyloom.core.store import Store
-from skyloom.model.decoder import ModelConfig
+from skyloom.model.config import ModelConfig
 from skyloom.model.hf import from_hf_config
 from skyloom.release import canaries, sums
 from skyloom.release.cards import head_of

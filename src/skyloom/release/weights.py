@@ -23,13 +23,15 @@ import safetensors
 import safetensors.torch
 import torch
 
-from skyloom.core.config import build, setting
+from skyloom.core.config import build
 from skyloom.core.errors import DataError, IntegrityError
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
-from skyloom.model.decoder import Decoder, ModelConfig
+from skyloom.model.config import ModelConfig
+from skyloom.model.decoder import Decoder
 from skyloom.model.hf import from_hf, from_hf_config, to_hf, to_hf_config
 from skyloom.release import canaries, cards, corpus, evidence, sums
+from skyloom.release.config import ReleaseConfig
 from skyloom.release.recipe import to_toml
 from skyloom.tokenizer.tokenizer import Tokenizer
 from skyloom.train import checkpoint
@@ -37,19 +39,6 @@ from skyloom.train import checkpoint
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "parts.json")
 EVALUATION_FILES = {"evaluate": ("perplexity.json", "choice.json", "samples.json"), "leakage": ("leakage.json",)}
 STAGES = ("stage1", "stage2")
-
-
-@dataclass(frozen=True)
-class ReleaseConfig:
-    """How the release is called, by whom it is, and in what form its files are."""
-
-    name: str = setting("skyloom-demo", doc="name of the model in its card")
-    license: str = setting("Apache-2.0", doc="SPDX identifier of the weights' licence; documents keep their own")
-    authors: tuple[str, ...] = setting((), doc="who made it, as the cards name them")
-    contact: str = setting("", doc="where questions and takedown requests go: an address or a URL")
-    languages: tuple[str, ...] = setting(("en", "zh"), doc="languages of the model, as ISO 639 codes")
-    dtype: str = setting("float32", doc="of the published weights", choices=("float32", "bfloat16"))
-    shard_megabytes: float = setting(64.0, doc="JSON in one shard of the corpus, before compression", unit="MB", low=0.001)
 
 
 @dataclass(frozen=True)

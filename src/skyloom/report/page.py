@@ -17,30 +17,20 @@ import hashlib
 import importlib.resources
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from skyloom.core.config import setting
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
 from skyloom.release import evidence, formats, tables
 from skyloom.release.recipe import to_toml
 from skyloom.report import examples, results, training
+from skyloom.report.config import ReportConfig
 
 PAGE = "report.html"
-
-
-@dataclass(frozen=True)
-class ReportConfig:
-    """What a report shows."""
-
-    title: str = setting("", doc="title of the page; empty: the name of the run")
-    examples: int = setting(3, doc="examples shown for each domain and for each reason", low=0)
-    samples: int = setting(12, doc="samples of generated text shown", low=0)
 
 
 def write(

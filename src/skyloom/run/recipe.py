@@ -21,13 +21,13 @@ from skyloom.corpus.sources import SourceConfig
 from skyloom.corpus.stem import StemConfig
 from skyloom.data.mixture import Phase
 from skyloom.data.pack import PackConfig
-from skyloom.evaluate.report import EvaluateConfig
-from skyloom.leakage.gap import LeakageConfig
-from skyloom.model.decoder import ModelConfig
+from skyloom.evaluate.config import EvaluateConfig
+from skyloom.leakage.config import LeakageConfig
+from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
+from skyloom.release.config import ReleaseConfig
 from skyloom.release.recipe import to_toml as plain_to_toml
-from skyloom.release.weights import ReleaseConfig
-from skyloom.report.page import ReportConfig
+from skyloom.report.config import ReportConfig
 from skyloom.suites import HeldoutConfig
 from skyloom.tokenizer.train import TokenizerConfig
 from skyloom.train.config import StageConfig, TrainConfig

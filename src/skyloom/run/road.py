@@ -16,7 +16,7 @@ from typing import Any
 
 from skyloom.core.config import plain
 from skyloom.core.engine import Engine
-from skyloom.core.errors import ConfigError, StorageError
+from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.step import MANIFEST, TIMING, Outcome, Step, StepContext, is_done, run_steps
 from skyloom.core.store import Store
@@ -63,10 +63,9 @@ class Road:
     @functools.cached_property
     def steps(self) -> dict[str, Step]:
         """All steps by name, in the order of the road."""
-        if self.work.local:
-            _make_folder(self.work.path())
+        self.work.prepare()
         found = sources.resolve(
-            self.recipe.corpus.sources, cache=self.work.path(DOWNLOADS), samples=self.samples, progress=self.progress
+            self.recipe.corpus.sources, cache=self.work.scratch(DOWNLOADS), samples=self.samples, progress=self.progress
         )
         self.recipe = scaled(self.recipe, found, self.progress)
         steps = _corpus_steps(self.recipe, found)
@@ -97,7 +96,8 @@ class Road:
 
     def plan(self) -> list[dict[str, Any]]:
         """What `run` would do: each step with its folder, whether it is there, its size, and how long it took here before."""
-        timings = sorted(self.work.path().glob(f"*/{TIMING}"), key=lambda p: p.stat().st_mtime)
+        here = self.work.path().glob(f"*/{TIMING}") if self.work.local else ()  # of a remote folder times are not asked
+        timings = sorted(here, key=lambda p: p.stat().st_mtime)
         before = {p.parent.parent.name.rsplit("-", 1)[0]: p for p in timings}  # the newest of each name
         rows = []
         for name, step in self.steps.items():
@@ -128,13 +128,6 @@ def scaled(recipe: Recipe, found: Sequence[sources.ResolvedSource], progress: Pr
         stage1=replace(recipe.stage1, data=replace(recipe.stage1.data, tokens=first)),
         stage2=replace(recipe.stage2, data=replace(recipe.stage2.data, tokens=second)),
     )
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise StorageError(f"cannot make the work folder {path}: {problem.strerror}; give another with --work") from problem
 
 
 def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> dict[str, Step]:
@@ -301,7 +294,8 @@ def publishable(recipe: Recipe) -> dict[str, Any]:
 def continue_text(folder: Path, prompt: str, *, tokens: int, temperature: float, top_p: float, seed: int) -> str:
     """What the released model in `folder` writes after `prompt`. ConfigError if the folder holds no model."""
     from skyloom.release.weights import load_released
-    from skyloom.score.generate import SamplingConfig, generate
+    from skyloom.score.config import SamplingConfig
+    from skyloom.score.generate import generate
 
     if not (folder / "config.json").exists():
         raise ConfigError(f"{folder} holds no released model (skyloom release build RECIPE makes one)")

@@ -23,7 +23,8 @@ from skyloom.core.config import plain
 from skyloom.core.errors import ConfigError, IntegrityError
 from skyloom.core.progress import Progress, Task
 from skyloom.core.store import Store
-from skyloom.model.decoder import Decoder, ModelConfig
+from skyloom.model.config import ModelConfig
+from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
 from skyloom.score.nll import Encode
 from skyloom.train import checkpoint as disk

@@ -1,0 +1,32 @@
+"""What is measured of a model, as a recipe says it. It stands by itself so that reading a recipe does not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skyloom.core.config import setting
+from skyloom.score.config import SamplingConfig
+from skyloom.suites import SCORINGS
+
+UNITS = "units"
+"""Losses are normalised by units of text and not by a tokenizer's tokens."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What is measured, how much of it, and how the intervals are made."""
+
+    reference: str = setting(
+        UNITS, doc="tokens that all losses are normalised by: 'units' of text, or the path of a SentencePiece model"
+    )
+    set_bytes: int = setting(40_000, doc="text scored of each held-out set", unit="bytes", low=1)
+    document_characters: int = setting(
+        2000, doc="documents are cut to so many characters (0: whole; the report: a third of the context)", low=0
+    )
+    items: int = setting(100, doc="multiple-choice items of each language (0: all)", unit="items", low=0)
+    shots: int = setting(1, doc="worked examples before each item", unit="examples", low=0)
+    scoring: str = setting("text", doc="what is scored of a choice: its letter or its text", choices=SCORINGS)
+    sampling: SamplingConfig = setting(factory=SamplingConfig, doc="how the samples are written")
+    resamples: int = setting(1000, doc="bootstrap resamples behind each interval", low=200)
+    seed: int = setting(1, doc="seed of the resampling", low=0)
+    batch_tokens: int = setting(1024, doc="positions scored at once, padding included", unit="tokens", low=1)

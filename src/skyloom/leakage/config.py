@@ -1,0 +1,17 @@
+"""How the audit is done, as a recipe says it. It stands by itself so that reading a recipe does not import torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skyloom.core.config import setting
+
+
+@dataclass(frozen=True)
+class LeakageConfig:
+    """How much is scored, and how the intervals are made."""
+
+    items: int = setting(420, doc="exercises of the train split that are scored, evenly by family (0: all)", unit="items", low=0)
+    resamples: int = setting(2000, doc="bootstrap resamples behind each interval", low=200)
+    seed: int = setting(1, doc="seed of the resampling", low=0)
+    batch_tokens: int = setting(1024, doc="positions scored at once, padding included", unit="tokens", low=1)

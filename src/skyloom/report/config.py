@@ -1,0 +1,16 @@
+"""What a report shows, as a recipe says it. It stands by itself so that reading a recipe imports no other room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skyloom.core.config import setting
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """What a report shows."""
+
+    title: str = setting("", doc="title of the page; empty: the name of the run")
+    examples: int = setting(3, doc="examples shown for each domain and for each reason", low=0)
+    samples: int = setting(12, doc="samples of generated text shown", low=0)
