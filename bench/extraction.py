@@ -4,9 +4,10 @@ What enters are pages whose main text people have marked (`html_gold/` in SKYLOO
 two tables. Quality is the F1 of a page's 4-grams of units (a Han character or a word, `core.units`) against the marked text,
 as multisets and with case, averaged over pages; intervals are 95 % percentile bootstraps over pages. English is the mean over
 the benchmarks with at least 8 pages, so that a large one does not rule; Chinese, where nearly all pages are from one
-benchmark, the mean over pages. Our weights were fitted on the benchmarks marked with *: see studies/extraction_weights.py
+benchmark, the mean over pages. Our model was trained on the benchmarks marked with *: see studies/extraction_model.py
 for those cross-validated. Speed is pages per CPU-second without start-up, the median of alternating rounds over the same
-decoded pages; "skyloom, bytes" includes the detection of the charset, which the peers are spared.
+decoded pages; "skyloom, bytes" includes the decision on the charset, which the peers are spared, and "skyloom, column" is what
+the pipeline does: a column of bytes to a column of passages.
 
     python bench/extraction.py [--peers PYTHON] [--rounds N]      the tables
     python bench/extraction.py --json en|zh|speed                 one bar, of our extractor alone
@@ -41,7 +42,7 @@ Floats = npt.NDArray[np.float64]
 HERE = Path(__file__).resolve().parent
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 FITTED = frozenset(("scrapinghub", "magic_article", "magic_forum", "wcxb"))
-OURS, FROM_BYTES = "skyloom", "skyloom, bytes"
+OURS, FROM_BYTES, COLUMN = "skyloom", "skyloom, bytes", "skyloom, column"
 PEERS = ("trafilatura", "trafilatura, fast", "readability-lxml", "jusText", "resiliparse")
 N = 4
 FEW_PAGES = 8  # an English benchmark with fewer does not count in the mean over benchmarks
@@ -243,8 +244,8 @@ def bar(what: str, rounds: int) -> float:
     """The value of one bar: mean F1 of a language, or pages of 150 KB per CPU-second from their bytes."""
     pages = read_pages()
     if what == "speed":
-        with Worker(FROM_BYTES, sys.executable) as worker:
-            return float(np.median(measure_speed([worker], nearest(pages, SIZES["150 KB"]), rounds)[FROM_BYTES]))
+        with Worker(COLUMN, sys.executable) as worker:
+            return float(np.median(measure_speed([worker], nearest(pages, SIZES["150 KB"]), rounds)[COLUMN]))
     with Worker(OURS, sys.executable) as worker:
         return mean(counted(measure_quality(worker, [p for p in pages if p.lang == what]).scores, what))
 
@@ -265,8 +266,9 @@ def tables(peers: str, rounds: int) -> None:
     for label, size in SIZES.items():
         chosen = nearest(pages, size)
         with ExitStack() as processes:
-            names = [OURS, FROM_BYTES, *(n for n in quality if n != OURS)]
-            pythons = [sys.executable if n in (OURS, FROM_BYTES) else peers for n in names]
+            own = (OURS, FROM_BYTES, COLUMN)
+            names = [*own, *(n for n in quality if n != OURS)]
+            pythons = [sys.executable if n in own else peers for n in names]
             workers = [processes.enter_context(Worker(n, p)) for n, p in zip(names, pythons, strict=True)]
             speed[label] = measure_speed(workers, chosen, rounds)
         print(f"{label}: {len(chosen)} pages of {np.mean([p.size for p in chosen]) / 1e3:.0f} KB on average, {rounds} rounds")

@@ -30,10 +30,21 @@ def skyloom() -> Extract:
 
 
 def skyloom_bytes() -> Extract:
-    """As the pipeline does it: from the bytes, including the detection of their charset."""
+    """From the bytes, including the decision on their charset, one page at a time."""
     from skyloom.corpus.extract import extract_html
 
     return lambda page, language: extract_html(page.encode("utf-8", "replace")).text
+
+
+def skyloom_column(pages: list[list[str]]) -> Callable[[], list[str]]:
+    """As the pipeline does it: from a column of bytes to a column of passages. Making the input column is not timed."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from skyloom.corpus.extract_column import extract_column
+
+    bodies = pa.array([page.encode("utf-8", "replace") for page, _ in pages], pa.large_binary())
+    return lambda: pc.binary_join(extract_column(bodies).column("blocks"), "\n\n").to_pylist()
 
 
 def trafilatura() -> Extract:
@@ -94,12 +105,20 @@ EXTRACTORS: dict[str, tuple[Callable[[], Extract], str]] = {
     "jusText": (justext, "jusText"),
     "resiliparse": (resiliparse, "Resiliparse"),
 }  # name: how to make it, and the distribution whose version is reported
+COLUMNS = {"skyloom, column": (skyloom_column, "skyloom")}
+"""Extractors that take all pages at once."""
 
 
-def run(extract: Extract, pages: list[list[str]]) -> tuple[list[str], int, float]:
+def run(
+    extract: Extract | None, pages: list[list[str]], whole: Callable[[], list[str]] | None = None
+) -> tuple[list[str], int, float]:
     """The texts, the number of pages on which the extractor raised (their text is ""), and the CPU seconds of it all."""
     texts, failed = [], 0
     started = time.process_time()
+    if whole is not None:
+        texts = whole()
+        return texts, 0, time.process_time() - started
+    assert extract is not None
     for page, language in pages:
         try:
             texts.append(extract(page, language))
@@ -111,13 +130,16 @@ def run(extract: Extract, pages: list[list[str]]) -> tuple[list[str], int, float
 
 def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr  # what a peer prints must not mix with the answers
-    make, distribution = EXTRACTORS[sys.argv[1]]
+    name = sys.argv[1]
+    distribution = (EXTRACTORS.get(name) or COLUMNS[name])[1]
 
     def answer(content: dict[str, Any]) -> None:
         print(json.dumps(content), file=answers, flush=True)
 
+    extract, whole = None, None
     try:
-        extract = make()
+        if name in EXTRACTORS:
+            extract = EXTRACTORS[name][0]()
     except ModuleNotFoundError as missing:
         answer({"not_installed": missing.name})
         return
@@ -127,9 +149,10 @@ def main() -> None:
         order = json.loads(line)
         if isinstance(order, dict):
             pages = order["pages"]
+            whole = COLUMNS[name][0](pages) if name in COLUMNS else None
             answer({"pages": len(pages)})
             continue
-        texts, failed, seconds = run(extract, pages)
+        texts, failed, seconds = run(extract, pages, whole)
         answer({"texts": texts, "failed": failed} if order == "texts" else {"seconds": seconds})
 
 

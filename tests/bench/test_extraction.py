@@ -1,4 +1,4 @@
-"""The bench of extraction scores as its docstring says, and the study of its weights labels, fits and splits as it says."""
+"""The bench of extraction scores as its docstring says, and the study of its model labels and splits as it says."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from studies import extraction_weights as study
+from studies import extraction_model as study
+from studies import extraction_pages
 
 from bench import extraction as bench
 from skyloom.core.units import units
-from skyloom.corpus import extract_judge
 from skyloom.corpus.extract import extract_html
+from skyloom.corpus.extract_features import FEATURES
+from skyloom.corpus.extract_select import pack
 
 ROOT = Path(__file__).parents[2]
 TEXTS = st.lists(st.sampled_from("the tide 潮 汐 Moon 月 海 🌊 ， . \n 2023 한 e\u0301".split(" "))).map(" ".join)
@@ -164,34 +166,35 @@ def test_without_data_the_bars_say_so(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert bench.DATA_VARIABLE in capsys.readouterr().err
 
 
-def test_a_block_is_text_if_its_grams_are_marked() -> None:
+def test_a_block_is_text_if_its_units_stand_in_marked_grams() -> None:
     gold = "The moon pulls the sea every day.\nTides\n月亮每天牵引海水，涨落不息。"
-    texts = ["The moon pulls the sea every day.", "月亮每天牵引海水", "Tides", "Home", "点击这里订阅我们的频道", "…",
+    texts = ["The moon pulls the sea every day.", "Tides", "月亮每天牵引海水", "Home", "点击这里订阅我们的频道", "…",
              "The moon pulls the sea, they said to all of us"]  # fmt: skip
-    assert study.labels(texts, gold).tolist() == [1, 1, 1, 0, 0, 0, 0]
+    truth, units = study.labels(texts, gold)
+    assert truth.tolist() == [1, 1, 1, 0, 0, 0, 0]  # "Tides" by its neighbours
+    assert units.tolist() == [7, 1, 8, 1, 11, 0, 11]
 
 
-def samples(count: int = 8) -> list[Any]:
-    return [study.sample(page(f"{lang}{n}", lang, repeat=3 + n)) for n in range(count) for lang in ("en", "zh")]
+def test_trees_as_arrays_give_what_lightgbm_gives() -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    found = [study.sample(page(f"{lang}{n}", lang, repeat=3 + n)) for n in range(12) for lang in ("en", "zh")]
+    lines, truth = np.concatenate([s.lines for s in found]), np.concatenate([s.labels for s in found])
+    booster = lightgbm.train({**study.PARAMETERS, "min_data_in_leaf": 5}, lightgbm.Dataset(lines, truth), 30)
+    arrays = pack(study.exported(booster))
+    ours = np.array([odds_of(line, arrays) for line in lines])
+    assert np.allclose(ours, booster.predict(lines, raw_score=True), atol=1e-4)
 
 
-def test_a_fit_is_stationary_and_separates_text_from_menus() -> None:
-    found = samples()
-    assert all(s.weights.sum() == pytest.approx(1) for s in found)
-    weights = study.fit(found)
-    assert min(study.scores(found, weights)) == 1.0
-    lines, truth, each = (np.concatenate([getattr(s, k) for s in found]) for k in ("lines", "labels", "weights"))
-    error = each * (1 / (1 + np.exp(-lines @ weights)) - truth)
-    assert abs(error.sum() / each.sum()) < 1e-3  # the constant has no ridge: at the optimum its gradient is nought
-
-
-def test_scoring_with_other_weights_leaves_ours_as_they_were() -> None:
-    found, before = samples(2), extract_judge._WEIGHTS.copy()
-    nothing = np.zeros_like(before)
-    nothing[0] = -100.0
-    assert max(study.scores(found, nothing)) == 0.0
-    assert np.array_equal(extract_judge._WEIGHTS, before)
-    assert study.scores(found, before) == [bench.f1(extract_html(s.page.html).text, s.page.gold) for s in found]
+def odds_of(line: np.ndarray, trees: Any) -> float:
+    """A plain reading of a model's arrays."""
+    total = 0.0
+    for tree in range(len(trees.nodes) - 1):
+        at = 0 if trees.nodes[tree + 1] > trees.nodes[tree] else -1
+        while at >= 0:
+            node = trees.nodes[tree] + at
+            at = trees.low[node] if line[trees.feature[node]] <= trees.limit[node] else trees.high[node]
+        total += float(trees.value[trees.leaves[tree] - 1 - at])
+    return total
 
 
 def test_a_site_stays_in_one_fold() -> None:
@@ -202,18 +205,19 @@ def test_a_site_stays_in_one_fold() -> None:
 
 def test_an_empty_page_takes_part_without_blocks() -> None:
     empty = study.sample(bench.Page("e", "wcxb", "en", "s", "", ""))
-    assert empty.lines.shape == (0, len(extract_judge.FEATURES))
-    assert study.scores([empty], extract_judge._WEIGHTS) == [1.0]
+    assert empty.lines.shape == (0, len(FEATURES))
 
 
-@pytest.mark.data
-def test_a_new_fit_is_as_good_as_the_weights_in_the_code() -> None:
-    """The constants are of a fit before the features took their present form: they must stay near the optimum of today."""
-    try:
-        pages = [p for p in bench.read_pages() if p.bench in bench.FITTED][::3]
-    except bench.NotMeasuredError as why:
-        pytest.skip(str(why))
-    found = [study.sample(p) for p in pages]
-    assert len(found) >= 100
-    code, fitted = np.mean(study.scores(found, extract_judge._WEIGHTS)), np.mean(study.scores(found, study.fit(found)))
-    assert abs(code - fitted) < 0.03
+def test_invented_pages_hold_their_marked_text_in_both_languages() -> None:
+    pages = extraction_pages.invented(24)
+    assert {p.lang for p in pages} == {"en", "zh"}
+    assert pages == extraction_pages.invented(24)
+    for one in pages:
+        assert study.sample(one).labels.sum() >= 2
+        assert one.gold.strip()
+
+
+def test_the_samples_are_marked() -> None:
+    pages = extraction_pages.samples()
+    assert {p.site for p in pages} == set(extraction_pages.SAMPLES)
+    assert all(bench.f1(extract_html(p.html).text, p.gold) > 0.5 for p in pages if len(p.gold) > 2000)

@@ -1,274 +1,238 @@
-"""From an HTML page to its text blocks with what is around them: the first half of structural extraction (report 3.1).
+"""The blocks of a page and the stack of its open elements, as the pass over its bytes builds them.
 
-What enters is decoded HTML, what leaves is a `Layout`: text blocks in reading order, each with its tag, its link text and
-the element it stands in, and the tree of block elements as flat arrays. Because the blocks below an element are
-contiguous, every sum over an element is a difference of two prefix sums, and the second half (`extract_judge`) needs no
-walk over the tree.
-
-Lexbor builds the tree as browsers do. We then read its serialization, in which every tag is closed and every attribute
-quoted, with one regular expression: visiting the nodes one by one from Python takes three times as long.
+What enters are pieces of text and tags, what leaves are rows of `Page.blocks` and `Page.nodes`. The search for the partner of
+an end tag stops at the cell of a table, as browsers do, and counts against the page's budget.
 """
+
+# ruff: noqa: SIM109 (a compiled `in` and `all` cost more than they say)
 
 from __future__ import annotations
 
-import functools
-import html as entities
-import re
-from dataclasses import dataclass, field
-from typing import NamedTuple
+import numpy as np
 
-from selectolax.lexbor import LexborHTMLParser
+from skyloom.corpus import extract_page as pg
+from skyloom.corpus.extract_measure import measure
+from skyloom.corpus.extract_scan import jit, put, reference
+from skyloom.corpus.extract_tables import BLOCK, HEADING, TAG, TEXT
 
-BLOCK_TAGS = frozenset(
-    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure footer "
-    "form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section summary table tbody td tfoot th "
-    "thead tr ul".split()
-)
-HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
-_TEXT_TAGS = HEADINGS | {"p", "li", "pre", "td", "th", "dt", "dd", "blockquote", "figcaption", "caption", "summary", "legend"}
-_REMOVED = [
-    "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "select", "button", "textarea", "input",
-    "audio", "video", "canvas", "noembed", "noframes", "xmp", "plaintext", "datalist", "map",
-]  # fmt: skip
-_BOILER_TAGS = frozenset(("nav", "header", "footer", "aside", "form", "menu", "dialog"))
-_TELLING = _BOILER_TAGS | {"article", "main", "tr", "td", "th"}
-
-NEGATIVE = re.compile(
-    r"nav|menu|foot|header|side|crumb|share|sharing|social|relat|recommend|advert|(?:^|[-_ ])ads?(?:[-_ ]|$)|sponsor|promo|banner"
-    r"|cookie|popup|modal|overlay|login|sign-?up|regist|subscri|newsletter|copyright|pag(?:er|ing|ination)|tool|widget|toc"
-    r"|author|byline|rating|rank|button|btn|link|tags?(?:[-_ ]|$)|hot|more|search|skip|print|alert|notice|disclaim|credit"
-    r"|tuijian|daohang|xiangguan|guanggao|fenxiang|dibu|banquan|qrcode|weixin|weibo|editor(?:$|[-_ ])|statement|shengming"
-)
-POSITIVE = re.compile(
-    r"article|content|body|main|entry|post|text|story|detail|zhengwen|neirong|wenzhang|trs_editor|rich|prose|markdown|read|page"
-)
-COMMENT = re.compile(r"comment|repl(?:y|ies)|pinglun|disqus|respon|liuyan|huifu|discuss|feedback")
-
-_EVENT = re.compile(
-    r'<(/?)([a-zA-Z][^\s>]*)((?:\s[^\s>]*?="[^"]*")*+)>|([^<]+)|<!--.*?-->|<[!?][^>]*>|(<)',
-    re.DOTALL,
-)
-_ATTRIBUTE = re.compile(r'\s([^\s>=]+)="([^"]*)"')
-_SPACES = re.compile(r"[ \t\r\f\n\xa0\u200b\ufeff]+")
-_PARAGRAPH_BREAK = re.compile(r" ?\x00(?: ?\x00)+ ?")
-_HEADING_MARK = re.compile(r"\s*(?:¶|\[\s*(?:edit|edit source|编辑|編輯)\s*\])$|\s+[§#]$")
-_LINE_BREAK = re.compile(r" ?\x00 ?")
+_A, _LI, _P, _PRE, _TABLE, _TR, _TD, _TH = (TAG[n] for n in "a li p pre table tr td th".split())
+_UL, _OL, _DL, _DT, _DD, _CAPTION = (TAG[n] for n in "ul ol dl dt dd caption".split())
+_TBODY, _THEAD, _TFOOT, _SPAN, _LISTING = (TAG[n] for n in "tbody thead tfoot span listing".split())
 
 
-class Context(NamedTuple):
-    """What the elements from a block element up to the root say about what is in it."""
-
-    negative: int = 0  # elements whose class or id speaks of navigation, advertising, sharing, ...
-    positive: int = 0  # ... of an article or its body
-    comment: int = 0  # ... of readers' comments
-    boiler: int = 0  # <nav>, <header>, <footer>, <aside>, <form>, <menu>, <dialog>
-    article: int = 0  # <article>, <main>
-    row: int = -1  # the nearest <tr>, as its number among the elements
-    cell: int = -1  # the nearest <td> or <th>
-
-
-@dataclass
-class Layout:
-    """Blocks (lists of equal length) and block elements (lists of equal length, parents before children)."""
-
-    title: str = ""
-    date: str = ""
-    texts: list[str] = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)  # tag of the nearest element that says what the text is
-    linked: list[int] = field(default_factory=list)  # characters inside <a>
-    owner: list[int] = field(default_factory=list)  # the block element that the block stands in directly
-    parent: list[int] = field(default_factory=list)  # of each element; -1 for the root
-    element: list[str] = field(default_factory=list)  # its tag
-    first: list[int] = field(default_factory=list)  # the blocks first[e]:last[e] stand below element e
-    last: list[int] = field(default_factory=list)
-    context: list[Context] = field(default_factory=list)
-
-
-def layout(page: str) -> Layout:
-    """Parse a page. Any string gives a layout; call `extract_guard.refusal` on its bytes first."""
-    tree = LexborHTMLParser(page)
-    tree.strip_tags(_REMOVED)
-    return _Reader().read(tree.html or "")
-
-
-class _Reader:
-    """One pass over the serialization, keeping the stack of open elements."""
-
-    def __init__(self) -> None:
-        self.out = Layout()
-        self.stack: list[int] = [-1]
-        self.names: list[str] = [""]  # tags of the text elements on the stack, see `_TEXT_TAGS`
-        self.buffer: list[str] = []
-        self.linked = 0
-        self.links = 0
-        self.pre = 0
-        self.counters: list[int] = []  # of the open lists: -1 in <ul>, the last number in <ol>
-        self.marker = ""
-
-    def read(self, source: str) -> Layout:
-        out, buffer, in_title, in_head = self.out, self.buffer, False, False
-        title: list[str] = []
-        for closing, tag, attributes, text, stray in _EVENT.findall(source):
-            if text or stray:
-                if in_title:
-                    title.append(text or stray)
-                elif not in_head:
-                    self.add(text or stray)
-            elif tag in BLOCK_TAGS:
-                self.flush()
-                if tag == "hr":
-                    continue
-                if closing:
-                    self.leave(tag)
-                else:
-                    self.enter(tag, attributes)
-            elif tag == "a":
-                self.links = max(0, self.links - 1) if closing else self.links + 1
-            elif tag == "br":
-                buffer.append("\n" if self.pre else "\x00")
-            elif tag == "title" and in_head:
-                in_title = not closing
-            elif tag == "head":
-                in_head = not closing
-            elif (tag == "meta" or tag == "time") and not closing and not out.date:
-                out.date = _date_of(tag, attributes)
-        self.flush()
-        while len(self.stack) > 1:
-            out.last[self.stack.pop()] = len(out.texts)
-        out.title = " ".join(_unescape("".join(title)).split())
-        return out
-
-    def add(self, text: str) -> None:
-        if "&" in text:
-            text = _unescape(text)
-        if not self.pre:
-            text = _SPACES.sub(" ", text)
-        if self.links:
-            self.linked += len(text.strip())
-        self.buffer.append(text)
-
-    def enter(self, tag: str, attributes: str) -> None:
-        out, up, number = self.out, self.stack[-1], len(self.out.parent)
-        context = out.context[up] if up >= 0 else _ROOT
-        if attributes or tag in _TELLING:
-            context = _inside(context, tag, attributes, number)
-        self.stack.append(number)
-        out.parent.append(up)
-        out.element.append(tag)
-        out.first.append(len(out.texts))
-        out.last.append(len(out.texts))
-        out.context.append(context)
-        if tag in _TEXT_TAGS:
-            self.names.append(tag)
-        if tag == "pre":
-            self.pre += 1
-        elif tag == "ol" or tag == "ul":
-            self.counters.append(0 if tag == "ol" else -1)
-        elif tag == "li":
-            if self.counters and self.counters[-1] >= 0:
-                self.counters[-1] += 1
-                self.marker = f"{self.counters[-1]}. "
+@jit
+def add_text(data, i, j, page, table):  # type: ignore[no-untyped-def]
+    """Append data[i:j] to the open block: references decoded, white space one blank (outside <pre>), invisible marks gone."""
+    s, out = page.state, page.text
+    k, begin, gap, verbatim = s[pg.TEXT_END], s[pg.SEGMENT], s[pg.GAP], s[pg.PRE] > 0
+    before = k
+    while i < j:
+        byte = np.int64(data[i])
+        second = np.int64(0)
+        if 38 < byte < 128 or 32 < byte < 38:
+            if gap and k > begin:
+                out[k] = 32
+                k += 1
+            gap = 0
+            out[k] = byte
+            k += 1
+            i += 1
+            continue
+        if byte == 38:
+            i, point, second = reference(data, i, j, table.entity_keys, table.entity_points)
+        elif byte < 128:
+            point = np.int64(_shown(byte))
+            i += 1
+        else:
+            size = 2 if byte < 0xE0 else (3 if byte < 0xF0 else 4)
+            point = byte & (0x7F >> size)
+            for n in range(1, size):
+                point = (point << 6) | np.int64(data[i + n] & 63)
+            i += size
+        if point == 0xFEFF or point == 0x200B or point == 0xAD or (point == 13 and verbatim):
+            if point == 13 and (i >= j or data[i] != 10):
+                point = np.int64(10)
             else:
-                self.marker = "- "
+                continue
+        if verbatim:
+            if point == 0xA0:
+                point = np.int64(32)
+            k = put(out, k, point)
+            continue
+        if point <= 32 or point == 0xA0 or point == 0x3000 or 0x2000 <= point <= 0x200A or point == 0x2028 or point == 0x2029:
+            gap = 1
+            continue
+        if gap and k > begin:
+            out[k] = 32
+            k += 1
+        gap = 0
+        k = put(out, k, point)
+        if second:
+            k = put(out, k, second)
+    s[pg.TEXT_END], s[pg.GAP] = k, gap
+    if s[pg.IN_LINK]:
+        s[pg.LINKED_BYTES] += k - before
 
-    def leave(self, tag: str) -> None:
-        if len(self.stack) > 1:
-            self.out.last[self.stack.pop()] = len(self.out.texts)
-        if tag in _TEXT_TAGS and len(self.names) > 1:
-            self.names.pop()
-        if tag == "pre":
-            self.pre -= 1
-        elif (tag == "ol" or tag == "ul") and self.counters:
-            self.counters.pop()
-        elif tag == "li":
-            self.marker = ""
 
-    def flush(self) -> None:
-        """Make what has been read since the last block tag into a block, or into several at empty lines."""
-        if not self.buffer:
+@jit
+def _shown(byte):  # type: ignore[no-untyped-def]
+    """Control characters are spaces, except NUL and DEL, which were something else once."""
+    return 0xFFFD if byte == 0 or byte == 127 else byte
+
+
+@jit
+def flush(page, table):  # type: ignore[no-untyped-def]
+    """Make what was read since the last break a block."""
+    s, text = page.state, page.text
+    begin, end = s[pg.SEGMENT], s[pg.TEXT_END]
+    if s[pg.PRE]:
+        while end > begin and text[end - 1] <= 32:
+            end -= 1
+        at = begin
+        while at < end and text[at] <= 32:  # empty lines before the first, not its indentation
+            at += 1
+            if text[at - 1] == 10:
+                begin = at
+    s[pg.GAP] = 0
+    s[pg.SEGMENT] = s[pg.TEXT_END] = max(end, s[pg.SEGMENT])
+    linked, s[pg.LINKED_BYTES] = s[pg.LINKED_BYTES], 0
+    if end <= begin:
+        return
+    node = page.stack[s[pg.DEPTH] - 1]
+    nodes, row = page.nodes, page.blocks[s[pg.BLOCKS]]
+    tag = nodes[node, pg.TEXTTAG] if nodes[node, pg.TEXTTAG] else nodes[node, pg.NTAG]
+    row[pg.START], row[pg.END], row[pg.NODE] = begin, end, node
+    row[pg.BTAG] = _PRE if s[pg.PRE] else (_LI if s[pg.PENDING] else tag)
+    row[pg.GLUE] = 1 if s[pg.BREAKS] == 1 else 0
+    row[pg.LINKED] = min(linked, end - begin)
+    row[pg.MARK] = s[pg.PENDING]
+    row[pg.ROW], row[pg.CELL] = nodes[node, pg.NROW], nodes[node, pg.NCELL]
+    row[pg.IMAGE] = s[pg.IMAGES]
+    s[pg.PENDING] = s[pg.BREAKS] = 0
+    measure(text, begin, end, row, table)
+    s[pg.BLOCKS] += 1
+
+
+@jit
+def push(page, table, tag, bits, family):  # type: ignore[no-untyped-def]
+    """Open an element."""
+    s, nodes = page.state, page.nodes
+    number, depth = s[pg.NODES], s[pg.DEPTH]
+    up = page.stack[depth - 1] if depth else -1
+    row = nodes[number]
+    row[pg.NTAG], row[pg.PARENT], row[pg.FROM], row[pg.TO] = tag, up, s[pg.BLOCKS], s[pg.BLOCKS]
+    row[pg.FROM_IMAGE], row[pg.TO_IMAGE], row[pg.COUNT], row[pg.DEPTH_OF] = s[pg.IMAGES], s[pg.IMAGES], 0, depth
+    above = np.int64(0)
+    if up >= 0:
+        row[pg.TEXTTAG], row[pg.NROW], row[pg.NCELL] = nodes[up, pg.TEXTTAG], nodes[up, pg.NROW], nodes[up, pg.NCELL]
+        above = page.all[up]
+    else:
+        row[pg.TEXTTAG], row[pg.NROW], row[pg.NCELL] = 0, -1, -1
+    if table.tag_flags[tag] & TEXT:
+        row[pg.TEXTTAG] = tag
+    if tag == _TABLE:
+        row[pg.NROW] = row[pg.NCELL] = -1
+    elif tag == _TR:
+        row[pg.NROW] = number
+    elif tag == _TD or tag == _TH:
+        row[pg.NCELL] = number
+    elif tag == _PRE or tag == _LISTING:
+        s[pg.PRE] += 1
+    own = bits | table.tag_bits[tag]
+    page.own[number], page.all[number], page.family[number] = own, own | above, family
+    page.stack[depth] = number
+    page.open[tag] += 1
+    s[pg.NODES], s[pg.DEPTH] = number + 1, depth + 1
+
+
+@jit
+def pop(page):  # type: ignore[no-untyped-def]
+    s = page.state
+    s[pg.DEPTH] -= 1
+    number = page.stack[s[pg.DEPTH]]
+    row = page.nodes[number]
+    row[pg.TO], row[pg.TO_IMAGE] = s[pg.BLOCKS], s[pg.IMAGES]
+    page.open[row[pg.NTAG]] -= 1
+    if row[pg.NTAG] == _PRE or row[pg.NTAG] == _LISTING:
+        s[pg.PRE] -= 1
+    elif row[pg.NTAG] == _LI:
+        s[pg.PENDING] = 0
+
+
+@jit
+def close(page, wanted, other, boundary, second):  # type: ignore[no-untyped-def]
+    """Close the nearest open element of two tags with all inside it, unless one of two boundary tags stands in between."""
+    s = page.state
+    if page.open[wanted] == 0 and page.open[other] == 0:
+        return
+    depth = s[pg.DEPTH] - 1
+    while depth > 0:
+        tag = page.nodes[page.stack[depth], pg.NTAG]
+        s[pg.WORK] += 1
+        if tag == wanted or tag == other:
+            while s[pg.DEPTH] > depth:
+                pop(page)
             return
-        text, linked = "".join(self.buffer), self.linked
-        self.buffer.clear()
-        self.linked = 0
-        if self.stack[-1] < 0:
+        if tag == boundary or tag == second:
             return
-        if self.pre:
-            body = text.replace("\r\n", "\n").replace("\xa0", " ").strip("\n").rstrip()
-            if body.strip():
-                self.block(body, linked, "pre")
-            return
-        text = text.strip(" \x00")
-        if not text:
-            return
-        pieces = _PARAGRAPH_BREAK.split(text) if "\x00" in text else [text]
-        tag = self.names[-1] or self.out.element[self.stack[-1]]
-        for piece in pieces:
-            lines = _SPACES.sub(" ", _LINE_BREAK.sub("\x00", piece)).replace("\x00", "\n").strip()
-            if lines:
-                self.block(self.marker + lines, linked * len(piece) // len(text), "li" if self.marker else tag)
-                self.marker = ""
-
-    def block(self, text: str, linked: int, tag: str) -> None:
-        if tag in HEADINGS:
-            text = _HEADING_MARK.sub("", text) or text
-        self.out.texts.append(text)
-        self.out.linked.append(linked)
-        self.out.tags.append(tag)
-        self.out.owner.append(self.stack[-1])
+        depth -= 1
 
 
-_ROOT = Context()
-_CLASS = re.compile(r'\sclass="([^"]*)"')
-_ID = re.compile(r'\sid="([^"]*?)[0-9]*"')  # numbered ids share an answer
+@jit
+def imply_ends(page, table, tag):  # type: ignore[no-untyped-def]
+    """Close what this start tag ends without saying so."""
+    s = page.state
+    top = page.nodes[page.stack[s[pg.DEPTH] - 1], pg.NTAG]
+    if top == _P or (table.tag_flags[tag] & HEADING and table.tag_flags[top] & HEADING):
+        pop(page)
+    if tag == _LI:
+        s[pg.PENDING] = 0
+        close(page, _LI, _LI, _UL, _OL)
+    elif tag == _DT or tag == _DD:
+        close(page, _DT, _DD, _DL, _TABLE)
+    elif tag == _TD or tag == _TH:
+        close(page, _TD, _TH, _TR, _TABLE)
+    elif tag == _TR:
+        close(page, _TR, _CAPTION, _TABLE, _TABLE)
+    elif tag == _TBODY or tag == _THEAD or tag == _TFOOT:
+        close(page, _TBODY, _THEAD, _TABLE, _TABLE)
 
 
-def _inside(context: Context, tag: str, attributes: str, number: int) -> Context:
-    """The context of an element with this tag and these attributes."""
-    negative = positive = comment = False
-    if attributes:
-        classes, identifier = _CLASS.search(attributes), _ID.search(attributes)
-        if classes or identifier:
-            words = f"{classes.group(1) if classes else ''} {identifier.group(1) if identifier else ''}"
-            negative, positive, comment = _attitude(words)
-    if tag not in _TELLING and not (negative or positive or comment):
-        return context
-    return Context(
-        context.negative + negative,
-        context.positive + positive,
-        context.comment + comment,
-        context.boiler + (tag in _BOILER_TAGS),
-        context.article + (tag in ("article", "main")),
-        number if tag == "tr" else context.row,
-        number if tag in ("td", "th") else context.cell,
-    )
+@jit
+def end_tag(page, table, tag):  # type: ignore[no-untyped-def]
+    s, flags = page.state, table.tag_flags[tag]
+    if tag == _A:
+        s[pg.IN_LINK] = 0
+    elif tag == _SPAN and s[pg.MUTE] > 0:
+        s[pg.MUTE] -= 1
+    if not flags & BLOCK:
+        return
+    s[pg.MUTE] = 0
+    top = page.nodes[page.stack[s[pg.DEPTH] - 1], pg.NTAG]
+    if s[pg.PRE] and page.open[tag] and tag != top:
+        pass  # an end that reaches beyond the listing
+    elif s[pg.PRE] and tag != _PRE and tag != _LISTING:
+        newline(page)
+        if page.open[tag] and tag == top:
+            pop(page)
+        return
+    flush(page, table)
+    s[pg.BREAKS] = 2
+    if flags & HEADING and table.tag_flags[top] & HEADING:
+        pop(page)
+    elif page.open[tag]:
+        inside = tag == _TABLE or tag == _TR or tag == _TBODY or tag == _THEAD or tag == _TFOOT
+        if inside or tag == _TD or tag == _TH:
+            close(page, tag, tag, tag if tag == _TABLE else _TABLE, _TABLE)
+        else:
+            close(page, tag, tag, _TD, _TH)
 
 
-@functools.lru_cache(maxsize=1 << 14)
-def _attitude(words: str) -> tuple[bool, bool, bool]:
-    """Whether a class and id speak of boilerplate, of an article, of comments."""
-    words = words.lower()
-    return NEGATIVE.search(words) is not None, POSITIVE.search(words) is not None, COMMENT.search(words) is not None
-
-
-def _unescape(text: str) -> str:
-    return entities.unescape(text).replace("\x00", "\ufffd")
-
-
-_DATE_NAMES = re.compile(r"publish|pubdate|date(?:created|modified)?$|dc\.date|og:updated|release", re.IGNORECASE)
-_DATE = re.compile(r"((?:19|20)\d\d)(?:-|/|年)(\d{1,2})(?:-|/|月)(\d{1,2})")
-
-
-def _date_of(tag: str, attributes: str) -> str:
-    found = dict(_ATTRIBUTE.findall(attributes))
-    name = found.get("property") or found.get("name") or found.get("itemprop") or ""
-    value = found.get("datetime", "") if tag == "time" else found.get("content", "") if _DATE_NAMES.search(name) else ""
-    return iso_date(value)
-
-
-def iso_date(text: str) -> str:
-    """The first date written year-month-day in a text (also 2023年6月30日) as ISO 8601, or ""."""
-    match = _DATE.search(text)
-    if match is None:
-        return ""
-    year, month, day = (int(g) for g in match.groups())
-    return f"{year:04}-{month:02}-{day:02}" if 1 <= month <= 12 and 1 <= day <= 31 else ""
+@jit
+def newline(page):  # type: ignore[no-untyped-def]
+    """Inside a listing an element that breaks text begins a line."""
+    s = page.state
+    end = s[pg.TEXT_END]
+    if end > s[pg.SEGMENT] and page.text[end - 1] != 10:
+        page.text[end] = 10
+        s[pg.TEXT_END] = end + 1

@@ -1,0 +1,97 @@
+"""The scratch memory of structural extraction: what one page becomes while it is read, as flat arrays that pages share.
+
+What enters is the size of the largest page, what leaves is a `Page`: its normalised text, its blocks in reading order, and its
+block elements, parents before children. The blocks below an element are contiguous, so that a sum over an element is a
+difference of two running sums and nobody walks a tree. Memory: about 3 bytes of address space for each byte of the page for
+the text and 100 for each block and element; what a page does not use is never touched. Blocks and elements are limited.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MAX_BLOCKS = 200_000
+MAX_NODES = 400_000
+MAX_DEPTH = 400
+"""Open elements; deeper ones are read as if their tags were not there. Browsers stop at 512."""
+TITLE_BYTES = 2000
+HASHES = 1 << 14
+BINS = 50
+
+# The columns of `Page.blocks`, int32. START, END: its text in `Page.text`. NODE: the element that it stands in directly.
+# GLUE: 0 for a new paragraph, 1 after one <br>. LINKED: bytes inside links. MARK: -1 for a bullet, n for "n.", else 0.
+# ROW, CELL: the elements of its table row and cell, or -1. UNITS ...: counts of its text, see `extract_measure`.
+START, END, NODE, BTAG, GLUE, LINKED, MARK, ROW, CELL, IMAGE = range(10)
+UNITS, COMMAS, STOPS, DIGITS, UPPER, WIDE, LAST, PHRASE, DATED, BCODE = range(10, 20)
+BLOCK_COLUMNS = 20
+
+# The columns of `Page.nodes`, int32. FROM, TO: the blocks below it. TEXT: the tag that names its text. COUNT: of a list's items.
+# UP: the nearest element above that holds more blocks. FROM_IMAGE, TO_IMAGE: images that stand before and up to its end.
+NTAG, PARENT, FROM, TO, TEXTTAG, COUNT, NROW, NCELL, UP, FROM_IMAGE, TO_IMAGE, DEPTH_OF, FAMILY = range(13)
+NODE_COLUMNS = 13
+
+# `Page.state`, int64: where the reader stands.
+TEXT_END, SEGMENT, GAP, PRE, IN_LINK, LINKED_BYTES, BREAKS, BLOCKS, NODES, DEPTH = range(10)
+WORK, TITLE_END, DATE, DATE_RANK, IMAGES, PENDING, MUTE, SKIPPED_DEPTH, TITLES, BUDGET = range(10, 20)
+STATE = 20
+
+
+class Page(NamedTuple):
+    """What a page is while it is read; see the columns above."""
+
+    state: Any  # int64[STATE]
+    text: Any  # uint8[3 x bytes + 64]: entities shrink, but a NUL becomes three bytes
+    title: Any  # uint8[TITLE_BYTES]
+    blocks: Any  # int32[blocks, BLOCK_COLUMNS]
+    nodes: Any  # int32[nodes, NODE_COLUMNS]
+    own: Any  # int64[nodes]: what an element says of itself, bits of `extract_tables`
+    all: Any  # int64[nodes]: ... and the elements above it
+    group: Any  # int64[nodes]: ... and those above that hold the same blocks
+    family: Any  # uint64[nodes]: hash of tag and class: brothers of a template share it
+    stack: Any  # int32[MAX_DEPTH + 1]: the open elements
+    open: Any  # int64[256]: how many elements of each tag are open
+    close_at: Any  # int64[256]: the next end tag of each skipped tag, found once
+    found: Any  # int64[2]: bounds of the last attribute's value
+    sums: Any  # float64[blocks + 1, SUMS]: running sums over the blocks
+    scores: Any  # float64[nodes]: how much prose stands directly in an element
+    families: Any  # uint64[HASHES]
+    family_sums: Any  # float32[HASHES, 2]: elements and prose of each family
+    row: Any  # float32[FEATURES]
+    p: Any  # float32[blocks]: the model's likelihood that it is text
+    keep: Any  # uint8[blocks]
+    bins: Any  # float32[2, BINS + 1]: a histogram of the likelihoods
+
+
+SUMS = 10
+
+
+def make(size: int, features: int) -> Page:
+    """Scratch for pages of at most `size` bytes."""
+    blocks, nodes = min(size // 3 + 16, MAX_BLOCKS), min(size // 3 + 16, MAX_NODES)
+    return Page(
+        np.zeros(STATE, np.int64), np.empty(3 * size + 64, np.uint8), np.empty(TITLE_BYTES, np.uint8),
+        np.empty((blocks, BLOCK_COLUMNS), np.int32), np.empty((nodes, NODE_COLUMNS), np.int32), np.empty(nodes, np.int64),
+        np.empty(nodes, np.int64), np.empty(nodes, np.int64), np.empty(nodes, np.uint64), np.empty(MAX_DEPTH + 1, np.int32),
+        np.zeros(256, np.int64), np.zeros(256, np.int64), np.zeros(2, np.int64), np.empty((blocks + 1, SUMS), np.float64),
+        np.empty(nodes, np.float64), np.zeros(HASHES, np.uint64), np.zeros((HASHES, 2), np.float32), np.zeros(features, np.float32),
+        np.empty(blocks, np.float32), np.empty(blocks, np.uint8), np.zeros((2, BINS + 1), np.float32),
+    )  # fmt: skip
+
+
+_POOL = threading.local()
+_KEPT = 4 << 20
+
+
+def scratch(size: int, features: int) -> Page:
+    """This thread's scratch, made anew only when a page is larger than those before; that of huge pages is not kept."""
+    held: tuple[int, Page] | None = getattr(_POOL, "held", None)
+    if held is not None and held[0] >= size:
+        return held[1]
+    room = max(1 << 20, 1 << max(size - 1, 1).bit_length())
+    made = make(room, features)
+    if room <= _KEPT:
+        _POOL.held = (room, made)
+    return made
