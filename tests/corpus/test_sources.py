@@ -27,7 +27,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import PAGE
 from skyloom.core.store import Store
 from skyloom.corpus.sources import ResolvedSource, SourceConfig, SourcePolicy, fetch, policies, resolve
-from skyloom.corpus.sources_files import pair_of
+from skyloom.corpus.sources_rows import pair_of
 
 QUIET = Progress.silent()
 
@@ -179,10 +179,12 @@ def test_a_packed_page_is_unpacked(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else zstandard.compress(data))
         (row,) = read(SourceConfig(name=name[0], path=str(tmp_path / name)), tmp_path)
         assert (row["body"].decode(), row["kind"], row["error"]) == (text, "text" if "txt" in name else "html", None)
-    (tmp_path / "bomb.html.gz").write_bytes(gzip.compress(b"<html>" + b"x" * 3_000_000))
-    (tmp_path / "good.html").write_text("<html>好")
-    rows = read(SourceConfig(name="x", kind="text", category="code", path=str(tmp_path), max_body_mb=1.0), tmp_path)
-    assert [(r["error"], r["body"]) for r in rows if r["error"]] == [("too large: more than 1.0 MB", b"")]
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "bomb.html.gz").write_bytes(gzip.compress(b"<html>" + b"x" * 3_000_000))
+    (tmp_path / "large" / "good.html").write_text("<html>好")
+    config = SourceConfig(name="x", kind="text", category="code", path=str(tmp_path / "large"), max_body_mb=1.0)
+    rows = read(config, tmp_path)
+    assert [(r["error"], r["body"]) for r in rows if r["error"]] == [("too large: more than 1 MB", b"")]
 
 
 def test_lone_surrogates_do_not_stop_the_reading(tmp_path: Path) -> None:
@@ -292,7 +294,7 @@ def test_large_pages_are_not_read(tmp_path: Path) -> None:
     for name, path in (("h", folder), ("j", folder / "big.jsonl")):
         rows = read(SourceConfig(name=name, path=str(path), max_body_mb=0.002), tmp_path)
         large = [r for r in rows if r["error"]]
-        assert [(r["error"], r["body"]) for r in large] == [("too large: 0.0 MB", b"")]
+        assert [(r["error"], r["body"]) for r in large] == [("too large: more than 0.002 MB", b"")]
 
 
 def test_a_source_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:

@@ -2,34 +2,54 @@
 
 What enters are the recipe's sources, what leaves are PAGE shards: bytes as they came, with what the source knows about
 them. `resolve` looks at each source without reading it: it decides the kind, checks that something is there and takes a
-fingerprint, so that the step below is done again when the input changed (of files above 8 MB their edges and middle are
-looked at, see `sources_files.fingerprint`). `fetch` then reads all sources in parallel, a package or a file at a time.
+fingerprint, so that the step below is done again when the input changed (see `sources_bytes.fingerprint`). `fetch` then reads
+all sources in parallel: a package, some hundred small files, or a range of a large one at a time.
 
-A page that a source cannot deliver whole (a broken gzip member, a line that is no JSON, a body beyond the limit) becomes
-a row with an `error` and is counted, never dropped on the quiet.
+A page that a source cannot deliver whole (a broken gzip member, a line that is no JSON, a body beyond the limit, a PDF called
+.html) becomes a row with an `error` and is counted, never dropped on the quiet. Memory per worker: one shard of 16 MB of
+bodies and at most 65,536 rows, one page of at most the limit, and what the reader of the kind says.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from skyloom.core.config import setting
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
-from skyloom.core.records import CATEGORIES, PAGE
+from skyloom.core.records import CATEGORIES, PAGE, record_id
 from skyloom.core.store import FileRecord, Store
-from skyloom.corpus import sources_debian, sources_files, sources_warc
+from skyloom.corpus import (
+    sources_bytes,
+    sources_debian,
+    sources_epub,
+    sources_files,
+    sources_find,
+    sources_hosts,
+    sources_hub,
+    sources_json,
+    sources_latex,
+    sources_pairs,
+    sources_parquet,
+    sources_tar,
+    sources_warc,
+    sources_wiki,
+)
+from skyloom.corpus.sources_rows import About, sample
 
-KINDS = ("auto", "debian-docs", "samples", "warc", "wet", "html", "jsonl", "parquet", "text", "stdlib")
+KINDS = ("auto", "debian-docs", "samples", "stdlib", "hub", *sources_find.FILE_KINDS)
 EXEMPTIONS = ("near-duplicates", "templates", "quality")
 SHARD_BYTES = 16_000_000  # of bodies; small enough that two workers finish together on a small corpus
+SHARD_ROWS = 65_536
+RANGE_BYTES = 64_000_000  # a larger file is read in ranges of about this size, one task each
 
 
 @dataclass(frozen=True)
@@ -46,8 +66,14 @@ class SourceConfig:
 
     name: str = setting(doc="name of the source, used in the ledger and in every record")
     kind: str = setting("auto", doc="what the source is; auto looks at the files", choices=KINDS)
-    path: str = setting("", doc="file, folder or fsspec URL (not for debian-docs, samples and stdlib)")
-    category: str = setting("web", doc="row of the mixture that the documents belong to", choices=CATEGORIES)
+    path: str = setting("", doc="file, folder, pattern or fsspec URL; for hub: owner/name, owner/name@revision or a folder")
+    category: str = setting(
+        "web", doc="row of the mixture that the documents belong to; auto: by kind and host", choices=("auto", *CATEGORIES)
+    )
+    hosts: str = setting("", doc="TOML file of host suffixes by category, laid over Skyloom's own where category is auto")
+    subset: str = setting("", doc="subset (configuration) of a hub data set")
+    split: str = setting("train", doc="split of a hub data set")
+    text_field: str = setting("", doc="column or key that holds the text, where it is not text, html or content")
     license: str = setting("", doc="licence of the texts (SPDX identifier), where the source does not say it for each")
     languages: tuple[str, ...] = setting(("en", "zh-Hans"), doc="languages to keep", choices=("en", "zh-Hans", "zh-Hant", "other"))
     exempt: tuple[str, ...] = setting((), doc="stages that this source skips", choices=EXEMPTIONS)
@@ -56,6 +82,7 @@ class SourceConfig:
         0, doc="read only so many pages (of archives the first, else a spread sample), 0 for all", unit="pages", low=0
     )
     max_body_mb: float = setting(16.0, doc="quarantine larger pages unread", unit="MB", low=0.001, high=1000)
+    max_ratio: float = setting(300.0, doc="quarantine what unpacks to more than this", unit="times its size", low=2)
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -105,6 +132,9 @@ def resolve(configs: Sequence[SourceConfig], *, cache: Path, samples: Path, prog
 def _resolve(config: SourceConfig, cache: Path, samples: Path, progress: Progress) -> ResolvedSource:
     if config.kind == "stdlib":
         return ResolvedSource(config, "stdlib", *sources_files.standard_library(config.name))
+    if config.kind == "hub":
+        parts, identity = sources_hub.find(config.name, config.path, config.subset, config.split)
+        return ResolvedSource(config, "hub", sources_hub.shown(config.path), parts, identity + _hosts_identity(config))
     if config.kind == "samples":
         return _files(config, "samples", str(Path(config.path) if config.path else samples / "web"), progress)
     if config.kind == "debian-docs":
@@ -121,12 +151,12 @@ def _resolve(config: SourceConfig, cache: Path, samples: Path, progress: Progres
 
 
 def _files(config: SourceConfig, kind: str, path: str, progress: Progress) -> ResolvedSource:
-    kind, files, others = sources_files.find(config.name, kind, path, code=config.category == "code")
+    kind, files, others = sources_find.find(config.name, kind, path, code=config.category == "code")
     if others and kind != "samples":
         progress.log(f"{config.name}: {len(files):,} files are read as {kind}; {others:,} that are not, by their names, are left")
     # The origin is published in the corpus card, which need not tell the folders of somebody's machine.
     origin = path if "://" in path else Path(path).name
-    return ResolvedSource(config, kind, origin, tuple(files), sources_files.fingerprint(files))
+    return ResolvedSource(config, kind, origin, tuple(files), sources_bytes.fingerprint(files) + _hosts_identity(config))
 
 
 def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, progress: Progress) -> list[dict[str, Any]]:
@@ -164,54 +194,156 @@ def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, prog
     return rows
 
 
+def _hosts_identity(config: SourceConfig) -> str:
+    """What the table of hosts adds to a source's identity. ConfigError if the user's table cannot be used."""
+    if config.category != "auto":
+        return ""
+    table = sources_hosts.load(config.hosts).table
+    return f" hosts {record_id(*(f'{k}={v}' for k, v in sorted(table.items())))}"
+
+
 def _work(source: ResolvedSource) -> list[tuple[Any, ...]]:
     """A source's parts in groups, one task each. With a limit on pages an archive is read on until it is reached, and of
     files that are a page each a spread sample is read."""
     parts, limit = source.parts, source.config.max_pages
-    if source.kind in ("html", "samples", "text", "stdlib"):
+    if source.kind in ("html", "samples", "text", "stdlib", "epub"):
         if limit:
-            wanted = sources_files.sample([f.name for f in parts], limit)
+            wanted = sample([f.name for f in parts], limit)
             parts = tuple(f for f in parts if f.name in wanted)
-        size = sources_files.FILES_A_TASK
-        return [parts[i : i + size] for i in range(0, len(parts), size)]
-    return [parts] if limit else [(p,) for p in parts]
+        return _grouped(parts)
+    if limit:
+        return [parts]
+    if source.kind in _SPLIT and not isinstance(source.parts[0], sources_hub.Part):
+        name = _SPLIT[source.kind]
+        ranged = [r for f in parts for r in (sources_bytes.split(f, RANGE_BYTES) if name in f.name.lower() else [f])]
+        return [(r,) for r in ranged]
+    return [(p,) for p in parts]
+
+
+_SPLIT = {"jsonl": "", "parquet": "", "warc": ".gz", "wet": ".gz", "mediawiki": "multistream"}
+"""Kinds whose files can be read in ranges, and what a file's name must hold for it."""
+
+
+def _grouped(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Files that are a page each, some hundred to a task, fewer where they are large."""
+    groups: list[list[Any]] = []
+    size = 0
+    for part in parts:
+        if not groups or len(groups[-1]) >= sources_files.FILES_A_TASK or size + part.size > RANGE_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(part)
+        size += part.size
+    return [tuple(g) for g in groups]
+
+
+Pages = Iterator["pa.Table | dict[str, Any]"]
+_READERS: dict[str, Callable[[Any, About], Pages]] = {
+    "epub": sources_epub.pages, "html": sources_files.html, "hub": sources_hub.pages, "jsonl": sources_json.pages,
+    "latex": sources_latex.pages, "mediawiki": sources_wiki.pages, "parallel": sources_pairs.pages,
+    "parquet": sources_parquet.pages, "samples": sources_files.samples, "stdlib": sources_files.stdlib, "tar": sources_tar.pages,
+    "text": sources_files.text, "warc": sources_warc.pages, "wet": sources_warc.pages,
+}  # fmt: skip
+_OWN_CATEGORY = {"epub": "books", "latex": "papers", "mediawiki": "encyclopedia", "parallel": "parallel", "stdlib": "code"}
 
 
 def _fetch_part(task: Task, out: Store) -> Done:
     """Read some parts of a source and write them in shards of at most `SHARD_BYTES` of bodies (or one page)."""
     _, source, parts = task.payload
-    files: list[FileRecord] = []
-    rows: list[dict[str, Any]] = []
-    size = pages = total = broken = 0
-    first = ""
-
-    def write() -> None:
-        nonlocal size
-        table = pa.Table.from_pylist(rows, schema=PAGE)
-        files.append(out.write_table(f"pages-{task.key}-{len(files):03d}.parquet", table, row_group=256))
-        rows.clear()
-        size = 0
-
-    for row in _pages(source, parts):
-        if rows and size + len(row["body"]) > SHARD_BYTES:
-            write()
-        rows.append(row)
-        size += len(row["body"])
-        pages, total = pages + 1, total + len(row["body"])
-        if row["error"]:
-            broken, first = broken + 1, first or row["error"]
-        if pages == source.config.max_pages:
+    shards = _Shards(task.key, out)
+    for found in _pages(source, parts):
+        limit = source.config.max_pages - shards.pages if source.config.max_pages else -1
+        if isinstance(found, dict):
+            shards.row(found)
+        else:
+            shards.table(found if limit < 0 else found.slice(0, limit))
+        if shards.pages == source.config.max_pages:
             break
-    if rows:
-        write()
-    return Done(tuple(files), {"pages": pages, "bytes": total, "broken": broken, "error": first})
+    shards.write()
+    return Done(tuple(shards.files), {"pages": shards.pages, "bytes": shards.bytes, "broken": shards.broken, "error": shards.first})
 
 
-def _pages(source: ResolvedSource, parts: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+class _Shards:
+    """Collects rows and tables in their order and writes them as shards; keeps the counts."""
+
+    def __init__(self, key: str, out: Store) -> None:
+        self.files: list[FileRecord] = []
+        self.pages = self.bytes = self.broken = 0
+        self.first = ""
+        self._key, self._out = key, out
+        self._rows: list[dict[str, Any]] = []
+        self._tables: list[pa.Table] = []
+        self._size = self._count = 0
+
+    def row(self, row: dict[str, Any]) -> None:
+        size = len(row["body"])
+        self._room(size)
+        self._rows.append(row)
+        self._add(1, size, [row["error"]] if row["error"] else [])
+
+    def table(self, table: pa.Table) -> None:
+        """A table's rows, cut where a shard is full."""
+        sizes = np.cumsum(pc.binary_length(table.column("body")).to_numpy())
+        start = 0
+        while start < table.num_rows:
+            before = int(sizes[start - 1]) if start else 0
+            fits = int(np.searchsorted(sizes, before + SHARD_BYTES - self._size, side="right"))
+            end = min(fits, start + SHARD_ROWS - self._count, table.num_rows)
+            if end <= start:  # less than nothing fits after a page that is larger than a shard
+                if self._count:
+                    self.write()
+                    continue
+                end = start + 1
+            self._flush_rows()
+            part = table.slice(start, end - start)
+            self._tables.append(part)
+            self._add(end - start, int(sizes[end - 1]) - before, part.column("error").drop_null().to_pylist())
+            start = end
+
+    def _room(self, size: int) -> None:
+        if self._count and (self._size + size > SHARD_BYTES or self._count >= SHARD_ROWS):
+            self.write()
+
+    def _add(self, rows: int, size: int, errors: list[str]) -> None:
+        self._size, self._count = self._size + size, self._count + rows
+        self.pages, self.bytes = self.pages + rows, self.bytes + size
+        if errors:
+            self.broken, self.first = self.broken + len(errors), self.first or errors[0]
+
+    def _flush_rows(self) -> None:
+        if self._rows:
+            self._tables.append(pa.Table.from_pylist(self._rows, schema=PAGE))
+            self._rows = []
+
+    def write(self) -> None:
+        """Write what is collected, if anything is."""
+        self._flush_rows()
+        if self._count:
+            name = f"pages-{self._key}-{len(self.files):03d}.parquet"
+            table = pa.concat_tables(self._tables).combine_chunks()
+            self.files.append(self._out.write_table(name, table, row_group=_row_group(table.num_rows, self._size)))
+        self._tables, self._size, self._count = [], 0, 0
+
+
+def _row_group(rows: int, size: int) -> int:
+    """Rows of a group: 256 pages, or of small records as many as make some megabytes."""
+    return max(256, min(rows, rows * 4_000_000 // max(size, 1)))
+
+
+def _pages(source: ResolvedSource, parts: tuple[Any, ...]) -> Pages:
     config = source.config
-    about = sources_files.About(config.name, config.category, config.license or None, int(config.max_body_mb * 1e6))
+    auto = config.category == "auto" or source.kind == "parallel"  # aligned text is nothing else, whatever the default says
+    about = About(
+        config.name,
+        _OWN_CATEGORY.get(source.kind, "web") if auto else config.category,
+        config.license or None,
+        int(config.max_body_mb * 1e6),
+        config.max_ratio,
+        config.text_field,
+        sources_hosts.load(config.hosts) if auto and source.kind not in _OWN_CATEGORY else None,
+    )
     if source.kind == "debian-docs":
-        return sources_debian.pages(parts, about, config.languages, config.max_pages)
-    if source.kind in ("warc", "wet"):
-        return itertools.chain.from_iterable(sources_warc.pages(file, about) for file in parts)
-    return itertools.chain.from_iterable(sources_files.pages(source.kind, file, about) for file in parts)
+        yield from sources_debian.pages(parts, about, config.languages, config.max_pages)
+        return
+    for part in parts:
+        yield from _READERS[source.kind](part, about)

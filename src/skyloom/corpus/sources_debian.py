@@ -30,7 +30,7 @@ import zstandard
 from skyloom.core.errors import StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus.sources_files import About, page_row, pair_of, sample
+from skyloom.corpus.sources_rows import About, page_row, pair_of, sample
 
 PACKAGES = (
     "libreoffice-help-en-us", "libreoffice-help-zh-cn", "debian-reference-en", "debian-reference-zh-cn", "maint-guide",
