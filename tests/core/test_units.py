@@ -5,10 +5,12 @@ import unicodedata
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from skyloom.core import units as kernels
 from skyloom.core.units import count_units, hash_units, ngrams, units, utf8_buffers
 
 # Characters that Python's own Unicode tables know: Arrow's may be newer and fold more of them.
@@ -134,3 +136,45 @@ def test_hashes_are_the_documented_ones(column):
     hashed = hash_units(pa.array(column, pa.string())).hashes.tolist()
     assert hashed == [fnv(u) for text in column for u in units(text or "")]
     assert f"{fnv('hello'):016x}" == "16fe05a1c75bcd0f"
+
+
+def by_arrow(column: pa.Array) -> tuple[list[int], np.ndarray]:
+    """Offsets and hashes of a column that Arrow composed and folded as a whole, which the scan does only where it must."""
+    data, offsets = utf8_buffers(pc.utf8_lower(pc.utf8_normalize(column, form="NFC")))
+    hashes = np.zeros(len(data) + len(column) + 1, np.uint64)
+    bounds = kernels._hash(data, offsets, kernels._classes(), kernels._identity(), hashes)
+    return bounds.tolist(), hashes[: bounds[-1]]
+
+
+def test_every_code_point_alone_and_within_a_word_is_what_arrow_makes_of_it():
+    points = [chr(c) for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
+    column = pa.array([*points, *(f"a{c}b" for c in points)])
+    found, (offsets, hashes) = hash_units(column), by_arrow(column)
+    assert found.offsets.tolist() == offsets and np.array_equal(found.hashes, hashes)
+    plain = hash_units(column, fold=False)
+    assert np.array_equal(plain.hashes, hash_units(pc.utf8_normalize(column, form="NFC"), fold=False).hashes)
+    assert np.array_equal(count_units(column), plain.counts)
+
+
+ANY = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+MARKED = st.text(st.sampled_from("aeoAİ\u0301\u0323\u0300\u0345각ᄀ\u1161\u11a8漢\uf900ﬁ\u0e33ΑΣ"), max_size=12)
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(ANY, MARKED, st.none()), max_size=8))
+@example(["İ\u0300", "e\u0301", None])
+def test_any_text_is_what_arrow_makes_of_it(texts):
+    column = pa.array(texts, pa.string())
+    found, (offsets, hashes) = hash_units(column), by_arrow(column)
+    assert found.offsets.tolist() == offsets and found.hashes.tolist() == hashes.tolist()
+
+
+@pytest.mark.parametrize(
+    "broken", [b"a\xff", b"\xe4\xb8", b"\xed\xa0\x80", b"\xe0\x80\x80", b"\xf8abcd", b"\xf4\x90\x80\x80", b"\xc0\xaf"]
+)
+def test_bytes_that_are_no_text_are_refused(broken):
+    offsets = np.array([0, 2, 2 + len(broken)], np.int64)
+    column = pa.LargeStringArray.from_buffers(2, pa.py_buffer(offsets), pa.py_buffer(b"ok" + broken))
+    for judge in (hash_units, count_units):
+        with pytest.raises(pa.ArrowInvalid, match="UTF-8"):
+            judge(column)

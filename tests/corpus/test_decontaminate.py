@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from skyloom.core.units import units
-from skyloom.corpus.decontaminate import HeldoutConfig, choose_heldout, contained_share, near_heldout
+from skyloom.corpus.decontaminate import HeldoutConfig, HeldoutIndex, choose_heldout, contained_share, near_heldout
 
 HAN = "天地山川风云雨雪春秋日月城乡村路桥船车马书画琴棋诗酒茶饭衣食住行来去高低大小长短新旧明暗冷热"
 
@@ -97,3 +97,12 @@ def test_contained_share_equals_plain_sets() -> None:
 
 def test_nothing_held_out_means_nothing_near() -> None:
     assert judge([story(1, "en", 50), story(1, "en", 50)], []) == []
+
+
+def test_shards_are_judged_by_themselves() -> None:
+    held, texts = [story(1, "en", 60), story(2, "zh", 90)], [story(k, "zh", 80) for k in (2, 3)] + [story(1, "en", 60), "", "短"]
+    index = HeldoutIndex(pa.array(held))
+    whole = index.near(pa.array(texts), 0.3).tolist()
+    assert whole == [True, False, True, False, False]
+    assert [bool(index.near(pa.array([t]), 0.3)[0]) for t in texts] == whole
+    assert index.near(pa.array([], pa.string()), 0.3).tolist() == []

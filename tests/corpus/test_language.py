@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skyloom.corpus.language import count_scripts, identify, only_in_one
+from skyloom.corpus import language
+from skyloom.corpus.language import LANGUAGES, count_scripts, identify, judge_language, only_in_one
+from skyloom.corpus.language_words import ENGLISH
 
 CASES = [
     ("en", "The lighthouse keeper climbs the stairs every evening and writes the weather into a thick book."),
@@ -77,3 +79,52 @@ def test_counts_agree_with_a_plain_count(texts: list[str]) -> None:
             before = this
         assert {k: int(getattr(found, k)[row]) for k in expected} == expected
         assert found.total[row] == sum(expected.values())
+
+
+MIXED = [
+    ("en", "Click here"),
+    ("en", "| name | value |\n| width | the width of the page |\n| height | the height of the page |"),
+    ("en", "def load(path):\n    with open(path) as file:\n        return file.read()  # the whole of it, because it is small"),
+    ("en", "She said 你好 to the teacher and then went back to the house with the others, as if nothing had happened."),
+    ("zh-Hans", "下载"),
+    ("zh-Hans", "| 名称 | 数值 |\n| width | 页面宽度 |\n| height | 页面高度 |"),
+    ("zh-Hans", "int main() {\n  // 打开文件，读取全部内容，然后关闭\n  return 0; // 成功返回零\n}"),
+    ("zh-Hans", "他喜欢听《もののけ姫》的主题曲，每次演出之前都会听上一遍，说这首歌让他平静下来。"),
+    ("zh-Hant", "請按「Enter」鍵，然後選擇 Options 選單中的 Language 項目。"),
+    ("other", "東京駅周辺図 営業時間 総務課 気象庁"),
+    ("other", "Der Befehl git commit -m wird mit der Option --amend benutzt, wenn die letzte Nachricht nicht stimmt."),
+    ("other", "Нажмите File, затем Open и выберите файл notes.txt, чтобы открыть его."),
+    ("other", "Le fichier README.md et le dossier src sont dans la même archive que les autres, avec du texte."),
+]
+
+
+@pytest.mark.parametrize(("code", "text"), MIXED)
+def test_short_and_mixed_text_code_and_tables(code: str, text: str) -> None:
+    assert identify(pa.array([text]))[0] == [code]
+
+
+def test_the_model_is_asked_only_where_words_do_not_settle_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_model(text: str) -> tuple[str, float]:
+        raise AssertionError(text)
+
+    monkeypatch.setattr(language, "_latin_language", no_model)
+    settled = [text for code, text in CASES if len(text.split()) != 1 and code]
+    codes = judge_language(pa.array(settled))["lang"].to_pylist()
+    assert codes == [code for code, text in CASES if text in settled]
+
+
+@given(st.lists(st.text(alphabet=st.sampled_from("the of der und aéßñ1_ .中国國かカ한я図"), max_size=40), max_size=4))
+def test_rows_do_not_depend_on_each_other(texts: list[str]) -> None:
+    column = pa.array(texts, pa.string())
+    together = judge_language(pa.chunked_array([column, column.slice(1)], pa.string())).to_pylist()
+    alone = [judge_language(column.slice(k, 1)).to_pylist()[0] for k in range(len(texts))]
+    assert together == alone + alone[1:]
+    assert all(row["lang"] in (*LANGUAGES, "") and 0 <= row["lang_score"] <= 1.0001 for row in together)
+
+
+def test_words_are_counted_by_side_whatever_their_case() -> None:
+    found = count_scripts(pa.array(["The THE the der Über über house naïve", "中the国der"]))
+    assert found.english.tolist() == [3, 1]
+    assert found.foreign.tolist() == [2, 1], "der, über"
+    assert found.marked.tolist() == [2, 0], "Über, naïve"
+    assert not set(ENGLISH.split()) & {"der", "les", "los"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from skyloom.corpus.mixture import mixture
+from skyloom.corpus.mixture import count_mixture, merge_mixtures, mixture, mixture_json
 
 ROWS = [
     ("the old bridge", "en", "web", "web_en", "train"),
@@ -28,3 +28,11 @@ def test_counts_by_language_and_category_of_the_training_part() -> None:
     assert sum(r["share"] for r in found["rows"]) == pytest.approx(1)
     assert found["rows"][2]["share"] == 0.5
     assert found["valid"] == {"stem_zh": {"documents": 1, "bytes": 18}, "web_en": {"documents": 1, "bytes": 21}}
+
+
+def test_shards_may_be_counted_apart_and_merged_in_any_order() -> None:
+    table = pa.Table.from_pylist([dict(zip(("text", "lang", "category", "domain", "split"), row, strict=True)) for row in ROWS])
+    parts = [count_mixture(table.slice(k, 1)) for k in range(len(table))]
+    assert merge_mixtures(reversed(parts)).equals(count_mixture(table))
+    assert mixture_json(merge_mixtures([merge_mixtures(parts[:2]), *parts[2:]])) == mixture(table)
+    assert mixture(table.slice(0, 0)) == {"rows": [], "valid": {}}

@@ -11,7 +11,7 @@ from rich.console import Console
 from skyloom.core.config import build
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
-from skyloom.data.mixture import Phase, StagePlan, resolve
+from skyloom.data.mixture import TABLE_1, Phase, StagePlan, mixture_table, resolve, show_mixture
 
 SIZES = {"web_en": 40_000, "web_zh": 35_000, "code": 10_000, "stem_en": 6_000, "stem_zh": 2_000, "parallel": 3_000, "canary": 700}
 MANIFEST = {"domains": {d: {"tokens": n} for d, n in SIZES.items()}}
@@ -153,3 +153,36 @@ def test_phases_come_from_toml_tables():
     assert phase.ramp == {"stem": (0.1, 0.4)} and phase.shares == {"web_zh": 1.0, "web_en": 1.0}
     plan = resolve(phase, MANIFEST, progress=SILENT)
     assert plan.tokens == 9_000 and plan.passes[plan.domains.index("canary")] == 1
+
+
+def test_the_table_has_the_rows_of_table_1_and_balances():
+    phase = Phase(
+        tokens=20_000, shares={"web_en": 0.5, "web_zh": 0.4, "code": 0.1}, ramp={"stem": (0.1, 0.4)}, passes={"canary": 2}
+    )
+    plan = resolve(phase, MANIFEST, progress=SILENT, used={"web_en": 20_000.0})
+    realised = {d: w / plan.tokens for d, w in plan.wants().items()}
+    rows = mixture_table(plan, realised)
+    names = [(r.language, r.category) for r in rows]
+    for language, categories in TABLE_1.items():
+        at = names.index((language, ""))
+        assert [c for _, c in names[at + 1 : at + 1 + len(categories)]] == list(categories)
+    totals = [r for r in rows if not r.category]
+    for column in ("planned_share", "realised_share"):
+        assert sum(getattr(r, column) for r in totals) == pytest.approx(1)
+        assert sum(getattr(r, column) for r in rows if r.category) == pytest.approx(1)
+    english = {r.category: r for r in rows if r.language == "English"}
+    assert english["web"].planned == pytest.approx(plan.wants()["web_en"])
+    assert english["web"].passes == pytest.approx(plan.epochs()["web_en"]) and english["books"].available == 0
+    assert english["stem"].planned_share > 0 and ("Both languages", "canary") in names
+    assert next(r for r in rows if r.category == "canary").passes == 2
+    text = show_mixture(rows)
+    assert "English" in text and "40,000" in text and len({len(line) for line in text.split("\n")}) == 1
+    assert "–" in show_mixture(mixture_table(plan))
+
+
+def test_upsampling_beyond_five_passes_is_refused_by_default():
+    phase = Phase(tokens=30_000, shares={"web_en": 0.5, "stem_zh": 0.5})
+    with pytest.raises(ConfigError, match=r"stem_zh has 2,000 tokens .* the cap is 5"):
+        resolve(phase, MANIFEST, progress=SILENT)
+    fitted = resolve(Phase(tokens=30_000, shares=phase.shares, fit=True), MANIFEST, progress=SILENT)
+    assert max(r.passes for r in mixture_table(fitted)) <= 5 + 1e-6

@@ -31,6 +31,8 @@ IDEOGRAPHIC = (
 )
 _REFERENCE = re.compile(f"[{IDEOGRAPHIC}]|[^\\W{IDEOGRAPHIC}]+")
 _SPLIT, _SINGLE, _WORD = 0, 1, 2
+_FIRST_HAN, _LAST_HAN = 0x4E00, 0x9FFF  # each a unit by itself, in NFC and without case: no table is asked
+_START = np.uint64(0xCBF29CE484222325)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def units(text: str, *, fold: bool = True) -> list[str]:
 
 def count_units(texts: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Units of each text of a string column, int64[rows]; a null counts 0."""
-    return hash_units(texts, fold=False).counts
+    data, offsets = _composed(texts)
+    return np.asarray(_count(data, offsets, _classes()), np.int64)
 
 
 def hash_units(texts: pa.Array | pa.ChunkedArray, *, fold: bool = True) -> UnitColumn:
@@ -65,15 +68,12 @@ def hash_units(texts: pa.Array | pa.ChunkedArray, *, fold: bool = True) -> UnitC
     Hashes are FNV-1a over a unit's UTF-8 bytes with a final avalanche: stable across machines, versions and runs.
     Two different units share a hash with probability 2^-64.
     """
-    column = pc.utf8_normalize(texts, form="NFC")
-    if fold:
-        column = pc.utf8_lower(column)
-    data, offsets = utf8_buffers(column)
-    classes = _classes()
-    counts = _count(data, offsets, classes)
-    bounds = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=bounds[1:])
-    return UnitColumn(_hash(data, offsets, classes, bounds), bounds)
+    data, offsets = _composed(texts)
+    rows = len(offsets) - 1
+    # Room for the most units there can be: a word and the separator after it are two bytes, any other unit is at least three.
+    room = np.empty((int(offsets[-1] - offsets[0]) + rows) // 2 + 1, np.uint64)
+    bounds = _hash(data, offsets, _classes(), _lower() if fold else _identity(), room)
+    return UnitColumn(room[: bounds[-1]], bounds)
 
 
 def ngrams(column: UnitColumn, n: int) -> UnitColumn:
@@ -116,6 +116,52 @@ def _classes() -> npt.NDArray[np.uint8]:
     return table
 
 
+def _composed(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The buffers of a column in NFC. Arrow composes only rows that a scan cannot clear: few in text from the web."""
+    data, offsets = utf8_buffers(texts)
+    doubtful = _doubtful(data, offsets, _unstable())
+    if not doubtful.any():
+        return data, offsets
+    column = pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data))
+    mask = pa.array(doubtful)
+    return utf8_buffers(pc.replace_with_mask(column, mask, pc.utf8_normalize(column.filter(mask), form="NFC")))
+
+
+@functools.cache
+def _unstable() -> npt.NDArray[np.bool_]:
+    """Code points that NFC may change, reorder or join to the one before: a text without any is in NFC. bool[0x110000].
+
+    Code points that Python's tables do not know are among them, because Arrow's tables may be newer, and surrogates.
+    """
+    table = np.zeros(0x110000, np.bool_)
+    table[0x1161:0x1176] = table[0x11A8:0x11C3] = True  # vowels and finals of hangul, composed by rule
+    for point in range(0x110000):
+        char = chr(point)
+        parts = unicodedata.decomposition(char)
+        if unicodedata.combining(char) or unicodedata.category(char) in ("Cn", "Cs"):
+            table[point] = True
+        elif parts and not parts.startswith("<"):
+            table[point] |= not unicodedata.is_normalized("NFC", char)
+            table[[int(part, 16) for part in parts.split()[1:]]] = True
+    return table
+
+
+@functools.cache
+def _lower() -> npt.NDArray[np.int32]:
+    """Arrow's lower case of each code point, int32[0x110000]."""
+    table = _identity().copy()
+    valid = np.concatenate([np.arange(0xD800), np.arange(0xE000, 0x110000)])
+    everything = valid.astype("<u4").tobytes().decode("utf-32-le")
+    lowered = pc.utf8_lower(pa.scalar(everything)).as_py()
+    table[valid] = np.frombuffer(lowered.encode("utf-32-le"), "<i4")
+    return table
+
+
+@functools.cache
+def _identity() -> npt.NDArray[np.int32]:
+    return np.arange(0x110000, dtype=np.int32)
+
+
 def _jit(function: Any) -> Any:
     return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
 
@@ -129,24 +175,47 @@ def _decode(data, i):  # type: ignore[no-untyped-def]
     if b < 0xE0:
         return (np.int64(b & 0x1F) << 6) | np.int64(data[i + 1] & 0x3F), 2
     if b < 0xF0:
-        return (np.int64(b & 0x0F) << 12) | (np.int64(data[i + 1] & 0x3F) << 6) | np.int64(data[i + 2] & 0x3F), 3
-    return (
-        (np.int64(b & 0x07) << 18)
-        | (np.int64(data[i + 1] & 0x3F) << 12)
-        | (np.int64(data[i + 2] & 0x3F) << 6)
-        | np.int64(data[i + 3] & 0x3F)
-    ), 4
+        high = (np.int64(b & 0x0F) << 12) | (np.int64(data[i + 1] & 0x3F) << 6)
+        return high | np.int64(data[i + 2] & 0x3F), 3
+    high = (np.int64(b & 0x07) << 18) | (np.int64(data[i + 1] & 0x3F) << 12)
+    return high | (np.int64(data[i + 2] & 0x3F) << 6) | np.int64(data[i + 3] & 0x3F), 4
+
+
+@_jit
+def _doubtful(data, offsets, unstable):  # type: ignore[no-untyped-def]
+    """Rows with a code point that NFC may change, or with bytes that are no UTF-8 (Arrow says which). bool[rows]."""
+    out = np.zeros(len(offsets) - 1, np.bool_)
+    for row in range(len(out)):
+        i, stop = offsets[row], offsets[row + 1]
+        while i < stop:
+            b = data[i]
+            if b < 0x80:
+                i += 1
+                continue
+            length = 2 if b < 0xE0 else (3 if b < 0xF0 else 4)
+            if b < 0xC2 or b > 0xF4 or i + length > stop:
+                out[row] = True
+                break
+            broken = False
+            for k in range(1, length):
+                broken = broken or data[i + k] & 0xC0 != 0x80
+            point, _ = _decode(data, i)
+            broken = broken or point > 0x10FFFF or (length == 3 and point < 0x800) or (length == 4 and point < 0x10000)
+            if broken or (not (_FIRST_HAN <= point <= _LAST_HAN) and unstable[point]):
+                out[row] = True
+                break
+            i += length
+    return out
 
 
 @_jit
 def _count(data, offsets, classes):  # type: ignore[no-untyped-def]
-    rows = len(offsets) - 1
-    counts = np.zeros(rows, np.int64)
-    for row in range(rows):
-        i, in_word, total = offsets[row], False, 0
+    counts = np.zeros(len(offsets) - 1, np.int64)
+    for row in range(len(counts)):
+        i, total, in_word = offsets[row], 0, False
         while i < offsets[row + 1]:
             point, length = _decode(data, i)
-            kind = classes[point]
+            kind = _SINGLE if _FIRST_HAN <= point <= _LAST_HAN else classes[point]
             if kind == _SINGLE or (kind == _WORD and not in_word):
                 total += 1
             in_word = kind == _WORD
@@ -164,30 +233,56 @@ def _mix(value):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _hash(data, offsets, classes, bounds):  # type: ignore[no-untyped-def]
-    out = np.empty(bounds[-1], np.uint64)
+def _fed(state, byte):  # type: ignore[no-untyped-def]
+    """FNV-1a, one byte further."""
+    return (state ^ np.uint64(byte)) * np.uint64(0x100000001B3)
+
+
+@_jit
+def _fed_point(state, point):  # type: ignore[no-untyped-def]
+    """FNV-1a over the UTF-8 bytes of a code point."""
+    if point < 0x80:
+        return _fed(state, point)
+    if point < 0x800:
+        return _fed(_fed(state, 0xC0 | (point >> 6)), 0x80 | (point & 0x3F))
+    if point < 0x10000:
+        state = _fed(state, 0xE0 | (point >> 12))
+    else:
+        state = _fed(_fed(state, 0xF0 | (point >> 18)), 0x80 | ((point >> 12) & 0x3F))
+    return _fed(_fed(state, 0x80 | ((point >> 6) & 0x3F)), 0x80 | (point & 0x3F))
+
+
+@_jit
+def _hash(data, offsets, classes, lower, out):  # type: ignore[no-untyped-def]
+    """Fill `out` with the units' hashes, row after row; where each row begins, int64[rows + 1]."""
+    bounds = np.zeros(len(offsets), np.int64)
+    slot = 0
     for row in range(len(offsets) - 1):
-        i, slot, in_word = offsets[row], bounds[row], False
-        state = np.uint64(0)
+        i, in_word, state = offsets[row], False, _START
         while i < offsets[row + 1]:
             point, length = _decode(data, i)
-            kind = classes[point]
-            if in_word and kind != _WORD:
-                out[slot] = _mix(state)
-                slot += 1
-            if kind == _SINGLE or (kind == _WORD and not in_word):
-                state = np.uint64(0xCBF29CE484222325)
-            if kind != _SPLIT:
-                for k in range(i, i + length):
-                    state = (state ^ np.uint64(data[k])) * np.uint64(0x100000001B3)
-            if kind == _SINGLE:
-                out[slot] = _mix(state)
-                slot += 1
-            in_word = kind == _WORD
             i += length
+            if _FIRST_HAN <= point <= _LAST_HAN:
+                kind = _SINGLE
+            else:
+                point = np.int64(lower[point])
+                kind = classes[point]
+            if kind == _WORD:
+                state = _fed_point(state if in_word else _START, point)
+                in_word = True
+                continue
+            if in_word:
+                out[slot] = _mix(state)
+                slot += 1
+                in_word = False
+            if kind == _SINGLE:
+                out[slot] = _mix(_fed_point(_START, point))
+                slot += 1
         if in_word:
             out[slot] = _mix(state)
-    return out
+            slot += 1
+        bounds[row + 1] = slot
+    return bounds
 
 
 @_jit

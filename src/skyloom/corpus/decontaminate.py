@@ -82,7 +82,8 @@ def near_heldout(
     for judged, against in ((~exercises & train, heldout), (exercises & train, heldout & ~exercises)):
         rows, references = np.flatnonzero(judged), np.flatnonzero(against)
         if len(rows) and len(references):
-            near[rows] |= _overlaps(texts.take(pa.array(rows)), texts.take(pa.array(references)), config.contained)
+            index = HeldoutIndex(texts.take(pa.array(references)))
+            near[rows] |= index.near(texts.take(pa.array(rows)), config.contained)
     return near
 
 
@@ -91,26 +92,40 @@ def contained_share(texts: Texts, references: Texts, n: int = N) -> npt.NDArray[
 
     A reference shorter than `n` units has no n-grams and is in no text.
     """
-    sets = distinct(ngrams(hash_units(references), n))
-    owner = np.repeat(np.arange(len(references)), sets.counts).astype(np.int32)
-    order = np.argsort(sets.hashes, kind="stable")
-    grams, owner = sets.hashes[order], owner[order]
-    parts = [np.zeros(0, np.float64)]
-    for start, stop in slices(texts):
-        own = distinct(ngrams(hash_units(texts.slice(start, stop - start)), n))
-        first = np.searchsorted(grams, own.hashes)
-        parts.append(_largest_share(own.hashes, own.offsets, first, grams, owner, sets.counts))
-    return np.concatenate(parts)
+    return HeldoutIndex(references, n).contained_share(texts)
 
 
-def _overlaps(texts: Texts, references: Texts, threshold: float) -> npt.NDArray[np.bool_]:
-    """The cheap question first: a text that shares no n-gram with any reference cannot hold a part of one."""
-    reference = Reference(references)
-    own = np.concatenate([reference.share(texts.slice(start, stop - start)) for start, stop in slices(texts)])
-    rows = np.flatnonzero((own > 0) & (own < threshold))
-    result = np.asarray(own >= threshold)
-    result[rows] = contained_share(texts.take(pa.array(rows)), references) >= threshold
-    return result
+class HeldoutIndex:
+    """The n-grams of held-out documents, built once; then any shard of training documents can be judged by itself."""
+
+    def __init__(self, references: Texts, n: int = N) -> None:
+        self.n, self.reference = n, Reference(references, n)
+        sets = distinct(ngrams(hash_units(references), n))
+        owner = np.repeat(np.arange(len(references)), sets.counts).astype(np.int32)
+        order = np.argsort(sets.hashes, kind="stable")
+        self.grams, self.owner, self.sizes = sets.hashes[order], owner[order], sets.counts
+
+    def near(self, texts: Texts, contained: float) -> npt.NDArray[np.bool_]:
+        """bool[rows]: texts that hold `contained` of a held-out one, or of whose own n-grams as many stand in held-out ones.
+
+        The cheap question first: a text that shares no n-gram with any held-out one cannot hold a part of one.
+        """
+        own = np.concatenate(
+            [np.zeros(0), *(self.reference.share(texts.slice(start, stop - start)) for start, stop in slices(texts))]
+        )
+        rows = np.flatnonzero((own > 0) & (own < contained))
+        result = np.asarray(own >= contained)
+        result[rows] = self.contained_share(texts.take(pa.array(rows))) >= contained
+        return result
+
+    def contained_share(self, texts: Texts) -> npt.NDArray[np.float64]:
+        """For each text the largest share of one held-out text's distinct n-grams that it has, float64[rows]."""
+        parts = [np.zeros(0, np.float64)]
+        for start, stop in slices(texts):
+            own = distinct(ngrams(hash_units(texts.slice(start, stop - start)), self.n))
+            first = np.searchsorted(self.grams, own.hashes)
+            parts.append(_largest_share(own.hashes, own.offsets, first, self.grams, self.owner, self.sizes))
+        return np.concatenate(parts)
 
 
 def _jit(function: Any) -> Any:

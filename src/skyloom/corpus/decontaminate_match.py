@@ -1,0 +1,187 @@
+"""Rolling hashes of n-grams and their search in a sorted index: the compiled part of decontamination.
+
+What enters are hashed units (core/units.py) and sorted n-gram hashes; what leaves are the rows and places where they meet. A
+filter (two bits of one 64-bit word for each hash, some four hashes a word) turns 49 of 50 other n-grams away with one look into
+memory; the rest is settled by a search in the bucket of equal first bits. Memory: 2 to 4 bytes for the filter and 4 to 8 for the
+buckets for each hash.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from skyloom.core.units import IDEOGRAPHIC, UnitColumn, utf8_buffers
+
+_UNIT = re.compile(f"[{IDEOGRAPHIC}]|[^\\W{IDEOGRAPHIC}]+")
+_WIDE = re.compile("[０-９Ａ-Ｚａ-ｚ](?![\u0300-\u037f])")
+
+
+def narrow(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """The column with full-width letters and digits (Ａ, １) as ASCII ones, large_string[rows]; a null becomes "".
+
+    Not those that carry an accent as a character of its own: NFC would join it to the ASCII letter, and shift what follows.
+    """
+    data, offsets = utf8_buffers(texts)
+    data, offsets = _narrow(data, offsets)
+    return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def unit_places(text: str) -> tuple[list[int], list[int]]:
+    """First character of each unit of a text (in NFC) and the one after its last; units are those of `narrow`."""
+    text = _WIDE.sub(lambda m: chr(ord(m[0]) - 0xFEE0), unicodedata.normalize("NFC", text))
+    places = [match.span() for match in _UNIT.finditer("".join(c.lower()[0] for c in text))]
+    return [start for start, _ in places], [stop for _, stop in places]
+
+
+def grams_of(
+    column: UnitColumn, rows: npt.NDArray[np.int64], n: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """Row, first unit and hash of each n-gram of the chosen rows, int64, int64 and uint64[grams]."""
+    counts = np.maximum(column.counts[rows] - n + 1, 0)
+    hashes = np.empty(int(counts.sum()), np.uint64)
+    _roll(column.hashes, column.offsets, rows, n, _leading(n), hashes)
+    return np.repeat(rows, counts), np.arange(len(hashes)) - np.repeat(np.cumsum(counts) - counts, counts), hashes
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Sorted hashes, made ready for a search. `grams`: uint64[g], ascending. The first `bits` bits of a hash number its bucket:
+    `buckets`: int32[2^bits + 1], where each begins. `words`: uint64[a power of two], the filter of those that are searched for.
+    """
+
+    grams: npt.NDArray[np.uint64]
+    buckets: npt.NDArray[np.int32]
+    bits: int
+    words: npt.NDArray[np.uint64]
+
+    @classmethod
+    def by_length(cls, grams: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint8]) -> dict[int, Lookup]:
+        """One for each length of n-grams; `lengths`: uint8[g]. They differ in the filter."""
+        bits = max(8, len(grams).bit_length())
+        first = np.searchsorted(grams, np.arange(1 << bits, dtype=np.uint64) << np.uint64(64 - bits))
+        buckets = np.append(first, len(grams)).astype(np.int32)
+        return {n: cls(grams, buckets, bits, _filter(grams[lengths == n])) for n in np.unique(lengths).tolist()}
+
+
+def _filter(grams: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    words = np.zeros(1 << max(4, len(grams).bit_length() - 2), np.uint64)
+    _fill(grams, words)
+    return words
+
+
+def find_grams(
+    column: UnitColumn, n: int, lookup: Lookup
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Row, first unit and place in `lookup.grams` of each n-gram of the column that is there, int64[hits] each."""
+    room = max(1024, len(column.hashes) // 256)
+    tables = (lookup.grams, lookup.words, lookup.buckets, lookup.bits)
+    while True:
+        hits = np.empty((room, 3), np.int64)
+        found = int(_search(column.hashes, column.offsets, n, _leading(n), *tables, hits))
+        if found <= room:
+            return hits[:found, 0].copy(), hits[:found, 1].copy(), hits[:found, 2].copy()
+        room = found
+
+
+_BASE = 0x9E3779B97F4A7C15  # odd: multiplication by it can be undone, so that no unit is forgotten
+
+
+def _leading(n: int) -> np.uint64:
+    """What the unit that leaves the window was multiplied by."""
+    return np.uint64(pow(_BASE, n, 2**64))
+
+
+def _jit(function: Any) -> Any:
+    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
+
+
+@_jit
+def _narrow(data, offsets):  # type: ignore[no-untyped-def]
+    out, bounds = np.empty(offsets[-1] - offsets[0], np.uint8), np.zeros(len(offsets), np.int64)
+    done = 0
+    for row in range(len(offsets) - 1):
+        i, stop = offsets[row], offsets[row + 1]
+        while i < stop:
+            byte = data[i]
+            if byte == 0xEF and i + 2 < stop:
+                point = (np.int64(0x0F) << 12) | (np.int64(data[i + 1] & 0x3F) << 6) | np.int64(data[i + 2] & 0x3F)
+                accented = i + 3 < stop and (data[i + 3] == 0xCC or data[i + 3] == 0xCD)  # U+0300 to U+036F
+                if not accented and (0xFF10 <= point <= 0xFF19 or 0xFF21 <= point <= 0xFF3A or 0xFF41 <= point <= 0xFF5A):
+                    out[done] = point - 0xFEE0
+                    done += 1
+                    i += 3
+                    continue
+            out[done] = byte
+            done += 1
+            i += 1
+        bounds[row + 1] = done
+    return out[:done], bounds
+
+
+@_jit
+def _mixed(state, n):  # type: ignore[no-untyped-def]
+    """The finalizer of SplitMix64 over a window's polynomial; windows of different lengths do not meet."""
+    value = state ^ (np.uint64(n) * np.uint64(0xD6E8FEB86659FD93))
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@_jit
+def _roll(hashes, offsets, rows, n, leading, out):  # type: ignore[no-untyped-def]
+    done = 0
+    for row in rows:
+        state = np.uint64(0)
+        for k in range(offsets[row], offsets[row + 1]):
+            state = state * np.uint64(_BASE) + hashes[k]
+            if k >= offsets[row] + n:
+                state -= hashes[k - n] * leading
+            if k >= offsets[row] + n - 1:
+                out[done] = _mixed(state, n)
+                done += 1
+
+
+@_jit
+def _mask(gram):  # type: ignore[no-untyped-def]
+    """The two bits of a word that stand for a hash; the word is numbered by the bits above these."""
+    return (np.uint64(1) << (gram & np.uint64(63))) | (np.uint64(1) << ((gram >> np.uint64(6)) & np.uint64(63)))
+
+
+@_jit
+def _fill(grams, words):  # type: ignore[no-untyped-def]
+    last = np.uint64(len(words) - 1)
+    for gram in grams:
+        words[(gram >> np.uint64(12)) & last] |= _mask(gram)
+
+
+@_jit
+def _search(hashes, offsets, n, leading, grams, words, buckets, bits, hits):  # type: ignore[no-untyped-def]
+    found, last = 0, np.uint64(len(words) - 1)
+    for row in range(len(offsets) - 1):
+        state = np.uint64(0)
+        for k in range(offsets[row], offsets[row + 1]):
+            state = state * np.uint64(_BASE) + hashes[k]
+            if k >= offsets[row] + n:
+                state -= hashes[k - n] * leading
+            if k < offsets[row] + n - 1:
+                continue
+            gram = _mixed(state, n)
+            mask = _mask(gram)
+            if words[(gram >> np.uint64(12)) & last] & mask != mask:
+                continue
+            bucket = np.int64(gram >> np.uint64(64 - bits))
+            for slot in range(buckets[bucket], buckets[bucket + 1]):
+                if grams[slot] == gram:
+                    if found < len(hits):
+                        hits[found, 0], hits[found, 1], hits[found, 2] = row, k - offsets[row] - n + 1, slot
+                    found += 1
+                    break
+    return found
