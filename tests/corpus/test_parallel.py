@@ -15,6 +15,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, EXTRACTED, record_id
 from skyloom.core.store import Store
 from skyloom.corpus.parallel import ParallelConfig, align, align_blocks
+from skyloom.corpus.parallel_path import fits
 
 TEXT = [
     ("h1", "Tuning a piano", "钢琴调律"),
@@ -63,11 +64,12 @@ def test_untranslated_paragraphs_are_no_pairs() -> None:
 
 
 def test_pages_of_very_many_blocks_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The path's table grows with the product of both pages' blocks: two pages of 100,000 would take 170 GB."""
-    many = 100_000
-    assert found(["One of many."] * many, ["p"] * many, ["许多之一。"] * many, ["p"] * many) == []
-    monkeypatch.setattr("skyloom.corpus.parallel.CELLS", (len(EN) + 1) * (len(ZH) + 1))
-    assert found(EN, TAGS, ZH, TAGS) == ALL
+    """The path's table grows with the band, and the band with what one page has more than the other."""
+    assert found(["One of many."] * 100_000, ["p"] * 100_000, ["许多之一。"] * 1_000, ["p"] * 1_000) == []
+    assert not fits(100_000, 1_000)
+    assert fits(100_000, 100_000)
+    monkeypatch.setattr("skyloom.corpus.parallel_path.CELLS", 100)
+    assert found(EN, TAGS, ZH, TAGS) == []
 
 
 def test_pages_that_say_something_else_give_little() -> None:
@@ -122,7 +124,7 @@ def test_no_pairs_still_leave_a_shard(tmp_path: Path) -> None:
     store, out = Store(tmp_path / "in"), Store(tmp_path / "out")
     store.write_table("extracted-00000.parquet", pa.Table.from_pylist([row(EN, "en", "a")], schema=EXTRACTED))
     summary = align(store, out, ParallelConfig(), engine=Engine(), progress=Progress.silent())
-    assert summary == {"pages": 0, "documents": 0, "pairs": 0, "score": 0.0}
+    assert summary == {"pages": 0, "too_large": 0, "documents": 0, "pairs": 0, "score": 0.0, "words": 0, "ready": 0}
     assert out.read_table(out.names("parallel-")[0]).num_rows == 0
 
 

@@ -1,50 +1,55 @@
 """Parallel text: whole paragraphs of pages that exist in English and in Chinese (report 3.1, item 6).
 
-What enters are EXTRACTED shards whose pages carry a `pair` in their `meta` (equal for the two versions of one page), what
-leaves are documents of English paragraphs, each followed by its Chinese one. Two versions of a page have the same structure,
-mostly: a paragraph may be missing, split or left untranslated. So paragraphs are aligned as sentences are in Gale and Church
-(1993): the cheapest monotone path, where pairing two blocks costs by how unlikely their lengths and tags are together, and by
-how many of the numbers, names and commands in the Chinese text the English one lacks. A pair is written only if it is likely
-by itself and the Chinese side is Chinese.
+What enters are EXTRACTED shards; what leaves are documents of English paragraphs, each followed by its Chinese one. Pages pair by
+the key of their source or by their addresses (`parallel_urls.py`). Two versions of a page have the same structure, mostly: a
+paragraph may be missing, split or left untranslated. So paragraphs are aligned by the cheapest monotone path (Gale and Church
+1993; `parallel_path.py`), where pairing costs by lengths, by tags, and by how well the words of one side explain those of the
+other. What translates what is learnt from the corpus itself, in three rounds over at most LEARN pages: pairs by lengths, tags,
+numbers and names give a first lexicon (`parallel_lexicon.py`), pairs by that lexicon a second one, and that one judges all.
+A pair is written only if it is likely by itself, in both directions, and the Chinese side is Chinese.
+
+Rows of kind "parallel" are ready pairs (translation memories, catalogues; `sources_pairs.py`): their lines are an English text,
+its Chinese one, the next English text and so on. They teach the lexicon, and are judged as the others, without position.
+
+Memory: for each couple of pages its key and place (200 bytes); the pairs of LEARN pages; what the lexicon states (0.6 GB at most).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from skyloom.core.config import setting
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, domain_of, record_id
 from skyloom.core.store import Store
-from skyloom.corpus.language import count_scripts
+from skyloom.corpus.parallel_lexicon import LATIN, NUMBER, Lexicon
+from skyloom.corpus.parallel_path import Lexicons, Path, Side, best_path, doubts, fits, length_costs
+from skyloom.corpus.parallel_urls import pair_keys
 
 PAGES_A_TASK = 500
-RATIO = 1.75  # Chinese characters for one English word, in documentation
-SPREAD = 0.35  # standard deviation of the log of that ratio for a long paragraph
-SKIP = 3.0  # cost of leaving a block of either side without partner
-TAG = 2.0  # cost of pairing blocks of different tags
-ANCHOR = 5.0  # cost of pairing when the English block has none of the Chinese one's numbers and names
-BAND = 60  # blocks that a path may stray from the diagonal
-CELLS = 16_000_000  # of the path's table, 17 bytes each: two pages of 4,000 blocks; larger ones are not aligned
+LEARN = 4000  # pages that teach the lexicon, chosen by the hash of their key
+ENOUGH = 300  # pairs; fewer teach nothing
+TEACH = (1.0, 2.0)  # highest cost of the pairs that teach in the first and the second round
+NEUTRAL = 2 * math.log(2.0)  # cost of no evidence in either direction
+READY = "parallel"  # the kind of rows that are ready pairs
 
 
 @dataclass(frozen=True)
 class ParallelConfig:
     """Settings of the alignment of parallel pages."""
 
-    max_cost: float = setting(2.5, doc="write pairs that cost at most this", unit="negative log likelihood", low=0)
+    max_cost: float = setting(1.5, doc="write pairs that cost at most this", unit="negative log likelihood", low=0)
     min_units: int = setting(3, doc="shortest English paragraph of a pair", unit="words", low=1)
     min_cover: float = setting(
         0.4, doc="leave out pages of which a smaller share of the shorter side found a partner", unit="share", low=0, high=1
@@ -61,63 +66,97 @@ class Pair:
 
 
 def align_blocks(
-    english: list[str], english_tags: list[str], chinese: list[str], chinese_tags: list[str], config: ParallelConfig
+    english: list[str],
+    english_tags: list[str],
+    chinese: list[str],
+    chinese_tags: list[str],
+    config: ParallelConfig,
+    lexicons: Lexicons | None = None,
 ) -> list[Pair]:
-    """The pairs of two block lists, in order; none of pages beyond CELLS.
+    """The pairs of two block lists, in order; none of pages that do not fit (`parallel_path.fits`).
 
-    Code listings (tag "pre") take part in the path and are never pairs.
+    Two blocks of one tag may together be one side of a pair; they are joined by a space. Code listings (tag "pre") take part in the
+    path and are never pairs. Without `lexicons` only lengths, tags, numbers and names speak, and no evidence is not held against a
+    pair.
     """
-    if not english or not chinese or (len(english) + 1) * (len(chinese) + 1) > CELLS:
+    if not english or not chinese or not fits(len(english), len(chinese)):
         return []
-    left, right = _Side.of(english, english_tags), _Side.of(chinese, chinese_tags)
+    lexicons = lexicons or Lexicons.empty()
+    left, right = Side.of(english), Side.of(chinese)
     kinds = {t: i for i, t in enumerate(sorted({*english_tags, *chinese_tags}))}
-    path = _path(
-        left.size, np.array([kinds[t] for t in english_tags]), left.words, left.bounds,
-        right.size, np.array([kinds[t] for t in chinese_tags]), right.words, right.bounds,
-    )  # fmt: skip
+    tags = [np.array([kinds[t] for t in side], np.int64) for side in (english_tags, chinese_tags)]
+    path = best_path(left, tags[0], right, tags[1], lexicons.forward)
     pairs = []
-    for i, j, cost in zip(*path, strict=True):
-        if english_tags[i] == "pre" or chinese_tags[j] == "pre" or cost > config.max_cost:
+    for (a, b), (c, d), cost in zip(path.left.tolist(), path.right.tolist(), _costs(path, left, right, lexicons), strict=True):
+        if cost > config.max_cost or "pre" in (english_tags[a], chinese_tags[c]):
             continue
-        if left.latin[i] < config.min_units or left.han[i] > 0.1 * left.total[i]:
-            continue
-        if right.han[j] < 2 or right.han[j] < 0.35 * right.total[j]:
-            continue  # not translated
-        pairs.append(Pair(_one_line(english[i]), _one_line(chinese[j]), float(cost)))
+        if _translated(left, right, (a, b), (c, d), config):
+            pairs.append(Pair(_one_line(english[a:b]), _one_line(chinese[c:d]), float(cost)))
     return pairs
 
 
+def judge_pairs(english: pa.Array, chinese: pa.Array, config: ParallelConfig, lexicons: Lexicons) -> npt.NDArray[np.float64]:
+    """The cost of each given pair, row by row, infinite where one side is not in its language: float64[rows]."""
+    left, right = Side.of(english), Side.of(chinese)
+    rows = np.stack([np.arange(len(left.size)), np.arange(1, len(left.size) + 1)], axis=1)
+    cost = length_costs(left.size, right.size) + _doubts(left, right, rows, rows, lexicons)
+    good = [_translated(left, right, (k, k + 1), (k, k + 1), config) for k in range(len(rows))]
+    return np.where(good, cost, np.inf)
+
+
 def align(extracted: Store, out: Store, config: ParallelConfig, *, engine: Engine, progress: Progress) -> dict[str, Any]:
-    """Write `parallel-NNNNN.parquet` and `parallel.json`; returns the latter: `pages` that exist in both languages,
-    `documents` and `pairs` written, `score` (mean likelihood of a pair, 0 to 1)."""
+    """Write `parallel-NNNNN.parquet`, `lexicon.parquet` and `parallel.json`; returns the latter: `pages` that exist in both
+    languages, of them `too_large` to align, `documents` and `pairs` written, `score` (mean likelihood of a pair, 0 to 1),
+    `words` in the lexicon, `ready` pairs that came as such."""
     couples = _couples(extracted)
-    groups = [couples[i : i + PAGES_A_TASK] for i in range(0, len(couples), PAGES_A_TASK)] or [[]]
-    tasks = [Task(f"{n:05d}", (extracted, group, config)) for n, group in enumerate(groups)]
+    ready = [name for name in extracted.names("extracted-") if _count_ready(extracted, name)]
+    taught = sorted(couples, key=lambda couple: record_id("lexicon", *map(str, couple)))[:LEARN]
+    for number, limit in enumerate(TEACH):
+        payloads: list[tuple[Any, ...]] = [(extracted, group, None, limit, number) for group in _groups(sorted(taught))]
+        payloads += [(extracted, [], name, limit, number) for name in ready]
+        tasks = [Task(f"{number}-{n:05d}", payload) for n, payload in enumerate(payloads)]
+        results = engine.map(_teach, tasks, out, progress=progress, label=f"parallel text, lexicon {number + 1}")
+        _write_lexicons(out, [result["file"] for result in results])
+    payloads = [(extracted, group, None, config) for group in _groups(couples) or [[]]]
+    payloads += [(extracted, [], name, config) for name in ready]
+    tasks = [Task(f"{n:05d}", payload) for n, payload in enumerate(payloads)]
     results = engine.map(_align_group, tasks, out, progress=progress, label="parallel text")
     pairs = sum(r["pairs"] for r in results)
     summary = {
         "pages": len(couples),
+        "too_large": sum(r["too_large"] for r in results),
         "documents": sum(r["documents"] for r in results),
         "pairs": pairs,
         "score": round(sum(r["score"] for r in results) / max(pairs, 1), 4),
+        "words": len(read_lexicons(out).forward.words),
+        "ready": sum(r["ready"] for r in results),
     }
     out.write_json("parallel.json", summary)
+    if pairs and not summary["words"]:
+        progress.log(
+            f"parallel text: fewer than {ENOUGH} likely pairs to learn from, so lengths, tags, numbers and names decide alone"
+        )
     progress.log(f"parallel text: {pairs:,} pairs of paragraphs from {len(couples):,} pages in both languages")
     return summary
 
 
 Where = tuple[str, int]
+Couple = tuple[Where, Where]
 
 
-def _couples(extracted: Store) -> list[tuple[Where, Where]]:
+def _couples(extracted: Store) -> list[Couple]:
     """(shard, row) of the English and of the Chinese version of each page that has both, in the order of their keys."""
     versions: dict[tuple[str, str], dict[str, Where]] = defaultdict(dict)
     for name in extracted.names("extracted-"):
-        table = extracted.read_table(name, ["source", "lang", "reason", "meta"])
-        for row, (source, lang, reason, meta) in enumerate(zip(*(c.to_pylist() for c in table.columns), strict=True)):
-            pair = json.loads(meta).get("pair") if '"pair"' in meta else None
-            if pair and reason is None and lang in ("en", "zh-Hans", "zh-Hant"):
-                versions[source, str(pair)].setdefault(lang, (name, row))
+        table = extracted.read_table(name, ["source", "kind", "lang", "reason", "url", "meta"])
+        good = pc.and_(pc.is_null(table.column("reason")), pc.not_equal(table.column("kind"), READY))
+        good = pc.and_(good, pc.is_in(table.column("lang"), value_set=pa.array(["en", "zh-Hans", "zh-Hant"])))
+        rows = pc.indices_nonzero(good)
+        part = table.take(rows)
+        keys = pair_keys(part.column("url"), part.column("meta")).to_pylist()
+        sources, langs = part.column("source").to_pylist(), part.column("lang").to_pylist()
+        for row, source, lang, key in zip(rows.to_pylist(), sources, langs, keys, strict=True):
+            versions[source, key].setdefault(lang, (name, row))
     couples = []
     for key in sorted(versions):
         found = versions[key]
@@ -127,27 +166,152 @@ def _couples(extracted: Store) -> list[tuple[Where, Where]]:
     return couples
 
 
+def _groups(couples: list[Couple]) -> list[list[Couple]]:
+    return [couples[i : i + PAGES_A_TASK] for i in range(0, len(couples), PAGES_A_TASK)]
+
+
+def _count_ready(extracted: Store, name: str) -> int:
+    table = extracted.read_table(name, ["kind", "reason"])
+    return int(pc.sum(pc.and_(pc.equal(table.column("kind"), READY), pc.is_null(table.column("reason")))).as_py() or 0)
+
+
+def _teach(task: Task, out: Store) -> Done:
+    """The likely pairs of a group of pages, or of a shard's ready pairs, for the lexicon."""
+    extracted, couples, ready, limit, number = task.payload
+    lexicons = read_lexicons(out) if number else Lexicons.empty()
+    english: list[str] = []
+    chinese: list[str] = []
+    rows = _rows(extracted, couples)
+    for first, second in couples:
+        en, zh = rows[first], rows[second]
+        config = ParallelConfig(max_cost=limit)
+        for pair in align_blocks(en["blocks"], en["tags"], zh["blocks"], zh["tags"], config, lexicons):
+            english.append(pair.english)
+            chinese.append(pair.chinese)
+    for row in _ready_rows(extracted, ready):
+        english += row["english"]
+        chinese += row["chinese"]
+    name = f"learning/pairs-{task.key}.parquet"
+    table = pa.table({"english": pa.array(english, pa.string()), "chinese": pa.array(chinese, pa.string())})
+    return Done((out.write_table(name, table),), {"file": name})
+
+
+def _write_lexicons(out: Store, names: list[str]) -> None:
+    tables = [out.read_table(name) for name in names]
+    pairs = pa.concat_tables(tables) if tables else pa.table({"english": [], "chinese": []})
+    lexicons = Lexicons.empty()
+    if len(pairs) >= ENOUGH:
+        lexicons = Lexicons.learn(pairs.column("english"), pairs.column("chinese"))
+    parts = []
+    for way, lexicon in (("forward", lexicons.forward), ("backward", lexicons.backward)):
+        table = lexicon.to_table()
+        parts.append(table.append_column("way", pa.array([way] * len(table), pa.string())))
+    out.write_table("lexicon.parquet", pa.concat_tables(parts))
+
+
+def read_lexicons(out: Store) -> Lexicons:
+    """The lexicons that `align` wrote to a store."""
+    table = out.read_table("lexicon.parquet")
+    ways = [Lexicon.from_table(table.filter(pc.equal(table.column("way"), way))) for way in ("forward", "backward")]
+    return Lexicons(*ways)
+
+
 def _align_group(task: Task, out: Store) -> Done:
-    extracted, couples, config = task.payload
-    wanted = ["id", "source", "url", "date", "license", "blocks", "tags"]
-    rows: dict[Where, dict[str, Any]] = {}
-    for name in sorted({shard for couple in couples for shard, _ in couple}):
-        numbers = [row for couple in couples for shard, row in couple if shard == name]
-        for row, record in zip(numbers, extracted.read_table(name, wanted).take(numbers).to_pylist(), strict=True):
-            rows[name, row] = record
-    documents, count, score = [], 0, 0.0
-    for english, chinese in couples:
-        en, zh = rows[english], rows[chinese]
-        pairs = align_blocks(en["blocks"], en["tags"], zh["blocks"], zh["tags"], config)
-        if not pairs or len(pairs) < config.min_cover * min(_prose(en), _prose(zh)):
-            continue
-        documents.append(_document(en, zh, pairs))
-        count += len(pairs)
-        score += sum(math.exp(-p.cost) for p in pairs)
+    extracted, couples, ready, config = task.payload
+    lexicons = read_lexicons(out)
+    rows = _rows(extracted, couples)
+    documents: list[dict[str, Any]] = []
+    costs: list[float] = []
+    too_large = given = 0
+    for first, second in couples:
+        en, zh = rows[first], rows[second]
+        too_large += not fits(len(en["blocks"]), len(zh["blocks"]))
+        pairs = align_blocks(en["blocks"], en["tags"], zh["blocks"], zh["tags"], config, lexicons)
+        if pairs and len(pairs) >= config.min_cover * min(_prose(en), _prose(zh)):
+            documents.append(_document(en, zh, pairs))
+            costs += [p.cost for p in pairs]
+    for row in _ready_rows(extracted, ready):
+        english, chinese = row["english"], row["chinese"]
+        judged = judge_pairs(pa.array(english, pa.string()), pa.array(chinese, pa.string()), config, lexicons)
+        if not lexicons.known:
+            judged = np.maximum(judged - NEUTRAL, 0.0)
+        pairs = [
+            Pair(_one_line([e]), _one_line([c]), float(cost))
+            for e, c, cost in zip(english, chinese, judged, strict=True)
+            if cost <= config.max_cost
+        ]
+        given += len(english)
+        if pairs:
+            documents.append(_document(row, row, pairs))
+            costs += [p.cost for p in pairs]
     files = []
     if documents or task.key == "00000":  # the first shard is there even if empty, so that a reader finds the schema
         files.append(out.write_table(f"parallel-{task.key}.parquet", pa.Table.from_pylist(documents, schema=DOCUMENT)))
-    return Done(tuple(files), {"documents": len(documents), "pairs": count, "score": score})
+    result = {"documents": len(documents), "pairs": len(costs), "score": sum(math.exp(-c) for c in costs)}
+    return Done(tuple(files), result | {"too_large": too_large, "ready": given})
+
+
+_WANTED = ["id", "source", "url", "date", "license", "blocks", "tags"]
+
+
+def _rows(extracted: Store, couples: list[Couple]) -> dict[Where, dict[str, Any]]:
+    """The pages of all couples. One shard is read at a time."""
+    rows: dict[Where, dict[str, Any]] = {}
+    for name in sorted({shard for couple in couples for shard, _ in couple}):
+        numbers = [row for couple in couples for shard, row in couple if shard == name]
+        for row, record in zip(numbers, extracted.read_table(name, _WANTED).take(numbers).to_pylist(), strict=True):
+            rows[name, row] = record
+    return rows
+
+
+def _ready_rows(extracted: Store, name: str | None) -> list[dict[str, Any]]:
+    """The rows of ready pairs of a shard, with `english` and `chinese`; a last text without its partner is left."""
+    if name is None:
+        return []
+    table = extracted.read_table(name, [*_WANTED, "kind", "reason"])
+    chosen = pc.and_(pc.equal(table.column("kind"), READY), pc.is_null(table.column("reason")))
+    rows: list[dict[str, Any]] = table.filter(chosen).to_pylist()
+    for row in rows:
+        lines = [line for block in row["blocks"] for line in block.split("\n") if line.strip()]
+        row["chinese"] = lines[1::2]
+        row["english"] = lines[0::2][: len(row["chinese"])]
+    return rows
+
+
+def _costs(path: Path, left: Side, right: Side, lexicons: Lexicons) -> npt.NDArray[np.float64]:
+    """The cost of each pair of a path in both directions. What is joined must be said by each of its two parts."""
+    cost = path.cost + _doubts(left, right, path.left, path.right, lexicons) - path.doubt
+    joined = np.flatnonzero((path.left[:, 1] - path.left[:, 0] == 2) | (path.right[:, 1] - path.right[:, 0] == 2))
+    whole = cost[joined]
+    for part in (0, 1):
+        a, b = _part(path.left[joined], part), _part(path.right[joined], part)
+        lengths = whole - _doubts(left, right, path.left[joined], path.right[joined], lexicons)
+        cost[joined] = np.maximum(cost[joined], lengths + _doubts(left, right, a, b, lexicons))
+    if lexicons.known:
+        return cost
+    return np.maximum(cost - NEUTRAL, 0.0)
+
+
+def _doubts(
+    left: Side, right: Side, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], lexicons: Lexicons
+) -> npt.NDArray[np.float64]:
+    forward = doubts(left.terms, right.terms, rows, columns, lexicons.forward, LATIN)
+    return forward + doubts(right.terms, left.terms, columns, rows, lexicons.backward, NUMBER)
+
+
+def _part(ranges: npt.NDArray[np.int64], part: int) -> npt.NDArray[np.int64]:
+    """Of ranges of two blocks the first or the second; of one block the block."""
+    if part:
+        return np.stack([ranges[:, 1] - 1, ranges[:, 1]], axis=1)
+    return np.stack([ranges[:, 0], ranges[:, 0] + 1], axis=1)
+
+
+def _translated(left: Side, right: Side, rows: tuple[int, int], columns: tuple[int, int], config: ParallelConfig) -> bool:
+    """Whether the English blocks are English, long enough, and the Chinese ones Chinese."""
+    (a, b), (c, d) = rows, columns
+    if left.latin[a:b].sum() < config.min_units or left.han[a:b].sum() > 0.1 * left.total[a:b].sum():
+        return False
+    return bool(right.han[c:d].sum() >= max(2, 0.35 * right.total[c:d].sum()))
 
 
 def _prose(row: dict[str, Any]) -> int:
@@ -170,93 +334,5 @@ def _document(en: dict[str, Any], zh: dict[str, Any], pairs: list[Pair]) -> dict
     }  # fmt: skip
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-_ANCHOR_WORD = re.compile(r"[A-Za-z0-9_]{2,}|\d")
-
-
-@dataclass(frozen=True)
-class _Side:
-    """Blocks of one page as arrays: `size` in English words or what equals them, `words` sorted hashes of its ASCII words."""
-
-    size: npt.NDArray[np.float64]
-    latin: npt.NDArray[np.int64]
-    han: npt.NDArray[np.int64]
-    total: npt.NDArray[np.int64]
-    words: npt.NDArray[np.int64]
-    bounds: npt.NDArray[np.int64]
-
-    @staticmethod
-    def of(blocks: list[str], tags: list[str]) -> _Side:
-        scripts = count_scripts(pa.array(blocks, pa.string()))
-        size = scripts.latin + scripts.other + (scripts.han + scripts.kana + scripts.hangul) / RATIO
-        words: list[int] = []
-        bounds = [0]
-        for block in blocks:
-            found = {w.lower() for w in _ANCHOR_WORD.findall(block)}
-            words += sorted(int(record_id(w)[:15], 16) for w in found)
-            bounds.append(len(words))
-        return _Side(size, scripts.latin, scripts.han, scripts.total, np.array(words, np.int64), np.array(bounds, np.int64))
-
-
-@numba.njit(cache=True, nogil=True)
-def _pair_cost(size_a, tag_a, words_a, size_b, tag_b, words_b):  # type: ignore[no-untyped-def]
-    """Negative log likelihood, up to a constant, that two blocks say the same. `words`: sorted hashes."""
-    spread = SPREAD * (1.0 + 2.0 / math.sqrt(size_a + 1.0))  # short paragraphs vary more
-    distance = (math.log(size_b + 1.0) - math.log(size_a + 1.0)) / spread
-    cost = 0.5 * distance * distance + (TAG if tag_a != tag_b else 0.0)
-    if len(words_b) > 0:
-        common = i = j = 0
-        while i < len(words_a) and j < len(words_b):
-            if words_a[i] == words_b[j]:
-                common += 1
-                i += 1
-                j += 1
-            elif words_a[i] < words_b[j]:
-                i += 1
-            else:
-                j += 1
-        cost += ANCHOR * (1.0 - common / len(words_b)) * min(1.0, len(words_b) / 3.0)
-    return cost
-
-
-@numba.njit(cache=True, nogil=True)
-def _path(size_a, tag_a, words_a, bounds_a, size_b, tag_b, words_b, bounds_b):  # type: ignore[no-untyped-def]
-    """The cheapest monotone path: int64[k] of left blocks, int64[k] of right blocks, float64[k] of their costs."""
-    n, m = len(size_a), len(size_b)
-    band = max(BAND, abs(n - m) + 20)
-    best = np.full((n + 1, m + 1), np.inf)
-    pair = np.full((n + 1, m + 1), np.inf)
-    step = np.zeros((n + 1, m + 1), np.uint8)
-    best[0, 0] = 0.0
-    for i in range(n + 1):
-        middle = i * m // max(n, 1)
-        for j in range(max(0, middle - band), min(m, middle + band) + 1):
-            if i > 0 and best[i - 1, j] + SKIP < best[i, j]:
-                best[i, j], step[i, j] = best[i - 1, j] + SKIP, 1
-            if j > 0 and best[i, j - 1] + SKIP < best[i, j]:
-                best[i, j], step[i, j] = best[i, j - 1] + SKIP, 2
-            if i > 0 and j > 0 and best[i - 1, j - 1] < np.inf:
-                cost = _pair_cost(
-                    size_a[i - 1], tag_a[i - 1], words_a[bounds_a[i - 1] : bounds_a[i]],
-                    size_b[j - 1], tag_b[j - 1], words_b[bounds_b[j - 1] : bounds_b[j]],
-                )  # fmt: skip
-                pair[i, j] = cost
-                if best[i - 1, j - 1] + cost < best[i, j]:
-                    best[i, j], step[i, j] = best[i - 1, j - 1] + cost, 3
-    left, right, costs = [], [], []
-    i, j = n, m
-    while i > 0 or j > 0:
-        if step[i, j] == 3:
-            left.append(i - 1)
-            right.append(j - 1)
-            costs.append(pair[i, j])
-            i -= 1
-            j -= 1
-        elif step[i, j] == 1:
-            i -= 1
-        else:
-            j -= 1
-    return np.array(left[::-1]), np.array(right[::-1]), np.array(costs[::-1])
+def _one_line(texts: list[str]) -> str:
+    return " ".join(" ".join(texts).split())
