@@ -1,0 +1,40 @@
+"""Sketches, counts and spaces as files: the fields of a frozen dataclass as npz, plain arrays without pickle.
+
+What enters is one of the dataclasses of distribution filtering, all of whose fields are numpy arrays or integers; what leaves is
+an npz file whose bytes depend on the values only, and the same dataclass back. Steps that count shards on many machines
+hand their parts on in these files. Memory: the arrays once more while they are packed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import typing
+import zipfile
+from typing import TypeVar
+
+import numpy as np
+
+from skyloom.core.errors import DataError
+
+T = TypeVar("T")
+
+
+def pack(value: object) -> bytes:
+    """The npz of a dataclass' fields."""
+    fields = dataclasses.fields(typing.cast(typing.Any, value))
+    buffer = io.BytesIO()
+    arrays: dict[str, typing.Any] = {f.name: np.asarray(getattr(value, f.name)) for f in fields}
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def unpack(kind: type[T], data: bytes, *, origin: str) -> T:
+    """What `pack` packed, as a `kind`. DataError, which names `origin` (the file), if it is damaged or something else."""
+    fields = dataclasses.fields(typing.cast(typing.Any, kind))
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            found = {f.name: arrays[f.name] for f in fields}
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as problem:
+        raise DataError(f"{origin}: not a saved {kind.__name__} ({problem}); remove it and run its step again") from problem
+    return kind(**{name: array if array.ndim else int(array) for name, array in found.items()})
