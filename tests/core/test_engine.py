@@ -88,7 +88,8 @@ def test_a_result_of_none_and_a_damaged_receipt(tmp_path):
     log, out = str(tmp_path / "log"), Store(tmp_path / "out")
     for _ in range(2):
         assert Engine().map(partial(nothing, log), TASKS[:2], out, progress=SILENT, label="x") == [None, None]
-    (tmp_path / "out" / "receipts" / "x" / "part-01.json").write_text('{"files": [')
+    (journal,) = (tmp_path / "out" / "receipts" / "x").glob("*.jsonl")
+    journal.write_text("".join(line + "\n" for line in journal.read_text().splitlines()[:1]) + '{"task": "part-01", "files": [')
     assert Engine().map(partial(nothing, log), TASKS[:2], out, progress=SILENT, label="x") == [None, None]
     assert Path(log).read_text().split() == ["part-00", "part-01", "part-01"]
 

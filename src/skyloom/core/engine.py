@@ -8,6 +8,10 @@ so what is written does not depend on the number of workers. A step that maps tw
 Functions must be importable (module level) and take `(task, out)`: a picklable task and the `Store` to write to. They
 return a `Done`. We measured shards as files with a process pool at 1.5 to 2.3 times the speed of three data engines on
 the same work, and it was the only one to resume after `kill -9` (docs/adr/0003).
+
+`Engine` runs on this machine, alone or as one shard of many (`engine_shard`); `engine_ray.RayEngine` on a Ray cluster. What
+of a step cannot be cut into tasks (a merge) should be a map of one task, so that it too has a receipt and is done once.
+Memory of the engine itself: the results, and a window of two tasks for each worker.
 """
 
 from __future__ import annotations
@@ -16,77 +20,142 @@ import concurrent.futures as futures
 import contextlib
 import multiprocessing
 import os
-import re
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
+from skyloom.core import engine_shuffle
+from skyloom.core.engine_receipts import RECEIPTS, Journal
+from skyloom.core.engine_shard import Shard, ShardsMissingError
+from skyloom.core.engine_shuffle import SHUFFLE
+from skyloom.core.engine_task import Done, Task, TaskFunction
 from skyloom.core.errors import SkyloomError
 from skyloom.core.progress import Progress
-from skyloom.core.store import FileRecord, Store
+from skyloom.core.store import Store
 
-RECEIPTS = "receipts"
-SHUFFLE = "shuffle"
+__all__ = ["RECEIPTS", "SHUFFLE", "Done", "Engine", "Shard", "ShardsMissingError", "Task", "TaskFunction"]
 
-
-@dataclass(frozen=True)
-class Done:
-    """What a task leaves: the files it wrote and a JSON-able result (counts, ledgers)."""
-
-    files: tuple[FileRecord, ...] = ()
-    result: Any = None
+_POLL_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Task:
-    """One unit of work: `key` names it in the output folder (`part-00003`), `payload` is what the function needs."""
-
-    key: str
-    payload: Any = None
-
-
-TaskFunction = Callable[[Task, Store], Done]
+class WorkerLostError(Exception):
+    """A worker died with its task; the cause says how."""
 
 
 @dataclass
 class Engine:
-    """Runs tasks in `workers` processes (0 or 1: in this process). A task is tried `1 + retries` times."""
+    """Runs tasks in `workers` processes (0 or 1: in this process). A task is tried `1 + retries` times.
+
+    `shard`: do only this share of the tasks; `patience`: seconds to wait for the other shards at the end of a map before
+    giving up with `ShardsMissingError`. `verify`: how files of finished tasks and steps are checked before they are trusted,
+    "full" (SHA-256, local folders only) or "size"; shard runs compare sizes, or each would read what all wrote.
+    `memory`: bytes that one task may use, 0 for no limit; the engine does not enforce it, it tells those who plan (a
+    shuffle's `memory`, a Ray task's reservation).
+    """
 
     workers: int = 0
     retries: int = 2
+    shard: Shard | None = None
+    patience: float = 0.0
+    verify: str = "full"
+    memory: int = 0
     _pool: futures.ProcessPoolExecutor | None = field(default=None, repr=False)
+    _discarded: list[tuple[Store, str]] = field(default_factory=list, repr=False)
+    _broken: bool = field(default=False, repr=False)
+
+    @property
+    def full_checks(self) -> bool:
+        """Whether files are read again before they are trusted."""
+        return self.verify == "full" and self.shard is None
 
     def map(self, function: TaskFunction, tasks: Sequence[Task], out: Store, *, progress: Progress, label: str) -> list[Any]:
         """Results of `function` for each task, in order; finished tasks of an earlier, killed run are not repeated.
 
-        Raises what the function raised, after the retries (a SkyloomError is not retried: it would fail again).
+        Raises what the function raised, after the retries (a SkyloomError is not retried: it would fail again), and
+        `ShardsMissingError` when this is a shard and tasks of others are missing.
         """
-        results: dict[str, Any] = {}
-        with progress.task(label, len(tasks), "shards") as bar:
-            waiting = []
-            for task in tasks:
-                receipt = _receipt(label, task, out)
-                if receipt is None:
-                    waiting.append(task)
-                else:
-                    results[task.key] = receipt["result"]
-                    bar.resume()
+        keys = _unique(tasks)
+        journal = Journal(out, label)
+        journal.read()
+        results = journal.whole(keys, full=self.full_checks, threads=self.workers)
+        mine = [t for place, t in enumerate(tasks) if self.shard is None or self.shard.owns(place)]
+        waiting = [t for t in mine if t.key not in results]
+        with progress.task(label, len(mine), "shards") as bar:
+            if len(waiting) < len(mine):
+                bar.resume(len(mine) - len(waiting))
 
             def finish(task: Task, done: Done) -> None:
-                out.write_json(_receipt_name(label, task), {"files": [asdict(f) for f in done.files], "result": done.result})
+                journal.add(task.key, done)
+                journal.tick()
                 results[task.key] = done.result
                 bar.advance()
 
-            if self.workers <= 1:
-                for task in waiting:
-                    finish(task, self._attempts(function, task, out))
-            else:
-                self._parallel(function, waiting, out, finish)
-        return [results[task.key] for task in tasks]
+            try:
+                if waiting:
+                    self._do(function, waiting, out, finish, journal.tick)
+            finally:
+                journal.flush()
+        if self.shard is not None and len(results) < len(keys):
+            results |= self._others(journal, keys, label, progress)
+        return [results[key] for key in keys]
+
+    def finished(self, tasks: Sequence[Task], out: Store, *, label: str) -> bool:
+        """Whether a map of that label has a whole receipt for every task: what only led up to it need not be done again."""
+        journal = Journal(out, label)
+        journal.read()
+        return len(journal.whole(_unique(tasks), full=self.full_checks, threads=self.workers)) == len(tasks)
+
+    def discard(self, store: Store, name: str) -> None:
+        """Remove what only led up to finished maps (a folder of scratch files).
+
+        A shard run keeps it until the step is finished: other shards go through the step anew and would miss its files, do
+        their tasks again, and never come to an end. Rooms therefore remove what the engine wrote by this and not themselves.
+        """
+        if self.shard is None:
+            store.remove(name)
+        else:
+            self._discarded.append((store, name))
+
+    def clear(self) -> None:
+        """Remove what was discarded. For the step that is finished, when nobody else is in it."""
+        for store, name in self._discarded:
+            store.remove(name)
+        self._discarded = []
+
+    def _others(self, journal: Journal, keys: list[str], label: str, progress: Progress) -> dict[str, Any]:
+        """Results of all tasks once the other shards have left them; ShardsMissingError if they have not within our patience."""
+        until = time.monotonic() + self.patience
+        while True:
+            journal.read()
+            results = journal.whole(keys, full=False)
+            if len(results) == len(keys):
+                return results
+            if time.monotonic() >= until:
+                raise ShardsMissingError(
+                    f"{label}: shard {self.shard} has done its tasks; {len(results):,} of {len(keys):,} are done by all shards. "
+                    "When the other shards are done too, run the same command again (with --shard or without) to go on"
+                )
+            time.sleep(min(_POLL_SECONDS, self.patience))
+
+    def _do(
+        self,
+        function: TaskFunction,
+        tasks: list[Task],
+        out: Store,
+        finish: Callable[[Task, Done], None],
+        tick: Callable[[], None],
+    ) -> None:
+        """Do the tasks in whatever order and `finish` each; `tick` is called about once a second."""
+        if self.workers > 1:
+            self._spread(function, tasks, out, finish, tick)
+            return
+        for task in tasks:
+            finish(task, self._attempts(function, task, out))
 
     def _attempts(self, function: TaskFunction, task: Task, out: Store) -> Done:
         for attempt in range(self.retries + 1):
@@ -99,48 +168,90 @@ class Engine:
                     raise
         raise AssertionError("unreachable")
 
-    def _parallel(self, function: TaskFunction, tasks: list[Task], out: Store, finish: Callable[[Task, Done], None]) -> None:
-        tries = dict.fromkeys((t.key for t in tasks), 0)
-        waiting = list(tasks)
-        while waiting:
-            pool = self._ensure_pool()
-            running: dict[futures.Future[Done], Task] = {}
-            with contextlib.suppress(BrokenProcessPool):  # a worker died meanwhile; what was not taken waits for the next pool
-                for task in waiting:
-                    running[pool.submit(function, task, out)] = task
-            waiting = waiting[len(running) :]
-            if not running:
-                self.close()
-            for future in futures.as_completed(running):
-                task = running[future]
-                try:
-                    finish(task, future.result())
-                except SkyloomError:
-                    self.close()
-                    raise
-                except Exception as problem:  # retried, and raised again when the retries are spent
-                    tries[task.key] += 1
-                    if tries[task.key] > self.retries:
-                        self.close()
-                        if isinstance(problem, BrokenProcessPool):
-                            raise SkyloomError(
-                                f"a worker process was killed {tries[task.key]} times, most likely because memory ran out "
-                                f"({self.workers} workers, task {task.key}); run it again with fewer --workers"
-                            ) from problem
+    def _spread(
+        self,
+        function: TaskFunction,
+        tasks: list[Task],
+        out: Store,
+        finish: Callable[[Task, Done], None],
+        tick: Callable[[], None],
+    ) -> None:
+        """Keep a window of tasks running, try again what failed, and give up after the retries."""
+        waiting, tries = deque(tasks), Counter[str]()
+        running: dict[Any, Task] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < self._window():
+                    handle = self._submit(function, waiting[0], out)
+                    if handle is None:  # the workers are being replaced; what runs must end first
+                        break
+                    running[handle] = waiting.popleft()
+                for handle in self._wait(running):
+                    task = running.pop(handle)
+                    try:
+                        done = self._collect(handle)
+                    except SkyloomError:
                         raise
-                    waiting.append(task)
-                    if isinstance(problem, BrokenProcessPool):
-                        self.close()
+                    except Exception as problem:  # tried again, and raised again when the retries are spent
+                        tries[task.key] += 1
+                        if tries[task.key] > self.retries:
+                            if isinstance(problem, WorkerLostError):
+                                raise SkyloomError(
+                                    f"a worker process was killed {tries[task.key]} times, most likely because memory ran out "
+                                    f"({self._crew()}, task {task.key}); run it again with fewer --workers"
+                                ) from problem
+                            raise
+                        waiting.appendleft(task)
+                    else:
+                        finish(task, done)
+                tick()
+        except BaseException:
+            self._abandon(running)
+            raise
 
-    def _ensure_pool(self) -> futures.ProcessPoolExecutor:
+    def _window(self) -> int:
+        """How many tasks may be under way: enough that no worker waits, few enough that a lost pool costs few tries."""
+        return 2 * self.workers
+
+    def _crew(self) -> str:
+        return f"{self.workers} workers"
+
+    def _submit(self, function: TaskFunction, task: Task, out: Store) -> Any:
+        """Start a task; None if no worker can take one now."""
+        if self._broken:
+            return None
         if self._pool is None:
             self._pool = futures.ProcessPoolExecutor(
                 self.workers, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet_worker
             )
-        return self._pool
+        try:
+            return self._pool.submit(function, task, out)
+        except BrokenProcessPool:
+            self._broken = True
+            return None
+
+    def _wait(self, running: Collection[Any]) -> Collection[Any]:
+        """Those that have ended, after at most a second."""
+        if self._broken and not running:
+            self.close()  # all that the dead worker took with it is accounted for: the next submit starts a new pool
+            return ()
+        return futures.wait(running, _POLL_SECONDS, futures.FIRST_COMPLETED).done
+
+    def _collect(self, handle: Any) -> Done:
+        """What a task that has ended returned or raised; WorkerLostError if its worker died."""
+        try:
+            return handle.result()  # type: ignore[no-any-return]
+        except BrokenProcessPool as problem:
+            self._broken = True
+            raise WorkerLostError from problem
+
+    def _abandon(self, running: Collection[Any]) -> None:
+        """Stop what runs: the map has failed or was interrupted."""
+        self.close()
 
     def close(self) -> None:
         """Stop the worker processes; a later `map` starts new ones."""
+        self._broken = False
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
@@ -155,63 +266,38 @@ class Engine:
         buckets: int,
         progress: Progress,
         label: str,
+        memory: int = 0,
+        split_hot: bool = False,
+        name: str = "bucket",
     ) -> list[str]:
         """A keyed shuffle: rows of all tasks meet the rows with the same `key` (uint64) in one of `buckets` reducers.
 
-        `mapper(task)` gives a table with a uint64 column `key`; rows go to bucket `key % buckets`. `reducer(bucket,
-        table)` sees all rows of its bucket in the order of the tasks and gives the table that is written. Returns
-        the names of the written shards, one per bucket. Memory: one task and one bucket at a time per worker.
+        `mapper(task)` gives a table with a uint64 column `key`, of one schema in all tasks; rows go to bucket `key %
+        buckets`. `reducer(bucket, table)` sees all rows of its bucket in the order of the tasks and gives the table that
+        is written. Returns the names of the written shards, `<name>-NNNNN.parquet`, one per bucket.
+
+        Memory: one task and one bucket at a time per worker. With `memory` (bytes per worker) a bucket that would not fit
+        is reduced in parts, a reducer call and a shard `<name>-NNNNN-PPPP.parquet` for each, where equal keys still meet.
+        A single key that does not fit is an error, or with `split_hot` comes in pieces, of which each later one begins
+        with the key's first row: enough for a reducer that joins rows to a first one (a star) or adds up.
+
+        Two shuffles into one folder need different names and labels. docs/scale.md says how rounds are strung together.
         """
-        from functools import partial
-
-        keys = [t.key for t in tasks]
-        gathers = [Task(f"bucket-{b:05d}", (b, keys)) for b in range(buckets)]
-        second = f"{label} (gather)"
-        if any(_receipt(second, task, out) is None for task in gathers):
-            self.map(partial(_scatter, mapper, buckets), tasks, out, progress=progress, label=f"{label} (scatter)")
-        names = [str(n) for n in self.map(partial(_gather, reducer), gathers, out, progress=progress, label=second)]
-        out.remove(SHUFFLE)  # what travelled between the two halves is no part of the step's output
-        return names
+        plan = engine_shuffle.Plan(label, buckets, memory, split_hot, name)
+        gathers = plan.gathers(tasks)
+        if not self.finished(gathers, out, label=plan.second):
+            self.map(plan.scatter(mapper), tasks, out, progress=progress, label=plan.first)
+        found = self.map(plan.gather(reducer), gathers, out, progress=progress, label=plan.second)
+        self.discard(out, plan.folder)
+        return [str(written) for names in found for written in names]
 
 
-def _scatter(mapper: Callable[[Task], pa.Table], buckets: int, task: Task, out: Store) -> Done:
-    table = mapper(task)
-    where = table.column("key").to_numpy() % np.uint64(buckets)
-    order = np.argsort(where, kind="stable")
-    bounds = np.searchsorted(where[order], np.arange(buckets + 1))
-    ordered = table.take(pa.array(order))
-    files = []
-    for bucket in range(buckets):
-        part = ordered.slice(bounds[bucket], bounds[bucket + 1] - bounds[bucket])
-        files.append(out.write_table(f"{SHUFFLE}/{bucket:05d}/{task.key}.parquet", part))
-    return Done(tuple(files))
-
-
-def _gather(reducer: Callable[[int, pa.Table], pa.Table], task: Task, out: Store) -> Done:
-    bucket, keys = task.payload
-    parts = [out.read_table(f"{SHUFFLE}/{bucket:05d}/{key}.parquet") for key in keys]
-    name = f"{task.key}.parquet"
-    return Done((out.write_table(name, reducer(bucket, pa.concat_tables(parts))),), name)
-
-
-def _receipt_name(label: str, task: Task) -> str:
-    """One folder of receipts for each map of a step, named after its label."""
-    return f"{RECEIPTS}/{re.sub(r'[^a-z0-9]+', '-', label.lower()).strip('-')}/{task.key}.json"
-
-
-def _receipt(label: str, task: Task, out: Store) -> dict[str, Any] | None:
-    """The receipt of a finished task, or None if it must run (no whole receipt, or a file that is not the one it wrote)."""
-    name = _receipt_name(label, task)
-    if not out.exists(name):
-        return None
-    try:
-        receipt = out.read_json(name)
-    except ValueError:
-        return None
-    for file in receipt["files"]:
-        if not out.exists(file["name"]) or out.describe(file["name"]) != FileRecord(**file):
-            return None
-    return dict(receipt)
+def _unique(tasks: Sequence[Task]) -> list[str]:
+    keys = [task.key for task in tasks]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
+        raise ValueError(f"two tasks of one map have the key {twice}")
+    return keys
 
 
 def _quiet_worker() -> None:
@@ -225,8 +311,6 @@ def _quiet_worker() -> None:
     parent = started_by.pid if started_by is not None else os.getppid()
 
     def watch() -> None:
-        import time
-
         while os.getppid() == parent:
             time.sleep(0.5)
         os._exit(1)

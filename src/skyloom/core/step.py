@@ -9,7 +9,9 @@ known before anything runs, changing a setting re-runs only the steps below it.
 settings. No test can know that meaning, so a review of such a change asks for it.
 
 Two runs may share one work folder: a step is done under a lease (an advisory lock that the kernel frees when its holder
-dies), so the second run waits and then finds the step done.
+dies), so the second run waits and then finds the step done. Shard runs (`--shard i/n`) share a step's lease among
+themselves and hold one of their own each; whoever comes last finishes the step alone. An object store has no such lock:
+two runs there may do the same work twice and write the same bytes twice, but never a wrong manifest.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from skyloom.core.config import plain
-from skyloom.core.engine import RECEIPTS, Engine
-from skyloom.core.errors import StorageError
+from skyloom.core.engine import RECEIPTS, SHUFFLE, Engine, Shard
+from skyloom.core.engine_receipts import records as receipted
+from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import TELEMETRY, FileRecord, Store
 
@@ -115,44 +118,50 @@ def is_done(work: Store, step: Step) -> bool:
     return work.exists(f"{step.folder}/{MANIFEST}")
 
 
-def verify(folder: Store) -> list[str]:
-    """Names of the files of a finished step that are missing or differ from its manifest."""
+def verify(folder: Store, *, full: bool = True, threads: int = 1) -> list[str]:
+    """Names of the files of a finished step that are missing or differ from its manifest (see `Store.differing`)."""
     try:
         manifest = folder.read_json(MANIFEST)
         records = [FileRecord(**f) for f in manifest["files"]]
     except (StorageError, ValueError, KeyError, TypeError):
         return [MANIFEST]
-    return [r.name for r in records if not folder.exists(r.name) or folder.describe(r.name) != r]
+    return folder.differing(records, full=full, threads=threads)
 
 
 def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Progress) -> list[Outcome]:
-    """Do all steps in order, skipping what is there and whole. Returns one outcome per step."""
+    """Do all steps in order, skipping what is there and whole. Returns one outcome per step.
+
+    Raises what a step raised; `ShardsMissingError` when the engine is one shard and others have tasks left.
+    """
     steps = ordered(steps)
     outcomes = []
     for number, step in enumerate(steps, 1):
+        place = f"[{number}/{len(steps)}] {step.name}"
         folder = work.child(step.folder)
         started = time.monotonic()
-        with _lease(work, step, progress):
-            status, mended = "done", []
+        with _lease(work, step, engine.shard, progress) as lease:
+            status, mended = "skipped", []
             if is_done(work, step):
-                mended = verify(folder)
-                status = "redone" if mended else "skipped"
+                mended = verify(folder, full=engine.full_checks, threads=engine.workers)
+            else:
+                status = "done"
             if mended:
-                progress.log(
-                    f"{step.name}: {', '.join(mended[:3])} in {folder.root} differs from its checksum; doing the step again"
-                )
-                for name in [*mended, MANIFEST]:
-                    folder.remove(name)
+                status = "redone"
+                _clear(step, folder, mended, engine.shard, progress)
             if status != "skipped":
-                progress.log(f"[{number}/{len(steps)}] {step.name} …")
-                folder.sweep()
+                progress.log(f"{place} …")
+                if engine.shard is None:
+                    folder.sweep()
                 inputs = {need.name: work.child(need.folder) for need in step.needs}
                 step.run(StepContext(step, folder, inputs, engine, progress))
-                folder.write_json(TIMING, {"seconds": round(time.monotonic() - started, 3), "finished": _now()})
-                _finish(step, folder)
+                lease.alone()
+                engine.clear()
+                if engine.shard is None or not is_done(work, step):  # another shard may have been faster
+                    folder.write_json(TIMING, {"seconds": round(time.monotonic() - started, 3), "finished": _now()})
+                    _finish(step, folder)
             manifest = folder.read_json(MANIFEST)
         seconds = time.monotonic() - started
-        progress.log(f"[{number}/{len(steps)}] {step.name}: {'already there' if status == 'skipped' else f'{seconds:.1f} s'}")
+        progress.log(f"{place}: {'already there' if status == 'skipped' else f'{seconds:.1f} s'}")
         size = sum(f["size"] for f in manifest["files"])
         outcomes.append(
             Outcome(step.name, step.folder, status, seconds, len(manifest["files"]), size, manifest["content"], tuple(mended))
@@ -160,14 +169,33 @@ def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Prog
     return outcomes
 
 
+def _clear(step: Step, folder: Store, mended: list[str], shard: Shard | None, progress: Progress) -> None:
+    """Remove the damaged files of a finished step and its manifest. Shard runs leave that to a run that is alone."""
+    what = f"{step.name}: {', '.join(mended[:3])} in {folder.root} differs from its checksum"
+    if shard is not None:
+        raise IntegrityError(f"{what}; run the same command once without --shard to mend it")
+    progress.log(f"{what}; doing the step again")
+    for name in [*mended, MANIFEST]:
+        folder.remove(name)
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _finish(step: Step, folder: Store) -> None:
-    """Write the manifest: the step is done from here on."""
-    names = [n for n in folder.names() if n != MANIFEST and not n.startswith(f"{RECEIPTS}/")]
-    records = [folder.describe(n) for n in names]
+    """Write the manifest: the step is done from here on.
+
+    On a remote folder the checksums are those that the tasks took while writing; only what no receipt names is read again.
+    """
+    folder.sweep()
+    sizes = folder.sizes()
+    folders = {n: n.split("/")[:-1] for n in sizes}
+    for leftover in {"/".join(f[: f.index(SHUFFLE) + 1]) for f in folders.values() if SHUFFLE in f}:
+        folder.remove(leftover)
+    names = [n for n in sizes if n != MANIFEST and not {RECEIPTS, SHUFFLE} & set(folders[n])]
+    known = {} if folder.local else receipted(folder)
+    records = [known[n] if n in known and known[n].size == sizes[n] else folder.describe(n) for n in names]
     lasting = [r for r in records if not r.name.startswith(TELEMETRY)]
     content = hashlib.sha256("".join(f"{r.sha256} {r.name}\n" for r in lasting).encode()).hexdigest()
     folder.write_json(
@@ -186,13 +214,36 @@ def _finish(step: Step, folder: Store) -> None:
     )
 
 
+class _Lease:
+    """A hold on a step of a local work folder; the kernel frees it if we die. On a remote one it holds nothing."""
+
+    def __init__(self, handle: int | None) -> None:
+        self._handle = handle
+
+    def alone(self) -> None:
+        """Wait until no other shard run is in this step. The lock is given up and taken anew, so two that wait do not lock up."""
+        if self._handle is not None:
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+
+
 @contextlib.contextmanager
-def _lease(work: Store, step: Step, progress: Progress) -> Iterator[None]:
-    """Hold a step of a local work folder for ourselves; the kernel frees it if we die."""
+def _lease(work: Store, step: Step, shard: Shard | None, progress: Progress) -> Iterator[_Lease]:
+    """Hold a step for ourselves, or with the other shard runs and our own shard of it for ourselves."""
     if not work.local:
-        yield  # an object store has no lock; one run per remote folder, see docs/adr/0002
+        yield _Lease(None)
         return
-    path = Path(work.root, "leases", f"{step.folder}.lock")
+    with contextlib.ExitStack() as stack:
+        if shard is not None:
+            own = stack.enter_context(_lock_file(work, f"{step.folder}.shard-{shard.number}-of-{shard.count}"))
+            _take(own, fcntl.LOCK_EX, f"{step.name}: shard {shard}", progress)
+        handle = stack.enter_context(_lock_file(work, step.folder))
+        _take(handle, fcntl.LOCK_EX if shard is None else fcntl.LOCK_SH, step.name, progress)
+        yield _Lease(handle)
+
+
+@contextlib.contextmanager
+def _lock_file(work: Store, name: str) -> Iterator[int]:
+    path = Path(work.root, "leases", f"{name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -201,14 +252,18 @@ def _lease(work: Store, step: Step, progress: Progress) -> Iterator[None]:
             f"cannot write in the work folder {work.root}: {problem.strerror}; give another with --work"
         ) from problem
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(handle, 64, 0).decode("ascii", "replace").strip()
-            progress.log(f"{step.name}: another run (process {holder or 'unknown'}) is doing this step; waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
-        yield
+        yield handle
     finally:
         os.close(handle)
+
+
+def _take(handle: int, kind: int, what: str, progress: Progress) -> None:
+    """Take a lock, and say for whom we wait; it holds the number of the process that took it last."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(handle, 64, 0).decode("ascii", "replace").strip()
+        progress.log(f"{what}: another run (process {holder or 'unknown'}) is doing this step; waiting for it")
+        fcntl.flock(handle, kind)
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, str(os.getpid()).encode(), 0)

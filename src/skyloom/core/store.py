@@ -4,6 +4,11 @@ A `Store` is a folder. What is written through it becomes visible under its fina
 locally by writing aside, fsync and rename; on an object store by one PUT. A reader therefore never sees half a file,
 and `kill -9` leaves at most a stray `.tmp-*` file that the next run removes. Checksums are SHA-256, taken while
 writing, so that a manifest costs no second read.
+
+On an object store a file is held in memory until it is sent (a shard, at most some hundred MB), nothing is read back to
+be checked (the service keeps checksums of its own; we compare sizes, from one listing), and listings are never cached,
+because other machines write to the same folder. Endpoint and credentials are those of fsspec and of the AWS tools
+(`AWS_ENDPOINT_URL`, `FSSPEC_S3_ENDPOINT_URL`, profiles); docs/scale.md has the commands.
 """
 
 from __future__ import annotations
@@ -14,7 +19,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, cast
@@ -28,6 +34,10 @@ from skyloom.core.errors import IntegrityError, StorageError
 TEMPORARY = ".tmp-"
 TELEMETRY = "telemetry/"
 """Files below this prefix (timings, host names) are kept but are no part of a step's content hash."""
+
+_BUCKETS = ("s3://", "s3a://", "gs://", "gcs://", "abfs://", "az://")
+_CLIENT_ERRORS = ("botocore.", "aiobotocore.", "aiohttp.", "google.", "azure.", "gcsfs.")
+"""Modules whose exceptions say that a service cannot be used; they are no OSErrors."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +100,17 @@ class Store:
         self.local = _is_local(text)
         if self.local:
             self.root = os.path.abspath(text.removeprefix("file://"))
-        else:
-            self.root = text.rstrip("/")
-            try:
-                self._fs, self._base = fsspec.core.url_to_fs(self.root)
-            except (ImportError, ValueError) as problem:
-                raise StorageError(f"cannot open {self.root}: {problem}") from problem
+            return
+        self.root = text.rstrip("/")
+        options = {"use_listings_cache": False} if text.startswith(_BUCKETS) else {}
+        try:
+            self._fs, self._base = fsspec.core.url_to_fs(self.root, **options)
+        except ImportError as problem:
+            scheme = text.partition("://")[0]
+            hint = "; install it with: pip install 'skyloom[s3]'" if scheme in ("s3", "s3a") else ""
+            raise StorageError(f"cannot open {self.root}: {problem}{hint}") from problem
+        except ValueError as problem:
+            raise StorageError(f"cannot open {self.root}: {problem}") from problem
 
     def __repr__(self) -> str:
         return f"Store({self.root!r})"
@@ -107,11 +122,40 @@ class Store:
         """The store of a folder inside this one."""
         return Store(f"{self.root}/{name}")
 
+    def prepare(self) -> None:
+        """Make the folder, or see that the bucket is there. StorageError says what is wrong before any work is done."""
+        if self.local:
+            try:
+                Path(self.root).mkdir(parents=True, exist_ok=True)
+            except OSError as problem:
+                why = problem.strerror
+                raise StorageError(f"cannot make the work folder {self.root}: {why}; give another with --work") from problem
+        elif self.root.startswith(_BUCKETS):
+            bucket = self._base.partition("/")[0]
+            with _storage_errors(self.root):
+                try:
+                    self._fs.find(f"{self._base}/{TEMPORARY}probe")  # `exists` would say no to an unreachable server too
+                except FileNotFoundError as problem:
+                    raise StorageError(
+                        f"the bucket {bucket} of {self.root} does not exist or is not yours to see: "
+                        f"make it (aws s3 mb s3://{bucket}), or look at the credentials and at AWS_ENDPOINT_URL"
+                    ) from problem
+
     def path(self, name: str = "") -> Path:
         """A real path, for memory maps and libraries that need one. StorageError on a remote store."""
         if not self.local:
-            raise StorageError(f"{self.root} is remote, but this step needs a local folder (set --work to a local path)")
+            raise StorageError(
+                f"{self.root} is remote, but this step maps files into memory and needs a local folder: copy the finished "
+                "steps to one and give it with --work (docs/scale.md has the command)"
+            )
         return Path(self.root, name)
+
+    def scratch(self, name: str) -> Path:
+        """A local folder for what may be lost (downloads): inside a local store, for a remote one in the user's cache."""
+        if self.local:
+            return Path(self.root, name)
+        cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        return Path(cache, "skyloom", hashlib.sha256(self.root.encode()).hexdigest()[:16], name)
 
     def url(self, name: str) -> str:
         """The full path or URL of a file, as people would type it."""
@@ -177,8 +221,25 @@ class Store:
             yield cast(BinaryIO, handle)
 
     def read_bytes(self, name: str) -> bytes:
-        with self.reading(name) as file:
-            return file.read()
+        if self.local:
+            with self.reading(name) as file:
+                return file.read()
+        with _storage_errors(self.url(name)):
+            return bytes(self._fs.cat_file(f"{self._base}/{name}"))
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Bytes `start` up to `stop` of a file, by one read or one GET. IntegrityError if the file is shorter."""
+        if start == stop:
+            return b""
+        with _storage_errors(self.url(name)):
+            if self.local:
+                with open(Path(self.root, name), "rb", buffering=0) as file:
+                    data = os.pread(file.fileno(), stop - start, start)
+            else:
+                data = bytes(self._fs.cat_file(f"{self._base}/{name}", start=start, end=stop))
+        if len(data) != stop - start:
+            raise IntegrityError(f"{self.url(name)} ends before byte {stop}")
+        return data
 
     def read_text(self, name: str) -> str:
         return self.read_bytes(name).decode("utf-8")
@@ -196,19 +257,24 @@ class Store:
     def exists(self, name: str) -> bool:
         if self.local:
             return Path(self.root, name).exists()
-        return bool(self._fs.exists(f"{self._base}/{name}"))
+        with _storage_errors(self.url(name)):
+            return bool(self._fs.exists(f"{self._base}/{name}"))
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Bytes of each file whose name begins with `prefix`, by name in order. One listing of the prefix's folder, no read."""
+        folder = prefix.rpartition("/")[0]
+        found = _local_sizes(self.root, folder) if self.local else self._remote_sizes(folder)
+        return {n: found[n] for n in sorted(found) if n.startswith(prefix) and not _is_temporary(n)}
+
+    def _remote_sizes(self, folder: str) -> dict[str, int]:
+        with _storage_errors(self.root), contextlib.suppress(FileNotFoundError):
+            listed = self._fs.find(f"{self._base}/{folder}".rstrip("/"), detail=True)
+            return {str(f)[len(self._base) :].lstrip("/"): int(about["size"] or 0) for f, about in listed.items()}
+        return {}
 
     def names(self, prefix: str = "") -> list[str]:
         """Names of all files below this store that begin with `prefix`, sorted; temporary files are not listed."""
-        if self.local:
-            # os.walk passes over a folder that another process removes while we list; Path.rglob raises.
-            found = [
-                Path(folder, name).relative_to(self.root).as_posix() for folder, _, names in os.walk(self.root) for name in names
-            ]
-        else:
-            with _storage_errors(self.root):
-                found = [f[len(self._base) :].lstrip("/") for f in self._fs.find(self._base)] if self._fs.exists(self._base) else []
-        return sorted(n for n in found if n.startswith(prefix) and not PurePosixPath(n).name.startswith(TEMPORARY))
+        return list(self.sizes(prefix))
 
     def describe(self, name: str) -> FileRecord:
         """Size and SHA-256 of a file, read again."""
@@ -219,22 +285,61 @@ class Store:
                 size += len(chunk)
         return FileRecord(name, size, digest.hexdigest())
 
+    def differing(self, records: Sequence[FileRecord], *, full: bool = True, threads: int = 1) -> list[str]:
+        """Names of the recorded files that are missing or are not as recorded, in the order of `records`.
+
+        `full` reads every file and compares its SHA-256, on `threads` threads; without it, and always on a remote store,
+        sizes are compared, from one listing.
+        """
+        there = self.sizes()
+        doubtful = {r.name for r in records if there.get(r.name) != r.size}
+        if full and self.local:
+            rest = [r for r in records if r.name not in doubtful]
+            with ThreadPoolExecutor(max(threads, 1)) as pool:
+                same = pool.map(lambda record: self.describe(record.name) == record, rest)
+                doubtful |= {record.name for record, equal in zip(rest, same, strict=True) if not equal}
+        return [r.name for r in records if r.name in doubtful]
+
     def remove(self, name: str) -> None:
         """Remove a file or a folder with all that is in it; nothing happens if it is not there."""
         if self.local:
             target = Path(self.root, name)
             if target.is_dir():
-                shutil.rmtree(target)
+                shutil.rmtree(target, onerror=_unless_missing)
             else:
                 target.unlink(missing_ok=True)
-        elif self._fs.exists(f"{self._base}/{name}".rstrip("/")):
-            self._fs.rm(f"{self._base}/{name}".rstrip("/"), recursive=True)
+            return
+        with _storage_errors(self.url(name)):
+            if self._fs.exists(f"{self._base}/{name}".rstrip("/")):
+                self._fs.rm(f"{self._base}/{name}".rstrip("/"), recursive=True)
 
     def sweep(self) -> None:
         """Remove what a killed writer left behind. Call it only while holding the folder's lease."""
         if self.local and Path(self.root).is_dir():
             for stray in Path(self.root).rglob(f"{TEMPORARY}*"):
                 stray.unlink(missing_ok=True)
+
+
+def _local_sizes(root: str, folder: str) -> dict[str, int]:
+    # os.walk passes over a folder that another process removes while we list; Path.rglob raises.
+    found = {}
+    for place, _, names in os.walk(os.path.join(root, folder)):
+        inside = os.path.relpath(place, root)
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                size = Path(place, name).stat().st_size
+                found[name if inside == "." else f"{inside.replace(os.sep, '/')}/{name}"] = size
+    return found
+
+
+def _unless_missing(_function: object, _path: object, problem: tuple[type[BaseException], BaseException, object]) -> None:
+    """Another process may remove the same folder at the same time."""
+    if not isinstance(problem[1], FileNotFoundError):
+        raise problem[1]
+
+
+def _is_temporary(name: str) -> bool:
+    return PurePosixPath(name).name.startswith(TEMPORARY)
 
 
 def _check_name(name: str) -> None:
@@ -252,9 +357,16 @@ def _fsync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _storage_errors(place: str) -> Iterator[None]:
+    """Tell the errors of files and of services in a sentence."""
     try:
         yield
     except FileNotFoundError as problem:
+        if "bucket" in str(problem):
+            raise StorageError(f"{place}: its bucket does not exist; make it, or look at AWS_ENDPOINT_URL") from problem
         raise StorageError(f"{place} does not exist") from problem
     except OSError as problem:
         raise StorageError(f"cannot use {place}: {problem.strerror or problem}") from problem
+    except Exception as problem:
+        if type(problem).__module__.startswith(_CLIENT_ERRORS):
+            raise StorageError(f"cannot use {place}: {problem}; look at the credentials and the endpoint URL") from problem
+        raise
