@@ -1,0 +1,73 @@
+"""A keyed shuffle over files: rows with equal keys meet, however many tasks wrote them, in bounded memory.
+
+What enters is a table and a bucket for each row; what leaves is one Arrow IPC file with one record batch for each bucket, so
+that a thousand tasks and a thousand buckets make a thousand files and not a million. A reader takes its bucket's batch of each
+file in turn, or streams over them where a bucket may be hot. Rows of equal bucket keep their order. Numbers that are
+hashes do not compress, so they are not compressed.
+
+Memory: a writer holds its table twice; a reader one batch, or one bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from skyloom.core.errors import IntegrityError
+from skyloom.core.store import FileRecord, Store
+
+Words = npt.NDArray[np.uint64]
+
+
+def bucket_of(keys: Words, buckets: int) -> npt.NDArray[np.int64]:
+    """The bucket of each key; keys that are counters are spread as hashes are."""
+    mixed = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((mixed >> np.uint64(33)) % np.uint64(buckets)).astype(np.int64)
+
+
+def scatter(out: Store, name: str, table: pa.Table, bucket: npt.NDArray[np.int64], buckets: int) -> FileRecord:
+    """Write the rows of `table` under `name`, batch b holding those whose `bucket` (0 to buckets - 1) is b."""
+    order = np.argsort(bucket, kind="stable")
+    bounds = np.searchsorted(bucket[order], np.arange(buckets + 1))
+    ordered = table.take(pa.array(order))
+    parts = (ordered.slice(bounds[b], bounds[b + 1] - bounds[b]) for b in range(buckets))
+    return write_buckets(out, name, table.schema, parts)
+
+
+def write_buckets(out: Store, name: str, schema: pa.Schema, parts: Iterable[pa.Table]) -> FileRecord:
+    """Write one batch for each of the tables, which are the buckets in their order."""
+    compression = "zstd" if any(pa.types.is_large_string(f.type) for f in schema) else None
+    with out.writing(name) as file:
+        options = pa.ipc.IpcWriteOptions(compression=compression)
+        with pa.ipc.new_file(pa.PythonFile(cast(IO[bytes], file), mode="w"), schema, options=options) as writer:
+            for part in parts:
+                batches = part.combine_chunks().to_batches()
+                writer.write_batch(batches[0] if batches else pa.RecordBatch.from_pylist([], schema=schema))
+    return file.record(name)
+
+
+def stream(store: Store, names: Sequence[str], bucket: int) -> Iterator[pa.Table]:
+    """The rows of one bucket, one table for each file that has any, in the order of `names`."""
+    for name in names:
+        with store.reading(name) as file:
+            try:
+                batch = pa.ipc.open_file(file).get_batch(bucket)
+            except pa.ArrowInvalid as problem:
+                raise IntegrityError(f"{store.url(name)} is not a whole Arrow file: {problem}") from problem
+            if len(batch):
+                yield pa.Table.from_batches([batch])
+
+
+def gather(store: Store, names: Sequence[str], bucket: int, schema: pa.Schema) -> pa.Table:
+    """All rows of one bucket, in the order of `names`."""
+    return pa.concat_tables([schema.empty_table(), *stream(store, names, bucket)]).combine_chunks()
+
+
+def numbers(table: pa.Table, name: str) -> npt.NDArray[Any]:
+    """A column without nulls as a numpy array, copied only where it is in several chunks."""
+    return np.asarray(table.column(name).to_numpy())
