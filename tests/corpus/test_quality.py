@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skyloom.corpus.quality import QualityConfig, cheap_reasons, judge_quality
+from skyloom.core.units import units
+from skyloom.corpus.quality import QualityConfig, cheap_reasons, failed_rules, judge_quality, rule_table
+from skyloom.corpus.quality_rules import FUNCTION_WORDS, measure
 
 GOOD = {
     "en prose": ("en", "The ferry left at six, and by the time the sun stood over the hills we had already passed the second island. "
@@ -35,6 +37,10 @@ GOOD = {
     "zh on fraud": ("zh-Hans", "警方通报，该团伙以代开发票为名骗取企业钱款，涉案金额超过三百万元。民警提醒，遇到此类信息不要轻信，应当及时报警。"),
 }  # fmt: skip
 BAD = {
+    "words too long": ("en", "https example com " + " ".join(f"averylongidentifier_number_{k}_of_the_page" for k in range(40)) + " to the end."),
+    "hardly any Chinese": ("zh-Hans", "The ferry left at six, and by the time the sun stood over the hills we had passed the second island. " * 2
+                           + "渡船六点开出。Nobody on deck had slept, and my brother kept a hand on the rail; the boat might forget him."),
+    "lines cut off": ("zh-Hans", "\n".join(f"第{k}座桥是在我祖父出生的那一年修好的，后来发过几次大水……" for k in "一二三四五六七八")),
     "a list and nothing else": ("en", "\n".join(f"- the {w} of a book, and more" for w in "abcdefghijklmnop")),
     "lines too short": ("zh-Hans", "\n".join(["首页", "新闻", "的", "在，", "体育", "是", "财经", "我", "科技"] * 4)),
     "hardly any function words": ("en", "Sony Canon Nikon Fuji, Leica Pentax Olympus Kodak, Ricoh Sigma Tamron Zeiss. " * 3
@@ -105,3 +111,55 @@ def test_hardly_any_published_prose_is_dropped(lang: str, name: str) -> None:
     texts = [json.loads(line)["text"] for line in lines if line]
     reasons, _ = verdicts([("en" if lang == "en" else "zh-Hans", text) for text in texts])
     assert sum(r is not None for r in reasons) <= 0.01 * len(texts)
+
+
+def test_published_filters_are_asked_of_english_only_and_only_if_named() -> None:
+    column, langs = pa.array([GOOD["en poem"][1], GOOD["zh prose"][1]]), pa.array(["en", "zh-Hans"])
+    assert judge_quality(column, langs, QualityConfig()).reason.null_count == 2
+    found = judge_quality(column, langs, QualityConfig(web_en=("gopher-quality",)))
+    assert found.reason.to_pylist() == ["web-en: too few words", None]
+    assert found.score[0] < 0.5 <= found.score[1]
+
+
+@given(st.lists(st.text(alphabet=st.sampled_from("the of 的是在 12,。…\n.-*#\U0001f600é加微信号"), max_size=120), max_size=5))
+@settings(max_examples=80, deadline=None)
+def test_measures_are_what_they_say(texts: list[str]) -> None:
+    found = measure(pa.array(texts, pa.string()))
+    words = {unit for line in FUNCTION_WORDS.values() for unit in line.split()}
+    for row, text in enumerate(texts):
+        all_units = units(text)
+        count = max(len(all_units), 1)
+        grams = [tuple(all_units[k : k + 5]) for k in range(len(all_units) - 4)]
+        lines = text.split("\n")
+        ends = sum(line.rstrip(" ").endswith(("...", "…")) for line in lines) if len(lines) >= 5 else 0
+        expected = {
+            "function_words": sum(u in words for u in all_units) / count,
+            "repeated_ngrams": (len(grams) - len(set(grams))) / max(len(grams), 1),
+            "han": sum("\u4e00" <= c <= "\u9fff" for c in text) / count,
+            "cut": ends / max(sum(bool(line.strip()) for line in lines), 1),
+        }
+        assert found.units[row] == len(all_units)
+        assert {name: found.columns[name][row] for name in expected} == pytest.approx(expected)
+
+
+def test_adverts_and_apologies_are_phrases_of_units() -> None:
+    texts = [
+        "Click here to ORDER, or click here to buy. Free-spins!",
+        "加微信号；加我微信，代开发票",
+        "The order of nowhere",
+        "Page can’t be found",
+        "页面 不存在",
+    ]
+    found = measure(pa.array(texts))
+    assert (found.columns["adverts"] * found.units / 1000).round().tolist() == [3, 3, 0, 0, 0]
+    assert found.columns["apology"].tolist() == [0, 0, 0, 1, 1]
+
+
+def test_the_table_names_every_measure_once_for_each_language() -> None:
+    found = failed_rules(pa.array(["a"]), pa.array(["en"]), QualityConfig())
+    assert set(found) == {rule.reason for rule in rule_table(QualityConfig())}
+    for rule in rule_table(QualityConfig()):
+        assert set(rule.limits) <= {"en", "zh", "other"}
+    table = {rule.reason: rule.limits for rule in rule_table(QualityConfig())}
+    assert table["hardly any function words"]["zh"] < table["hardly any function words"]["en"]
+    assert set(table["hardly any Chinese"]) == {"zh"}

@@ -1,8 +1,9 @@
 """Quality rules: a small set, each with a threshold per language, that tells running text from debris.
 
 What enters is the text column of the documents with their languages; what leaves is a verdict for each: a score in 0..1
-and the rule that failed, or null. Report 3.1 sorts pages into quality groups by learned judges; these rules stand before
-any such judge and take what no judge should have to read: word lists, menus, tables of numbers, repeated lines, adverts.
+and the rule that failed, or null. Report 3.1 sorts pages into quality groups by learned judges (`quality_judges`); these
+rules stand before any such judge and take what no judge should have to read: word lists, menus, tables of numbers,
+repeated lines, adverts. What is measured, and how, is in `quality_rules`; here are the limits and the verdict.
 
 Each rule compares one measured property with a limit. Its margin is 1 at the limit and larger inside; the score is half
 the smallest margin, at most 1, so that 0.5 is where documents begin to be dropped and a gate could move without
@@ -15,40 +16,19 @@ dialogue and documentation in both languages, and loosened until what it drops i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from skyloom.core.config import setting
-from skyloom.core.units import UnitColumn, count_units, hash_units, ngrams
-from skyloom.corpus.columns import Texts, distinct_counts, shape, slices
-
-FUNCTION_WORDS = {
-    "en": "the of and to a in is it that for on with as are was be by at this from or an not have has but which you he she we they "
-    "his her their its if can will were been all one no so there when i my your do",
-    "zh": "的 一 是 不 了 在 有 和 与 人 这 中 为 之 以 可 个 上 也 而 其 到 或 于 对 就 要 会 我 他 你 说 及 时 等 此 如 者 "
-    "无 何 来 與 這 為 個 於 對 會 說 時 無 來",
-}
-"""Frequent words without which no text of the language runs; Chinese ones of both scripts, modern and classical."""
-
-ADVERTS = {
-    "en": r"(?i)\b(?:no deposit bonus|casino bonus|free spins|online casino|buy (?:viagra|cialis|followers|replica)|"
-    r"replica watches|payday loans?|work from home and earn|escort service|click here to (?:buy|order|claim)|"
-    r"limited time offer|order now|100% satisfaction guaranteed|lose weight fast|cheap essay writing)\b",
-    "zh": r"代开发票|加(?:我)?微信|微信号|扫码(?:领取|加群)|注册送|彩金|百家乐|时时彩|六合彩|真人荷官|娱乐城|办证|刻章|"
-    r"包夜|上门服务|點擊購買|点击购买|立即抢购|限时特价|免费领取|日赚|刷单|贷款秒批|无抵押贷款|私服",
-}
-"""What adverts and spam say, not what texts about them discuss (RE2)."""
-
-ERROR_PAGES = (
-    r"(?i)\b404 not found\b|\bpage (?:can(?:no|')t be|was not|not) found\b|\benable javascript\b|\baccess denied\b|"
-    r"\bplease log ?in to continue\b|lorem ipsum dolor|页面(?:不存在|未找到|找不到)|您(?:访问|请求)的(?:页面|网页)|"
-    r"请(?:启用|开启) ?JavaScript|請啟用 ?JavaScript|登录后(?:查看|可见)"
-)
-"""What a page says that is not the page one asked for (RE2)."""
+from skyloom.corpus.columns import Texts, shape, slices
+from skyloom.corpus.quality_judges import JudgesConfig
+from skyloom.corpus.quality_rules import Rule, margins, measure
+from skyloom.corpus.quality_tokens import tokens
+from skyloom.corpus.quality_web_en import FILTERS, WebConfig, judge_web_en
 
 
 @dataclass(frozen=True)
@@ -58,6 +38,7 @@ class LanguageRules:
     minimum_units: int = setting(25, doc="shortest document", unit="units", low=1)
     function_words: float = setting(0.05, doc="lowest share of units that are function words", low=0.0, high=1.0)
     line_units: float = setting(2.5, doc="lowest mean length of lines", unit="units", low=0.0)
+    unit_length: float = setting(12.0, doc="longest mean length of words; not asked of Chinese", unit="characters", low=1.0)
 
 
 @dataclass(frozen=True)
@@ -67,6 +48,7 @@ class ChineseRules(LanguageRules):
     minimum_units: int = setting(25, doc="shortest document", unit="units", low=1)
     function_words: float = setting(0.02, doc="lowest share of units that are function words", low=0.0, high=1.0)
     line_units: float = setting(3.0, doc="lowest mean length of lines", unit="units", low=0.0)
+    han: float = setting(0.1, doc="lowest share of units that are Han characters; not asked of English", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)
@@ -79,6 +61,7 @@ class QualityConfig:
     symbols: float = setting(0.3, doc="highest share of symbols other than sentence marks", low=0.0, high=1.0)
     digits: float = setting(0.4, doc="highest share of digits", low=0.0, high=1.0)
     bullets: float = setting(0.9, doc="highest share of lines that begin with a bullet", low=0.0, high=1.0)
+    cut_lines: float = setting(0.6, doc="highest share of lines that end with an ellipsis", low=0.0, high=1.0)
     repeated_lines: float = setting(
         0.5, doc="highest share of characters in lines that stood before in the document", low=0.0, high=1.0
     )
@@ -92,6 +75,11 @@ class QualityConfig:
     )
     adverts: float = setting(10.0, doc="most advertising phrases in 1,000 units, of those with three or more", low=0.0)
     error_page_units: int = setting(120, doc="a shorter document that says it is an error page is one", unit="units", low=0)
+
+    web_en: tuple[str, ...] = setting(
+        (), doc="published filters that documents in English must pass too (quality_web_en)", choices=FILTERS
+    )
+    judges: JudgesConfig = setting(factory=JudgesConfig, doc="learned judges and quality groups")
 
     def of(self, language: str) -> LanguageRules:
         """The limits of a language; documents of neither language are judged as English without function words."""
@@ -119,73 +107,74 @@ def cheap_reasons(texts: Texts, langs: Texts, config: QualityConfig) -> pa.Array
         part, seen = texts.slice(start, stop - start), shape(texts.slice(start, stop - start))
         limits = np.array([config.of(name).minimum_units for name in languages[start:stop]])
         view = reasons[start:stop]
-        view[count_units(part) < limits] = "too short"
+        view[tokens(part).counts < limits] = "too short"
         view[seen.broken > config.broken * np.maximum(seen.characters, 1)] = "broken characters"
     return pa.array(reasons, pa.string())
 
 
 def judge_quality(texts: Texts, langs: Texts, config: QualityConfig) -> Verdict:
-    """Measure all rules on each document; of several that fail, the one that fails by most is the reason."""
+    """Measure all rules on each document; of several that fail, the one that fails by most is the reason.
+
+    Documents in English that pass are then asked the published filters that `config.web_en` names, if any.
+    """
     languages = np.array([short_language(lang) for lang in langs.to_pylist()], object)
+    rules = rule_table(config)
     scores: list[npt.NDArray[np.float64]] = [np.zeros(0)]
     reasons: list[str | None] = []
     for start, stop in slices(texts):
-        names, margins = _margins(texts.slice(start, stop - start), languages[start:stop], config)
-        worst = margins.argmin(axis=0)
-        smallest = margins[worst, np.arange(margins.shape[1])]
+        part = texts.slice(start, stop - start)
+        found = margins(measure(part), languages[start:stop], rules)
+        worst = found.argmin(axis=0)
+        smallest = found[worst, np.arange(found.shape[1])]
+        failed = [rules[rule].reason if margin < 1 else None for rule, margin in zip(worst, smallest, strict=True)]
+        if config.web_en:
+            for row, reason in _web_en(part, (languages[start:stop] == "en") & (smallest >= 1), config.web_en):
+                failed[row], smallest[row] = reason, 0.0
         scores.append(np.minimum(smallest / 2, 1.0))
-        reasons += [names[rule] if margin < 1 else None for rule, margin in zip(worst.tolist(), smallest.tolist(), strict=True)]
+        reasons += failed
     return Verdict(np.concatenate(scores), pa.array(reasons, pa.string()))
 
 
-def _margins(texts: Texts, languages: npt.NDArray[np.object_], config: QualityConfig) -> tuple[list[str], npt.NDArray[np.float64]]:
-    """Names of the rules and their margins, float64[rules, rows]; below 1 a rule has failed."""
-    column, seen = hash_units(texts), shape(texts)
-    units = np.maximum(column.counts, 1)
-    solid = np.maximum(seen.characters - seen.spaces, 1)
-    lines = np.maximum(seen.lines, 1)
-    rules = [config.of(name) for name in languages]
-    known = languages != "other"
-    grams = ngrams(column, 5)
-    hits = _adverts(texts)
-    apology = np.asarray(pc.match_substring_regex(texts, ERROR_PAGES).to_numpy(zero_copy_only=False), bool)
-    table = {
-        "too many symbols": _at_most(seen.symbols / solid, config.symbols),
-        "too many digits": _at_most(seen.digits / solid, config.digits),
-        "a list and nothing else": _at_most(seen.bullet_lines / lines, config.bullets),
-        "lines too short": _at_least(column.counts / lines, np.array([r.line_units for r in rules])),
-        "repeated lines": _at_most(seen.repeated / solid, config.repeated_lines),
-        "repeated phrases": _at_most(1 - distinct_counts(grams) / np.maximum(grams.counts, 1), config.repeated_ngrams),
-        "hardly any function words": np.where(
-            known & (units >= config.function_words_from),
-            _at_least(_function_words(column), np.array([r.function_words for r in rules])),
-            np.inf,
+def _web_en(texts: Texts, asked: npt.NDArray[np.bool_], filters: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Rows among those `asked` that a published filter drops, and why."""
+    verdict = judge_web_en(texts.filter(pa.array(asked)), WebConfig(filters))
+    for row, reason in zip(np.flatnonzero(asked).tolist(), verdict.reason.to_pylist(), strict=True):
+        if reason is not None:
+            yield row, f"web-en: {reason}"
+
+
+def failed_rules(texts: Texts, langs: Texts, config: QualityConfig) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which documents fail each rule by itself, bool[rows] by the rule's reason: for tables of pass rates."""
+    languages = np.array([short_language(lang) for lang in langs.to_pylist()], object)
+    rules = rule_table(config)
+    parts = [np.zeros((len(rules), 0), np.bool_)]
+    for start, stop in slices(texts):
+        parts.append(margins(measure(texts.slice(start, stop - start)), languages[start:stop], rules) < 1)
+    return {rule.reason: row for rule, row in zip(rules, np.concatenate(parts, axis=1), strict=True)}
+
+
+def rule_table(config: QualityConfig) -> tuple[Rule, ...]:
+    """The rules with their limits by language, "en", "zh" and "other" (which has no rule that asks for words of a language)."""
+    both = {"en": config.en, "zh": config.zh}
+
+    def each(limit: float) -> dict[str, float]:
+        return {"en": limit, "zh": limit, "other": limit}
+
+    return (
+        Rule("too many symbols", "symbols", "high", each(config.symbols)),
+        Rule("too many digits", "digits", "high", each(config.digits)),
+        Rule("a list and nothing else", "bullets", "high", each(config.bullets)),
+        Rule("lines too short", "line_units", "low", {**{k: v.line_units for k, v in both.items()}, "other": config.en.line_units}),
+        Rule("lines cut off", "cut", "high", each(config.cut_lines)),
+        Rule("repeated lines", "repeated_lines", "high", each(config.repeated_lines)),
+        Rule("repeated phrases", "repeated_ngrams", "high", each(config.repeated_ngrams)),
+        Rule(
+            "hardly any function words", "function_words", "low", {k: v.function_words for k, v in both.items()},
+            config.function_words_from,
         ),
-        "no punctuation": np.where(
-            units >= config.sentence_marks_from, _at_least(seen.sentence_marks / units, config.sentence_marks), np.inf
-        ),
-        "advertising": np.where(hits >= 3, _at_most(1000 * hits / units, config.adverts), np.inf),
-        "an error page": np.where(apology & (column.counts < config.error_page_units), 0.0, np.inf),
-    }
-    return list(table), np.stack(list(table.values()))
-
-
-def _at_most(value: npt.NDArray[np.float64], limit: float) -> npt.NDArray[np.float64]:
-    return np.asarray(limit / np.maximum(value, 1e-12))
-
-
-def _at_least(value: npt.NDArray[np.float64], limit: npt.NDArray[np.float64] | float) -> npt.NDArray[np.float64]:
-    return np.asarray(value / np.maximum(limit, 1e-12))
-
-
-def _function_words(column: UnitColumn) -> npt.NDArray[np.float64]:
-    """Share of each text's units that are function words of either language (pages mix them), float64[rows]."""
-    words = hash_units(pa.array([" ".join(FUNCTION_WORDS.values())])).hashes
-    sums = np.concatenate([[0], np.cumsum(np.isin(column.hashes, words))])
-    hits = sums[column.offsets[1:]] - sums[column.offsets[:-1]]
-    return np.asarray(hits / np.maximum(column.counts, 1), np.float64)
-
-
-def _adverts(texts: Texts) -> npt.NDArray[np.int64]:
-    """Advertising phrases of either language in each text, int64[rows]; a Chinese page may advertise in English."""
-    return np.asarray(sum(pc.count_substring_regex(texts, pattern).to_numpy() for pattern in ADVERTS.values()), np.int64)
+        Rule("no punctuation", "sentence_marks", "low", each(config.sentence_marks), config.sentence_marks_from),
+        Rule("hardly any Chinese", "han", "low", {"zh": config.zh.han}, config.function_words_from),
+        Rule("words too long", "unit_length", "high", {"en": config.en.unit_length}),
+        Rule("advertising", "adverts", "high", each(config.adverts)),
+        Rule("an error page", "apology", "high", each(0.5), below_units=config.error_page_units),
+    )  # fmt: skip
