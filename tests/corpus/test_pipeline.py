@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from bench.distribution_set import families, planted, prose
 from rich.console import Console
 
 from skyloom.core.config import build
@@ -18,8 +20,9 @@ from skyloom.core.ledger import Ledger
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, EXTRACTED, domain_of, record_id
 from skyloom.core.store import Store
-from skyloom.corpus.funnel import DROPPED, EXEMPT, Funnel
-from skyloom.corpus.pipeline import STAGES, CleanConfig, candidates, clean
+from skyloom.corpus import candidates
+from skyloom.corpus.funnel import DROPPED, EXEMPT, Funnel, check_chain
+from skyloom.corpus.pipeline import STAGES, CleanConfig, clean
 from skyloom.corpus.sources import SourcePolicy
 
 EN = (
@@ -161,7 +164,7 @@ def test_what_is_written_keeps_the_contract(inputs: tuple[Store, Store, Store], 
     shards = out.names("documents-")
     assert len(shards) > 1
     assert all(out.read_table(n).schema.equals(DOCUMENT) for n in shards)
-    assert out.read_table("dropped-00000.parquet").schema.equals(DROPPED)
+    assert out.read_table(out.names("dropped-")[0]).schema.equals(DROPPED)
     documents, dropped = rows_of(out, "documents-"), rows_of(out, "dropped-")
     valid = {r["domain"] for r in documents if r["split"] == "valid"}
     assert valid == {"web_en", "web_zh", "stem_en", "stem_zh", "parallel", "code"}
@@ -184,7 +187,7 @@ def test_documents_are_nfc(inputs: tuple[Store, Store, Store]) -> None:
     extracted = Store(inputs[0].root + "-nfd")
     rows = [page("nfd", "en", ["Cafe\u0301 \u1112\u1161\u11ab", "汉字"]), page("bare", "en", [])]
     extracted.write_table("extracted-00000.parquet", pa.Table.from_pylist(rows, schema=EXTRACTED))
-    table = candidates(extracted, inputs[1], inputs[2])
+    table = pa.concat_tables([candidates.read(shard) for shard in candidates.shards(extracted, inputs[1], inputs[2])])
     assert table.column("text").to_pylist()[:2] == ["Caf\u00e9 \ud55c\n\n汉字", ""]
     assert table.column("blocks").to_pylist()[:2] == [["Caf\u00e9 \ud55c", "汉字"], []]
 
@@ -199,8 +202,9 @@ def test_no_copy_of_a_heldout_page_is_trained_on(inputs: tuple[Store, Store, Sto
 
 def test_the_bytes_do_not_depend_on_the_workers(inputs: tuple[Store, Store, Store], tmp_path: Path) -> None:
     one, three = run(inputs, tmp_path / "one", workers=0), run(inputs, tmp_path / "three", workers=3)
-    assert one.names() == three.names()
-    assert [one.describe(n) for n in one.names()] == [three.describe(n) for n in three.names()]
+    names = [n for n in one.names() if not n.startswith("receipts/")]
+    assert names == [n for n in three.names() if not n.startswith("receipts/")]
+    assert [one.describe(n) for n in names] == [three.describe(n) for n in names]
 
 
 def test_policies_exempt_their_sources(inputs: tuple[Store, Store, Store], tmp_path: Path) -> None:
@@ -251,4 +255,112 @@ def test_a_stage_that_receives_something_else_is_found_out() -> None:
     funnel.table = pa.Table.from_pylist([row, row])
     funnel.gate("two", pa.array([None, None], pa.string()))
     with pytest.raises(IntegrityError, match="two did not receive"):
-        funnel.finish()
+        check_chain(funnel.ledger)
+
+
+def test_benchmark_items_leave_the_corpus(inputs: tuple[Store, Store, Store], tmp_path: Path) -> None:
+    leaked = {lang: paragraph(f"{lang}{k}b", lang) for lang, k in (("en", 3), ("zh-Hans", 5))}
+    items = tmp_path / "exam.jsonl"
+    items.write_text("".join(json.dumps({"id": lang, "question": text}) + "\n" for lang, text in leaked.items()), encoding="utf-8")
+    config = build(
+        CleanConfig,
+        {
+            "minimum_documents": 50,
+            "heldout": {"minimum": 5},
+            "decontaminate": {"sets": [{"name": "exam", "path": str(items), "text": ["question"]}]},
+        },
+        origin="test",
+    )
+    out = run(inputs, tmp_path / "out", config)
+    fate = {row["id"]: (row["stage"], row["reason"]) for row in rows_of(out, "dropped-")}
+    for name in ("en3", "zh-Hans5"):
+        assert fate[record_id(name)] == ("decontamination", "contaminated: exam")
+    spans = rows_of(out, "contamination-")
+    assert {(row["item"], row["document"]) for row in spans} >= {("en", record_id("en3")), ("zh-Hans", record_id("zh-Hans5"))}
+    assert "decontamination" in Ledger.from_json(out.read_json("ledger.json")).stages()
+
+
+EXAM = {
+    "en": "1. A train goes {a} km in 2 hours. How many kilometres does it go in one hour?\nAnswer: {a} / 2 = {b}. It goes {b} km.\n\n"
+    "2. Tom has {a} apples and gives away {b}. How many apples are left?\nAnswer: {a} - {b} = {b}. He has {b} apples.",
+    "zh-Hans": "1. 一列火车2小时行驶{a}千米，平均每小时行驶多少千米？\n解：{a}÷2={b}（千米）。答：平均每小时行驶{b}千米。\n\n"
+    "2. 小明有{a}个苹果，送给小红{b}个，还剩多少个？\n解：{a}-{b}={b}（个）。答：还剩{b}个。",
+}
+
+
+def test_exercises_in_pages_become_documents_of_their_own(inputs: tuple[Store, Store, Store], tmp_path: Path) -> None:
+    extracted = inputs[0]
+    rows = [page(f"exam-{lang}", lang, EXAM[lang].format(a=120, b=60).split("\n\n")) for lang in EXAM]
+    extracted.write_table("extracted-00002.parquet", pa.Table.from_pylist(rows, schema=EXTRACTED))
+    out = run(inputs, tmp_path / "out")
+    fate = {row["id"]: row["reason"] for row in rows_of(out, "dropped-")}
+    found = [row for row in rows_of(out, "documents-") if "exercise_of" in json.loads(row["meta"])]
+    for lang in EXAM:
+        name = record_id(f"exam-{lang}")
+        assert fate[name] == "split off as exercises"
+        mine = [row for row in found if json.loads(row["meta"])["exercise_of"] == name]
+        assert len(mine) == 2 and all(row["category"] == "stem" and row["domain"] == domain_of("stem", lang) for row in mine)
+        assert all(json.loads(row["meta"])["solution"] for row in mine)
+    ledger = Ledger.from_json(out.read_json("ledger.json"))
+    check_chain(ledger)
+    assert ledger.totals("exercises")["joined from what was split off"][0] == -len(found) == -4
+
+
+def test_learned_judges_drop_what_is_unlike_the_reference(inputs: tuple[Store, Store, Store], tmp_path: Path) -> None:
+    extracted = inputs[0]
+    good = [
+        page(f"ref-{lang}{k}", lang, [paragraph(f"r{lang}{k}", lang)], source="reference")
+        for lang in ("en", "zh-Hans")
+        for k in range(60)
+    ]
+    rng = random.Random(1)
+    noise = {"en": "zq xv wk jj pf gh bv ty nm lo".split(), "zh-Hans": "龘靐齉爩鱻麤龗灪吁龖厵滟爨癵籱饢"}
+    bad = [
+        page(
+            f"bad-{lang}{k}",
+            lang,
+            [
+                ("" if lang == "zh-Hans" else " ").join(
+                    rng.choice([*noise[lang], "the" if lang == "en" else "的"]) for _ in range(120)
+                )
+                + "."
+            ],
+        )
+        for lang in noise
+        for k in range(60)
+    ]
+    extracted.write_table("extracted-00002.parquet", pa.Table.from_pylist(good + bad, schema=EXTRACTED))
+    judges = {"reference": ["reference"], "groups": {"keep": ["high", "middle"]}}
+    config = build(CleanConfig, {"minimum_documents": 50, "heldout": {"minimum": 5}, "quality": {"judges": judges}}, origin="test")
+    out = run(inputs, tmp_path / "out", config, policies={**POLICIES, "reference": SourcePolicy(("en", "zh-Hans"), ())})
+    low = {row["id"] for row in rows_of(out, "dropped-") if row["stage"] == "groups"}
+    assert all(row["reason"] == "low quality group" for row in rows_of(out, "dropped-") if row["stage"] == "groups")
+    for lang in noise:
+        came = {record_id(f"bad-{lang}{k}") for k in range(60)} - {
+            row["id"] for row in rows_of(out, "dropped-") if row["stage"] != "groups"
+        }
+        assert came and len(came & low) >= 0.9 * len(came)
+        assert not {record_id(f"ref-{lang}{k}") for k in range(60)} & low
+    assert Ledger.from_json(out.read_json("ledger.json")).stages().index("groups") < len(STAGES)
+
+
+def test_blocks_that_recur_in_meaning_are_thinned(tmp_path: Path) -> None:
+    """Five templates and two hundred passages on as many topics: the templates are thinned, the passages stay."""
+    rows, names = [], families("all")
+    for lang, code in (("en", "en"), ("zh", "zh-Hans")):
+        for family in names[:3]:
+            for k, item in enumerate(planted(family, lang, "slots", 120, 1)):
+                rows.append(page(f"spun-{lang}-{family}{k}", code, list(item.blocks)))
+        for family in names:
+            rows += [page(f"prose-{lang}-{family}{k}", code, list(item.blocks)) for k, item in enumerate(prose(family, lang))]
+    extracted, empty = Store(tmp_path / "extracted"), Store(tmp_path / "empty")
+    for number in range(2):
+        extracted.write_table(f"extracted-{number:05d}.parquet", pa.Table.from_pylist(rows[number::2], schema=EXTRACTED))
+    table = {"minimum_documents": 1, "meaning": {"wanted": True}, "distribution": {"minimum_documents": 10_000}}
+    table["duplicates"] = {"threshold": 1.0}
+    out = run((extracted, empty, empty), tmp_path / "out", build(CleanConfig, table, origin="test"))
+    lost = {row["id"] for row in rows_of(out, "dropped-") if row["stage"] == "distribution"}
+    spun = {row["id"] for row in rows if "/spun-" in row["url"]}
+    assert len(lost & spun) >= 0.8 * len(spun), "what recurs in meaning leaves its documents empty"
+    assert lost <= spun, "prose on the same topics stays"
+    assert {row["source"] for row in rows_of(out, "blocks.parquet")} == {"site"}

@@ -32,7 +32,7 @@ class Group(click.Group):
         except SkyloomError as problem:
             if ctx.parent is not None:
                 raise
-            click.secho(f"skyloom: {problem}", fg="red", err=True)
+            click.secho(f"skyloom: {problem}", fg="red" if problem.exit_code else None, err=True)
             ctx.exit(problem.exit_code)
         except KeyboardInterrupt:
             click.secho("skyloom: interrupted; run the same command again to go on", fg="red", err=True)
@@ -47,7 +47,19 @@ def example(*lines: str) -> str:
 
 
 _SOURCE = "Your own pages instead of the recipe's own: WARC, WET, a folder of HTML, JSONL, Parquet or plain text."
+_ENGINE = (
+    click.option(
+        "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where shards are done."
+    ),
+    click.option("--shard", default=None, metavar="I/N", help="Do only this share of the shards, as one task of an array: 3/48."),
+    click.option("--patience", type=click.FloatRange(0), default=0.0, help="Seconds to wait for the other shards at a map's end."),
+    click.option("--memory", default=None, metavar="SIZE", help="Memory for finding duplicates, and of Ray's tasks: 4GB."),
+    click.option(
+        "--verify", type=click.Choice(["full", "size"]), default="full", help="How finished files are checked on a rerun."
+    ),
+)
 _OPTIONS = (
+    *reversed(_ENGINE),
     click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]"),
     click.option("--source", default=None, metavar="PATH", help=_SOURCE),
     click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting: --set train.seed=2."),
@@ -57,15 +69,29 @@ _OPTIONS = (
 
 
 def on_recipe(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb RECIPE, --work, --set, --source and --workers, and hand it the `Road` that they describe."""
+    """Give a verb RECIPE, --work, --set, --source and how shards are done, and hand it the `Road` that they describe."""
 
     @functools.wraps(function)
     def verb(
-        recipe: str, work: str | None, overrides: tuple[str, ...], source: str | None, workers: int | None, **rest: Any
+        recipe: str,
+        work: str | None,
+        overrides: tuple[str, ...],
+        source: str | None,
+        workers: int | None,
+        engine: str,
+        shard: str | None,
+        patience: float,
+        memory: str | None,
+        verify: str,
+        **rest: Any,
     ) -> None:
-        from skyloom.run.road import Road
+        from skyloom.corpus.dedup_files import memory_size
+        from skyloom.run.road import Road, make_engine
 
-        function(Road.open(Path(recipe), work=work, overrides=overrides, source=source, workers=workers), **rest)
+        size = memory_size(memory) if memory else 0
+        settings = (*overrides, f"corpus.clean.memory_gb={size / 1e9!r}") if size else overrides
+        made = make_engine(engine, workers, shard=shard, patience=patience, verify=verify, memory=size)
+        function(Road.open(Path(recipe), work=work, overrides=settings, source=source, engine=made), **rest)
 
     decorated: Callable[..., None] = verb
     for option in _OPTIONS:

@@ -85,3 +85,129 @@ def corpus_show(
         show(browse.reasons(counts), False, "dropped, by stage and reason")
     rows = browse.dropped(extracted, corpus, wanted, limit) if dropped else browse.kept(corpus, wanted, limit)
     show(rows, as_json, "dropped" if dropped else "kept")
+
+
+@corpus_group.command(
+    "extract",
+    epilog=example(
+        "skyloom corpus extract pages.jsonl.gz -o texts.jsonl",
+        "skyloom corpus extract crawl/*.warc.gz -o texts.jsonl.zst --comments",
+    ),
+)
+@click.argument("pages")
+@click.option("-o", "--out", required=True, metavar="FILE", help="Output: .jsonl, .jsonl.gz or .jsonl.zst.")
+@click.option("--comments", is_flag=True, help="Keep readers' comments.")
+def corpus_extract(pages: str, out: str, comments: bool) -> None:
+    """Extract the main text of PAGES: JSON lines with id and html, WARC files, or a folder of HTML.
+
+    Writes a line for each page: id, text, title, date, reason (null where there is text). A page without text, or one that cannot
+    be read, has its line with its reason.
+    """
+    from skyloom.core.progress import Progress
+    from skyloom.corpus.extract import ExtractConfig
+    from skyloom.corpus.extract_files import extract_files
+
+    extract_files(pages, out, ExtractConfig(comments=comments), Progress())
+
+
+@corpus_group.command(
+    "dedup",
+    epilog=example(
+        "skyloom corpus dedup documents.jsonl.gz -o clusters.jsonl",
+        "skyloom corpus dedup shards/ -o clusters.parquet --memory 4GB --quality score",
+    ),
+)
+@click.argument("documents")
+@click.option("-o", "--out", required=True, metavar="FILE", help="Output: .jsonl (also .gz, .zst) or .parquet.")
+@click.option("--memory", default="4GB", show_default=True, help="Never take more memory; beyond it work on disk.")
+@click.option("--threshold", type=click.FloatRange(0.3, 1.0), default=None, help="Jaccard similarity of near-duplicates.")
+@click.option("--id", "id_column", default="id", show_default=True, help="Column of ids.")
+@click.option("--text", "text_column", default="text", show_default=True, help="Column of texts.")
+@click.option("--quality", default=None, metavar="COLUMN", help="Numbers; of each cluster the highest stays.")
+@click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]")
+def corpus_dedup(
+    documents: str,
+    out: str,
+    memory: str,
+    threshold: float | None,
+    id_column: str,
+    text_column: str,
+    quality: str | None,
+    workers: int | None,
+) -> None:
+    """Find near-duplicates among DOCUMENTS: JSON lines (plain, .gz, .zst) or Parquet, a file or a folder.
+
+    Writes a row for each document: id, cluster (the id of the document that stays for it), keep. MinHash over units of text finds
+    candidates; each pair is then compared exactly.
+    """
+    from dataclasses import replace
+
+    from skyloom.core.engine import Engine
+    from skyloom.core.progress import Progress
+    from skyloom.corpus.dedup import DedupConfig
+    from skyloom.corpus.dedup_files import dedup_files, memory_size
+    from skyloom.corpus.dedup_sketch import Columns
+    from skyloom.run.doctor import usable_cores
+
+    config = DedupConfig() if threshold is None else replace(DedupConfig(), threshold=threshold)
+    engine = Engine(usable_cores() if workers is None else workers)
+    try:
+        report = dedup_files(
+            documents,
+            out,
+            config,
+            memory=memory_size(memory),
+            engine=engine,
+            progress=Progress(),
+            columns=Columns(id_column, text_column, quality),
+        )
+    finally:
+        engine.close()
+    click.echo(str(report))
+
+
+@corpus_group.group("fetch", cls=Group)
+def fetch_group() -> None:
+    """Fetch pages from somewhere else, for a recipe to read."""
+
+
+@fetch_group.command(
+    "common-crawl",
+    epilog=example(
+        "skyloom corpus fetch common-crawl CC-MAIN-2023-23 --domain example.org --pages 500 -o crawl/",
+        "skyloom corpus fetch common-crawl CC-MAIN-2023-23 --domain a.cn --domain b.com/docs/ --lang zh-Hans -o crawl/",
+    ),
+)
+@click.argument("crawl")
+@click.option("--domain", "domains", multiple=True, help="A domain with its hosts, or a part of a site; again for more.")
+@click.option("--domains-file", type=click.Path(exists=True, dir_okay=False), default=None, help="More domains, one a line.")
+@click.option("--lang", "languages", multiple=True, help="Languages to take. [default: en, zh-Hans]")
+@click.option("--pages", type=click.IntRange(1), default=1000, show_default=True, help="Pages at most.")
+@click.option("-o", "--out", required=True, metavar="FOLDER", help="A folder or URL for the WARC files.")
+@click.option("--index-url", default=None, help="Where the index is asked. [default: Common Crawl's]")
+@click.option("--data-url", default=None, help="Where records are read. [default: Common Crawl's]")
+def fetch_crawl(
+    crawl: str,
+    domains: tuple[str, ...],
+    domains_file: str | None,
+    languages: tuple[str, ...],
+    pages: int,
+    out: str,
+    index_url: str | None,
+    data_url: str | None,
+) -> None:
+    """Fetch pages of CRAWL by domain and language: the index is asked, and only their records are read (range requests).
+
+    Writes WARC files whole; the same command goes on where a stopped one ended. Then: kind = "warc", path = FOLDER in a recipe.
+    """
+    from pathlib import Path
+
+    from skyloom.core.config import build
+    from skyloom.core.progress import Progress
+    from skyloom.core.store import Store
+    from skyloom.corpus.commoncrawl import CrawlConfig, fetch_common_crawl
+
+    listed = Path(domains_file).read_text(encoding="utf-8").split() if domains_file else []
+    given = {"languages": list(languages), "index_url": index_url, "data_url": data_url}
+    table = {"crawl": crawl, "domains": [*domains, *listed], "pages": pages, **{k: v for k, v in given.items() if v}}
+    fetch_common_crawl(build(CrawlConfig, table, origin="command line"), Store(out), progress=Progress())

@@ -17,7 +17,7 @@ PAGE = pa.schema(
         pa.field("id", pa.string(), nullable=False),  # 32 hex digits, see `record_id`
         pa.field("source", pa.string(), nullable=False),  # name of the source in the recipe
         pa.field("category", pa.string(), nullable=False),  # one of CATEGORIES
-        pa.field("kind", pa.string(), nullable=False),  # "html", "text", "code" or "exercise"
+        pa.field("kind", pa.string(), nullable=False),  # "html", "text", "code", "parallel" or "exercise"
         pa.field("url", pa.string(), nullable=False),
         pa.field("date", pa.string()),  # ISO 8601 or null
         pa.field("license", pa.string()),  # SPDX identifier or null

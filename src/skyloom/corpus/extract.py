@@ -198,8 +198,12 @@ def _decoded(table: pa.Table, config: ExtractConfig) -> tuple[pa.ChunkedArray, l
     return bodies.cast(pa.string()), reasons
 
 
+_GIVEN = {"code": "code", "parallel": "en"}
+"""Kinds of pages whose language is not asked: aligned text is in both, and counts as English like what the parallel step writes."""
+
+
 def _languages(found: pa.Table, kinds: pa.ChunkedArray) -> tuple[list[str], list[float]]:
-    """The language of each row with text, by its prose; code gets the code "code", rows without text ""."""
+    """The language of each row with text, by its prose; "" for rows without text."""
     blocks, tags = (found[n].combine_chunks() for n in ("blocks", "tags"))
     counts = pc.list_value_length(blocks).to_numpy()
     owner = np.repeat(np.arange(len(found)), counts)
@@ -209,9 +213,9 @@ def _languages(found: pa.Table, kinds: pa.ChunkedArray) -> tuple[list[str], list
     offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[chosen], minlength=len(found)))]).astype(np.int32)
     texts = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), blocks.flatten().filter(pa.array(chosen))), "\n")
     codes, scores = language.identify(texts)
-    code = pc.equal(kinds, "code").to_pylist()
-    names = [("code" if c else name) if n else "" for name, c, n in zip(codes, code, counts.tolist(), strict=True)]
-    return names, [(1.0 if c else float(s)) if n else 0.0 for s, c, n in zip(scores, code, counts.tolist(), strict=True)]
+    given = [_GIVEN.get(kind) for kind in kinds.to_pylist()]
+    names = [(fixed or name) if n else "" for name, fixed, n in zip(codes, given, counts.tolist(), strict=True)]
+    return names, [(1.0 if fixed else float(s)) if n else 0.0 for s, fixed, n in zip(scores, given, counts.tolist(), strict=True)]
 
 
 def _titles(found: pa.Table, table: pa.Table) -> pa.Array:

@@ -3,8 +3,8 @@
 What enters is a table of candidate documents; what leaves are the table that passed, the ledger, and a table of the
 dropped. A gate is told what the judges said (a reason for each row, or null) and does the counting: documents and UTF-8
 bytes by stage, source, language and reason. Bytes that a gate takes out of documents that stay (recurring blocks,
-personal data) are posted with no documents. `finish` checks that each stage balances, and that each received exactly
-what the one before it kept.
+personal data) are posted with no documents. A funnel sees one shard; ledgers add up over shards, and `check_chain` then
+proves that each stage balances, and that each received exactly what the one before it kept.
 """
 
 from __future__ import annotations
@@ -35,6 +35,16 @@ DROPPED = pa.schema(
 def _blank_where(marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_]:
     """An empty label where marked, else None."""
     return np.array(["" if mark else None for mark in marked.tolist()], object)
+
+
+def check_chain(ledger: Ledger) -> None:
+    """IntegrityError unless every stage balances and every stage received what the one before it kept."""
+    ledger.check()
+    for former, latter in itertools.pairwise(ledger.stages()):
+        kept = {k[1:3]: v for k, v in ledger.counts.items() if k[0] == former and k[3] == KEPT and v != [0, 0]}
+        came = {k[1:]: v for k, v in ledger.intake.items() if k[0] == latter}
+        if kept != came:
+            raise IntegrityError(f"the stage {latter} did not receive what the stage {former} kept")
 
 
 @dataclass
@@ -83,15 +93,13 @@ class Funnel:
             self.table = self.table.set_column(self.table.schema.get_field_index("text"), "text", texts)
         self.table = self.table.filter(pa.array(keep.astype(bool)))
 
-    def finish(self) -> None:
-        """IntegrityError unless every stage balances and every stage received what the one before it kept."""
-        self.ledger.check()
-        stages = self.ledger.stages()
-        for former, latter in itertools.pairwise(stages):
-            kept = {k[1:3]: v for k, v in self.ledger.counts.items() if k[0] == former and k[3] == KEPT and v != [0, 0]}
-            came = {k[1:]: v for k, v in self.ledger.intake.items() if k[0] == latter}
-            if kept != came:
-                raise IntegrityError(f"the stage {latter} did not receive what the stage {former} kept")
+    def join(self, stage: str, table: pa.Table, reason: str) -> None:
+        """Add the documents of `table` to those that `stage` kept; the line `reason` says how many, as negative figures."""
+        sizes = byte_sizes(table.column("text"))
+        for source, lang, size in zip(*(table.column(n).to_pylist() for n in ("source", "lang")), sizes.tolist(), strict=True):
+            self.ledger.post(stage, source, lang, KEPT, 1, size)
+            self.ledger.post(stage, source, lang, reason, -1, -size)
+        self.table = pa.concat_tables([self.table, table.select(self.table.column_names).cast(self.table.schema)])
 
     def all_dropped(self) -> pa.Table:
         """All dropped documents in the order of the gates, with the schema DROPPED."""

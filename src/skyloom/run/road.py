@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from skyloom.core.config import plain
-from skyloom.core.engine import Engine
+from skyloom.core.engine import Engine, Shard
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.step import MANIFEST, TIMING, Outcome, Step, StepContext, is_done, run_steps
@@ -52,13 +52,15 @@ class Road:
         overrides: Sequence[str] = (),
         source: str | None = None,
         workers: int | None = None,
+        engine: Engine | None = None,
         progress: Progress | None = None,
     ) -> Road:
         """Read the recipe; nothing runs yet. ConfigError for whatever is wrong with it."""
         recipe = load(path, overrides, source)
         folder = Store(work or Path("runs", recipe.name))
-        engine = Engine(usable_cores() if workers is None else workers)
-        return cls(recipe, folder, engine, progress or Progress(), path.absolute().parent / recipe.samples)
+        return cls(
+            recipe, folder, engine or make_engine("local", workers), progress or Progress(), path.absolute().parent / recipe.samples
+        )
 
     @functools.cached_property
     def steps(self) -> dict[str, Step]:
@@ -115,6 +117,23 @@ class Road:
                 }
             )
         return rows
+
+
+def make_engine(
+    kind: str, workers: int | None = None, *, shard: str | None = None, patience: float = 0.0, verify: str = "full", memory: int = 0
+) -> Engine:
+    """The engine "local" or "ray" with `workers` (None: one for each usable core). `memory`: bytes for all of them, 0 for no limit.
+
+    ConfigError for a shard that is not i/n.
+    """
+    count = usable_cores() if workers is None else workers
+    made: type[Engine] = Engine
+    if kind == "ray":
+        from skyloom.core.engine_ray import RayEngine
+
+        made = RayEngine
+    share = Shard.parse(shard) if shard else None
+    return made(count, shard=share, patience=patience, verify=verify, memory=memory // max(count, 1))
 
 
 def scaled(recipe: Recipe, found: Sequence[sources.ResolvedSource], progress: Progress) -> Recipe:

@@ -1,0 +1,391 @@
+"""The gates: what each phase of the clean stage does with one shard. The only file in which a judge's verdict drops anything.
+
+What enters is a task with a shard's key and the `Job` (settings and policies); what leaves are files in the work folder of the
+stage, named after the phase and the shard, and a small result: what the shard adds to the ledger and to the counts of the
+whole corpus. pipeline.py says in which order the phases come and what is merged between them.
+
+    prepare   candidates → gate rules                          → prepared-KEY, dropped/prepared-KEY
+    unique    prepared minus exact duplicates                  → unique-KEY (id and text, to be compared)
+    tally     gates duplicates, undone again                   → blocks-KEY, code-KEY (counts)
+    judge     gates duplicates, exercises, distribution, quality → judged-KEY, dropped/judged-KEY, cut-KEY
+    propose   hashes of ids by domain                          → (a result)
+    count_items  n-grams of benchmark items, if there are any  → items-KEY
+    collect   held-out documents                               → heldout-KEY
+    finish    gates groups, decontamination, redaction, held-out → documents-NNNNN-NNN, dropped-NNNNN-NNN
+
+Memory: a shard four times over (text, blocks, what they become, and hashed units), and the merged counts of blocks.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skyloom.core.config import setting
+from skyloom.core.engine import Done, Task
+from skyloom.core.ledger import Ledger
+from skyloom.core.records import DOCUMENT
+from skyloom.core.store import FileRecord, Store
+from skyloom.core.units import count_units
+from skyloom.corpus import candidates, heldout, outputs
+from skyloom.corpus.candidates import PAGES, origin_is
+from skyloom.corpus.code import CodeConfig, CodeCounts, count_code, judge_code
+from skyloom.corpus.columns import byte_sizes, list_lengths, slices
+from skyloom.corpus.decontaminate import HeldoutConfig
+from skyloom.corpus.decontaminate_index import DecontaminationConfig, ItemIndex, count_documents, judge_contamination
+from skyloom.corpus.dedup import DedupConfig
+from skyloom.corpus.distribution import BlockVerdict, DistributionConfig, judge_blocks, sketch_blocks, without
+from skyloom.corpus.distribution_counts import BlockCounts
+from skyloom.corpus.distribution_files import pack, unpack
+from skyloom.corpus.distribution_groups import MeaningConfig, MeaningDecision, MeaningGroups
+from skyloom.corpus.distribution_meaning import judge_meaning
+from skyloom.corpus.distribution_space import BlockSpace
+from skyloom.corpus.exercises import ExerciseConfig, exercise_documents, judge_exercises
+from skyloom.corpus.funnel import DROPPED, EXCERPT, Funnel
+from skyloom.corpus.mixture import count_mixture
+from skyloom.corpus.quality import QualityConfig, cheap_reasons, judge_quality, short_language
+from skyloom.corpus.quality_groups import Thresholds
+from skyloom.corpus.quality_judges import group, group_reasons
+from skyloom.corpus.redact import KINDS, RedactConfig, redact
+from skyloom.corpus.sources import SourcePolicy
+
+_T = TypeVar("_T")
+
+COUNTS, CODE, HELDOUT, ITEMS, WORK = "blocks.npz", "code.npz", "heldout.parquet", "items", "work"
+SPACE, GROUPS, DECISION = "space.npz", "groups.npz", "decision.npz"
+JUDGES, THRESHOLDS = "judges", "thresholds.json"
+"""Files that the merges between the phases write, and the folder below the output that they and the shards are in."""
+
+
+@dataclass(frozen=True)
+class FoundConfig(ExerciseConfig):
+    """Exercises with solutions that stand in pages."""
+
+    wanted: bool = setting(True, doc="split exercises off the pages that they make up, as documents of the category stem")
+
+
+@dataclass(frozen=True)
+class RecurringConfig(MeaningConfig):
+    """Templates and spun text: blocks that say one thing in many wordings."""
+
+    wanted: bool = setting(False, doc="take out blocks that recur in meaning; documentation and laws lose text of their own")
+
+
+@dataclass(frozen=True)
+class CleanConfig:
+    """Settings of the clean stage, by gate."""
+
+    quality: QualityConfig = setting(factory=QualityConfig, doc="rules and quality gates")
+    duplicates: DedupConfig = setting(factory=DedupConfig, doc="near-duplicates")
+    distribution: DistributionConfig = setting(factory=DistributionConfig, doc="recurring blocks")
+    exercises: FoundConfig = setting(factory=FoundConfig, doc="exercises found in pages")
+    meaning: RecurringConfig = setting(factory=RecurringConfig, doc="blocks that recur in meaning")
+    code: CodeConfig = setting(factory=CodeConfig, doc="code heuristics")
+    redact: RedactConfig = setting(factory=RedactConfig, doc="personal data")
+    decontaminate: DecontaminationConfig = setting(
+        factory=DecontaminationConfig, doc="benchmarks whose items must not be trained on"
+    )
+    heldout: HeldoutConfig = setting(factory=HeldoutConfig, doc="held-out documents")
+    memory_gb: float = setting(
+        4.0, doc="memory for finding duplicates; beyond it they are shuffled on disk", unit="GB", low=0.1, identity=False
+    )
+    minimum_documents: int = setting(100, doc="fewest training documents from pages that are a corpus", unit="documents", low=1)
+    shard_bytes: int = setting(64 << 20, doc="text in one shard of documents", unit="bytes", low=1 << 10)
+    examples: int = setting(5, doc="examples kept for each domain and for each reason", low=0)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every task is told."""
+
+    config: CleanConfig
+    policies: dict[str, SourcePolicy]
+
+
+def prepare(task: Task, work: Store) -> Done:
+    """Phase 1 of a shard: the rules, so that nothing after them sees debris."""
+    job, shard = task.payload
+    table = candidates.read(shard)
+    funnel = Funnel(table)
+    reasons = cheap_reasons(table.column("text"), table.column("lang"), job.config.quality)
+    funnel.gate("rules", reasons, exempt=origin_is(table, "exercise", "parallel"))
+    return _left(work, "prepared", task.key, funnel, {"came": len(table), "pages": int(origin_is(table, *PAGES).sum())})
+
+
+def _left(work: Store, phase: str, key: str, funnel: Funnel, more: dict[str, Any]) -> Done:
+    """Write what a phase kept and dropped of a shard."""
+    files = (
+        work.write_table(f"{phase}-{key}.parquet", funnel.table),
+        work.write_table(f"dropped/{phase}-{key}.parquet", funnel.all_dropped()),
+    )
+    return Done(files, {"ledger": funnel.ledger.to_json(), **more})
+
+
+def unique(task: Task, work: Store) -> Done:
+    """Phase 2 of a shard: what is left to be compared once word for word copies are gone."""
+    _, key = task.payload
+    table = work.read_table(f"prepared-{key}.parquet", ["id", "text"])
+    keep = work.read_table(f"exact/clusters-{key}.parquet", ["keep"]).column("keep")
+    return Done((work.write_table(f"unique-{key}.parquet", table.filter(keep)),))
+
+
+def pass_duplicates(job: Job, work: Store, key: str) -> Funnel:
+    """Gates 2 and 3. Sources that a policy exempts were compared too, so that held-out documents can find their copies in them."""
+    table = work.read_table(f"prepared-{key}.parquet")
+    exact, near_keep, cluster = np.ones(len(table), bool), np.ones(len(table), bool), table.column("id").combine_chunks()
+    if work.exists(f"exact/clusters-{key}.parquet"):
+        exact = _bools(work.read_table(f"exact/clusters-{key}.parquet", ["keep"]).column("keep"))
+        near_found = work.read_table(f"near/clusters-{key}.parquet", ["keep", "cluster"])
+        near_keep[exact] = _bools(near_found.column("keep"))
+        cluster = pc.replace_with_mask(cluster, pa.array(exact), near_found.column("cluster").combine_chunks().cast(cluster.type))
+    funnel = Funnel(table.append_column("cluster", cluster).append_column("near", pa.array(near_keep)))
+    funnel.gate("exact-duplicates", _where(~exact, "exact duplicate"), exempt=origin_is(table, "exercise"))
+    exempt = origin_is(funnel.table, "exercise") | _exempted(funnel.table, job.policies, "near-duplicates")
+    funnel.gate("near-duplicates", _where(~_bools(funnel.table.column("near")), "near-duplicate"), exempt=exempt)
+    return funnel
+
+
+def tally(task: Task, work: Store) -> Done:
+    """Phase 3 of a shard: its recurring blocks and its bytes of data formats, to be added up over all shards."""
+    job, key = task.payload
+    table = pass_duplicates(job, work, key).table
+    prose = table.filter(pa.array(templates(table, job)))
+    code = table.filter(pa.array(origin_is(table, "code")))
+    counts = count_code(code.column("text"), code.column("url"), code.column("id"), job.config.code)
+    file = work.write_bytes(f"blocks-{key}.npz", pack(sketch_blocks(prose, job.config.distribution)))
+    return Done((file, work.write_bytes(f"code-{key}.npz", pack(counts))), {})
+
+
+def judge(task: Task, work: Store) -> Done:
+    """Phase 4 of a shard: the gates duplicates, distribution and quality."""
+    job, key = task.payload
+    funnel = pass_duplicates(job, work, key)
+    if job.config.exercises.wanted:
+        _exercises(funnel, job)
+    cut = _distribution(funnel, job, work)
+    _quality(funnel, job, read(CodeCounts, work, CODE))
+    funnel.table = funnel.table.drop_columns(["blocks", "tags", "near"])
+    file = work.write_table(f"cut-{key}.parquet", cut)
+    done = _left(work, "judged", key, funnel, {"bytes": int(byte_sizes(funnel.table.column("text")).sum())})
+    return Done((*done.files, file), done.result)
+
+
+JOINED = "joined from what was split off"
+"""A ledger line with negative figures: documents that a stage adds. In is still kept plus all other lines."""
+
+
+def _exercises(funnel: Funnel, job: Job) -> None:
+    """Pages that are exercises leave as pages, and come back as one document for each exercise."""
+    pages = funnel.table.filter(pa.array(origin_is(funnel.table, *PAGES)))
+    rows = np.flatnonzero(origin_is(funnel.table, *PAGES))
+    verdicts = judge_exercises(pages.column("text"), pages.column("lang"), job.config.exercises)
+    found = exercise_documents(pages, verdicts)
+    reasons = np.full(len(funnel.table), None, object)
+    reasons[rows[_bools(verdicts.column("is_exercise"))]] = "split off as exercises"
+    funnel.gate("exercises", pa.array(reasons, pa.string()), exempt=~origin_is(funnel.table, *PAGES))
+    if len(found):
+        added = candidates.documents(found, "exercise")
+        added = added.append_column("cluster", added.column("id")).append_column("near", pa.array([True] * len(added)))
+        funnel.join("exercises", added, JOINED)
+
+
+def _distribution(funnel: Funnel, job: Job, work: Store) -> pa.Table:
+    """Gate 4; returns the blocks that were cut."""
+    table = funnel.table
+    judged = templates(table, job)
+    part = table.filter(pa.array(judged))
+    verdict = judge_blocks(part, read(BlockCounts, work, COUNTS), job.config.distribution)
+    if job.config.meaning.wanted:
+        verdict = _with_meaning(part, verdict, job, work)
+    left = candidates.joined(without(part.column("blocks"), verdict.remove))
+    changed = byte_sizes(left) != byte_sizes(part.column("text"))
+    limits = np.array([job.config.quality.of(short_language(x)).minimum_units for x in part.column("lang").to_pylist()])
+    short = changed.copy()
+    short[changed] = count_units(left.filter(pa.array(changed))) < limits[changed]
+    reasons = np.full(len(table), None, object)
+    reasons[judged] = _where(short, "too short without its recurring blocks").to_pylist()
+    texts = pc.replace_with_mask(table.column("text").combine_chunks(), pa.array(judged), left.cast(pa.large_string()))
+    funnel.gate("distribution", pa.array(reasons, pa.string()), exempt=~judged, texts=texts, removed="recurring block")
+    return _cut_blocks(part, verdict)
+
+
+def remaining(part: pa.Table, verdict: BlockVerdict) -> pa.Table:
+    """The documents without the blocks that recur word for word, and without the tags of these."""
+    for name in ("blocks", "tags"):
+        place = part.schema.get_field_index(name)
+        part = part.set_column(place, part.schema.field(name), without(part.column(name), verdict.remove))
+    return part
+
+
+def _with_meaning(part: pa.Table, verdict: BlockVerdict, job: Job, work: Store) -> BlockVerdict:
+    """The verdict with what recurs in meaning among the blocks that do not recur word for word."""
+    space, groups = read(BlockSpace, work, SPACE), read(MeaningGroups, work, GROUPS)
+    alike = judge_meaning(remaining(part, verdict), space, groups, read(MeaningDecision, work, DECISION), job.config.meaning)
+    remove, documents = verdict.remove.copy(), verdict.documents.copy()
+    rest = np.flatnonzero(~verdict.remove)
+    remove[rest], documents[rest] = alike.remove, np.where(alike.remove, alike.count, documents[rest])
+    return replace(verdict, remove=remove, documents=documents)
+
+
+def _quality(funnel: Funnel, job: Job, code: CodeCounts) -> None:
+    """Gate 5."""
+    table = funnel.table
+    prose, files = origin_is(table, *PAGES), origin_is(table, "code")
+    reasons = np.full(len(table), None, object)
+    part = table.filter(pa.array(prose))
+    reasons[prose] = judge_quality(part.column("text"), part.column("lang"), job.config.quality).reason.to_pylist()
+    part = table.filter(pa.array(files))
+    reasons[files] = judge_code(part.column("text"), part.column("url"), part.column("id"), job.config.code, code).to_pylist()
+    exempt = ~(prose | files) | _exempted(table, job.policies, "quality")
+    funnel.gate("quality", pa.array(reasons, pa.string()), exempt=exempt)
+
+
+def count_items(task: Task, work: Store) -> Done:
+    """In how many documents of a shard the n-grams of benchmark items stand: what stands in many is a common phrase."""
+    _, key = task.payload
+    texts = work.read_table(f"judged-{key}.parquet", ["text"]).column("text")
+    counts = count_documents(texts, ItemIndex.load(work.child(ITEMS)))
+    return Done((work.write_table(f"items-{key}.parquet", pa.table({"documents": counts})),))
+
+
+def propose(task: Task, work: Store) -> Done:
+    job, key = task.payload
+    table = work.read_table(f"judged-{key}.parquet", ["id", "domain", "split"])
+    return Done((), {"proposal": heldout.propose(table, job.config.heldout).to_json()})
+
+
+def collect(task: Task, work: Store) -> Done:
+    """The held-out documents of a shard, for all others to be compared with."""
+    _, (key, chosen) = task.payload
+    table = work.read_table(f"judged-{key}.parquet", [*heldout.REFERENCE, "split"])
+    return Done((work.write_table(f"heldout-{key}.parquet", table.filter(pa.array(heldout.held(table, chosen)))),))
+
+
+def finish(task: Task, out: Store) -> Done:
+    """Phase 5 of a group of shards: redaction, what is near the held-out documents, and the shards of the corpus."""
+    job, (number, keys, chosen) = task.payload
+    config, work = job.config, out.child(WORK)
+    copies_of, ledger, counts = _copies(work.root, config.heldout), Ledger(), dict.fromkeys(KINDS, 0)
+    kept, lost, spans = [], [], []
+    for key in keys:
+        funnel = Funnel(work.read_table(f"judged-{key}.parquet"))
+        if config.quality.judges.wanted:
+            _groups(funnel, config, work, key)
+        if config.decontaminate.sets:
+            spans.append(_decontaminate(funnel, config.decontaminate, work))
+        mine = heldout.held(funnel.table, chosen)
+        copies = copies_of.near(funnel.table, mine)
+        found = redact(funnel.table.column("text"), config.redact)
+        funnel.gate("redaction", pa.nulls(len(mine), pa.string()), texts=found.texts, removed="personal data")
+        split = pa.array(np.where(mine, "valid", "train").tolist(), pa.string())
+        funnel.table = funnel.table.set_column(DOCUMENT.get_field_index("split"), DOCUMENT.field("split"), split)
+        funnel.gate("held-out", _where(copies, "near a held-out document"))
+        ledger.add(funnel.ledger)
+        for kind, count in found.counts.items():
+            counts[kind] += int(count.sum())
+        kept.append(funnel.table)
+        lost += [*(work.read_table(f"dropped/{phase}-{key}.parquet") for phase in ("prepared", "judged")), funnel.all_dropped()]
+    table, dropped = pa.concat_tables(kept), pa.concat_tables(lost)
+    documents = table.select(DOCUMENT.names)
+    files = (
+        *_slices(out, f"documents-{number:05d}", documents, config.shard_bytes, DOCUMENT),
+        *_slices(out, f"dropped-{number:05d}", dropped, config.shard_bytes, DROPPED),
+    )
+    if spans:
+        files = (*files, out.write_table(f"contamination-{number:05d}.parquet", pa.concat_tables(spans)))
+    train = table.filter(pc.equal(table.column("split"), "train"))
+    return Done(
+        files,
+        {
+            "ledger": ledger.to_json(),
+            "pages": int(origin_is(train, *PAGES).sum()),
+            "mixture": count_mixture(documents).to_pylist(),
+            "redaction": counts,
+            "found": outputs.found(documents),
+            "kept": outputs.examples(documents, outputs.KEPT_GROUPS, outputs.KEPT_COLUMNS, config.examples),
+            "lost": outputs.examples(dropped, outputs.LOST_GROUPS, outputs.LOST_COLUMNS, config.examples),
+        },
+    )
+
+
+def _groups(funnel: Funnel, config: CleanConfig, work: Store, key: str) -> None:
+    """Gate 5, second half: prose of the groups that do not stay. Reference text stays."""
+    scores = work.read_table(f"scores-{key}.parquet")
+    part = funnel.table.take(scores.column("row"))
+    limits = {lang: Thresholds(**values) for lang, values in work.read_json(THRESHOLDS).items()}
+    found = group(scores, part.column("lang"), limits, config.quality.judges.groups)
+    reasons = np.full(len(funnel.table), None, object)
+    reasons[scores.column("row").to_numpy()] = group_reasons(found, config.quality.judges.groups).to_pylist()
+    named = pc.is_in(funnel.table.column("source"), value_set=pa.array(config.quality.judges.reference, pa.string()))
+    funnel.gate("groups", pa.array(reasons, pa.string()), exempt=~origin_is(funnel.table, *PAGES) | _bools(named))
+
+
+def _decontaminate(funnel: Funnel, config: DecontaminationConfig, work: Store) -> pa.Table:
+    """Gate 6, of exercises and held-out documents too; returns the passages that speak for it."""
+    index = ItemIndex.load(work.child(ITEMS))
+    counts = work.read_table(f"{ITEMS}/counts.parquet").column("documents").to_numpy()
+    found = judge_contamination(funnel.table.column("id"), funnel.table.column("text"), index, config, counts)
+    funnel.gate("decontamination", found.reason)
+    return found.spans
+
+
+@functools.lru_cache(maxsize=1)
+def _copies(root: str, config: HeldoutConfig) -> heldout.Copies:
+    """The held-out documents, indexed once in each process."""
+    return heldout.Copies(Store(root).read_table(HELDOUT), config)
+
+
+def _slices(out: Store, name: str, table: pa.Table, limit: int, schema: pa.Schema) -> list[FileRecord]:
+    return [
+        out.write_table(f"{name}-{part:03d}.parquet", table.slice(start, stop - start).cast(schema))
+        for part, (start, stop) in enumerate(slices(table.column("text"), limit))
+    ]
+
+
+def read(kind: type[_T], work: Store, name: str) -> _T:
+    return unpack(kind, work.read_bytes(name), origin=work.url(name))
+
+
+def _bools(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    return np.asarray(column.to_numpy(zero_copy_only=False), bool)
+
+
+def _where(failed: npt.NDArray[np.bool_], reason: str) -> pa.Array:
+    """`reason` where it failed, else null."""
+    return pc.if_else(pa.array(failed), pa.scalar(reason), pa.scalar(None, pa.string()))
+
+
+def _exempted(table: pa.Table, policies: Mapping[str, SourcePolicy], judgement: str) -> npt.NDArray[np.bool_]:
+    """bool[rows]: documents whose source's policy exempts them from "near-duplicates", "templates" or "quality"."""
+    names = [name for name, policy in policies.items() if judgement in policy.exempt]
+    return _bools(pc.is_in(table.column("source"), value_set=pa.array(names, pa.string())))
+
+
+def templates(table: pa.Table, job: Job) -> npt.NDArray[np.bool_]:
+    """bool[rows]: documents whose blocks distribution filtering counts and judges."""
+    return origin_is(table, *PAGES) & ~_exempted(table, job.policies, "templates")
+
+
+def _cut_blocks(part: pa.Table, verdict: BlockVerdict) -> pa.Table:
+    """One row for each block that was cut from this shard, counted by key: source, documents that had it, times, how it begins."""
+    rows = np.flatnonzero(verdict.remove)
+    keys, first, removed = np.unique(verdict.keys[rows], return_index=True, return_counts=True)
+    rows = rows[first]
+    owner = np.repeat(np.arange(len(part)), list_lengths(part.column("blocks")))
+    text = pc.list_flatten(part.column("blocks")).take(pa.array(rows))
+    return pa.table(
+        {
+            "key": pa.array(keys),
+            "source": part.column("source").take(pa.array(owner[rows])),
+            "documents": pa.array(verdict.documents[rows]),
+            "removed": pa.array(removed),
+            "text": pc.utf8_slice_codeunits(text, 0, EXCERPT),
+        }
+    )
