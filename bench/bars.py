@@ -29,6 +29,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
+PEERS_VARIABLE = "SKYLOOM_PEERS"
+"""The interpreter that has the peers of peers.txt; without it, ours, and what is not installed there is not measured."""
 PASS, FAIL, BROKEN, NOT_MEASURED = "pass", "fail", "broken", "not measured"
 DIRECTIONS = ("at most", "at least", "below")
 
@@ -79,7 +81,8 @@ def read_bars(path: Path) -> list[Bar]:
 
 def measure(bar: Bar, work: Path) -> Result:
     """Run the bar's command in the project's root and judge what it prints."""
-    command = [part.format(work=work, python=sys.executable) for part in shlex.split(bar.command)]
+    peers = os.environ.get(PEERS_VARIABLE) or sys.executable
+    command = [part.format(work=work, python=sys.executable, peers=peers) for part in shlex.split(bar.command)]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     except OSError as problem:

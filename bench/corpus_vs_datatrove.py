@@ -48,6 +48,13 @@ name = "pages"
 kind = "warc"
 path = "{path}"
 
+[exercises] # datatrove makes none, and neither is timed
+train = 13
+valid = 13
+test = 13
+ref = 13
+canaries = 13
+
 [tokenizer]
 
 [model]

@@ -15,6 +15,10 @@ VERBS = {
     "recipe keys": ["as_json"],
     "corpus build": ["as_json"],
     "corpus mixture": ["as_json"],
+    "corpus show": ["dropped", "reason", "stage", "origin", "lang", "domain", "text", "limit", "as_json"],
+    "corpus extract": ["pages", "out", "comments"],
+    "corpus dedup": ["documents", "out", "memory", "threshold", "id_column", "text_column", "quality", "workers"],
+    "corpus fetch common-crawl": ["crawl", "domains", "domains_file", "languages", "pages", "out", "index_url", "data_url"],
     "tokenizer train": ["as_json"],
     "tokenizer show": ["as_json"],
     "tokenizer check": ["as_json"],
@@ -29,7 +33,7 @@ VERBS = {
     "generate": ["tokens", "temperature", "top_p", "seed"],
     "doctor": ["work", "as_json"],
 }
-SHARED = ["recipe", "work", "overrides", "source", "workers"]
+SHARED = ["recipe", "work", "overrides", "source", "workers", "engine", "shard", "patience", "memory", "verify"]
 
 
 def commands(group: click.Group, prefix: str = ""):

@@ -37,6 +37,10 @@ def main() -> None:
     # Threads that wait by spinning take the core from whoever shares the machine, and from our own other thread: under
     # load the compiled step fell from 15,000 to 3,000 tokens a second. Set before torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Allocators keep what a shard took for the next one; with these, workers give it back: a quarter less memory at the same speed.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(128 << 10))
 
 
 @main.command(

@@ -95,8 +95,11 @@ def _is_local(root: str) -> bool:
 class Store:
     """A folder on a local path or an fsspec URL (`s3://bucket/run`, `memory://x`); see the module's docstring."""
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, sync: bool = True) -> None:
+        """`sync`: wait until each file is on the disk. Without it a power cut may spoil files (their checksums show it), nothing
+        else may: for what a step writes for itself and removes again, where waiting costs more than the work."""
         text = str(root)
+        self.sync = sync
         self.local = _is_local(text)
         if self.local:
             self.root = os.path.abspath(text.removeprefix("file://"))
@@ -115,12 +118,12 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.root!r})"
 
-    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
-        return (Store, (self.root,))
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_reopened, (self.root, self.sync))
 
-    def child(self, name: str) -> Store:
-        """The store of a folder inside this one."""
-        return Store(f"{self.root}/{name}")
+    def child(self, name: str, *, sync: bool | None = None) -> Store:
+        """The store of a folder inside this one, with the same `sync` unless told."""
+        return Store(f"{self.root}/{name}", sync=self.sync if sync is None else sync)
 
     def prepare(self) -> None:
         """Make the folder, or see that the bucket is there. StorageError says what is wrong before any work is done."""
@@ -178,9 +181,11 @@ class Store:
                     writer = _HashingWriter(raw)
                     yield writer
                     raw.flush()
-                    os.fsync(raw.fileno())
+                    if self.sync:
+                        os.fsync(raw.fileno())
                 os.replace(aside, final)
-                _fsync_folder(final.parent)
+                if self.sync:
+                    _fsync_folder(final.parent)
             except OSError as problem:
                 raise StorageError(f"cannot write {final}: {problem.strerror or problem}") from problem
             finally:
@@ -345,6 +350,10 @@ def _is_temporary(name: str) -> bool:
 def _check_name(name: str) -> None:
     if not name or name.startswith("/") or ".." in PurePosixPath(name).parts:
         raise StorageError(f"bad file name {name!r}: it must be relative and stay inside the store")
+
+
+def _reopened(root: str, sync: bool) -> Store:
+    return Store(root, sync=sync)
 
 
 def _fsync_folder(folder: Path) -> None:

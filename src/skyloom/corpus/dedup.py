@@ -105,7 +105,7 @@ def near_duplicates(
                 slices(texts),
             )
         )
-    keys = np.concatenate([np.zeros((0, config.bands), np.uint64), *(p.keys for p in parts)])
+    keys = np.asfortranarray(np.concatenate([np.zeros((0, config.bands), np.uint64), *(p.keys for p in parts)]))
     units = np.concatenate([np.zeros(0, np.int64), *(p.units for p in parts)])
     who = standing(ids, units, quality)
     pairs = all_pairs(keys, np.flatnonzero(units), who, room=2**62)

@@ -14,6 +14,7 @@ Memory: 8 bytes for each pair and 40 for each record of one band.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +32,11 @@ Rows = npt.NDArray[np.int64]
 
 CROWD = 16
 """Documents in a bucket that are still compared all with all."""
-ANCHORS = 3
+ANCHORS = 2
 """Best documents of a crowd with which every other one is compared."""
 
+PART = 1 << 16
+"""Keys that are sorted at once; a megabyte."""
 MERGED = 4
 """Bands whose pairs are gathered before repeated ones are taken out."""
 
@@ -57,12 +60,20 @@ class Standing:
         """Units of each text, int64[rows]."""
         return (self.score & _LOW).astype(np.int64)
 
-    def ranks(self) -> npt.NDArray[np.uint32]:
-        """The place of each row when the best comes first, uint32[rows]."""
-        order = np.lexsort((self.tie, ~self.score))
-        place = np.empty(len(order), np.uint32)
-        place[order] = np.arange(len(order), dtype=np.uint32)
-        return place
+    def order(self) -> Ranking:
+        """The rows when the best comes first."""
+        rows = np.lexsort((self.tie, ~self.score)).astype(np.uint32)
+        place = np.empty(len(rows), np.uint32)
+        place[rows] = np.arange(len(rows), dtype=np.uint32)
+        return Ranking(place, rows)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """`place`: uint32[rows], where each row comes when the best is first; `rows`: uint32[rows], the rows in that order."""
+
+    place: npt.NDArray[np.uint32]
+    rows: npt.NDArray[np.uint32]
 
 
 def standing(ids: pa.Array | pa.ChunkedArray, units: npt.NDArray[np.int64], quality: Any = None) -> Standing:
@@ -95,33 +106,59 @@ def _ordinal(values: npt.NDArray[np.float64]) -> Words:
     return np.where(np.isnan(single), 0, ordered).astype(np.uint64)
 
 
-def pairs_of_buckets(key: Words, following: Words, rank: npt.NDArray[np.uint32]) -> Words:
+def repeated(key: Words) -> tuple[Words, npt.NDArray[np.uint32]]:
+    """The keys that come more than once, ascending, and the record of each.
+
+    Keys are hashes: large columns are cut by the keys' first bits into parts that are sorted inside the processor's cache.
+    """
+    bits = max(len(key) // PART, 1).bit_length() - 1
+    keys, order, bounds = _partitioned(key, bits)
+    chosen_keys, chosen = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
+    for start, stop in itertools.pairwise(bounds.tolist()):
+        inside = np.argsort(keys[start:stop])
+        part = keys[start:stop][inside]
+        same = np.zeros(len(part) + 1, bool)
+        same[1:-1] = part[1:] == part[:-1]
+        again = same[1:] | same[:-1]
+        chosen_keys.append(part[again])
+        chosen.append(order[start:stop][inside[again]])
+    return np.concatenate(chosen_keys), np.concatenate(chosen)
+
+
+def pairs_of_buckets(key: Words, following: Words, ranking: Ranking) -> Words:
     """Pairs of records with equal `key` that are to be compared, as (better << 32 | worse), indices of records.
 
-    `rank`: the place of each record among all, see `Standing.ranks`. A pair may come twice.
+    `ranking`: of the same records. A pair may come twice.
     """
-    order = np.argsort(key).astype(np.uint32)
-    by_rank = np.empty(len(rank), np.uint32)
-    by_rank[rank] = np.arange(len(rank), dtype=np.uint32)
-    return np.asarray(_bucket_pairs(key[order], order, following, rank, by_rank, CROWD, ANCHORS), np.uint64)
+    keys, order = repeated(key)
+    return np.asarray(_bucket_pairs(keys, order, following, ranking.place, ranking.rows, CROWD, ANCHORS), np.uint64)
 
 
-def all_pairs(keys: Words, active: npt.NDArray[np.int64], who: Standing, room: int) -> Words | None:
+def all_pairs(keys: Words, active: Rows, who: Standing, room: int) -> Words | None:
     """Each pair of rows to be compared, once, ascending, as (better << 32 | worse); None if there are more than `room`.
 
-    `keys`: uint64[rows, bands]; `active`: the rows that take part.
+    `keys`: uint64[rows, bands], best in Fortran order; `active`: the rows that take part.
     """
-    rank = Standing(who.score[active], who.tie[active]).ranks()
+    everyone = len(active) == len(keys)
+    ranking = (who if everyone else Standing(who.score[active], who.tie[active])).order()
     bands = keys.shape[1]
-    pairs, waiting = np.zeros(0, np.uint64), []
+
+    def column(band: int) -> Words:
+        values = keys[:, band % bands]
+        return np.ascontiguousarray(values) if everyone else values[active]
+
+    pairs, waiting, key = np.zeros(0, np.uint64), [], column(0)
     for band in range(bands):
-        found = pairs_of_buckets(keys[active, band], keys[active, (band + 1) % bands], rank)
-        waiting.append(found.copy())
+        following = column(band + 1)
+        waiting.append(pairs_of_buckets(key, following, ranking).copy())
+        key = following
         if len(waiting) == MERGED or band == bands - 1:
             pairs = _distinct(np.concatenate([pairs, *waiting]))
             waiting.clear()
         if len(pairs) + sum(map(len, waiting)) > room:
             return None
+    if everyone:
+        return pairs
     named: Words = (active[pairs >> _HIGH].astype(np.uint64) << _HIGH) | active[pairs & _LOW].astype(np.uint64)
     return named
 
@@ -168,8 +205,25 @@ def _hash_ids(data, offsets):  # type: ignore[no-untyped-def]
 
 
 @_jit
+def _partitioned(key, bits):  # type: ignore[no-untyped-def]
+    """The keys and their indices by the first `bits` bits of the keys, and the bounds of each part."""
+    shift, parts = np.uint64(64 - bits), 1 << bits
+    bounds = np.zeros(parts + 1, np.int64)
+    for k in range(len(key)):
+        bounds[(np.int64(key[k] >> shift) if bits else 0) + 1] += 1
+    bounds = np.cumsum(bounds)
+    at = bounds[:-1].copy()
+    keys, order = np.empty(len(key), np.uint64), np.empty(len(key), np.uint32)
+    for k in range(len(key)):
+        part = np.int64(key[k] >> shift) if bits else 0
+        keys[at[part]], order[at[part]] = key[k], k
+        at[part] += 1
+    return keys, order, bounds
+
+
+@_jit
 def _bucket_pairs(keys, order, following, rank, by_rank, crowd, anchors):  # type: ignore[no-untyped-def]
-    """`keys` ascending, `order` the record of each."""
+    """`keys` ascending, `order` the record of each; `by_rank` is the inverse of `rank`."""
     size, room, start = len(order), 0, 0
     while start < size:  # how much room the pairs may need
         stop = start + 1

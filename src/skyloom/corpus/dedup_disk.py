@@ -30,9 +30,9 @@ from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.corpus.dedup import DedupConfig
-from skyloom.corpus.dedup_candidates import Standing, pairs_of_buckets
+from skyloom.corpus.dedup_candidates import Standing, pairs_of_buckets, repeated
 from skyloom.corpus.dedup_cluster import choose
-from skyloom.corpus.dedup_exchange import bucket_of, gather, numbers, scatter, stream, write_buckets
+from skyloom.corpus.dedup_exchange import bucket_of, distinct_pairs, gather, numbers, scatter, stream, write_buckets
 from skyloom.corpus.dedup_kernels import jaccards, shingle_counts
 from skyloom.corpus.dedup_sketch import SetPile, Shards, read_sketch, sets_of
 from skyloom.corpus.dedup_stars import LINKS, components, links
@@ -48,19 +48,23 @@ TEXT = pa.schema([*NODE, ("text", pa.large_string())])
 EDGE = pa.schema([("left", _WORD), ("right", _WORD), ("jaccard", pa.float64())])
 JOINED_EDGE = pa.schema([*EDGE, ("component", _WORD)])
 JOINED_NODE = pa.schema([*NODE, ("component", _WORD)])
-REMOVED = pa.schema([("document", _WORD), ("cluster", pa.large_string()), ("jaccard", pa.float64())])
-_SHARD = np.uint64(32)
-_ROW = np.uint64(0xFFFFFFFF)
+REMOVED = pa.schema([("row", pa.int64()), ("cluster", pa.large_string()), ("jaccard", pa.float64())])
+_LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every task is given. `groups`: the group of each shard, ascending; shards of a group are verified together."""
+    """What every task is given.
+
+    `groups`: the group of each shard, ascending; shards of a group are verified together. `starts`: the number of each shard's
+    first document, and of all documents.
+    """
 
     shards: Shards
     config: DedupConfig
     buckets: int
     groups: tuple[int, ...]
+    starts: tuple[int, ...]
 
     @property
     def bands(self) -> int:
@@ -71,7 +75,15 @@ class Job:
         return self.groups[-1] + 1
 
     def group_of(self, documents: Words) -> npt.NDArray[np.int64]:
-        return np.asarray(self.groups, np.int64)[(documents >> _SHARD).astype(np.int64)]
+        return np.asarray(self.groups, np.int64)[self.shard_of(documents)]
+
+    def shard_of(self, documents: Words) -> npt.NDArray[np.int64]:
+        return np.searchsorted(np.array(self.starts, np.uint64), documents, side="right") - 1
+
+    def rows_of(self, documents: Words, shard: int) -> npt.NDArray[np.int64]:
+        """The rows of those documents that are in a shard."""
+        first, end = self.starts[shard : shard + 2]
+        return documents[(documents >= first) & (documents < end)].astype(np.int64) - first
 
     def members(self, group: int) -> list[int]:
         """The shards of a group."""
@@ -114,7 +126,7 @@ def _records(job: Job, task: Task, work: Store) -> Done:
     """One file for each band, so that a shard of many short documents need not hold the records of all bands at once."""
     found = read_sketch(work, task.payload, job.config)
     active = np.flatnonzero(found.bands.units)
-    documents = (np.uint64(task.payload) << _SHARD) | active.astype(np.uint64)
+    documents = (job.starts[task.payload] + active).astype(np.uint64)
     keys, who, files = found.bands.keys, found.who, []
     for band in range(job.bands):
         key = keys[active, band]
@@ -127,24 +139,25 @@ def _records(job: Job, task: Task, work: Store) -> Done:
 def _pairs(job: Job, names: list[str], task: Task, work: Store) -> Done:
     """The pairs of a bucket by the group of the worse document, and requests for better ones by their shard."""
     records = gather(work, names, task.payload, RECORD)
-    rank = Standing(numbers(records, "score"), numbers(records, "tie")).ranks()
-    pairs = pairs_of_buckets(numbers(records, "key"), numbers(records, "following"), rank)
+    rows = np.sort(repeated(numbers(records, "key"))[1])  # most are alone, and need not be ranked
+    records = records.take(pa.array(rows))
+    ranking = Standing(numbers(records, "score"), numbers(records, "tie")).order()
+    pairs = pairs_of_buckets(numbers(records, "key"), numbers(records, "following"), ranking)
     documents = numbers(records, "document")
-    better, worse = _distinct(documents[pairs >> _SHARD], documents[pairs & _ROW])
+    better, worse = distinct_pairs(documents[pairs >> np.uint64(32)], documents[pairs & _LOW])
     home = job.group_of(worse)
     first = scatter(work, f"pairs/{task.key}.arrow", _table(PAIR, better, worse), home, job.group_count)
     abroad = job.group_of(better) != home
-    wanted, group = _distinct(better[abroad], home[abroad].astype(np.uint64))
+    wanted, group = distinct_pairs(better[abroad], home[abroad].astype(np.uint64))
     table = _table(REQUEST, wanted, group.astype(np.int64))
-    shard = (wanted >> _SHARD).astype(np.int64)
-    second = scatter(work, f"requests/{task.key}.arrow", table, shard, len(job.shards.names))
+    second = scatter(work, f"requests/{task.key}.arrow", table, job.shard_of(wanted), len(job.shards.names))
     return Done((first, second), [first.name, second.name])
 
 
 def _texts(job: Job, names: list[str], task: Task, work: Store) -> Done:
     """The texts of a shard that other groups asked for, one batch for each group."""
     asked = gather(work, names, task.payload, REQUEST)
-    documents, group = _distinct(numbers(asked, "document"), numbers(asked, "group").astype(np.uint64))
+    documents, group = distinct_pairs(numbers(asked, "document"), numbers(asked, "group").astype(np.uint64))
 
     def parts() -> Iterator[pa.Table]:
         if not len(documents):
@@ -156,8 +169,10 @@ def _texts(job: Job, names: list[str], task: Task, work: Store) -> Done:
             job.shards.ids(task.payload),
         )
         for g in range(job.group_count):
-            rows = (documents[group == g] & _ROW).astype(np.int64)
-            yield _nodes(task.payload, rows, who, ids).append_column("text", texts.take(pa.array(rows)).cast(pa.large_string()))
+            rows = job.rows_of(documents[group == g], task.payload)
+            yield _nodes(job, task.payload, rows, who, ids).append_column(
+                "text", texts.take(pa.array(rows)).cast(pa.large_string())
+            )
 
     file = write_buckets(work, f"texts/{task.key}.arrow", TEXT, parts())
     return Done((file,), [file.name])
@@ -166,7 +181,7 @@ def _texts(job: Job, names: list[str], task: Task, work: Store) -> Done:
 def _verify(job: Job, pair_names: list[str], text_names: list[str], task: Task, work: Store) -> Done:
     """The exact similarities of a group's pairs. Edges and nodes leave by node, and the edges' joints for the components."""
     pairs = gather(work, pair_names, task.payload, PAIR)
-    better, worse = _distinct(numbers(pairs, "better"), numbers(pairs, "worse"))
+    better, worse = distinct_pairs(numbers(pairs, "better"), numbers(pairs, "worse"))
     del pairs
     at_home = job.group_of(better) == task.payload
     needed = np.unique(np.concatenate([worse, better[at_home]]))
@@ -178,7 +193,7 @@ def _verify(job: Job, pair_names: list[str], text_names: list[str], task: Task, 
     for part in stream(work, text_names, task.payload):
         guests = numbers(part, "document")
         of = np.flatnonzero(np.isin(better, guests) & ~at_home)
-        pile = SetPile(len(guests), int(shingle_counts((numbers(part, "score") & _ROW).astype(np.int64), job.config.shingle).sum()))
+        pile = SetPile(len(guests), int(shingle_counts((numbers(part, "score") & _LOW).astype(np.int64), job.config.shingle).sum()))
         for some in sets_of(part.column("text"), np.arange(len(guests)), job.config.shingle):
             pile.add(some)
         similarity[of] = jaccards(pile.column, sets.column, np.searchsorted(guests, better[of]), right[of])
@@ -202,12 +217,12 @@ def _home_sets(job: Job, group: int, needed: Words, work: Store) -> tuple[SetPil
     nodes, chosen = [NODE.empty_table()], []
     shingles = 0
     for shard in job.members(group):
-        rows = (needed[(needed >> _SHARD) == shard] & _ROW).astype(np.int64)
+        rows = job.rows_of(needed, shard)
         if len(rows):
             who = read_sketch(work, shard, job.config).who
             shingles += int(shingle_counts(who.units[rows], job.config.shingle).sum())
             chosen.append((shard, rows))
-            nodes.append(_nodes(shard, rows, who, job.shards.ids(shard)))
+            nodes.append(_nodes(job, shard, rows, who, job.shards.ids(shard)))
     sets = SetPile(len(needed), shingles)
     for shard, rows in chosen:
         for part in sets_of(job.shards.texts(shard), rows, job.config.shingle):
@@ -244,26 +259,18 @@ def _choose(job: Job, edges: list[str], nodes: list[str], task: Task, work: Stor
     found = choose(left, right, numbers(edge, "jaccard"), Standing(numbers(node, "score"), numbers(node, "tie")))
     gone = np.flatnonzero(found.owner != np.arange(len(documents)))
     cluster = node.column("id").take(pa.array(found.owner[gone]))
-    table = pa.table([pa.array(documents[gone]), cluster, pa.array(found.jaccard[gone])], schema=REMOVED)
-    shard = (documents[gone] >> _SHARD).astype(np.int64)
+    shard = job.shard_of(documents[gone])
+    row = documents[gone].astype(np.int64) - np.array(job.starts, np.int64)[shard]
+    table = pa.table([pa.array(row), cluster, pa.array(found.jaccard[gone])], schema=REMOVED)
     file = scatter(work, f"removed/{task.key}.arrow", table, shard, len(job.shards.names))
     return Done((file,), [file.name])
 
 
-def _nodes(shard: int, rows: npt.NDArray[np.int64], who: Standing, ids: pa.ChunkedArray) -> pa.Table:
-    documents = (np.uint64(shard) << _SHARD) | rows.astype(np.uint64)
+def _nodes(job: Job, shard: int, rows: npt.NDArray[np.int64], who: Standing, ids: pa.ChunkedArray) -> pa.Table:
+    documents = (job.starts[shard] + rows).astype(np.uint64)
     columns = [pa.array(documents), pa.array(who.score[rows]), pa.array(who.tie[rows]), ids.take(pa.array(rows))]
     return pa.table(columns, schema=NODE)
 
 
 def _table(schema: pa.Schema, *columns: npt.NDArray[np.generic]) -> pa.Table:
     return pa.table([pa.array(c) for c in columns], schema=schema)
-
-
-def _distinct(left: Words, right: Words) -> tuple[Words, Words]:
-    """The different pairs, ascending."""
-    order = np.lexsort((right, left))
-    left, right = left[order], right[order]
-    new = np.ones(len(left), bool)
-    new[1:] = (left[1:] != left[:-1]) | (right[1:] != right[:-1])
-    return left[new], right[new]

@@ -71,3 +71,23 @@ def gather(store: Store, names: Sequence[str], bucket: int, schema: pa.Schema) -
 def numbers(table: pa.Table, name: str) -> npt.NDArray[Any]:
     """A column without nulls as a numpy array, copied only where it is in several chunks."""
     return np.asarray(table.column(name).to_numpy())
+
+
+def distinct_pairs(left: Words, right: Words) -> tuple[Words, Words]:
+    """The different pairs of two uint64 columns, ascending."""
+    if not len(left):
+        return left, right
+    if max(left.max(initial=0), right.max(initial=0)) < 2**32:  # one word for a pair is sorted five times faster
+        packed = (left << np.uint64(32)) | right
+        packed.sort()
+        packed = packed[_first(packed[1:] != packed[:-1])]
+        return packed >> np.uint64(32), packed & np.uint64(0xFFFFFFFF)
+    order = np.lexsort((right, left))
+    left, right = left[order], right[order]
+    new = _first((left[1:] != left[:-1]) | (right[1:] != right[:-1]))
+    return left[new], right[new]
+
+
+def _first(changes: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The first row of each run of equal ones, from where a row differs from the one before it."""
+    return np.concatenate([[True], changes])

@@ -334,19 +334,20 @@ def _fingerprints(data, offsets, table):  # type: ignore[no-untyped-def]
 
 @_jit
 def _jaccards(hashes, offsets, others, bounds, left, right):  # type: ignore[no-untyped-def]
-    out = np.zeros(len(left), np.float64)
-    for pair in range(len(left)):
-        i, i_end = offsets[left[pair]], offsets[left[pair] + 1]
-        j, j_end = bounds[right[pair]], bounds[right[pair] + 1]
-        total, common = (i_end - i) + (j_end - j), 0
+    out, one = np.zeros(len(left), np.float64), np.uint64(1)
+    for pair in range(len(left)):  # unsigned places, because for signed ones numba looks whether they count from the end
+        i, i_end = np.uint64(offsets[left[pair]]), np.uint64(offsets[left[pair] + 1])
+        j, j_end = np.uint64(bounds[right[pair]]), np.uint64(bounds[right[pair] + 1])
+        total, common = (i_end - i) + (j_end - j), np.uint64(0)
         while i < i_end and j < j_end:
-            if hashes[i] == others[j]:  # the usual case among candidates, and branches are predicted
-                common += 1
-                i += 1
-                j += 1
-            elif hashes[i] < others[j]:
-                i += 1
+            x, y = hashes[i], others[j]
+            if x == y:
+                common += one
+                i += one
+                j += one
+            elif x < y:
+                i += one
             else:
-                j += 1
-        out[pair] = common / max(total - common, 1)
+                j += one
+        out[pair] = common / max(total - common, one)
     return out

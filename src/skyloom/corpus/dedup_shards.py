@@ -28,10 +28,10 @@ from skyloom.core.store import Store
 from skyloom.corpus.columns import byte_sizes, slices
 from skyloom.corpus.dedup import DedupConfig, same_prints, similar
 from skyloom.corpus.dedup_candidates import Standing, all_pairs, pair_rows, standing
-from skyloom.corpus.dedup_disk import Job, grouped, removed_on_disk
+from skyloom.corpus.dedup_disk import REMOVED, Job, grouped, removed_on_disk
 from skyloom.corpus.dedup_exchange import bucket_of, gather, numbers, scatter, write_buckets
 from skyloom.corpus.dedup_kernels import fingerprints, jaccards, shingle_counts
-from skyloom.corpus.dedup_plan import DOCUMENT, PAIR, PROGRAM, SHARD_TEXT, Plan, plan
+from skyloom.corpus.dedup_plan import DOCUMENT, FOUND, PAIR, PROGRAM, SHARD_TEXT, Plan, plan
 from skyloom.corpus.dedup_sketch import CLUSTERS, Columns, SetPile, Shards, Sizes, read_sketch, sets_of, sizes, sketches
 
 Words = npt.NDArray[np.uint64]
@@ -43,11 +43,11 @@ PRINT = pa.schema(
         ("two", pa.uint64()),
         ("score", pa.uint64()),
         ("tie", pa.uint64()),
-        ("document", pa.uint64()),
+        ("shard", pa.int64()),
+        ("row", pa.int64()),
         ("id", pa.large_string()),
     ]
 )
-SAME = pa.schema([("document", pa.uint64()), ("cluster", pa.large_string()), ("jaccard", pa.float64())])
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def near_duplicates_of(
         if planned.way == "memory":
             planned = plan_of(measured, memory, bands=config.bands, workers=engine.workers, on_disk=True)
             progress.log(f"  near-duplicates: more candidates than expected; {planned}")
-        job = Job(shards, config, planned.buckets, grouped(shingles, measured.rows, planned.room))
+        job = Job(shards, config, planned.buckets, grouped(shingles, measured.rows, planned.room), measured.starts)
         removed = removed_on_disk(job, work, engine=engine, progress=progress)
     return _write(shards, removed, measured, planned, out, engine, progress, "near-duplicates")
 
@@ -140,20 +140,22 @@ def _in_memory(
 ) -> list[str] | None:
     """The removed documents as one file in `work`; None if pairs or shingle sets have no room."""
     rows = sum(measured.rows)
-    starts = np.concatenate([[0], np.cumsum(measured.rows)]).astype(np.int64)
+    starts = np.array(measured.starts, np.int64)
     room = memory - PROGRAM - SHARD_TEXT * max(measured.text)
-    keys, who = np.empty((rows, config.bands), np.uint64), Standing(np.empty(rows, np.uint64), np.empty(rows, np.uint64))
+    keys = np.empty((rows, config.bands), np.uint64, order="F")
+    who = Standing(np.empty(rows, np.uint64), np.empty(rows, np.uint64))
     for shard, start in enumerate(starts[:-1]):
         found = read_sketch(work, shard, config)
-        part = slice(int(start), int(start) + len(found.who.score))
-        keys[part], who.score[part], who.tie[part] = found.bands.keys, found.who.score, found.who.tie
-    pairs = all_pairs(keys, np.flatnonzero(who.units), who, room=(room - rows * (8 * config.bands + DOCUMENT)) // PAIR)
-    del keys
-    if pairs is None:
+        mine = slice(int(start), int(start) + len(found.who.score))
+        keys[mine], who.score[mine], who.tie[mine] = found.bands.keys, found.who.score, found.who.tie
+    some = np.flatnonzero(who.units)
+    pairs = all_pairs(keys, some, who, room=(room - rows * (8 * config.bands + DOCUMENT)) // FOUND)
+    del keys, some
+    if pairs is None or rows * DOCUMENT + len(pairs) * PAIR > room:
         return None
     paired, left, right = pair_rows(pairs)
     shingles = int(shingle_counts(who.units[paired], config.shingle).sum())
-    if rows * DOCUMENT + len(pairs) * PAIR + 8 * shingles > room:
+    if rows * DOCUMENT + len(pairs) * FOUND + 8 * shingles > room:
         return None
     del pairs
     sets = SetPile(len(paired), shingles)
@@ -161,11 +163,13 @@ def _in_memory(
         for shard, start in enumerate(starts[:-1]):
             mine = paired[np.searchsorted(paired, start) : np.searchsorted(paired, starts[shard + 1])] - start
             if len(mine):
-                for some in sets_of(shards.texts(shard), mine, config.shingle):
-                    sets.add(some)
+                for part in sets_of(shards.texts(shard), mine, config.shingle):
+                    sets.add(part)
             bar.advance()
-    owner = similar(paired, left, right, jaccards(sets.column, sets.column, left, right), who, config.threshold)
-    del sets, left, right
+    similarity = jaccards(sets.column, sets.column, left, right)
+    del sets
+    owner = similar(paired, left, right, similarity, who, config.threshold)
+    del left, right, similarity
     return [_removed(shards, starts, owner.owner, owner.jaccard, work)]
 
 
@@ -184,11 +188,10 @@ def _removed(
 
     def part(shard: int) -> pa.Table:
         mine = gone[np.searchsorted(gone, starts[shard]) : np.searchsorted(gone, starts[shard + 1])]
-        document = (np.uint64(shard) << np.uint64(32)) | (mine - starts[shard]).astype(np.uint64)
         cluster = known.take(pa.array(np.searchsorted(kept, owner[mine])))
-        return pa.table([pa.array(document), cluster, pa.array(jaccard[mine])], schema=SAME)
+        return pa.table([pa.array(mine - starts[shard]), cluster, pa.array(jaccard[mine])], schema=REMOVED)
 
-    return write_buckets(work, "removed/00000.arrow", SAME, (part(s) for s in range(len(starts) - 1))).name
+    return write_buckets(work, "removed/00000.arrow", REMOVED, (part(s) for s in range(len(starts) - 1))).name
 
 
 def _write(
@@ -203,8 +206,8 @@ def _write(
 def _clusters(shards: Shards, removed: list[str], task: Task, out: Store) -> Done:
     """A shard's file of clusters: every row its own, but for those that were removed."""
     ids = shards.ids(task.payload).combine_chunks()
-    gone = gather(out.child(WORK), removed, task.payload, SAME)
-    rows = (numbers(gone, "document") & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    gone = gather(out.child(WORK), removed, task.payload, REMOVED)
+    rows = numbers(gone, "row")
     order = np.argsort(rows)
     keep, jaccard = np.ones(len(ids), bool), np.ones(len(ids), np.float32)
     keep[rows], jaccard[rows] = False, numbers(gone, "jaccard")
@@ -222,9 +225,9 @@ def _prints(shards: Shards, buckets: int, task: Task, work: Store) -> Done:
     parts = [fingerprints(texts.slice(start, stop - start)) for start, stop in slices(texts)]
     prints = np.concatenate([np.zeros((0, 2), np.uint64), *parts])
     who = standing(ids, byte_sizes(texts), table.column(shards.columns.quality) if shards.columns.quality else None)
-    documents = (np.uint64(task.payload) << np.uint64(32)) | np.arange(len(prints), dtype=np.uint64)
     rows = np.flatnonzero(prints.any(axis=1))  # a text without units is like no other
-    numbered = [pa.array(c[rows]) for c in (prints[:, 0], prints[:, 1], who.score, who.tie, documents)]
+    shard = np.full(len(rows), task.payload)
+    numbered = [pa.array(c) for c in (prints[rows, 0], prints[rows, 1], who.score[rows], who.tie[rows], shard, rows)]
     found = pa.table([*numbered, ids.take(pa.array(rows))], schema=PRINT)
     file = scatter(work, f"prints/{task.key}.arrow", found, bucket_of(prints[rows, 0], buckets), buckets)
     return Done((file,), file.name)
@@ -235,9 +238,7 @@ def _same(names: list[str], shard_count: int, task: Task, work: Store) -> Done:
     prints = np.stack([numbers(table, "one"), numbers(table, "two")], axis=1)
     labels = same_prints(prints, Standing(numbers(table, "score"), numbers(table, "tie")))
     gone = np.flatnonzero(labels != np.arange(len(labels)))
-    documents = numbers(table, "document")[gone]
-    found = pa.table(
-        [pa.array(documents), table.column("id").take(pa.array(labels[gone])), pa.array(np.ones(len(gone)))], schema=SAME
-    )
-    file = scatter(work, f"removed/{task.key}.arrow", found, (documents >> np.uint64(32)).astype(np.int64), shard_count)
+    row = table.column("row").take(pa.array(gone))
+    found = pa.table([row, table.column("id").take(pa.array(labels[gone])), pa.array(np.ones(len(gone)))], schema=REMOVED)
+    file = scatter(work, f"removed/{task.key}.arrow", found, numbers(table, "shard")[gone], shard_count)
     return Done((file,), file.name)

@@ -1,13 +1,14 @@
 """The first pass over a corpus in shards: band keys and standing of each document, and what the ways of clustering share.
 
-What enters is a store with Parquet shards; what leaves is one Arrow file of sketches for each shard. A document is from
-here on a number, `shard << 32 | row`, and the text is read again only for documents that have a candidate.
+What enters is a store with Parquet shards; what leaves is one Arrow file of sketches for each shard. From here on a document
+is its number in the order of the shards and rows, and the text is read again only for documents that have a candidate.
 
 Memory: one shard of text and its sketches in each worker.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -88,6 +89,11 @@ class Sizes:
 
     rows: tuple[int, ...]
     text: tuple[int, ...]
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The number of each shard's first document, and of all documents at the end."""
+        return (0, *itertools.accumulate(self.rows))
 
 
 def sizes(shards: Shards) -> Sizes:

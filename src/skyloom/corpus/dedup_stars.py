@@ -11,7 +11,6 @@ Memory: 100 bytes for each edge of one bucket in each worker; no task sees more.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ import pyarrow as pa
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus.dedup_exchange import bucket_of, gather, numbers, scatter
+from skyloom.corpus.dedup_exchange import bucket_of, distinct_pairs, gather, numbers, scatter
 
 Words = npt.NDArray[np.uint64]
 
@@ -55,7 +54,7 @@ def _large_star(names: list[str], buckets: int, turn: int, task: Task, work: Sto
     """Each node links its larger neighbours to its smallest one: (larger, smallest), by the larger."""
     node, near, least = _smallest(names, task.payload, work)
     larger = near > node
-    node, near = _distinct(near[larger], least[larger])
+    node, near = distinct_pairs(near[larger], least[larger])
     name = f"stars-{turn:03d}/large-{task.key}.arrow"
     check = int(np.bitwise_xor(node * np.uint64(0x9E3779B97F4A7C15), near).sum(dtype=np.uint64))
     file = scatter(work, name, pa.table([pa.array(node), pa.array(near)], schema=LINKS), bucket_of(node, buckets), buckets)
@@ -67,7 +66,7 @@ def _small_star(names: list[str], buckets: int, turn: int, task: Task, work: Sto
     node, near, least = _smallest(names, task.payload, work)
     linked = near != least
     left = np.concatenate([near[linked], node])
-    left, right = _distinct(left, np.concatenate([least[linked], least]))
+    left, right = distinct_pairs(left, np.concatenate([least[linked], least]))
     table = links(left, right)
     name = f"stars-{turn:03d}/small-{task.key}.arrow"
     return Done((scatter(work, name, table, bucket_of(numbers(table, "node"), buckets), buckets),), name)
@@ -76,18 +75,9 @@ def _small_star(names: list[str], buckets: int, turn: int, task: Task, work: Sto
 def _smallest(names: list[str], bucket: int, work: Store) -> tuple[Words, Words, Words]:
     """The bucket's edges by node, and for each edge the smallest of its node and that node's neighbours."""
     table = gather(work, names, bucket, LINKS)
-    node, near = _distinct(numbers(table, "node"), numbers(table, "near"))
+    node, near = distinct_pairs(numbers(table, "node"), numbers(table, "near"))
     if not len(node):
         return node, near, node
     start = np.flatnonzero(np.concatenate([[True], node[1:] != node[:-1]]))
     least = np.minimum(np.minimum.reduceat(near, start), node[start])
     return node, near, np.repeat(least, np.diff(np.append(start, len(node))))
-
-
-def _distinct(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> tuple[Words, Words]:
-    """The different pairs, ascending."""
-    order = np.lexsort((right, left))
-    left, right = left[order], right[order]
-    new = np.ones(len(left), bool)
-    new[1:] = (left[1:] != left[:-1]) | (right[1:] != right[:-1])
-    return left[new], right[new]

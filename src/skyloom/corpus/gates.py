@@ -11,7 +11,8 @@ whole corpus. pipeline.py says in which order the phases come and what is merged
     propose   hashes of ids by domain                          → (a result)
     count_items  n-grams of benchmark items, if there are any  → items-KEY
     collect   held-out documents                               → heldout-KEY
-    finish    gates groups, decontamination, redaction, held-out → documents-NNNNN-NNN, dropped-NNNNN-NNN
+    finish    gates groups, decontamination, redaction, held-out → final-KEY, dropped/final-KEY
+    publish   the shards of a group, put together              → documents-NNNNN-NNN, dropped-NNNNN-NNN
 
 Memory: a shard four times over (text, blocks, what they become, and hashed units), and the merged counts of blocks.
 """
@@ -30,7 +31,6 @@ import pyarrow.compute as pc
 
 from skyloom.core.config import setting
 from skyloom.core.engine import Done, Task
-from skyloom.core.ledger import Ledger
 from skyloom.core.records import DOCUMENT
 from skyloom.core.store import FileRecord, Store
 from skyloom.core.units import count_units
@@ -53,7 +53,7 @@ from skyloom.corpus.mixture import count_mixture
 from skyloom.corpus.quality import QualityConfig, cheap_reasons, judge_quality, short_language
 from skyloom.corpus.quality_groups import Thresholds
 from skyloom.corpus.quality_judges import group, group_reasons
-from skyloom.corpus.redact import KINDS, RedactConfig, redact
+from skyloom.corpus.redact import RedactConfig, redact
 from skyloom.corpus.sources import SourcePolicy
 
 _T = TypeVar("_T")
@@ -268,51 +268,55 @@ def collect(task: Task, work: Store) -> Done:
     return Done((work.write_table(f"heldout-{key}.parquet", table.filter(pa.array(heldout.held(table, chosen)))),))
 
 
-def finish(task: Task, out: Store) -> Done:
-    """Phase 5 of a group of shards: redaction, what is near the held-out documents, and the shards of the corpus."""
-    job, (number, keys, chosen) = task.payload
-    config, work = job.config, out.child(WORK)
-    copies_of, ledger, counts = _copies(work.root, config.heldout), Ledger(), dict.fromkeys(KINDS, 0)
-    kept, lost, spans = [], [], []
-    for key in keys:
-        funnel = Funnel(work.read_table(f"judged-{key}.parquet"))
-        if config.quality.judges.wanted:
-            _groups(funnel, config, work, key)
-        if config.decontaminate.sets:
-            spans.append(_decontaminate(funnel, config.decontaminate, work))
-        mine = heldout.held(funnel.table, chosen)
-        copies = copies_of.near(funnel.table, mine)
-        found = redact(funnel.table.column("text"), config.redact)
-        funnel.gate("redaction", pa.nulls(len(mine), pa.string()), texts=found.texts, removed="personal data")
-        split = pa.array(np.where(mine, "valid", "train").tolist(), pa.string())
-        funnel.table = funnel.table.set_column(DOCUMENT.get_field_index("split"), DOCUMENT.field("split"), split)
-        funnel.gate("held-out", _where(copies, "near a held-out document"))
-        ledger.add(funnel.ledger)
-        for kind, count in found.counts.items():
-            counts[kind] += int(count.sum())
-        kept.append(funnel.table)
-        lost += [*(work.read_table(f"dropped/{phase}-{key}.parquet") for phase in ("prepared", "judged")), funnel.all_dropped()]
-    table, dropped = pa.concat_tables(kept), pa.concat_tables(lost)
-    documents = table.select(DOCUMENT.names)
-    files = (
-        *_slices(out, f"documents-{number:05d}", documents, config.shard_bytes, DOCUMENT),
-        *_slices(out, f"dropped-{number:05d}", dropped, config.shard_bytes, DROPPED),
-    )
-    if spans:
-        files = (*files, out.write_table(f"contamination-{number:05d}.parquet", pa.concat_tables(spans)))
-    train = table.filter(pc.equal(table.column("split"), "train"))
-    return Done(
-        files,
-        {
-            "ledger": ledger.to_json(),
-            "pages": int(origin_is(train, *PAGES).sum()),
-            "mixture": count_mixture(documents).to_pylist(),
-            "redaction": counts,
-            "found": outputs.found(documents),
-            "kept": outputs.examples(documents, outputs.KEPT_GROUPS, outputs.KEPT_COLUMNS, config.examples),
-            "lost": outputs.examples(dropped, outputs.LOST_GROUPS, outputs.LOST_COLUMNS, config.examples),
-        },
-    )
+def finish(task: Task, work: Store) -> Done:
+    """Phase 5 of a shard: the learned groups, benchmark items, redaction, and what is near the held-out documents."""
+    job, (key, chosen) = task.payload
+    config = job.config
+    funnel = Funnel(work.read_table(f"judged-{key}.parquet"))
+    if config.quality.judges.wanted:
+        _groups(funnel, config, work, key)
+    files = []
+    if config.decontaminate.sets:
+        files.append(work.write_table(f"contamination-{key}.parquet", _decontaminate(funnel, config.decontaminate, work)))
+    mine = heldout.held(funnel.table, chosen)
+    copies = _copies(work.root, config.heldout).near(funnel.table, mine)
+    found = redact(funnel.table.column("text"), config.redact)
+    funnel.gate("redaction", pa.nulls(len(mine), pa.string()), texts=found.texts, removed="personal data")
+    split = pa.array(np.where(mine, "valid", "train").tolist(), pa.string())
+    funnel.table = funnel.table.set_column(DOCUMENT.get_field_index("split"), DOCUMENT.field("split"), split)
+    funnel.gate("held-out", _where(copies, "near a held-out document"))
+    train = funnel.table.filter(pc.equal(funnel.table.column("split"), "train"))
+    pages = int(origin_is(train, *PAGES).sum())
+    funnel.table = funnel.table.select(DOCUMENT.names)
+    parts = [work.read_table(f"dropped/{phase}-{key}.parquet") for phase in ("prepared", "judged")]
+    lost = pa.concat_tables([*parts, funnel.all_dropped()])
+    more = {
+        "pages": pages,
+        "mixture": count_mixture(funnel.table).to_pylist(),
+        "redaction": {kind: int(count.sum()) for kind, count in found.counts.items()},
+        "found": outputs.found(funnel.table),
+        "kept": outputs.examples(funnel.table, outputs.KEPT_GROUPS, outputs.KEPT_COLUMNS, config.examples),
+        "lost": outputs.examples(lost, outputs.LOST_GROUPS, outputs.LOST_COLUMNS, config.examples),
+    }
+    done = _left(work, "final", key, funnel, more)
+    return Done((*files, *done.files), done.result)
+
+
+def publish(task: Task, out: Store) -> Done:
+    """The files of the corpus, from a group of shards."""
+    job, (number, keys) = task.payload
+    work, limit = out.child(WORK, sync=False), job.config.shard_bytes
+    documents = pa.concat_tables([work.read_table(f"final-{key}.parquet") for key in keys])
+    phases = ("prepared", "judged", "final")
+    dropped = pa.concat_tables([work.read_table(f"dropped/{phase}-{key}.parquet") for key in keys for phase in phases])
+    files = [
+        *_slices(out, f"documents-{number:05d}", documents, limit, DOCUMENT),
+        *_slices(out, f"dropped-{number:05d}", dropped, limit, DROPPED),
+    ]
+    if job.config.decontaminate.sets:
+        spans = pa.concat_tables([work.read_table(f"contamination-{key}.parquet") for key in keys])
+        files.append(out.write_table(f"contamination-{number:05d}.parquet", spans))
+    return Done(tuple(files))
 
 
 def _groups(funnel: Funnel, config: CleanConfig, work: Store, key: str) -> None:

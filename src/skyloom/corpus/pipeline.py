@@ -112,7 +112,7 @@ class _Clean:
 
     @property
     def work(self) -> Store:
-        return self.out.child(WORK)
+        return self.out.child(WORK, sync=False)
 
     def map(self, function: TaskFunction, payloads: Sequence[Any], label: str, store: Store | None = None) -> list[Any]:
         """Run a phase over all shards (or `payloads` groups of them) and add up what it posted."""
@@ -196,8 +196,9 @@ class _Clean:
         self.map(gates.collect, [(key, chosen) for key in self.keys], "held-out texts")
         references = pa.concat_tables([self.work.read_table(f"heldout-{key}.parquet") for key in self.keys])
         self.work.write_table(HELDOUT, references)
-        groups = [(k, group, chosen) for k, group in enumerate(_groups(self.keys, sizes, config.shard_bytes))]
-        results = self.map(gates.finish, groups, "write documents", self.out)
+        results = self.map(gates.finish, [(key, chosen) for key in self.keys], "finish")
+        groups = list(enumerate(_groups(self.keys, sizes, config.shard_bytes)))
+        self.map(gates.publish, groups, "write documents", self.out)
         check_chain(self.ledger)
         outputs.demand(self.ledger, came=came, left=sum(r["pages"] for r in results), minimum=config.minimum_documents)
         outputs.warn([r["found"] for r in results], self.job.policies, self.progress)

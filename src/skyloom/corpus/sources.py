@@ -47,7 +47,7 @@ from skyloom.corpus.sources_rows import About, sample
 
 KINDS = ("auto", "debian-docs", "samples", "stdlib", "hub", *sources_find.FILE_KINDS)
 EXEMPTIONS = ("near-duplicates", "templates", "quality")
-SHARD_BYTES = 16_000_000  # of bodies; small enough that two workers finish together on a small corpus
+SHARD_BYTES = 8_000_000  # of bodies: a shard is what a worker has in memory, several times over
 SHARD_ROWS = 65_536
 RANGE_BYTES = 64_000_000  # a larger file is read in ranges of about this size, one task each
 
