@@ -112,7 +112,8 @@ def repeated(key: Words) -> tuple[Words, npt.NDArray[np.uint32]]:
     Keys are hashes: large columns are cut by the keys' first bits into parts that are sorted inside the processor's cache.
     """
     bits = max(len(key) // PART, 1).bit_length() - 1
-    keys, order, bounds = _partitioned(key, bits)
+    keys, order = np.empty(len(key), np.uint64), np.empty(len(key), np.uint32)
+    bounds = _partition(key, bits, keys, order)
     chosen_keys, chosen = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
     for start, stop in itertools.pairwise(bounds.tolist()):
         inside = np.argsort(keys[start:stop])
@@ -131,7 +132,8 @@ def pairs_of_buckets(key: Words, following: Words, ranking: Ranking) -> Words:
     `ranking`: of the same records. A pair may come twice.
     """
     keys, order = repeated(key)
-    return np.asarray(_bucket_pairs(keys, order, following, ranking.place, ranking.rows, CROWD, ANCHORS), np.uint64)
+    out = np.empty(_room(keys, CROWD, ANCHORS), np.uint64)
+    return out[: _bucket_pairs(keys, order, following, ranking.place, ranking.rows, CROWD, ANCHORS, out)].copy()
 
 
 def all_pairs(keys: Words, active: Rows, who: Standing, room: int) -> Words | None:
@@ -150,7 +152,7 @@ def all_pairs(keys: Words, active: Rows, who: Standing, room: int) -> Words | No
     pairs, waiting, key = np.zeros(0, np.uint64), [], column(0)
     for band in range(bands):
         following = column(band + 1)
-        waiting.append(pairs_of_buckets(key, following, ranking).copy())
+        waiting.append(pairs_of_buckets(key, following, ranking))
         key = following
         if len(waiting) == MERGED or band == bands - 1:
             pairs = _distinct(np.concatenate([pairs, *waiting]))
@@ -205,47 +207,48 @@ def _hash_ids(data, offsets):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _partitioned(key, bits):  # type: ignore[no-untyped-def]
-    """The keys and their indices by the first `bits` bits of the keys, and the bounds of each part."""
+def _partition(key, bits, keys, order):  # type: ignore[no-untyped-def]
+    """Write the keys and their indices to `keys` and `order`, by the first `bits` bits of the keys; the bounds of each part."""
     shift, parts = np.uint64(64 - bits), 1 << bits
     bounds = np.zeros(parts + 1, np.int64)
     for k in range(len(key)):
         bounds[(np.int64(key[k] >> shift) if bits else 0) + 1] += 1
     bounds = np.cumsum(bounds)
     at = bounds[:-1].copy()
-    keys, order = np.empty(len(key), np.uint64), np.empty(len(key), np.uint32)
     for k in range(len(key)):
         part = np.int64(key[k] >> shift) if bits else 0
         keys[at[part]], order[at[part]] = key[k], k
         at[part] += 1
-    return keys, order, bounds
+    return bounds
 
 
 @_jit
-def _bucket_pairs(keys, order, following, rank, by_rank, crowd, anchors):  # type: ignore[no-untyped-def]
-    """`keys` ascending, `order` the record of each; `by_rank` is the inverse of `rank`."""
-    size, room, start = len(order), 0, 0
-    while start < size:  # how much room the pairs may need
-        stop = start + 1
-        while stop < size and keys[stop] == keys[start]:
-            stop += 1
-        count = stop - start
-        room += count * (count - 1) // 2 if count <= crowd else count * (anchors + max(crowd // 2, anchors + 1))
-        start = stop
-    out, total, start = np.empty(room, np.uint64), 0, 0
-    while start < size:
-        stop = start + 1
-        while stop < size and keys[stop] == keys[start]:
-            stop += 1
+def _room(keys, crowd, anchors):  # type: ignore[no-untyped-def]
+    """How many pairs the runs of equal keys may have at most."""
+    room, start = 0, 0
+    for stop in range(1, len(keys) + 1):
+        if stop == len(keys) or keys[stop] != keys[start]:
+            count = stop - start
+            room += count * (count - 1) // 2 if count <= crowd else count * (anchors + max(crowd // 2, anchors + 1))
+            start = stop
+    return room
+
+
+@_jit
+def _bucket_pairs(keys, order, following, rank, by_rank, crowd, anchors, out):  # type: ignore[no-untyped-def]
+    """`keys` ascending, `order` the record of each; `by_rank` is the inverse of `rank`. Returns the number of pairs in `out`."""
+    total, start = 0, 0
+    for stop in range(1, len(keys) + 1):
+        if stop < len(keys) and keys[stop] == keys[start]:
+            continue
         if stop - start > crowd:
-            ranks = np.sort(rank[order[start:stop]])
-            members = by_rank[ranks]
+            members = by_rank[np.sort(rank[order[start:stop]])]
             total = _with_anchors(members, anchors, False, out, total)
             total = _parts(members, following, rank, by_rank, crowd, anchors, out, total)
-        elif stop - start > 1:
+        else:
             total = _everyone(order[start:stop], rank, out, total)
         start = stop
-    return out[:total]
+    return total
 
 
 @_jit
@@ -254,13 +257,12 @@ def _parts(members, following, rank, by_rank, crowd, anchors, out, total):  # ty
     keys = following[members]
     order = np.argsort(keys)
     start = 0
-    while start < len(order):
-        stop = start + 1
-        while stop < len(order) and keys[order[stop]] == keys[order[start]]:
-            stop += 1
+    for stop in range(1, len(order) + 1):
+        if stop < len(order) and keys[order[stop]] == keys[order[start]]:
+            continue
         if stop - start > crowd:
             total = _with_anchors(by_rank[np.sort(rank[members[order[start:stop]]])], anchors, True, out, total)
-        elif stop - start > 1:
+        else:
             total = _everyone(members[order[start:stop]], rank, out, total)
         start = stop
     return total

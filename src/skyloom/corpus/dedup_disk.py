@@ -34,7 +34,7 @@ from skyloom.corpus.dedup_candidates import Standing, pairs_of_buckets, repeated
 from skyloom.corpus.dedup_cluster import choose
 from skyloom.corpus.dedup_exchange import bucket_of, distinct_pairs, gather, numbers, scatter, stream, write_buckets
 from skyloom.corpus.dedup_kernels import jaccards, shingle_counts
-from skyloom.corpus.dedup_sketch import SetPile, Shards, read_sketch, sets_of
+from skyloom.corpus.dedup_sketch import SetPile, Shards, read_sketch
 from skyloom.corpus.dedup_stars import LINKS, components, links
 
 Words = npt.NDArray[np.uint64]
@@ -160,19 +160,15 @@ def _texts(job: Job, names: list[str], task: Task, work: Store) -> Done:
     documents, group = distinct_pairs(numbers(asked, "document"), numbers(asked, "group").astype(np.uint64))
 
     def parts() -> Iterator[pa.Table]:
-        if not len(documents):
-            yield from [TEXT.empty_table()] * job.group_count
-            return
-        who, texts, ids = (
-            read_sketch(work, task.payload, job.config).who,
-            job.shards.texts(task.payload),
-            job.shards.ids(task.payload),
+        wanted = job.rows_of(np.unique(documents), task.payload)
+        texts = pa.chunked_array(
+            [c.cast(pa.large_string()) for part in job.shards.texts(task.payload, wanted) for c in part.chunks], pa.large_string()
         )
+        who, ids = read_sketch(work, task.payload, job.config).who, job.shards.ids(task.payload)
         for g in range(job.group_count):
             rows = job.rows_of(documents[group == g], task.payload)
-            yield _nodes(job, task.payload, rows, who, ids).append_column(
-                "text", texts.take(pa.array(rows)).cast(pa.large_string())
-            )
+            chosen = texts.take(pa.array(np.searchsorted(wanted, rows)))
+            yield _nodes(job, task.payload, rows, who, ids).append_column("text", chosen)
 
     file = write_buckets(work, f"texts/{task.key}.arrow", TEXT, parts())
     return Done((file,), [file.name])
@@ -193,9 +189,9 @@ def _verify(job: Job, pair_names: list[str], text_names: list[str], task: Task, 
     for part in stream(work, text_names, task.payload):
         guests = numbers(part, "document")
         of = np.flatnonzero(np.isin(better, guests) & ~at_home)
-        pile = SetPile(len(guests), int(shingle_counts((numbers(part, "score") & _LOW).astype(np.int64), job.config.shingle).sum()))
-        for some in sets_of(part.column("text"), np.arange(len(guests)), job.config.shingle):
-            pile.add(some)
+        units = (numbers(part, "score") & _LOW).astype(np.int64)
+        pile = SetPile(len(guests), int(shingle_counts(units, job.config.shingle).sum()), job.config.shingle)
+        pile.add(part.column("text"))
         similarity[of] = jaccards(pile.column, sets.column, np.searchsorted(guests, better[of]), right[of])
         nodes.append(part.select(NODE.names))
     passed = similarity >= job.config.threshold
@@ -223,9 +219,9 @@ def _home_sets(job: Job, group: int, needed: Words, work: Store) -> tuple[SetPil
             shingles += int(shingle_counts(who.units[rows], job.config.shingle).sum())
             chosen.append((shard, rows))
             nodes.append(_nodes(job, shard, rows, who, job.shards.ids(shard)))
-    sets = SetPile(len(needed), shingles)
+    sets = SetPile(len(needed), shingles, job.config.shingle)
     for shard, rows in chosen:
-        for part in sets_of(job.shards.texts(shard), rows, job.config.shingle):
+        for part in job.shards.texts(shard, rows):
             sets.add(part)
     return sets, nodes
 

@@ -25,14 +25,14 @@ import pyarrow.compute as pc
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus.columns import byte_sizes, slices
+from skyloom.corpus.columns import byte_sizes
 from skyloom.corpus.dedup import DedupConfig, same_prints, similar
 from skyloom.corpus.dedup_candidates import Standing, all_pairs, pair_rows, standing
 from skyloom.corpus.dedup_disk import REMOVED, Job, grouped, removed_on_disk
 from skyloom.corpus.dedup_exchange import bucket_of, gather, numbers, scatter, write_buckets
 from skyloom.corpus.dedup_kernels import fingerprints, jaccards, shingle_counts
 from skyloom.corpus.dedup_plan import DOCUMENT, FOUND, PAIR, PROGRAM, SHARD_TEXT, Plan, plan
-from skyloom.corpus.dedup_sketch import CLUSTERS, Columns, SetPile, Shards, Sizes, read_sketch, sets_of, sizes, sketches
+from skyloom.corpus.dedup_sketch import CLUSTERS, Columns, SetPile, Shards, Sizes, read_sketch, sizes, sketches
 
 Words = npt.NDArray[np.uint64]
 WORK = "duplicates-work"
@@ -158,12 +158,12 @@ def _in_memory(
     if rows * DOCUMENT + len(pairs) * FOUND + 8 * shingles > room:
         return None
     del pairs
-    sets = SetPile(len(paired), shingles)
+    sets = SetPile(len(paired), shingles, config.shingle)
     with progress.task("near-duplicates: verification", len(shards.names), "shards") as bar:
         for shard, start in enumerate(starts[:-1]):
             mine = paired[np.searchsorted(paired, start) : np.searchsorted(paired, starts[shard + 1])] - start
             if len(mine):
-                for part in sets_of(shards.texts(shard), mine, config.shingle):
+                for part in shards.texts(shard, mine):
                     sets.add(part)
             bar.advance()
     similarity = jaccards(sets.column, sets.column, left, right)
@@ -220,16 +220,17 @@ def _clusters(shards: Shards, removed: list[str], task: Task, out: Store) -> Don
 
 
 def _prints(shards: Shards, buckets: int, task: Task, work: Store) -> Done:
-    table = shards.read(task.payload, shards.columns.names)
-    texts, ids = table.column(shards.columns.text), table.column(shards.columns.id).cast(pa.large_string())
-    parts = [fingerprints(texts.slice(start, stop - start)) for start, stop in slices(texts)]
-    prints = np.concatenate([np.zeros((0, 2), np.uint64), *parts])
-    who = standing(ids, byte_sizes(texts), table.column(shards.columns.quality) if shards.columns.quality else None)
-    rows = np.flatnonzero(prints.any(axis=1))  # a text without units is like no other
-    shard = np.full(len(rows), task.payload)
-    numbered = [pa.array(c) for c in (prints[rows, 0], prints[rows, 1], who.score[rows], who.tie[rows], shard, rows)]
-    found = pa.table([*numbered, ids.take(pa.array(rows))], schema=PRINT)
-    file = scatter(work, f"prints/{task.key}.arrow", found, bucket_of(prints[rows, 0], buckets), buckets)
+    tables = [PRINT.empty_table()]
+    for first, table in shards.batches(task.payload, shards.columns.names):
+        texts, ids = table.column(shards.columns.text), table.column(shards.columns.id).cast(pa.large_string())
+        prints = fingerprints(texts)
+        who = standing(ids, byte_sizes(texts), table.column(shards.columns.quality) if shards.columns.quality else None)
+        rows = np.flatnonzero(prints.any(axis=1))  # a text without units is like no other
+        shard = np.full(len(rows), task.payload)
+        columns = [prints[rows, 0], prints[rows, 1], who.score[rows], who.tie[rows], shard, first + rows]
+        tables.append(pa.table([*(pa.array(c) for c in columns), ids.take(pa.array(rows))], schema=PRINT))
+    found = pa.concat_tables(tables)
+    file = scatter(work, f"prints/{task.key}.arrow", found, bucket_of(numbers(found, "one"), buckets), buckets)
     return Done((file,), file.name)
 
 

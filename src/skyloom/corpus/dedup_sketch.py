@@ -9,6 +9,7 @@ Memory: one shard of text and its sketches in each worker.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,6 +32,9 @@ from skyloom.corpus.dedup_kernels import Bands, band_keys, shingle_counts, shing
 
 Words = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
+
+BATCH = 4 << 20
+"""Bytes of text that are read at once; small, so that the memory is used again while it is in the processor's cache."""
 
 CLUSTERS = pa.schema(
     [
@@ -68,19 +72,32 @@ class Shards:
     def tasks(self) -> list[Task]:
         return [Task(f"{shard:05d}", shard) for shard in range(len(self.names))]
 
-    def read(self, shard: int, columns: list[str]) -> pa.Table:
-        """Columns of a shard. DataError if one is not there."""
-        try:
-            return self.store.read_table(self.names[shard], columns=columns)
-        except pa.ArrowInvalid as problem:
-            raise DataError(f"{self.store.url(self.names[shard])}: {problem}") from problem
+    def batches(self, shard: int, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
+        """Columns of a shard in tables of about `BATCH` bytes of text, each with the number of its first row."""
+        with self.store.reading(self.names[shard]) as file:
+            try:
+                source = pq.ParquetFile(file)
+                first = 0
+                for batch in source.iter_batches(self._rows(source.metadata), columns=columns):
+                    yield first, pa.Table.from_batches([batch]).select(columns)
+                    first += len(batch)
+            except pa.ArrowInvalid as problem:
+                raise DataError(f"{self.store.url(self.names[shard])} cannot be read: {problem}") from problem
+
+    def texts(self, shard: int, rows: Rows) -> Iterator[pa.ChunkedArray]:
+        """The texts of some rows of a shard (ascending), in parts."""
+        for first, table in self.batches(shard, [self.columns.text]):
+            mine = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + len(table))] - first
+            if len(mine):
+                yield table.column(0).take(pa.array(mine))
 
     def ids(self, shard: int) -> pa.ChunkedArray:
         """The ids of a shard as large strings."""
-        return self.read(shard, [self.columns.id]).column(0).cast(pa.large_string())
+        return self.store.read_table(self.names[shard], columns=[self.columns.id]).column(0).cast(pa.large_string())
 
-    def texts(self, shard: int) -> pa.ChunkedArray:
-        return self.read(shard, [self.columns.text]).column(0)
+    def _rows(self, meta: Any) -> int:
+        size = _text_bytes(meta, self.columns.text)
+        return int(max(BATCH * meta.num_rows // max(size, 1), 16))
 
 
 @dataclass(frozen=True)
@@ -105,15 +122,23 @@ def sizes(shards: Shards) -> Sizes:
                 meta = pq.ParquetFile(file).metadata
             except pa.ArrowInvalid as problem:
                 raise DataError(f"{shards.store.url(name)} is not a whole Parquet file: {problem}") from problem
-            names = [meta.schema.column(k).path for k in range(meta.num_columns)]
+            names = _paths(meta)
             for wanted in shards.columns.names:
                 if wanted not in names:
                     raise DataError(f"{shards.store.url(name)} has no column {wanted!r}; it has {', '.join(names) or 'none'}")
-            place = names.index(shards.columns.text)
-            # A dictionary-encoded column says the size of its pages only; no text is smaller than its compressed form.
-            text.append(sum(meta.row_group(g).column(place).total_uncompressed_size for g in range(meta.num_row_groups)))
+            text.append(_text_bytes(meta, shards.columns.text))
             rows.append(meta.num_rows)
     return Sizes(tuple(rows), tuple(text))
+
+
+def _paths(meta: Any) -> list[str]:
+    return [meta.schema.column(k).path for k in range(meta.num_columns)]
+
+
+def _text_bytes(meta: Any, name: str) -> int:
+    """Bytes of a column before compression; one that is encoded by a dictionary says the size of its pages only."""
+    place = _paths(meta).index(name)
+    return sum(meta.row_group(g).column(place).total_uncompressed_size for g in range(meta.num_row_groups))
 
 
 @dataclass(frozen=True)
@@ -132,25 +157,21 @@ def sketches(shards: Shards, config: DedupConfig, work: Store, *, engine: Engine
 
 
 def _sketch(shards: Shards, config: DedupConfig, task: Task, work: Store) -> Done:
-    table = shards.read(task.payload, shards.columns.names)
-    found = sketch(table, shards.columns, config)
-    keys = pa.FixedSizeListArray.from_arrays(pa.array(found.bands.keys.ravel()), config.bands)
-    columns: dict[str, Any] = {"score": found.who.score, "tie": found.who.tie, "keys": keys}
-    sketched = pa.table(columns)
-    file = write_buckets(work, f"sketch/{task.key}.arrow", sketched.schema, [sketched])
-    return Done((file,), int(shingle_counts(found.bands.units, config.shingle).sum()))
+    """Keys, score and tie of each document of a shard."""
+    tables, shingles = [_schema(config).empty_table()], 0
+    for _, table in shards.batches(task.payload, shards.columns.names):
+        bands = band_keys(table.column(shards.columns.text), config.shingle, config.bands, config.rows)
+        quality = table.column(shards.columns.quality) if shards.columns.quality else None
+        who = standing(table.column(shards.columns.id).cast(pa.large_string()), bands.units, quality)
+        keys = pa.FixedSizeListArray.from_arrays(pa.array(bands.keys.ravel()), config.bands)
+        tables.append(pa.table([pa.array(who.score), pa.array(who.tie), keys], schema=_schema(config)))
+        shingles += int(shingle_counts(bands.units, config.shingle).sum())
+    sketched = pa.concat_tables(tables)
+    return Done((write_buckets(work, f"sketch/{task.key}.arrow", sketched.schema, [sketched]),), shingles)
 
 
-def sketch(table: pa.Table, columns: Columns, config: DedupConfig) -> Sketch:
-    """The sketches of a table's documents."""
-    texts = table.column(columns.text)
-    parts = [
-        band_keys(texts.slice(start, stop - start), config.shingle, config.bands, config.rows) for start, stop in slices(texts)
-    ]
-    keys = np.concatenate([np.zeros((0, config.bands), np.uint64), *(p.keys for p in parts)])
-    units = np.concatenate([np.zeros(0, np.int64), *(p.units for p in parts)])
-    quality = table.column(columns.quality) if columns.quality else None
-    return Sketch(Bands(keys, units), standing(table.column(columns.id).cast(pa.large_string()), units, quality))
+def _schema(config: DedupConfig) -> pa.Schema:
+    return pa.schema([("score", pa.uint64()), ("tie", pa.uint64()), ("keys", pa.list_(pa.uint64(), config.bands))])
 
 
 def read_sketch(work: Store, shard: int, config: DedupConfig) -> Sketch:
@@ -162,22 +183,21 @@ def read_sketch(work: Store, shard: int, config: DedupConfig) -> Sketch:
     return Sketch(Bands(keys, who.units), who)
 
 
-def sets_of(texts: pa.Array | pa.ChunkedArray, rows: Rows, shingle: int) -> list[UnitColumn]:
-    """Shingle sets of some rows of a column (ascending), in parts of bounded size."""
-    chosen = texts.take(pa.array(rows))
-    return [shingle_sets(chosen.slice(start, stop - start), shingle) for start, stop in slices(chosen)]
-
-
 class SetPile:
-    """Shingle sets that come in parts, gathered in one array that is allocated once: uint64[shingles] and bounds."""
+    """Shingle sets of texts that come in parts, in one array that is allocated once, for `shingles` of them at most."""
 
-    def __init__(self, rows: int, shingles: int) -> None:
+    def __init__(self, rows: int, shingles: int, shingle: int) -> None:
+        self._shingle = shingle
         self._hashes = np.empty(shingles, np.uint64)  # the pages that are never written to take no memory
         self._bounds = np.zeros(rows + 1, np.int64)
         self._row = 0
 
-    def add(self, part: UnitColumn) -> None:
-        """Append the sets of the next rows."""
+    def add(self, texts: pa.Array | pa.ChunkedArray) -> None:
+        """Append the sets of the next texts."""
+        for start, stop in slices(texts):
+            self._append(shingle_sets(texts.slice(start, stop - start), self._shingle))
+
+    def _append(self, part: UnitColumn) -> None:
         start, count = self._bounds[self._row], len(part.counts)
         self._hashes[start : start + part.offsets[-1]] = part.hashes[: part.offsets[-1]]
         self._bounds[self._row + 1 : self._row + 1 + count] = start + part.offsets[1:]

@@ -12,7 +12,7 @@ whole corpus. pipeline.py says in which order the phases come and what is merged
     count_items  n-grams of benchmark items, if there are any  → items-KEY
     collect   held-out documents                               → heldout-KEY
     finish    gates groups, decontamination, redaction, held-out → final-KEY, dropped/final-KEY
-    publish   the shards of a group, put together              → documents-NNNNN-NNN, dropped-NNNNN-NNN
+    publish   the shards of a group, put together              → documents-NNNNN-NNN, dropped-NNNNN-NNN, clusters-NNNNN
 
 Memory: a shard four times over (text, blocks, what they become, and hashed units), and the merged counts of blocks.
 """
@@ -20,7 +20,7 @@ Memory: a shard four times over (text, blocks, what they become, and hashed unit
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -129,11 +129,19 @@ def _left(work: Store, phase: str, key: str, funnel: Funnel, more: dict[str, Any
 
 
 def unique(task: Task, work: Store) -> Done:
-    """Phase 2 of a shard: what is left to be compared once word for word copies are gone."""
-    _, key = task.payload
-    table = work.read_table(f"prepared-{key}.parquet", ["id", "text"])
-    keep = work.read_table(f"exact/clusters-{key}.parquet", ["keep"]).column("keep")
-    return Done((work.write_table(f"unique-{key}.parquet", table.filter(keep)),))
+    """Phase 2 of a shard: what is left to be compared once word for word copies are gone.
+
+    `quality` is 1 for what the rules would keep, so that of near-copies one stays that stays to the end.
+    """
+    job, key = task.payload
+    table = work.read_table(f"prepared-{key}.parquet", ["id", "text", "lang", "origin"])
+    table = table.filter(work.read_table(f"exact/clusters-{key}.parquet", ["keep"]).column("keep"))
+    good = np.ones(len(table), np.int8)
+    prose = np.flatnonzero(origin_is(table, *PAGES))
+    part = table.take(pa.array(prose))
+    good[prose] = judge_quality(part.column("text"), part.column("lang"), job.config.quality).reason.is_null().to_numpy(False)
+    table = table.select(["id", "text"]).append_column("quality", pa.array(good))
+    return Done((work.write_table(f"unique-{key}.parquet", table),))
 
 
 def pass_duplicates(job: Job, work: Store, key: str) -> Funnel:
@@ -313,10 +321,23 @@ def publish(task: Task, out: Store) -> Done:
         *_slices(out, f"documents-{number:05d}", documents, limit, DOCUMENT),
         *_slices(out, f"dropped-{number:05d}", dropped, limit, DROPPED),
     ]
+    files += _slices_of_clusters(work, out, f"clusters-{number:05d}.parquet", keys)
     if job.config.decontaminate.sets:
         spans = pa.concat_tables([work.read_table(f"contamination-{key}.parquet") for key in keys])
         files.append(out.write_table(f"contamination-{number:05d}.parquet", spans))
     return Done(tuple(files))
+
+
+def _slices_of_clusters(work: Store, out: Store, name: str, keys: Sequence[str]) -> list[FileRecord]:
+    """What each duplicate of a group of shards is a copy of, for audit: id, the id that is kept, similarity, whether exact."""
+    parts = []
+    for key in keys:
+        for kind in ("exact", "near"):
+            if work.exists(f"{kind}/clusters-{key}.parquet"):
+                table = work.read_table(f"{kind}/clusters-{key}.parquet")
+                table = table.filter(pc.invert(table.column("keep"))).drop_columns(["keep"])
+                parts.append(table.append_column("exact", pa.array([kind == "exact"] * len(table), pa.bool_())))
+    return [out.write_table(name, pa.concat_tables(parts))] if parts else []
 
 
 def _groups(funnel: Funnel, config: CleanConfig, work: Store, key: str) -> None:

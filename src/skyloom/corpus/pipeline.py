@@ -4,27 +4,30 @@ What enters are three stores; what leaves are `documents-NNNNN-NNN.parquet` with
 with stage and reason for every document that did not stay, `blocks.parquet` (the recurring blocks), the ledger, the mixture
 and examples (docs/design.md). gates.py holds what each phase does with a shard.
 
-The order of the gates, and why (report 3.1 has the same boxes in its figure):
+The order of the gates, and why (report 3.1 has the same boxes in its figure); those in brackets where the recipe asks for them:
 
 1. rules            cheap, so that nothing after it sees debris
 2. exact-duplicates before anything that compares
 3. near-duplicates  before blocks are counted, or the blocks of a page that came five times would seem to recur
-4. distribution     recurring blocks leave the documents, which changes what quality is measured on
-5. quality          prose by the rules and, where the recipe names reference text, by the learned judges; code by heuristics
-6. decontamination  benchmark items that the recipe names
-7. redaction        on what will stay, so that its counts are those of the corpus
-8. held-out         last: the held-out documents are of the same make as the training ones, and no copy of them remains
+4. exercises        pages that are exercises leave as pages and come back one by one
+5. distribution     recurring blocks leave the documents, which changes what quality is measured on
+6. quality          prose by the rules, code by heuristics
+7. [groups]         prose by the judges that were trained on reference text
+8. [decontamination] items of the benchmarks that the recipe names
+9. redaction        on what will stay, so that its counts are those of the corpus
+10. held-out        last: the held-out documents are of the same make as the training ones, and no copy of them remains
 
 The work goes over shards, each a task of the engine (a process here, a Ray task or a Slurm job on a cluster), in phases.
 Between the phases stand only small tables that were counted over all shards:
 
     prepare  rules                                    →  keys of duplicates
     tally    (what the duplicates leave)              →  how often blocks recur, bytes of data formats
-    judge    duplicates, distribution, quality        →  quantiles of the scores, candidates to hold out
-    finish   groups, decontamination, redaction, held-out, and the final shards
+    judge    duplicates, exercises, distribution, quality →  quantiles of the scores, candidates to hold out
+    finish   groups, decontamination, redaction, held-out
+    publish  the final shards
 
 Pages whose extraction set a reason are in the ledger of that stage and are not counted here. Generated exercises are
-variations by intent: they pass gates 2 to 6 unjudged. Parallel text quotes pages, so gates 4 and 5 do not judge it.
+variations by intent: they pass gates 2 to 7 unjudged. Parallel text quotes pages, so gates 4 to 7 do not judge it.
 
 Memory: of each worker a shard four times over (text, blocks, what they become, and hashed units); beside it what dedup.py
 and distribution.py state for the counted tables.
@@ -137,7 +140,9 @@ class _Clean:
         exact_duplicates_of(self.work, names, Columns(), self.work.child("exact"), **shared)
         self.map(gates.unique, compared, "drop exact duplicates")
         names = [f"unique-{key}.parquet" for key in compared]
-        near_duplicates_of(self.work, names, Columns(), self.work.child("near"), self.job.config.duplicates, **shared)
+        near_duplicates_of(
+            self.work, names, Columns(quality="quality"), self.work.child("near"), self.job.config.duplicates, **shared
+        )
 
     def judge(self) -> list[int]:
         """Phases 3 and 4: what must be counted over all shards first, and the verdicts on it. Bytes left of each shard."""

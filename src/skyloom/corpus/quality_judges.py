@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,8 @@ class JudgesConfig:
 
     reference: tuple[str, ...] = setting((), doc="sources of the recipe whose documents are reference text")
     cited_by: tuple[str, ...] = setting((), doc="MediaWiki dumps; documents whose URLs they cite are reference text")
+    lm_en: str = setting("", doc="an English model to use instead of training one: ARPA, also gzipped, or a binary file of kenlm's")
+    lm_zh: str = setting("", doc="the same for Chinese")
     lm: LmConfig = setting(factory=LmConfig, doc="language models")
     classifier: ClassifierConfig = setting(factory=ClassifierConfig, doc="the linear judge")
     groups: GroupConfig = setting(factory=GroupConfig, doc="thresholds and groups")
@@ -83,9 +86,15 @@ def train_judges(reference: pa.Table, pages: pa.Table, out: Store, config: Judge
     names = [lang for lang in LANGUAGES if (good == lang).any()]
     if not names:
         raise DataError("the reference text has no document in English or Chinese: name another source in quality.judges.reference")
-    for lang in names:
-        texts = reference.column("text").filter(pa.array(good == lang))
-        summary["trainer"][lang] = train_lm(texts, out, f"lm-{lang}.arpa", config.lm)  # type: ignore[index]
+    given = {"en": config.lm_en, "zh": config.lm_zh}
+    for lang in LANGUAGES:
+        if given[lang]:
+            summary["trainer"][lang] = "given"  # type: ignore[index]
+            with Store(Path(given[lang]).absolute().parent).reading(Path(given[lang]).name) as model:
+                out.write_bytes(f"lm-{lang}.arpa", model.read())
+        elif lang in names:
+            texts = reference.column("text").filter(pa.array(good == lang))
+            summary["trainer"][lang] = train_lm(texts, out, f"lm-{lang}.arpa", config.lm)  # type: ignore[index]
     for kind, column in (("reference", good), ("pages", plain)):
         summary[kind] = {lang: int((column == lang).sum()) for lang in LANGUAGES}
     least = config.classifier.minimum_texts

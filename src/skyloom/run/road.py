@@ -182,11 +182,12 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
         pack.pack(*inputs, ctx.out, recipe.tokens, engine=ctx.engine, progress=ctx.progress)
 
     what = [{k: v for k, v in plain(s).items() if k not in ("languages", "exempt")} for s in corpus.sources]
-    pages = Step("pages", read, what, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
-    extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, needs=(pages,))
-    pairs = Step("parallel", align, corpus.parallel, needs=(extracted,))
+    pages = Step("pages", read, what, version=2, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
+    extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=2, needs=(pages,))
+    pairs = Step("parallel", align, corpus.parallel, version=2, needs=(extracted,))
     exercises = Step("exercises", write, recipe.exercises)
-    cleaned = Step("corpus", clean, {"clean": corpus.clean, "policies": policy_settings}, needs=(extracted, pairs, exercises))
+    inputs = (extracted, pairs, exercises)
+    cleaned = Step("corpus", clean, {"clean": corpus.clean, "policies": policy_settings}, version=2, needs=inputs)
     tokens = Step("tokenizer", vocabulary, recipe.tokenizer, needs=(cleaned,))
     packed = Step("tokens", shards, recipe.tokens, needs=(cleaned, exercises, tokens))
     return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned, tokens, packed)}
