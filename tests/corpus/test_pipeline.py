@@ -15,7 +15,7 @@ from rich.console import Console
 
 from skyloom.core.config import build
 from skyloom.core.engine import Engine
-from skyloom.core.errors import DataError, IntegrityError
+from skyloom.core.errors import DataError, IntegrityError, StorageError
 from skyloom.core.ledger import Ledger
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, EXTRACTED, domain_of, record_id
@@ -364,3 +364,25 @@ def test_blocks_that_recur_in_meaning_are_thinned(tmp_path: Path) -> None:
     assert len(lost & spun) >= 0.8 * len(spun), "what recurs in meaning leaves its documents empty"
     assert lost <= spun, "prose on the same topics stays"
     assert {row["source"] for row in rows_of(out, "blocks.parquet")} == {"site"}
+
+
+class Vandal(Engine):
+    """Deletes a working file of the stage just before a phase reads it."""
+
+    def map(self, function: Any, tasks: Any, out: Store, *, progress: Progress, label: str) -> list[Any]:
+        if label == "judge":
+            out.remove("prepared-00001.parquet")
+        return super().map(function, tasks, out, progress=progress, label=label)
+
+
+def test_a_shard_deleted_under_a_running_job_is_named_and_the_next_run_mends_it(
+    inputs: tuple[Store, Store, Store], tmp_path: Path
+) -> None:
+    out = Store(tmp_path / "out")
+    with pytest.raises(StorageError, match=r"prepared-00001\.parquet"):
+        clean(*inputs, out, CONFIG, POLICIES, engine=Vandal(0), progress=Progress.silent())
+    assert not out.names("documents-"), "nothing half-written"
+    mended, whole = run(inputs, tmp_path / "out"), run(inputs, tmp_path / "whole")
+    names = [n for n in whole.names() if not n.startswith("receipts/")]
+    assert names == [n for n in mended.names() if not n.startswith("receipts/")]
+    assert [whole.describe(n) for n in names] == [mended.describe(n) for n in names]

@@ -37,7 +37,7 @@ ANCHORS = 2
 
 PART = 1 << 16
 """Keys that are sorted at once; a megabyte."""
-MERGED = 4
+MERGED = 6
 """Bands whose pairs are gathered before repeated ones are taken out."""
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -106,13 +106,28 @@ def _ordinal(values: npt.NDArray[np.float64]) -> Words:
     return np.where(np.isnan(single), 0, ordered).astype(np.uint64)
 
 
-def repeated(key: Words) -> tuple[Words, npt.NDArray[np.uint32]]:
+class Scratch:
+    """Memory for one band after the other; asking the system for fresh pages each time took a tenth of all time."""
+
+    def __init__(self, records: int) -> None:
+        self.keys, self.order = np.empty(records, np.uint64), np.empty(records, np.uint32)
+        self._pairs = np.empty(0, np.uint64)
+
+    def pairs(self, room: int) -> Words:
+        """Room for pairs; what it held is lost."""
+        if room > len(self._pairs):
+            self._pairs = np.empty(room + room // 4, np.uint64)
+        return self._pairs
+
+
+def repeated(key: Words, scratch: Scratch | None = None) -> tuple[Words, npt.NDArray[np.uint32]]:
     """The keys that come more than once, ascending, and the record of each.
 
     Keys are hashes: large columns are cut by the keys' first bits into parts that are sorted inside the processor's cache.
     """
     bits = max(len(key) // PART, 1).bit_length() - 1
-    keys, order = np.empty(len(key), np.uint64), np.empty(len(key), np.uint32)
+    scratch = scratch or Scratch(len(key))
+    keys, order = scratch.keys, scratch.order
     bounds = _partition(key, bits, keys, order)
     chosen_keys, chosen = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
     for start, stop in itertools.pairwise(bounds.tolist()):
@@ -126,13 +141,14 @@ def repeated(key: Words) -> tuple[Words, npt.NDArray[np.uint32]]:
     return np.concatenate(chosen_keys), np.concatenate(chosen)
 
 
-def pairs_of_buckets(key: Words, following: Words, ranking: Ranking) -> Words:
+def pairs_of_buckets(key: Words, following: Words, ranking: Ranking, scratch: Scratch | None = None) -> Words:
     """Pairs of records with equal `key` that are to be compared, as (better << 32 | worse), indices of records.
 
     `ranking`: of the same records. A pair may come twice.
     """
-    keys, order = repeated(key)
-    out = np.empty(_room(keys, CROWD, ANCHORS), np.uint64)
+    scratch = scratch or Scratch(len(key))
+    keys, order = repeated(key, scratch)
+    out = scratch.pairs(_room(keys, CROWD, ANCHORS))
     return out[: _bucket_pairs(keys, order, following, ranking.place, ranking.rows, CROWD, ANCHORS, out)].copy()
 
 
@@ -149,10 +165,10 @@ def all_pairs(keys: Words, active: Rows, who: Standing, room: int) -> Words | No
         values = keys[:, band % bands]
         return np.ascontiguousarray(values) if everyone else values[active]
 
-    pairs, waiting, key = np.zeros(0, np.uint64), [], column(0)
+    pairs, waiting, key, scratch = np.zeros(0, np.uint64), [], column(0), Scratch(len(active))
     for band in range(bands):
         following = column(band + 1)
-        waiting.append(pairs_of_buckets(key, following, ranking))
+        waiting.append(pairs_of_buckets(key, following, ranking, scratch))
         key = following
         if len(waiting) == MERGED or band == bands - 1:
             pairs = _distinct(np.concatenate([pairs, *waiting]))
