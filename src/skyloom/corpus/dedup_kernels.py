@@ -69,6 +69,11 @@ def shingle_sets(texts: pa.Array | pa.ChunkedArray, shingle: int) -> UnitColumn:
     return UnitColumn(hashes[: bounds[-1]].copy() if bounds[-1] < len(hashes) // 2 else hashes[: bounds[-1]], bounds)
 
 
+def prepared_shingles(hashes: Words, bounds: Rows, shingle: int) -> Words:
+    """For each unit the hash of the shingle that begins there, uint64[units]; 0 where the row ends before the shingle does."""
+    return np.asarray(_shingles_at(hashes, bounds, _powers(shingle)), np.uint64)
+
+
 def fingerprints(texts: pa.Array | pa.ChunkedArray) -> Words:
     """128 bits of each text's units in their order, uint64[rows, 2]; zeros for a text without units."""
     data, offsets, table = _prepared(texts)
@@ -105,7 +110,7 @@ def _powers(shingle: int) -> Words:
 
 def _prepared(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], Rows, npt.NDArray[np.uint32]]:
     """Bytes and offsets of the column in NFC (only rows that need it are normalised), and the table of code points."""
-    table = _code_points()
+    table = code_points()
     data, offsets = utf8_buffers(texts)
     unstable = _unstable(data, offsets, table)
     if unstable.any():
@@ -118,7 +123,7 @@ def _prepared(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8],
 
 
 @functools.cache
-def _code_points() -> npt.NDArray[np.uint32]:
+def code_points() -> npt.NDArray[np.uint32]:
     """For each code point, uint32[0x110000]: its class (bits 0, 1), whether NFC may change it (bit 2), its lower case (above)."""
     points = np.arange(0x110000, dtype=np.uint32)
     lower, unstable = points.copy(), np.zeros(0x110000, bool)
@@ -148,7 +153,7 @@ def _inlined(function: Any) -> Any:
 
 
 @_inlined
-def _decode(data, i):  # type: ignore[no-untyped-def]
+def decode(data, i):  # type: ignore[no-untyped-def]
     """Code point at byte i of valid UTF-8, its lead byte not ASCII, and its length in bytes."""
     b = np.uint32(data[i])
     one = np.uint32(data[i + 1] & 0x3F)
@@ -162,7 +167,7 @@ def _decode(data, i):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _mix(value):  # type: ignore[no-untyped-def]
+def mix(value):  # type: ignore[no-untyped-def]
     """The finalizer of SplitMix64: spreads a 64-bit value over all bits."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -179,7 +184,7 @@ def _unstable(data, offsets, table):  # type: ignore[no-untyped-def]
             if data[i] < 0x80:
                 i += 1
                 continue
-            point, length = _decode(data, i)
+            point, length = decode(data, i)
             if table[point] & np.uint32(_UNSTABLE):
                 out[row] = True
                 break
@@ -195,7 +200,7 @@ def _units(data, start, stop, table, hashes):  # type: ignore[no-untyped-def]
         if data[i] < 0x80:
             entry, length = table[data[i]], 1
         else:
-            point, length = _decode(data, i)
+            point, length = decode(data, i)
             entry = table[point]
         kind = entry & np.uint32(3)
         i += length
@@ -205,14 +210,14 @@ def _units(data, start, stop, table, hashes):  # type: ignore[no-untyped-def]
             state = (state ^ np.uint64(entry >> np.uint32(_POINT_SHIFT))) * np.uint64(0x9FB21C651E98DF25)
             continue
         if in_word:
-            hashes[total] = _mix(state)
+            hashes[total] = mix(state)
             total += 1
             in_word = False
         if kind == _SINGLE:
-            hashes[total] = _mix(np.uint64(entry >> np.uint32(_POINT_SHIFT)) * np.uint64(0x9E3779B97F4A7C15))
+            hashes[total] = mix(np.uint64(entry >> np.uint32(_POINT_SHIFT)) * np.uint64(0x9E3779B97F4A7C15))
             total += 1
     if in_word:
-        hashes[total] = _mix(state)
+        hashes[total] = mix(state)
         total += 1
     return total
 
@@ -228,8 +233,18 @@ def _shingles(hashes, total, powers, out):  # type: ignore[no-untyped-def]
         for k in range(count):
             out[k] += hashes[k + j] * powers[j]
     for k in range(count):
-        out[k] = _mix(out[k])
+        out[k] = mix(out[k])
     return count
+
+
+@_jit
+def _shingles_at(hashes, bounds, weights):  # type: ignore[no-untyped-def]
+    out, n = np.zeros(len(hashes), np.uint64), len(weights)
+    for row in range(len(bounds) - 1):
+        if bounds[row + 1] - bounds[row] >= n:
+            part = hashes[bounds[row] : bounds[row + 1]]
+            _shingles(part, len(part), weights, out[bounds[row] : bounds[row + 1]])
+    return out
 
 
 @_jit
@@ -281,7 +296,7 @@ def _band_keys(data, offsets, table, powers, factors, terms, bands):  # type: ig
             for j in range(band * width, (band + 1) * width):
                 state = (state ^ np.uint64(best[j])) * np.uint64(0x9E3779B97F4A7C15)
                 state ^= state >> np.uint64(29)
-            keys[row, band] = _mix(state)
+            keys[row, band] = mix(state)
     return keys, units
 
 
