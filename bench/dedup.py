@@ -345,9 +345,12 @@ def bar(what: str, peers: str, documents: int, rounds: int, memory: int) -> floa
         if what == "precision":
             return min(precision(ours, found_set, lang) for lang in LANGUAGES)
         if what == "recall-lead":
-            return min(
-                recall(ours, found_set, lang)[0] - recall(v, found_set, lang)[0] for v in verdicts.values() for lang in LANGUAGES
-            )
+            leads = [
+                recall(ours, found_set, lang)[1] - recall(theirs, found_set, lang)[1]
+                for theirs in verdicts.values()
+                for lang in LANGUAGES
+            ]
+            return min(leads)
         return recall(ours, found_set, what.removeprefix("recall-"))[0]
 
 

@@ -19,7 +19,7 @@ from skyloom.core.engine import Engine
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus import dedup_disk, dedup_shards
+from skyloom.corpus import dedup_disk, dedup_exchange, dedup_shards
 from skyloom.corpus.dedup import DedupConfig, exact_duplicates, near_duplicates
 from skyloom.corpus.dedup_exchange import bucket_of, gather, numbers, scatter
 from skyloom.corpus.dedup_kernels import jaccards
@@ -157,6 +157,22 @@ def test_more_pairs_than_expected_go_to_disk(tmp_path: Path, monkeypatch: pytest
     )
     assert done.plan.way == "disk"
     assert read(out, done).column("keep").to_pylist() == near_duplicates(texts, ids, DedupConfig()).keep.tolist()
+
+
+def test_a_cluster_that_does_not_fit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, names, _ = write(tmp_path / "in", [100], seed=5)
+    monkeypatch.setattr(dedup_exchange, "WORKING", 10**6)
+    with pytest.raises(ConfigError, match="very many documents does not fit"):
+        near_duplicates_of(
+            store,
+            names,
+            Columns("name", "body"),
+            Store(tmp_path / "out"),
+            DedupConfig(),
+            memory=ON_DISK,
+            engine=Engine(),
+            progress=SILENT,
+        )
 
 
 def test_nothing_comes_of_nothing(tmp_path: Path) -> None:

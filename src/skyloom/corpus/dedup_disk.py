@@ -13,7 +13,8 @@ that is kept for each. No task sees all documents, all pairs or all edges:
 7. choose     each bucket decides who stays in its components; removed documents go back to their shards
 
 Memory: one shard or one bucket in each worker; the number of buckets follows from the limit (`dedup_plan.py`). What must fit
-as a whole: the records of one hot band key and the edges of one component, 200 bytes for each.
+as a whole are the records of one band key and the edges of one component, 200 bytes for each: 4 GB do for clusters of 10
+million documents. Where it does not, the run ends with a sentence that says so.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Job:
     """What every task is given.
 
     `groups`: the group of each shard, ascending; shards of a group are verified together. `starts`: the number of each shard's
-    first document, and of all documents.
+    first document, and of all documents. `room`: bytes for data in each worker.
     """
 
     shards: Shards
@@ -65,6 +66,7 @@ class Job:
     buckets: int
     groups: tuple[int, ...]
     starts: tuple[int, ...]
+    room: int
 
     @property
     def bands(self) -> int:
@@ -138,7 +140,7 @@ def _records(job: Job, task: Task, work: Store) -> Done:
 
 def _pairs(job: Job, names: list[str], task: Task, work: Store) -> Done:
     """The pairs of a bucket by the group of the worse document, and requests for better ones by their shard."""
-    records = gather(work, names, task.payload, RECORD)
+    records = gather(work, names, task.payload, RECORD, room=job.room)
     rows = np.sort(repeated(numbers(records, "key"))[1])  # most are alone, and need not be ranked
     records = records.take(pa.array(rows))
     ranking = Standing(numbers(records, "score"), numbers(records, "tie")).order()
@@ -248,7 +250,7 @@ def _join(job: Job, edges: list[str], nodes: list[str], labels: list[str], task:
 
 def _choose(job: Job, edges: list[str], nodes: list[str], task: Task, work: Store) -> Done:
     """Who stays in the components of a bucket; the removed ones by shard."""
-    edge, node = gather(work, edges, task.payload, JOINED_EDGE), gather(work, nodes, task.payload, JOINED_NODE)
+    edge, node = gather(work, edges, task.payload, JOINED_EDGE, room=job.room), gather(work, nodes, task.payload, JOINED_NODE)
     documents, first = np.unique(numbers(node, "document"), return_index=True)
     node = node.take(pa.array(first))
     left, right = (np.searchsorted(documents, numbers(edge, n)) for n in ("left", "right"))

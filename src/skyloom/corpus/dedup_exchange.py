@@ -17,10 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.errors import IntegrityError
+from skyloom.core.errors import ConfigError, IntegrityError
 from skyloom.core.store import FileRecord, Store
 
 Words = npt.NDArray[np.uint64]
+
+WORKING = 5
+"""Bytes that work on a bucket needs for each byte of its rows."""
 
 
 def bucket_of(keys: Words, buckets: int) -> npt.NDArray[np.int64]:
@@ -63,9 +66,22 @@ def stream(store: Store, names: Sequence[str], bucket: int) -> Iterator[pa.Table
                 yield pa.Table.from_batches([batch])
 
 
-def gather(store: Store, names: Sequence[str], bucket: int, schema: pa.Schema) -> pa.Table:
-    """All rows of one bucket, in the order of `names`."""
-    return pa.concat_tables([schema.empty_table(), *stream(store, names, bucket)]).combine_chunks()
+def gather(store: Store, names: Sequence[str], bucket: int, schema: pa.Schema, *, room: int | None = None) -> pa.Table:
+    """All rows of one bucket, in the order of `names`.
+
+    ConfigError if they need more than `room` bytes, counted `WORKING` times: buckets are made small enough on average, but the
+    rows of one key lie in one bucket.
+    """
+    parts, size = [schema.empty_table()], 0
+    for part in stream(store, names, bucket):
+        size += part.nbytes * WORKING
+        if room is not None and size > room:
+            raise ConfigError(
+                f"one cluster or one band key of very many documents does not fit into {room / 1e6:,.0f} MB: allow more memory, "
+                "use fewer workers, or remove exact duplicates first"
+            )
+        parts.append(part)
+    return pa.concat_tables(parts).combine_chunks()
 
 
 def numbers(table: pa.Table, name: str) -> npt.NDArray[Any]:

@@ -33,7 +33,10 @@ PAIRS = 6
 
 @dataclass(frozen=True)
 class Plan:
-    """`way`: "memory" or "disk"; `buckets` of the shuffles on disk; `peak`: bytes of this process and its workers together."""
+    """`way`: "memory" or "disk"; `buckets` of the shuffles on disk; `peak`: bytes of this process and its workers together.
+
+    `free`: bytes that are left for the corpus beside the programs and the shards in hand.
+    """
 
     documents: int
     text_bytes: int
@@ -42,6 +45,7 @@ class Plan:
     way: str
     buckets: int
     peak: int
+    free: int
 
     @property
     def room(self) -> int:
@@ -59,6 +63,11 @@ class Plan:
 def room(memory: int, workers: int) -> int:
     """Bytes for data in each process when `workers` of them (and their parent, if more than one) share `memory`."""
     return (memory - PROGRAM * (workers + 1)) // workers if workers > 1 else memory - PROGRAM
+
+
+def buckets_for(records: int, room: int) -> int:
+    """Buckets of the shuffles so that one takes half of a worker's room on average."""
+    return max(2, -(-2 * records * RECORD // room))
 
 
 def plan(
@@ -86,8 +95,8 @@ def plan(
             f"{largest_shard / 1e6:,.0f} MB of text: allow {least / 1e6:,.0f} MB, or use fewer workers or smaller shards"
         )
     inside = documents * (DOCUMENT + max(8 * bands + 2 * PAIRS * FOUND, PAIRS * PAIR))
-    if least + inside <= memory:
-        return Plan(documents, text_bytes, memory, workers, "memory", 1, min(memory, least + inside + 3 * text_bytes))
-    records = documents * bands * RECORD
-    buckets = max(2, -(-records // room(memory, workers)))
-    return Plan(documents, text_bytes, memory, workers, "disk", int(buckets), memory)
+    free = memory - least
+    if inside <= free and documents < 2**32:  # a pair of rows is one word
+        return Plan(documents, text_bytes, memory, workers, "memory", 1, min(memory, least + inside + 3 * text_bytes), free)
+    buckets = buckets_for(documents * bands, room(memory, workers))
+    return Plan(documents, text_bytes, memory, workers, "disk", buckets, memory, free)

@@ -14,7 +14,7 @@ memory and 1,000 on disk (twice the text of web pages at most) and are removed a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -31,7 +31,7 @@ from skyloom.corpus.dedup_candidates import Standing, all_pairs, pair_rows, stan
 from skyloom.corpus.dedup_disk import REMOVED, Job, grouped, removed_on_disk
 from skyloom.corpus.dedup_exchange import bucket_of, gather, numbers, scatter, write_buckets
 from skyloom.corpus.dedup_kernels import fingerprints, jaccards, shingle_counts
-from skyloom.corpus.dedup_plan import DOCUMENT, FOUND, PAIR, PROGRAM, SHARD_TEXT, Plan, plan
+from skyloom.corpus.dedup_plan import DOCUMENT, FOUND, PAIR, Plan, buckets_for, plan
 from skyloom.corpus.dedup_sketch import CLUSTERS, Columns, SetPile, Shards, Sizes, read_sketch, sizes, sketches
 
 Words = npt.NDArray[np.uint64]
@@ -84,12 +84,12 @@ def near_duplicates_of(
     if not shards.names:
         return Outcome(0, 0, (), planned)
     shingles = sketches(shards, config, work, engine=engine, progress=progress)
-    removed = _in_memory(shards, config, measured, memory, work, progress) if planned.way == "memory" else None
+    removed = _in_memory(shards, config, measured, planned.free, work, progress) if planned.way == "memory" else None
     if removed is None:
         if planned.way == "memory":
             planned = plan_of(measured, memory, bands=config.bands, workers=engine.workers, on_disk=True)
             progress.log(f"  near-duplicates: more candidates than expected; {planned}")
-        job = Job(shards, config, planned.buckets, grouped(shingles, measured.rows, planned.room), measured.starts)
+        job = Job(shards, config, planned.buckets, grouped(shingles, measured.rows, planned.room), measured.starts, planned.room)
         removed = removed_on_disk(job, work, engine=engine, progress=progress)
     return _write(shards, removed, measured, planned, out, engine, progress, "near-duplicates")
 
@@ -131,17 +131,16 @@ def plan_of(measured: Sizes, memory: int, *, bands: int, workers: int, on_disk: 
     largest, most = max(measured.text, default=0), max(measured.rows, default=0)
     found = plan(rows, text, memory, bands=bands, largest_shard=largest, largest_rows=most, workers=workers)
     if found.way == "memory" and on_disk:
-        return Plan(rows, text, memory, found.workers, "disk", max(2, -(-rows * bands * 200 // found.room)), memory)
+        return replace(found, way="disk", buckets=buckets_for(rows * bands, found.room), peak=memory)
     return found
 
 
 def _in_memory(
-    shards: Shards, config: DedupConfig, measured: Sizes, memory: int, work: Store, progress: Progress
+    shards: Shards, config: DedupConfig, measured: Sizes, room: int, work: Store, progress: Progress
 ) -> list[str] | None:
-    """The removed documents as one file in `work`; None if pairs or shingle sets have no room."""
+    """The removed documents as one file in `work`; None if pairs or shingle sets do not fit into `room` bytes."""
     rows = sum(measured.rows)
     starts = np.array(measured.starts, np.int64)
-    room = memory - PROGRAM - SHARD_TEXT * max(measured.text)
     keys = np.empty((rows, config.bands), np.uint64, order="F")
     who = Standing(np.empty(rows, np.uint64), np.empty(rows, np.uint64))
     for shard, start in enumerate(starts[:-1]):
