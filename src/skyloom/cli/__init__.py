@@ -37,10 +37,12 @@ def main() -> None:
     # Threads that wait by spinning take the core from whoever shares the machine, and from our own other thread: under
     # load the compiled step fell from 15,000 to 3,000 tokens a second. Set before torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Allocators keep what a shard took for the next one; with these, workers give it back: a quarter less memory at the same speed.
+    # Allocators keep what a shard took for the next one. With these, workers give back what is more than that: an eighth less
+    # memory at the same speed; giving back everything saves another fifth and costs a quarter of the time in page faults.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
-    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(128 << 10))
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 << 20))
+    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(64 << 20))
 
 
 @main.command(
