@@ -113,7 +113,11 @@ def cut(warc: Path, folder: Path, parts: int) -> int:
 
 
 def watched(command: Sequence[str], env: dict[str, str]) -> tuple[str, float, float, int]:
-    """Run a command: its output, wall seconds, CPU seconds of all its processes, peak of their proportional set sizes in bytes."""
+    """Run a command: its output, wall seconds, CPU seconds of all its processes, peak of their proportional set sizes in bytes.
+
+    Python may keep its byte code, ours as theirs, as it does where this is not forbidden.
+    """
+    env = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
     peak, cpu = 0, {}

@@ -55,7 +55,8 @@ def sentences(rng: random.Random, count: int) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def lexicons() -> Lexicons:
     taught = sentences(random.Random(1), 600)
-    return Lexicons.learn(pa.array([e for e, _ in taught]), pa.array([z for _, z in taught]))
+    english, chinese = pa.array([e for e, _ in taught]), pa.array([z for _, z in taught])
+    return Lexicons(learn(english, chinese), learn(chinese, english))
 
 
 def reference_terms(text: str) -> set[str]:

@@ -17,9 +17,6 @@ Memory of the engine itself: the results, and a window of two tasks for each wor
 from __future__ import annotations
 
 import concurrent.futures as futures
-import contextlib
-import multiprocessing
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
@@ -29,7 +26,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from skyloom.core import engine_shuffle
+from skyloom.core import engine_pool, engine_shuffle
 from skyloom.core.engine_receipts import RECEIPTS, Journal
 from skyloom.core.engine_shard import Shard, ShardsMissingError
 from skyloom.core.engine_shuffle import SHUFFLE
@@ -55,7 +52,7 @@ class Engine:
     giving up with `ShardsMissingError`. `verify`: how files of finished tasks and steps are checked before they are trusted,
     "full" (SHA-256, local folders only) or "size"; shard runs compare sizes, or each would read what all wrote.
     `memory`: bytes that one task may use, 0 for no limit; the engine does not enforce it, it tells those who plan (a
-    shuffle's `memory`, a Ray task's reservation).
+    shuffle's `memory`, a Ray task's reservation). `preload`: modules whose import workers share where they are forked.
     """
 
     workers: int = 0
@@ -64,6 +61,7 @@ class Engine:
     patience: float = 0.0
     verify: str = "full"
     memory: int = 0
+    preload: tuple[str, ...] = ()
     _pool: futures.ProcessPoolExecutor | None = field(default=None, repr=False)
     _discarded: list[tuple[Store, str]] = field(default_factory=list, repr=False)
     _broken: bool = field(default=False, repr=False)
@@ -72,6 +70,11 @@ class Engine:
     def full_checks(self) -> bool:
         """Whether files are read again before they are trusted."""
         return self.verify == "full" and self.shard is None
+
+    def prepare(self) -> None:
+        """Start workers that share what `preload` loads. To be called early, before other threads run, when a map will come."""
+        if self.workers > 1 and self._pool is None:
+            self._pool = engine_pool.forked(self.workers, self.preload)
 
     def map(self, function: TaskFunction, tasks: Sequence[Task], out: Store, *, progress: Progress, label: str) -> list[Any]:
         """Results of `function` for each task, in order; finished tasks of an earlier, killed run are not repeated.
@@ -221,9 +224,7 @@ class Engine:
         if self._broken:
             return None
         if self._pool is None:
-            self._pool = futures.ProcessPoolExecutor(
-                self.workers, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet_worker
-            )
+            self._pool = engine_pool.spawned(self.workers)
         try:
             return self._pool.submit(function, task, out)
         except BrokenProcessPool:
@@ -298,22 +299,3 @@ def _unique(tasks: Sequence[Task]) -> list[str]:
         twice = next(key for key, count in Counter(keys).items() if count > 1)
         raise ValueError(f"two tasks of one map have the key {twice}")
     return keys
-
-
-def _quiet_worker() -> None:
-    """Workers leave Ctrl-C to the parent, use one thread each, and die with the parent."""
-    import signal
-    import threading
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
-    started_by = multiprocessing.parent_process()  # not getppid(): the parent may be gone already
-    parent = started_by.pid if started_by is not None else os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    with contextlib.suppress(RuntimeError):
-        threading.Thread(target=watch, daemon=True).start()

@@ -74,6 +74,9 @@ class RayEngine(Engine):
             self._ours = True
         self._ray = ray
 
+    def prepare(self) -> None:
+        """Ray starts its workers itself."""
+
     def _check_nodes(self, out: Store) -> None:
         """See that every node reads what we write to `out` and runs our version. SkyloomError names the node that does not."""
         if out.root in self._seen:

@@ -24,6 +24,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skyloom.core.tables import made_once
+
 IDEOGRAPHIC = (
     "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3041-\u3096\u3099\u309a\u309d-\u309f"
     "\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u3131-\u318e\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -103,7 +105,7 @@ def utf8_buffers(column: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uin
     return data, offsets
 
 
-@functools.cache
+@made_once
 def _classes() -> npt.NDArray[np.uint8]:
     """What each code point is: separator, a unit by itself, or part of a word. uint8[0x110000]."""
     table = np.zeros(0x110000, np.uint8)
@@ -127,7 +129,7 @@ def _composed(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8],
     return utf8_buffers(pc.replace_with_mask(column, mask, pc.utf8_normalize(column.filter(mask), form="NFC")))
 
 
-@functools.cache
+@made_once
 def _unstable() -> npt.NDArray[np.bool_]:
     """Code points that NFC may change, reorder or join to the one before: a text without any is in NFC. bool[0x110000].
 
@@ -146,7 +148,7 @@ def _unstable() -> npt.NDArray[np.bool_]:
     return table
 
 
-@functools.cache
+@made_once
 def _lower() -> npt.NDArray[np.int32]:
     """Arrow's lower case of each code point, int32[0x110000]."""
     table = _identity().copy()

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skyloom.core.tables import made_once
 from skyloom.core.units import UnitColumn, utf8_buffers
 
 Texts: TypeAlias = pa.Array | pa.ChunkedArray
@@ -103,7 +104,7 @@ def shape(texts: Texts) -> Shape:
     return Shape(*(np.ascontiguousarray(table[:, k]) for k in range(table.shape[1])))
 
 
-@functools.cache
+@made_once
 def _kinds() -> npt.NDArray[np.uint8]:
     """What each code point counts as in a `Shape`, uint8[0x110000]."""
     table = np.full(0x110000, _OTHER, np.uint8)

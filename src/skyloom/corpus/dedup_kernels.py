@@ -26,6 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skyloom.core.tables import made_once
 from skyloom.core.units import UnitColumn, _classes, utf8_buffers
 
 Words = npt.NDArray[np.uint64]
@@ -122,7 +123,7 @@ def _prepared(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8],
     return data, offsets, table
 
 
-@functools.cache
+@made_once
 def code_points() -> npt.NDArray[np.uint32]:
     """For each code point, uint32[0x110000]: its class (bits 0, 1), whether NFC may change it (bit 2), its lower case (above)."""
     points = np.arange(0x110000, dtype=np.uint32)

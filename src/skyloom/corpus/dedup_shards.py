@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
-from skyloom.core.store import Store
+from skyloom.core.store import FileRecord, Store
 from skyloom.corpus.columns import byte_sizes
 from skyloom.corpus.dedup import DedupConfig, same_prints, similar
 from skyloom.corpus.dedup_candidates import Standing, all_pairs, pair_rows, standing
@@ -84,7 +84,10 @@ def near_duplicates_of(
     if not shards.names:
         return Outcome(0, 0, (), planned)
     shingles = sketches(shards, config, work, engine=engine, progress=progress)
-    removed = _in_memory(shards, config, measured, planned.free, work, progress) if planned.way == "memory" else None
+    removed = None
+    if planned.way == "memory":
+        here = partial(_in_memory, shards, config, measured, planned.free)
+        (removed,) = engine.map(here, [Task("00000", None)], work, progress=progress, label="near-duplicates: in memory")
     if removed is None:
         if planned.way == "memory":
             planned = plan_of(measured, memory, bands=config.bands, workers=engine.workers, on_disk=True)
@@ -135,10 +138,11 @@ def plan_of(measured: Sizes, memory: int, *, bands: int, workers: int, on_disk: 
     return found
 
 
-def _in_memory(
-    shards: Shards, config: DedupConfig, measured: Sizes, room: int, work: Store, progress: Progress
-) -> list[str] | None:
-    """The removed documents as one file in `work`; None if pairs or shingle sets do not fit into `room` bytes."""
+def _in_memory(shards: Shards, config: DedupConfig, measured: Sizes, room: int, _: Task, work: Store) -> Done:
+    """The removed documents as one file in `work`; nothing if pairs or shingle sets do not fit into `room` bytes.
+
+    One task, so that it is done once and not in the process that leads.
+    """
     rows = sum(measured.rows)
     starts = np.array(measured.starts, np.int64)
     keys = np.empty((rows, config.bands), np.uint64, order="F")
@@ -151,30 +155,29 @@ def _in_memory(
     pairs = all_pairs(keys, some, who, room=(room - rows * (8 * config.bands + DOCUMENT)) // FOUND)
     del keys, some
     if pairs is None or rows * DOCUMENT + len(pairs) * PAIR > room:
-        return None
+        return Done((), None)
     paired, left, right = pair_rows(pairs)
     shingles = int(shingle_counts(who.units[paired], config.shingle).sum())
     if rows * DOCUMENT + len(pairs) * FOUND + 8 * shingles > room:
-        return None
+        return Done((), None)
     del pairs
     sets = SetPile(len(paired), shingles, config.shingle)
-    with progress.task("near-duplicates: verification", len(shards.names), "shards") as bar:
-        for shard, start in enumerate(starts[:-1]):
-            mine = paired[np.searchsorted(paired, start) : np.searchsorted(paired, starts[shard + 1])] - start
-            if len(mine):
-                for part in shards.texts(shard, mine):
-                    sets.add(part)
-            bar.advance()
+    for shard, start in enumerate(starts[:-1]):
+        mine = paired[np.searchsorted(paired, start) : np.searchsorted(paired, starts[shard + 1])] - start
+        if len(mine):
+            for part in shards.texts(shard, mine):
+                sets.add(part)
     similarity = jaccards(sets.column, sets.column, left, right)
     del sets
     owner = similar(paired, left, right, similarity, who, config.threshold)
     del left, right, similarity
-    return [_removed(shards, starts, owner.owner, owner.jaccard, work)]
+    file = _removed(shards, starts, owner.owner, owner.jaccard, work)
+    return Done((file,), [file.name])
 
 
 def _removed(
     shards: Shards, starts: npt.NDArray[np.int64], owner: npt.NDArray[np.int64], jaccard: npt.NDArray[np.float64], work: Store
-) -> str:
+) -> FileRecord:
     """Write the removed documents, one batch for each shard, with the ids of those that are kept for them."""
     gone = np.flatnonzero(owner != np.arange(len(owner)))
     kept = np.unique(owner[gone])
@@ -190,7 +193,7 @@ def _removed(
         cluster = known.take(pa.array(np.searchsorted(kept, owner[mine])))
         return pa.table([pa.array(mine - starts[shard]), cluster, pa.array(jaccard[mine])], schema=REMOVED)
 
-    return write_buckets(work, "removed/00000.arrow", REMOVED, (part(s) for s in range(len(starts) - 1))).name
+    return write_buckets(work, "removed/00000.arrow", REMOVED, (part(s) for s in range(len(starts) - 1)))
 
 
 def _write(

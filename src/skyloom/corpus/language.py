@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.tables import made_once
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.language_words import ENGLISH_WORD, OTHER_WORD, TABLE_BITS, word_table
 
@@ -185,7 +186,7 @@ def _has(char: str, charset: str) -> bool:
     return True
 
 
-@functools.cache
+@made_once
 def _classes() -> npt.NDArray[np.uint8]:
     """Script of each code point, 0 for what is no letter. uint8[0x110000]."""
     table = np.zeros(0x110000, np.uint8)

@@ -33,15 +33,18 @@ from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, domain_of, record_id
 from skyloom.core.store import Store
-from skyloom.corpus.parallel_lexicon import LATIN, NUMBER, Lexicon
+from skyloom.corpus.parallel_lexicon import LATIN, NUMBER, Lexicon, learn
 from skyloom.corpus.parallel_path import Lexicons, Path, Side, best_path, doubts, fits, length_costs
 from skyloom.corpus.parallel_urls import pair_keys
 
-PAGES_A_TASK = 500
+PAGES_A_TASK = 100
 LEARN = 4000  # pages that teach the lexicon, chosen by the hash of their key
 ENOUGH = 300  # pairs; fewer teach nothing
 TEACH = (1.0, 2.0)  # highest cost of the pairs that teach in the first and the second round
 NEUTRAL = 2 * math.log(2.0)  # cost of no evidence in either direction
+WAYS = {"forward": ("english", "chinese"), "backward": ("chinese", "english")}
+LEARNING = "learning"  # the folder of what only leads to the lexicons
+PAIRS = pa.schema([("english", pa.string()), ("chinese", pa.string())])
 READY = "parallel"  # the kind of rows that are ready pairs
 
 
@@ -116,7 +119,9 @@ def align(extracted: Store, out: Store, config: ParallelConfig, *, engine: Engin
         payloads += [(extracted, [], name, limit, number) for name in ready]
         tasks = [Task(f"{number}-{n:05d}", payload) for n, payload in enumerate(payloads)]
         results = engine.map(_teach, tasks, out, progress=progress, label=f"parallel text, lexicon {number + 1}")
-        _write_lexicons(out, [result["file"] for result in results])
+        pairs_of = [result["file"] for result in results]
+        ways = [Task(f"{number}-{way}", (pairs_of, way, _lexicon(number, way))) for way in WAYS]
+        engine.map(_learn, ways, out, progress=progress, label=f"parallel text, lexicon {number + 1} learned")
     payloads = [(extracted, group, None, config) for group in _groups(couples) or [[]]]
     payloads += [(extracted, [], name, config) for name in ready]
     tasks = [Task(f"{n:05d}", payload) for n, payload in enumerate(payloads)]
@@ -132,6 +137,7 @@ def align(extracted: Store, out: Store, config: ParallelConfig, *, engine: Engin
         "ready": sum(r["ready"] for r in results),
     }
     out.write_json("parallel.json", summary)
+    engine.discard(out, LEARNING)
     if pairs and not summary["words"]:
         progress.log(
             f"parallel text: fewer than {ENOUGH} likely pairs to learn from, so lengths, tags, numbers and names decide alone"
@@ -178,7 +184,7 @@ def _count_ready(extracted: Store, name: str) -> int:
 def _teach(task: Task, out: Store) -> Done:
     """The likely pairs of a group of pages, or of a shard's ready pairs, for the lexicon."""
     extracted, couples, ready, limit, number = task.payload
-    lexicons = read_lexicons(out) if number else Lexicons.empty()
+    lexicons = read_lexicons(out, number - 1) if number else Lexicons.empty()
     english: list[str] = []
     chinese: list[str] = []
     rows = _rows(extracted, couples)
@@ -191,29 +197,30 @@ def _teach(task: Task, out: Store) -> Done:
     for row in _ready_rows(extracted, ready):
         english += row["english"]
         chinese += row["chinese"]
-    name = f"learning/pairs-{task.key}.parquet"
-    table = pa.table({"english": pa.array(english, pa.string()), "chinese": pa.array(chinese, pa.string())})
+    name = f"{LEARNING}/pairs-{task.key}.parquet"
+    table = pa.table([pa.array(english, pa.string()), pa.array(chinese, pa.string())], schema=PAIRS)
     return Done((out.write_table(name, table),), {"file": name})
 
 
-def _write_lexicons(out: Store, names: list[str]) -> None:
-    tables = [out.read_table(name) for name in names]
-    pairs = pa.concat_tables(tables) if tables else pa.table({"english": [], "chinese": []})
-    lexicons = Lexicons.empty()
+def _lexicon(number: int, way: str) -> str:
+    """The file of a lexicon; those of the last round stay."""
+    return f"lexicon-{way}.parquet" if number == len(TEACH) - 1 else f"{LEARNING}/lexicon-{number}-{way}.parquet"
+
+
+def _learn(task: Task, out: Store) -> Done:
+    """The lexicon of one direction from the pairs of a round."""
+    names, way, target = task.payload
+    pairs = pa.concat_tables([out.read_table(name) for name in names]) if names else PAIRS.empty_table()
+    found = Lexicon.empty()
     if len(pairs) >= ENOUGH:
-        lexicons = Lexicons.learn(pairs.column("english"), pairs.column("chinese"))
-    parts = []
-    for way, lexicon in (("forward", lexicons.forward), ("backward", lexicons.backward)):
-        table = lexicon.to_table()
-        parts.append(table.append_column("way", pa.array([way] * len(table), pa.string())))
-    out.write_table("lexicon.parquet", pa.concat_tables(parts))
+        given, wanted = WAYS[way]
+        found = learn(pairs.column(given), pairs.column(wanted))
+    return Done((out.write_table(target, found.to_table()),))
 
 
-def read_lexicons(out: Store) -> Lexicons:
-    """The lexicons that `align` wrote to a store."""
-    table = out.read_table("lexicon.parquet")
-    ways = [Lexicon.from_table(table.filter(pc.equal(table.column("way"), way))) for way in ("forward", "backward")]
-    return Lexicons(*ways)
+def read_lexicons(out: Store, number: int = len(TEACH) - 1) -> Lexicons:
+    """The lexicons that `align` wrote to a store, those of an earlier round while it is at work."""
+    return Lexicons(*(Lexicon.from_table(out.read_table(_lexicon(number, way))) for way in WAYS))
 
 
 def _align_group(task: Task, out: Store) -> Done:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.corpus.language import count_scripts
-from skyloom.corpus.parallel_lexicon import LATIN, NUMBER, Lexicon, Terms, learn, terms
+from skyloom.corpus.parallel_lexicon import LATIN, NUMBER, Lexicon, Terms, terms
 
 RATIO = 1.75  # Chinese characters for one English word, in documentation
 SPREAD = 0.35  # standard deviation of the log of that ratio for a long paragraph
@@ -94,11 +94,6 @@ class Lexicons:
     def empty() -> Lexicons:
         """Without a lexicon."""
         return Lexicons(Lexicon.empty(), Lexicon.empty())
-
-    @staticmethod
-    def learn(english: pa.Array, chinese: pa.Array) -> Lexicons:
-        """From paragraphs that pair, row by row."""
-        return Lexicons(learn(english, chinese), learn(chinese, english))
 
     @property
     def known(self) -> bool:

@@ -14,6 +14,7 @@ import unicodedata
 import numpy as np
 import numpy.typing as npt
 
+from skyloom.core.tables import made_once
 from skyloom.core.units import _jit, _mix
 
 SPACE, ALPHA, LOWER, UPPER, DIGIT, PREFIX, SUFFIX, QUOTE = (1 << k for k in range(8))
@@ -45,7 +46,7 @@ _NEGATED = "ca could do does did had may might must need ought sha should wo wou
 _WHOLE = "ill its hell shell shed were well whore".split()  # contractions without an apostrophe that are words
 
 
-@functools.cache
+@made_once
 def classes() -> npt.NDArray[np.uint16]:
     """What each code point is, as bits; uint16[0x110000]."""
     table = np.zeros(0x110000, np.uint16)

@@ -15,7 +15,6 @@ Memory: eight bytes for each token and eight for each line beside a copy of the 
 
 from __future__ import annotations
 
-import functools
 import unicodedata
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skyloom.core.tables import made_once
 from skyloom.core.units import _classes, _decode, _jit, _mix, utf8_buffers
 from skyloom.corpus.columns import Texts
 
@@ -94,7 +94,7 @@ def _folded(texts: Texts) -> Texts:
     return pc.utf8_lower(texts)
 
 
-@functools.cache
+@made_once
 def _stable() -> npt.NDArray[np.bool_]:
     """Code points that NFC neither changes nor joins with a neighbour, bool[0x110000]."""
     table = np.ones(0x110000, np.bool_)

@@ -81,6 +81,8 @@ class Road:
     def run(self, until: str = ORDER[-1]) -> list[Outcome]:
         """Do all steps that `until` needs, and record wall time and peak memory in `telemetry/run.json`."""
         started = time.monotonic()
+        if not is_done(self.work, self.steps["corpus"]):
+            self.engine.prepare()
         with watch.peak_memory() as peak:
             try:
                 outcomes = run_steps([self.steps[until]], self.work, self.engine, self.progress)
@@ -133,7 +135,8 @@ def make_engine(
 
         made = RayEngine
     share = Shard.parse(shard) if shard else None
-    return made(count, shard=share, patience=patience, verify=verify, memory=memory // max(count, 1))
+    preload = ("skyloom.corpus.warm",)
+    return made(count, shard=share, patience=patience, verify=verify, memory=memory // max(count, 1), preload=preload)
 
 
 def scaled(recipe: Recipe, found: Sequence[sources.ResolvedSource], progress: Progress) -> Recipe:

@@ -1,0 +1,53 @@
+"""Worker processes: forked from a program that has loaded what they need, or begun from nothing.
+
+What enters are the number of workers and the names of modules; what leaves is a pool. A worker that begins from nothing ("spawn")
+imports libraries and loads compiled kernels for two seconds, and holds its own copy of them, 200 MB. One that is forked from a
+program that has them shares both. Forking is safe only while no other thread of Python runs that may hold a lock, so it is done
+once, early, by whoever knows that maps will come (`prepare`); Arrow, BLAS and the allocators look after their own threads.
+Where it is not possible (other threads run, a pool that lost a worker is replaced, not Linux) workers begin from nothing.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures as futures
+import gc
+import importlib
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Sequence
+
+
+def forked(workers: int, modules: Sequence[str]) -> futures.ProcessPoolExecutor | None:
+    """A pool of `workers` forks of this process, which first imports `modules`; None where it cannot be forked now."""
+    if not sys.platform.startswith("linux") or threading.active_count() > 1:
+        return None
+    for name in modules:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a collection in a worker would write to each shared object, and with that copy its page
+    pool = futures.ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"), initializer=_begin)
+    pool.submit(int).result()  # the workers of a pool that forks are all started by its first task
+    return pool
+
+
+def spawned(workers: int) -> futures.ProcessPoolExecutor:
+    """A pool of `workers` processes that begin from nothing."""
+    return futures.ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def _begin() -> None:
+    """Workers leave Ctrl-C to the program, use one thread each, and die with the program."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+    program = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if program is not None:
+            program.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

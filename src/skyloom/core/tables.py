@@ -1,0 +1,44 @@
+"""Tables of all code points, made once on a machine.
+
+What enters is a function that makes a table from the character data of Python and Arrow, a million steps that take a tenth of a
+second; what leaves is a function that reads its table from the folder of the compiled kernels, and makes it where it is not there.
+The folder's name changes with the sources (`skyloom/__init__.py`), the file's with the versions of the character data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+def made_once(make: Callable[[], npt.NDArray[Any]]) -> Callable[[], npt.NDArray[Any]]:
+    """`make`, whose table is kept: in the process, and as a file where the folder of the kernels can be written."""
+
+    @functools.cache
+    def table() -> npt.NDArray[Any]:
+        folder = os.environ.get("NUMBA_CACHE_DIR")
+        if not folder:
+            return make()
+        versions = (platform.python_version(), unicodedata.unidata_version, np.__version__, pa.__version__)
+        path = Path(folder, f"{make.__module__}.{make.__qualname__}-{'-'.join(versions)}.npy")
+        with contextlib.suppress(OSError, ValueError, EOFError):  # not there, or not whole: it is made again
+            return np.asarray(np.load(path, allow_pickle=False))
+        made = make()
+        with contextlib.suppress(OSError):  # a folder that cannot be written costs time, nothing else
+            part = path.with_suffix(f".{os.getpid()}.part")
+            with open(part, "wb") as file:
+                np.save(file, made, allow_pickle=False)
+            part.replace(path)
+        return made
+
+    return table
