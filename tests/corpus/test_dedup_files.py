@@ -19,6 +19,7 @@ from skyloom.corpus import dedup_files, dedup_rows
 from skyloom.corpus.dedup import DedupConfig
 from skyloom.corpus.dedup_files import Report, memory_size
 from skyloom.corpus.dedup_sketch import Columns
+from skyloom.corpus.repeats import RepeatsConfig
 
 ENGLISH = "The old ferry crossed the bay at dawn and nobody on the pier remembered who had paid for the ropes or the bell"
 CHINESE = "清晨的渡船驶过海湾，码头上没有人记得是谁付了缆绳和铜钟的钱，只有海鸥在灯塔上空慢慢盘旋。"
@@ -184,6 +185,48 @@ def test_other_mistakes(tmp_path: Path) -> None:
         go(source, tmp_path / "out.jsonl", columns=Columns("id", "body"))
     with pytest.raises(ConfigError, match="too little"):
         go(source, tmp_path / "out.jsonl", memory=1 << 20)
+
+
+NOTICE = {
+    "en": "All rights in the photographs above remain with the families who lent them to the museum for the year.",
+    "zh": "以上照片的全部权利归今年把它们借给博物馆展出的各个家庭所有，未经许可不得转载。",
+}
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".parquet"])
+def test_the_documents_that_stay_without_what_repeats(tmp_path: Path, suffix: str) -> None:
+    rows = [
+        {"id": f"{lang}{k}", "text": f"{text} {k} {word * 3}\n{NOTICE[lang]}\n{word} {k * 7}"}
+        for lang, text, word in (("en", ENGLISH, "harbour"), ("zh", CHINESE, "港口"))
+        for k in range(2)
+    ]
+    for row, other in zip(
+        rows[1::2], ("A page of another kind about bread, salt and flour", "另一页讲的是面包、盐和面粉"), strict=True
+    ):
+        row["text"] = f"{other}\n{row['text'].split(chr(10), 1)[1]}"
+    rows.append({"id": "only a notice", "text": NOTICE["en"]})
+    source, texts = write(tmp_path / "in.jsonl", rows), tmp_path / f"left{suffix}"
+    plain = go(source, tmp_path / "out.jsonl", texts=tmp_path / "plain.jsonl")
+    assert plain.removed == 0 and plain.cut == dedup_files.Cut(0, 0, 0)
+    assert read(tmp_path / "plain.jsonl") == rows
+    report = go(source, tmp_path / "out.jsonl", texts=texts, repeats=RepeatsConfig(repeated_lines=True))
+    left = {row["id"]: row["text"] for row in read(texts)}
+    for lang in ("en", "zh"):
+        assert NOTICE[lang] in left[f"{lang}0"], "the first place keeps it"
+        assert NOTICE[lang] not in left[f"{lang}1"] and left[f"{lang}1"].endswith("7")
+    assert "only a notice" not in left and len(left) == 4
+    assert report.cut is not None and (report.cut.changed, report.cut.empty) == (3, 1)
+    assert "left out as empty" in str(report)
+
+
+def test_repeats_need_a_file_of_texts(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", ROWS)
+    with pytest.raises(ConfigError, match="name a file"):
+        go(source, tmp_path / "out.jsonl", repeats=RepeatsConfig(repeated_runs=True))
+    with pytest.raises(ConfigError, match="both"):
+        go(source, tmp_path / "out.jsonl", texts=tmp_path / "out.jsonl")
+    with pytest.raises(ConfigError, match="must end in"):
+        go(source, tmp_path / "out.jsonl", texts=tmp_path / "texts.csv")
 
 
 def test_memory_sizes() -> None:

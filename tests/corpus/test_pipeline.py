@@ -216,6 +216,38 @@ def test_policies_exempt_their_sources(inputs: tuple[Store, Store, Store], tmp_p
     assert record_id("spam") in {r["id"] for r in documents}
 
 
+def test_repeated_lines_and_runs_are_cut_where_they_are_asked_for(inputs: tuple[Store, Store, Store], tmp_path: Path) -> None:
+    quotes = {lang: paragraph(f"quote {lang}", lang) for lang in ("en", "zh-Hans")}
+    rows = []
+    for lang, quote in quotes.items():
+        for k in range(3):
+            rows.append(page(f"{lang}-quotes{k}", lang, [paragraph(f"{lang}-own{k}", lang), f"{k}. {quote} ({k})"]))
+        rows.append(page(f"{lang}-only", lang, [quote, f"{EN[3]} {ZH[:4]}"]))
+    more = Store(tmp_path / "more")
+    for name in inputs[0].names("extracted-"):
+        more.write_table(name, inputs[0].read_table(name))
+    more.write_table("extracted-00002.parquet", pa.Table.from_pylist(rows, schema=EXTRACTED))
+    asked = {
+        "minimum_documents": 50,
+        "heldout": {"minimum": 5},
+        "repeats": {"repeated_lines": True, "repeated_runs": True, "run": 12},
+    }
+    out = run((more, *inputs[1:]), tmp_path / "out", build(CleanConfig, asked, origin="test"))
+    documents, dropped = rows_of(out, "documents-"), rows_of(out, "dropped-")
+    for lang, quote in quotes.items():
+        pages_with = [r["id"] for r in documents if quote in r["text"] and r["category"] == "web"]
+        assert len(pages_with) == 1, "the first place keeps it"
+        fate = {r["id"]: (r["stage"], r["reason"]) for r in dropped}
+        assert fate[record_id(f"{lang}-only")] == ("repeats", "too short without its repeated text")
+    ledger = Ledger.from_json(out.read_json("ledger.json"))
+    ledger.check()
+    assert tuple(ledger.stages()) == (*STAGES[:6], "repeats", *STAGES[6:])
+    assert ledger.totals("repeats")["repeated text"][1] > sum(len(q.encode()) for q in quotes.values())
+    assert any(e.stage == "repeats" and e.source == "stem" and e.reason == EXEMPT for e in ledger.entries())
+    again = run((more, *inputs[1:]), tmp_path / "three", build(CleanConfig, asked, origin="test"), workers=3)
+    assert [out.describe(n) for n in out.names("documents-")] == [again.describe(n) for n in again.names("documents-")]
+
+
 def test_too_few_documents_say_so(inputs: tuple[Store, Store, Store], tmp_path: Path) -> None:
     config = build(CleanConfig, {"minimum_documents": 5000}, origin="test")
     with pytest.raises(

@@ -115,6 +115,7 @@ def corpus_extract(pages: str, out: str, comments: bool) -> None:
     epilog=example(
         "skyloom corpus dedup documents.jsonl.gz -o clusters.jsonl",
         "skyloom corpus dedup shards/ -o clusters.parquet --memory 4GB --quality score",
+        "skyloom corpus dedup documents.jsonl.gz -o clusters.jsonl --texts left.jsonl.gz --repeated lines --repeated runs",
     ),
 )
 @click.argument("documents")
@@ -124,6 +125,13 @@ def corpus_extract(pages: str, out: str, comments: bool) -> None:
 @click.option("--id", "id_column", default="id", show_default=True, help="Column of ids.")
 @click.option("--text", "text_column", default="text", show_default=True, help="Column of texts.")
 @click.option("--quality", default=None, metavar="COLUMN", help="Numbers; of each cluster the highest stays.")
+@click.option("--texts", default=None, metavar="FILE", help="Write the documents that stay (id, text) to this file, too.")
+@click.option(
+    "--repeated",
+    type=click.Choice(["lines", "runs"]),
+    multiple=True,
+    help="Cut from these texts lines, or runs of 50 units, that an earlier document has.",
+)
 @click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]")
 def corpus_dedup(
     documents: str,
@@ -133,6 +141,8 @@ def corpus_dedup(
     id_column: str,
     text_column: str,
     quality: str | None,
+    texts: str | None,
+    repeated: tuple[str, ...],
     workers: int | None,
 ) -> None:
     """Find near-duplicates among DOCUMENTS: JSON lines (plain, .gz, .zst) or Parquet, a file or a folder.
@@ -147,10 +157,12 @@ def corpus_dedup(
     from skyloom.corpus.dedup import DedupConfig
     from skyloom.corpus.dedup_files import dedup_files, memory_size
     from skyloom.corpus.dedup_sketch import Columns
+    from skyloom.corpus.repeats import RepeatsConfig
     from skyloom.run.doctor import usable_cores
 
     config = DedupConfig() if threshold is None else replace(DedupConfig(), threshold=threshold)
     engine = Engine(usable_cores() if workers is None else workers)
+    engine.prepare()
     try:
         report = dedup_files(
             documents,
@@ -160,6 +172,8 @@ def corpus_dedup(
             engine=engine,
             progress=Progress(),
             columns=Columns(id_column, text_column, quality),
+            texts=texts,
+            repeats=RepeatsConfig(repeated_lines="lines" in repeated, repeated_runs="runs" in repeated),
         )
     finally:
         engine.close()

@@ -4,6 +4,8 @@ What enters is a file, or a folder of files, with an `id` and a `text` in each r
 leaves is a file with `id`, `cluster` (the id of the document that is kept for it), `keep` and `jaccard` for each row that could
 be read, in their order, as JSONL (plain, .gz, .zst) or Parquet by OUT's suffix. Rows that could not be read, have no id or no
 text, or repeat an id are counted by reason and written to `OUT.rejected.jsonl` with their place; none is lost silently.
+With `texts` the documents that stay are written, too, as `id` and `text`; lines and runs of units that an earlier document has
+can be cut from them (`repeats.py`), and what is empty then is left out and counted.
 
 Whole blocks of JSONL are read by Arrow's parser; a block that it refuses is read line by line, so that one bad row costs a
 second look at its neighbours and nothing else.
@@ -18,7 +20,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -32,17 +34,29 @@ from skyloom.core.engine import Engine
 from skyloom.core.errors import ConfigError, DataError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
+from skyloom.corpus.columns import byte_sizes
 from skyloom.corpus.dedup import DedupConfig
 from skyloom.corpus.dedup_candidates import id_hashes
 from skyloom.corpus.dedup_plan import Plan
 from skyloom.corpus.dedup_rows import Rejects, read_rows
 from skyloom.corpus.dedup_shards import near_duplicates_of
 from skyloom.corpus.dedup_sketch import CLUSTERS, Columns
+from skyloom.corpus.repeats import RepeatsConfig, find_repeats, read_repeats, without_repeats
 
 SHARD_BYTES = 16 << 20
 SHARD_ROWS = 100_000
 INPUTS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+TEXTS = pa.schema([("id", pa.string()), ("text", pa.large_string())])
 REPEATED = "an id that came before"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What was cut from the documents that stay: `bytes` from `changed` documents, of which `empty` have nothing left."""
+
+    bytes: int
+    changed: int
+    empty: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,7 @@ class Report:
     kept: int
     rejected: dict[str, int]
     plan: Plan | None
+    cut: Cut | None = None
 
     @property
     def removed(self) -> int:
@@ -60,7 +75,11 @@ class Report:
 
     def __str__(self) -> str:
         lost = "".join(f"; {count:,} rows rejected: {reason}" for reason, count in sorted(self.rejected.items()))
-        return f"{self.documents:,} documents, {self.kept:,} kept, {self.removed:,} near-duplicates{lost}"
+        cut = ""
+        if self.cut is not None and self.cut.bytes:
+            cut = f"; {self.cut.bytes / 1e6:,.1f} MB of repeated text cut from {self.cut.changed:,} of them"
+            cut += f", {self.cut.empty:,} left out as empty" if self.cut.empty else ""
+        return f"{self.documents:,} documents, {self.kept:,} kept, {self.removed:,} near-duplicates{cut}{lost}"
 
 
 def memory_size(text: str) -> int:
@@ -97,16 +116,25 @@ def dedup_files(
     engine: Engine,
     progress: Progress,
     columns: Columns | None = None,
+    texts: str | Path | None = None,
+    repeats: RepeatsConfig | None = None,
 ) -> Report:
     """Find the near-duplicates among the rows of `path` and write the verdicts to `out`, see the module's docstring.
 
     `memory`: bytes; `columns`: the names of the columns to read if they are not `id` and `text`; with a `quality` the best
-    of each cluster stays. DataError if `path` is not there, is none of these kinds or is damaged; ConfigError if `out` is none of
-    them or the memory does not do. `out` appears whole or not at all.
+    of each cluster stays; `texts`: a file for the documents that stay, without what `repeats` says. DataError if `path` is not
+    there, is none of these kinds or is damaged; ConfigError if an output is none of them or the memory does not do. An output
+    appears whole or not at all.
     """
     columns = columns or Columns()
     files, target = _inputs(Path(path)), Path(out)
     _kind(target.name, ConfigError, "the output")
+    if texts is not None:
+        _kind(Path(texts).name, ConfigError, "the file of texts")
+        if Path(texts).absolute() == target.absolute():
+            raise ConfigError(f"the output and the file of texts are both {target}")
+    elif repeats is not None and repeats.wanted:
+        raise ConfigError("repeated lines or runs are cut from the texts: name a file for these, too")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=".skyloom-dedup-", dir=target.parent)
@@ -125,7 +153,12 @@ def dedup_files(
         done = near_duplicates_of(
             work.child("documents"), names, inner, work.child("found"), config, memory=memory, engine=engine, progress=progress
         )
-        _write(work.child("found"), list(done.names), target)
+        cut = None
+        if texts is not None:
+            staying = _staying(work, names, list(done.names))
+            asked = repeats or RepeatsConfig()
+            cut = _texts(staying, Path(texts), asked, memory=memory, engine=engine, progress=progress)
+        _write((work.child("found").read_table(name) for name in done.names), CLUSTERS, _verdicts, target)
         beside = target.with_name(f"{target.name}.rejected.jsonl")
         if rejects.counts:
             os.replace(rejects.path, beside)
@@ -133,7 +166,7 @@ def dedup_files(
             beside.unlink(missing_ok=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Report(done.documents, done.documents - done.removed, dict(rejects.counts), done.plan)
+    return Report(done.documents, done.documents - done.removed, dict(rejects.counts), done.plan, cut)
 
 
 def _kind(name: str, error: type[ConfigError | DataError], what: str) -> str:
@@ -219,21 +252,53 @@ def _once(work: Store, names: list[str], rejects: Rejects) -> list[str]:
     return left
 
 
-def _write(found: Store, names: list[str], target: Path) -> None:
-    """All verdicts in one file, whole or not at all."""
+def _staying(work: Store, names: list[str], found: list[str]) -> Store:
+    """The shards without the near-duplicates, as `staying-NNNNNN.parquet` with `id` and `text`."""
+    out = work.child("staying")
+    for name, verdicts in zip(names, found, strict=True):
+        table = work.read_table(f"documents/{name}", ["id", "text"])
+        keep = work.read_table(f"found/{verdicts}", ["keep"]).column("keep")
+        out.write_table(name, table.filter(keep), row_group=SHARD_ROWS)
+    return out
+
+
+def _texts(store: Store, target: Path, config: RepeatsConfig, *, memory: int, engine: Engine, progress: Progress) -> Cut:
+    """Write the documents of all shards to one file, without what repeats, whole or not at all."""
+    names, found = store.names(), store.child("repeats")
+    find_repeats(store, names, Columns(), found, config, memory=memory, engine=engine, progress=progress)
+    size = count = empty = 0
+
+    def parts() -> Iterator[pa.Table]:
+        nonlocal size, count, empty
+        for shard, name in enumerate(names):
+            table = store.read_table(name)
+            if config.wanted:
+                left, changed = without_repeats(table.column("text"), read_repeats(found, shard, config))
+                blank = changed & (byte_sizes(left) == 0)
+                size += int(byte_sizes(table.column("text")).sum() - byte_sizes(left).sum())
+                count, empty = count + int(changed.sum()), empty + int(blank.sum())
+                table = pa.table({"id": table.column("id"), "text": left}).filter(pa.array(~blank))
+            yield table.cast(TEXTS)
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write(parts(), TEXTS, _documents, target)
+    return Cut(size, count, empty)
+
+
+def _write(tables: Iterator[pa.Table], schema: pa.Schema, lines: Callable[[pa.Table], bytes], target: Path) -> None:
+    """All tables in one file, whole or not at all: Parquet, or the `lines` of each."""
     place, suffix = Store(target.parent), _kind(target.name, ConfigError, "the output")
     with place.writing(target.name) as file:
         if suffix == ".parquet":
-            with pq.ParquetWriter(pa.PythonFile(cast(Any, file), mode="w"), CLUSTERS, compression="zstd") as writer:
-                for name in names:
-                    writer.write_table(found.read_table(name))
+            with pq.ParquetWriter(pa.PythonFile(cast(Any, file), mode="w"), schema, compression="zstd") as writer:
+                for table in tables:
+                    writer.write_table(table)
             return
-        lines = (_lines(found.read_table(n)) for n in names)
-        for data in _compressed(lines, suffix):
+        for data in _compressed((lines(table) for table in tables), suffix):
             file.write(data)
 
 
-def _lines(table: pa.Table) -> bytes:
+def _verdicts(table: pa.Table) -> bytes:
     ids, clusters = table.column("id").to_pylist(), table.column("cluster").to_pylist()
     keep, jaccard = table.column("keep").to_pylist(), table.column("jaccard").to_pylist()
     rows = zip(ids, clusters, keep, jaccard, strict=True)
@@ -244,6 +309,10 @@ def _lines(table: pa.Table) -> bytes:
         for i, c, k, j in rows
     )
     return "".join(lines).encode("utf-8")
+
+
+def _documents(table: pa.Table) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist()).encode("utf-8")
 
 
 def _compressed(parts: Iterator[bytes], suffix: str) -> Iterator[bytes]:

@@ -53,10 +53,14 @@ def repeated_lines_of(
 ) -> list[str]:
     """Write the spans of `dedup_spans.repeated_lines` for each shard to `out`; the names of the files."""
     shards, buckets = _prepared(store, names, columns, memory, engine)
+    if engine.finished(shards.tasks, out, label="repeated lines: spans"):
+        return _names(shards)
     run = _runner(out, engine, progress, "repeated lines")
     found = run(partial(_line_records, shards, config, buckets), shards.tasks, "lines")
     marked = run(partial(_line_marks, config, found, len(shards.names)), _tasks(buckets), "buckets")
-    return _finished(run(partial(_line_spans, marked), shards.tasks, "spans"), out)
+    run(partial(_line_spans, marked), shards.tasks, "spans")
+    engine.discard(out, WORK)
+    return _names(shards)
 
 
 def repeated_runs_of(
@@ -72,12 +76,16 @@ def repeated_runs_of(
 ) -> list[str]:
     """Write the spans of `dedup_spans.repeated_runs` for each shard to `out`; the names of the files."""
     shards, buckets = _prepared(store, names, columns, memory, engine)
+    if engine.finished(shards.tasks, out, label="repeated runs: spans"):
+        return _names(shards)
     run = _runner(out, engine, progress, "repeated runs")
     picked = run(partial(_seed_records, shards, config, buckets), shards.tasks, "seeds")
     twice = run(partial(_seed_marks, picked, len(shards.names)), _tasks(buckets), "repeated seeds")
     found = run(partial(_run_records, shards, config, twice, buckets), shards.tasks, "runs")
     marked = run(partial(_run_marks, found, len(shards.names)), _tasks(buckets), "repeated runs")
-    return _finished(run(partial(_run_spans, shards, config, marked), shards.tasks, "spans"), out)
+    run(partial(_run_spans, shards, config, marked), shards.tasks, "spans")
+    engine.discard(out, WORK)
+    return _names(shards)
 
 
 def _prepared(store: Store, names: Sequence[str], columns: Columns, memory: int, engine: Engine) -> tuple[Shards, int]:
@@ -98,9 +106,8 @@ def _runner(
     return run
 
 
-def _finished(names: list[str], out: Store) -> list[str]:
-    out.remove(WORK)
-    return names
+def _names(shards: Shards) -> list[str]:
+    return [f"spans-{task.key}.parquet" for task in shards.tasks]
 
 
 def _tasks(buckets: int) -> list[Task]:

@@ -7,7 +7,8 @@ whole corpus. pipeline.py says in which order the phases come and what is merged
     prepare   candidates → gate rules                          → prepared-KEY, dropped/prepared-KEY
     unique    prepared minus exact duplicates                  → unique-KEY (id and text, to be compared)
     tally     gates duplicates, undone again                   → blocks-KEY, code-KEY (counts)
-    judge     gates duplicates, exercises, distribution, quality → judged-KEY, dropped/judged-KEY, cut-KEY
+    judge     gates duplicates, exercises, distribution, quality → judged-KEY, dropped/judged-KEY, recurring-KEY
+    compare, cut  gate repeats, if it is asked for             → compared-KEY (to be compared), cut-KEY, dropped/cut-KEY
     propose   hashes of ids by domain                          → (a result)
     count_items  n-grams of benchmark items, if there are any  → items-KEY
     collect   held-out documents                               → heldout-KEY
@@ -33,7 +34,6 @@ from skyloom.core.config import setting
 from skyloom.core.engine import Done, Task
 from skyloom.core.records import DOCUMENT
 from skyloom.core.store import FileRecord, Store
-from skyloom.core.units import count_units
 from skyloom.corpus import candidates, heldout, outputs
 from skyloom.corpus.candidates import PAGES, origin_is
 from skyloom.corpus.code import CodeConfig, CodeCounts, count_code, judge_code
@@ -54,6 +54,7 @@ from skyloom.corpus.quality import QualityConfig, cheap_reasons, judge_quality, 
 from skyloom.corpus.quality_groups import Thresholds
 from skyloom.corpus.quality_judges import group, group_reasons
 from skyloom.corpus.redact import RedactConfig, redact
+from skyloom.corpus.repeats import RepeatsConfig, read_repeats, too_short, without_repeats
 from skyloom.corpus.sources import SourcePolicy
 
 _T = TypeVar("_T")
@@ -87,6 +88,7 @@ class CleanConfig:
     distribution: DistributionConfig = setting(factory=DistributionConfig, doc="recurring blocks")
     exercises: FoundConfig = setting(factory=FoundConfig, doc="exercises found in pages")
     meaning: RecurringConfig = setting(factory=RecurringConfig, doc="blocks that recur in meaning")
+    repeats: RepeatsConfig = setting(factory=RepeatsConfig, doc="lines and runs that stand in several documents")
     code: CodeConfig = setting(factory=CodeConfig, doc="code heuristics")
     redact: RedactConfig = setting(factory=RedactConfig, doc="personal data")
     decontaminate: DecontaminationConfig = setting(
@@ -107,6 +109,16 @@ class Job:
 
     config: CleanConfig
     policies: dict[str, SourcePolicy]
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Phases that drop documents, before the last."""
+        return ("prepared", "judged", "cut") if self.config.repeats.wanted else ("prepared", "judged")
+
+    @property
+    def before(self) -> str:
+        """The phase whose shards the last one reads."""
+        return self.phases[-1]
 
 
 def prepare(task: Task, work: Store) -> Done:
@@ -180,9 +192,39 @@ def judge(task: Task, work: Store) -> Done:
     cut = _distribution(funnel, job, work)
     _quality(funnel, job, read(CodeCounts, work, CODE))
     funnel.table = funnel.table.drop_columns(["blocks", "tags", "near"])
-    file = work.write_table(f"cut-{key}.parquet", cut)
+    file = work.write_table(f"recurring-{key}.parquet", cut)
     done = _left(work, "judged", key, funnel, {"bytes": int(byte_sizes(funnel.table.column("text")).sum())})
     return Done((*done.files, file), done.result)
+
+
+def compare(task: Task, work: Store) -> Done:
+    """What of a shard is looked through for repeated lines and runs: its pages, with an empty text for all other documents."""
+    job, key = task.payload
+    table = work.read_table(f"judged-{key}.parquet", ["id", "text", "origin", "source"])
+    texts = pc.if_else(pa.array(_repeats(table, job)), table.column("text"), "")
+    return Done((work.write_table(f"compared-{key}.parquet", pa.table({"id": table.column("id"), "text": texts})),))
+
+
+def cut(task: Task, work: Store) -> Done:
+    """The gate "repeats" of a shard: lines and runs that an earlier place has are cut."""
+    job, (number, key) = task.payload
+    funnel = Funnel(work.read_table(f"judged-{key}.parquet"))
+    texts, changed = without_repeats(funnel.table.column("text"), read_repeats(work, number, job.config.repeats))
+    short = too_short(texts, changed, _shortest(funnel.table, job))
+    exempt = ~_repeats(funnel.table, job)
+    reasons = _where(short, "too short without its repeated text")
+    funnel.gate("repeats", reasons, exempt=exempt, texts=texts, removed="repeated text")
+    return _left(work, "cut", key, funnel, {"bytes": int(byte_sizes(funnel.table.column("text")).sum())})
+
+
+def _repeats(table: pa.Table, job: Job) -> npt.NDArray[np.bool_]:
+    """bool[rows]: documents in which repeated lines and runs are cut."""
+    return origin_is(table, *PAGES) & ~_exempted(table, job.policies, "near-duplicates")
+
+
+def _shortest(table: pa.Table, job: Job) -> npt.NDArray[np.int64]:
+    """The fewest units that a document of each row's language may have, int64[rows]."""
+    return np.array([job.config.quality.of(short_language(x)).minimum_units for x in table.column("lang").to_pylist()], np.int64)
 
 
 JOINED = "joined from what was split off"
@@ -214,9 +256,7 @@ def _distribution(funnel: Funnel, job: Job, work: Store) -> pa.Table:
         verdict = _with_meaning(part, verdict, job, work)
     left = candidates.joined(without(part.column("blocks"), verdict.remove))
     changed = byte_sizes(left) != byte_sizes(part.column("text"))
-    limits = np.array([job.config.quality.of(short_language(x)).minimum_units for x in part.column("lang").to_pylist()])
-    short = changed.copy()
-    short[changed] = count_units(left.filter(pa.array(changed))) < limits[changed]
+    short = too_short(left, np.asarray(changed, bool), _shortest(part, job))
     reasons = np.full(len(table), None, object)
     reasons[judged] = _where(short, "too short without its recurring blocks").to_pylist()
     texts = pc.replace_with_mask(table.column("text").combine_chunks(), pa.array(judged), left.cast(pa.large_string()))
@@ -257,22 +297,22 @@ def _quality(funnel: Funnel, job: Job, code: CodeCounts) -> None:
 
 def count_items(task: Task, work: Store) -> Done:
     """In how many documents of a shard the n-grams of benchmark items stand: what stands in many is a common phrase."""
-    _, key = task.payload
-    texts = work.read_table(f"judged-{key}.parquet", ["text"]).column("text")
+    job, key = task.payload
+    texts = work.read_table(f"{job.before}-{key}.parquet", ["text"]).column("text")
     counts = count_documents(texts, ItemIndex.load(work.child(ITEMS)))
     return Done((work.write_table(f"items-{key}.parquet", pa.table({"documents": counts})),))
 
 
 def propose(task: Task, work: Store) -> Done:
     job, key = task.payload
-    table = work.read_table(f"judged-{key}.parquet", ["id", "domain", "split"])
+    table = work.read_table(f"{job.before}-{key}.parquet", ["id", "domain", "split"])
     return Done((), {"proposal": heldout.propose(table, job.config.heldout).to_json()})
 
 
 def collect(task: Task, work: Store) -> Done:
     """The held-out documents of a shard, for all others to be compared with."""
-    _, (key, chosen) = task.payload
-    table = work.read_table(f"judged-{key}.parquet", [*heldout.REFERENCE, "split"])
+    job, (key, chosen) = task.payload
+    table = work.read_table(f"{job.before}-{key}.parquet", [*heldout.REFERENCE, "split"])
     return Done((work.write_table(f"heldout-{key}.parquet", table.filter(pa.array(heldout.held(table, chosen)))),))
 
 
@@ -280,7 +320,7 @@ def finish(task: Task, work: Store) -> Done:
     """Phase 5 of a shard: the learned groups, benchmark items, redaction, and what is near the held-out documents."""
     job, (key, chosen) = task.payload
     config = job.config
-    funnel = Funnel(work.read_table(f"judged-{key}.parquet"))
+    funnel = Funnel(work.read_table(f"{job.before}-{key}.parquet"))
     if config.quality.judges.wanted:
         _groups(funnel, config, work, key)
     files = []
@@ -296,7 +336,7 @@ def finish(task: Task, work: Store) -> Done:
     train = funnel.table.filter(pc.equal(funnel.table.column("split"), "train"))
     pages = int(origin_is(train, *PAGES).sum())
     funnel.table = funnel.table.select(DOCUMENT.names)
-    parts = [work.read_table(f"dropped/{phase}-{key}.parquet") for phase in ("prepared", "judged")]
+    parts = [work.read_table(f"dropped/{phase}-{key}.parquet") for phase in job.phases]
     lost = pa.concat_tables([*parts, funnel.all_dropped()])
     more = {
         "pages": pages,
@@ -315,7 +355,7 @@ def publish(task: Task, out: Store) -> Done:
     job, (number, keys) = task.payload
     work, limit = out.child(WORK, sync=False), job.config.shard_bytes
     documents = pa.concat_tables([work.read_table(f"final-{key}.parquet") for key in keys])
-    phases = ("prepared", "judged", "final")
+    phases = (*job.phases, "final")
     dropped = pa.concat_tables([work.read_table(f"dropped/{phase}-{key}.parquet") for key in keys for phase in phases])
     files = [
         *_slices(out, f"documents-{number:05d}", documents, limit, DOCUMENT),

@@ -111,7 +111,7 @@ def judges_sample(task: Task, work: Store) -> Done:
     """Reference text and other pages of a shard, as many bytes of each as a judge may be trained on."""
     job, key = task.payload
     config = job.config.quality.judges
-    table = work.read_table(f"judged-{key}.parquet", ["id", "url", "text", "lang", "source", "origin"])
+    table = work.read_table(f"{job.before}-{key}.parquet", ["id", "url", "text", "lang", "source", "origin"])
     good = reference(table, job.config.quality.judges.reference, merge_cited(cited_in_dump(path) for path in config.cited_by))
     budget, columns = config.lm.train_mb << 20, ["id", "text", "lang"]
     prose = origin_is(table, *PAGES)
@@ -140,8 +140,8 @@ def judges_train(task: Task, work: Store) -> Done:
 
 def judges_score(task: Task, work: Store) -> Done:
     """The scores of a shard's prose, and what they add to the percentiles."""
-    _, key = task.payload
-    table = work.read_table(f"judged-{key}.parquet", ["text", "lang", "origin"])
+    job, key = task.payload
+    table = work.read_table(f"{job.before}-{key}.parquet", ["text", "lang", "origin"])
     rows = np.flatnonzero(origin_is(table, *PAGES))
     part = table.take(pa.array(rows))
     scores = load_judges(work.child(JUDGES)).score(part.column("text"), part.column("lang"))

@@ -12,10 +12,11 @@ The order of the gates, and why (report 3.1 has the same boxes in its figure); t
 4. exercises        pages that are exercises leave as pages and come back one by one
 5. distribution     recurring blocks leave the documents, which changes what quality is measured on
 6. quality          prose by the rules, code by heuristics
-7. [groups]         prose by the judges that were trained on reference text
-8. [decontamination] items of the benchmarks that the recipe names
-9. redaction        on what will stay, so that its counts are those of the corpus
-10. held-out        last: the held-out documents are of the same make as the training ones, and no copy of them remains
+7. [repeats]        lines and runs of units that another document has, too
+8. [groups]         prose by the judges that were trained on reference text
+9. [decontamination] items of the benchmarks that the recipe names
+10. redaction       on what will stay, so that its counts are those of the corpus
+11. held-out        last: the held-out documents are of the same make as the training ones, and no copy of them remains
 
 The work goes over shards, each a task of the engine (a process here, a Ray task or a Slurm job on a cluster), in phases.
 Between the phases stand only small tables that were counted over all shards:
@@ -23,11 +24,12 @@ Between the phases stand only small tables that were counted over all shards:
     prepare  rules                                    →  keys of duplicates
     tally    (what the duplicates leave)              →  how often blocks recur, bytes of data formats
     judge    duplicates, exercises, distribution, quality →  quantiles of the scores, candidates to hold out
+    [cut     repeats]
     finish   groups, decontamination, redaction, held-out
     publish  the final shards
 
 Pages whose extraction set a reason are in the ledger of that stage and are not counted here. Generated exercises are
-variations by intent: they pass gates 2 to 7 unjudged. Parallel text quotes pages, so gates 4 to 7 do not judge it.
+variations by intent: they pass gates 2 to 8 unjudged. Parallel text quotes pages, so gates 4 to 8 do not judge it.
 
 Memory: of each worker a shard four times over (text, blocks, what they become, and hashed units); beside it what dedup.py
 and distribution.py state for the counted tables.
@@ -62,13 +64,14 @@ from skyloom.corpus.heldout import Proposal, choose
 from skyloom.corpus.mixture import COUNTS as MIXTURE
 from skyloom.corpus.mixture import merge_mixtures, mixture_json
 from skyloom.corpus.redact import KINDS
+from skyloom.corpus.repeats import find_repeats
 from skyloom.corpus.sources import SourcePolicy
 
 __all__ = ["STAGES", "CleanConfig", "clean"]
 
 STAGES = ("rules", "exact-duplicates", "near-duplicates", "exercises", "distribution", "quality", "redaction", "held-out")
-"""The gates of every corpus; "groups" and "decontamination" stand before redaction where the recipe asks for them, and "exercises"
-is left out where it does not."""
+"""The gates of every corpus; "repeats", "groups" and "decontamination" stand before redaction where the recipe asks for them, and
+"exercises" is left out where it does not."""
 
 
 def clean(
@@ -155,7 +158,9 @@ class _Clean:
         if config.meaning.wanted:
             self.meaning()
         judged = self.map(gates.judge, self.keys, "judge")
-        outputs.write_blocks(self.out, [self.work.read_table(f"cut-{key}.parquet") for key in self.keys])
+        outputs.write_blocks(self.out, [self.work.read_table(f"recurring-{key}.parquet") for key in self.keys])
+        if config.repeats.wanted:
+            judged = self.repeats()
         return [int(r["bytes"]) for r in judged]
 
     def meaning(self) -> None:
@@ -167,6 +172,17 @@ class _Clean:
         self.map(learned.meaning_count, self.keys, "meaning: count")
         (often,) = self.map(learned.meaning_decision, [self.keys], "meaning: decide")
         self.progress.log(f"  meaning: {groups:,} groups of blocks alike, {often:,} of them recur too often")
+
+    def repeats(self) -> list[Any]:
+        """Lines and runs that stand more than once in what is left; what the shards have after it."""
+        config = self.job.config
+        self.map(gates.compare, self.keys, "compare lines and runs")
+        memory = round(config.memory_gb * 1e9)
+        names = [f"compared-{key}.parquet" for key in self.keys]
+        find_repeats(
+            self.work, names, Columns(), self.work, config.repeats, memory=memory, engine=self.engine, progress=self.progress
+        )
+        return self.map(gates.cut, list(enumerate(self.keys)), "cut repeated text")
 
     def judges(self) -> None:
         """Language models and the linear judge, trained on reference text, and what they say of each document."""

@@ -187,7 +187,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
     what = [{k: v for k, v in plain(s).items() if k not in ("languages", "exempt")} for s in corpus.sources]
     pages = Step("pages", read, what, version=2, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
     extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=2, needs=(pages,))
-    pairs = Step("parallel", align, corpus.parallel, version=2, needs=(extracted,))
+    pairs = Step("parallel", align, corpus.parallel, version=3, needs=(extracted,))
     exercises = Step("exercises", write, recipe.exercises)
     inputs = (extracted, pairs, exercises)
     cleaned = Step("corpus", clean, {"clean": corpus.clean, "policies": policy_settings}, version=2, needs=inputs)

@@ -1,0 +1,91 @@
+"""The gate for text that stands more than once inside documents that differ: repeated lines and repeated runs of units.
+
+What enters are the judged shards of the clean stage; what leaves are the same documents without what an earlier document (or an
+earlier place of the same one) has, and the documents of which too little is left, with that as their reason. It is off unless the
+recipe asks for it (`corpus.clean.repeats`): near-duplicates are removed whole before, and recurring blocks by distribution
+filtering, so that what is left to be cut here are quotations, and lines that tables and listings share by chance. Lee et al. 2021
+found that models memorise less without such runs; dedup_spans.py says how they are found.
+
+Pages only: exercises vary one text by intent, parallel text quotes pages, and code repeats itself.
+
+Memory: a shard twice in each worker, and what dedup_spans_shards.py states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skyloom.core.config import setting
+from skyloom.core.engine import Engine
+from skyloom.core.progress import Progress
+from skyloom.core.store import Store
+from skyloom.core.units import count_units
+from skyloom.corpus.columns import Texts, byte_sizes
+from skyloom.corpus.dedup_sketch import Columns
+from skyloom.corpus.dedup_spans import SpanConfig, Spans, without_spans
+from skyloom.corpus.dedup_spans_shards import repeated_lines_of, repeated_runs_of
+
+LINES, RUNS = "repeated-lines", "repeated-runs"
+"""Folders of the spans."""
+
+
+@dataclass(frozen=True)
+class RepeatsConfig(SpanConfig):
+    """Lines and runs that stand more than once in the corpus."""
+
+    repeated_lines: bool = setting(False, doc="cut lines that stand elsewhere, but for the first place")
+    repeated_runs: bool = setting(False, doc="cut runs of units that stand elsewhere, but for the first place")
+
+    @property
+    def wanted(self) -> bool:
+        return self.repeated_lines or self.repeated_runs
+
+
+def find_repeats(
+    store: Store,
+    names: list[str],
+    columns: Columns,
+    out: Store,
+    config: RepeatsConfig,
+    *,
+    memory: int,
+    engine: Engine,
+    progress: Progress,
+) -> None:
+    """Write the spans of what repeats in the shards `names` to folders of `out`."""
+    for asked, folder, find in (
+        (config.repeated_lines, LINES, repeated_lines_of),
+        (config.repeated_runs, RUNS, repeated_runs_of),
+    ):
+        if asked:
+            find(store, names, columns, out.child(folder), config, memory=memory, engine=engine, progress=progress)
+
+
+def read_repeats(out: Store, shard: int, config: RepeatsConfig) -> Spans:
+    """The spans of a shard, by row and start. Those of lines and of runs may overlap: what either says is an earlier place's."""
+    asked = [folder for wanted, folder in ((config.repeated_lines, LINES), (config.repeated_runs, RUNS)) if wanted]
+    table = pa.concat_tables([out.read_table(f"{folder}/spans-{shard:05d}.parquet") for folder in asked])
+    table = table.sort_by([("row", "ascending"), ("start", "ascending")])
+    return Spans(*(table.column(name).to_numpy() for name in ("row", "start", "stop", "copies")))
+
+
+def without_repeats(texts: Texts, spans: Spans) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """The texts without the spans, gaps closed, and which of them changed: large_string, bool[rows]."""
+    column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    column = column.cast(pa.large_string())
+    left = without_spans(column, spans)
+    changed = np.asarray(byte_sizes(left) != byte_sizes(column), bool)
+    closed = pc.utf8_trim_whitespace(pc.replace_substring_regex(left.filter(pa.array(changed)), r"\n{3,}", "\n\n"))
+    return pc.replace_with_mask(column, pa.array(changed), closed), changed
+
+
+def too_short(texts: Texts, changed: npt.NDArray[np.bool_], minimum: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """bool[rows]: texts that were changed and now have fewer units than `minimum` (int64[rows])."""
+    short = changed.copy()
+    short[changed] = count_units(texts.filter(pa.array(changed))) < minimum[changed]
+    return short
