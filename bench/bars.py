@@ -3,7 +3,8 @@
 What enters is `bars.toml`, where a row says what is measured, by which command and what is good enough; what leaves is a
 table of measured values, thresholds and pass, fail or not measured. A command prints one JSON object on its last line:
 {"value": number} or {"not_measured": "why"}. `{work}` in a command is the work folder of a finished run, `{python}` this
-interpreter. A bar that could not be measured is not a pass, and says why.
+interpreter. Bars of one command that differ only in what follows `--json` are measured by one process, as `--json NAME,NAME`,
+which prints {"values": {name: number}}. A bar that could not be measured is not a pass, and says why.
 
     python bench/bars.py [--work runs/demo] [--only ID ...] [--json] [--data]
 
@@ -21,7 +22,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,26 +80,59 @@ def read_bars(path: Path) -> list[Bar]:
     return bars
 
 
-def measure(bar: Bar, work: Path) -> Result:
-    """Run the bar's command in the project's root and judge what it prints."""
+def measure(bars: Sequence[Bar], work: Path) -> Iterator[Result]:
+    """Run the bars' commands in the project's root, one after the other, and judge what they print.
+
+    Bars whose commands are alike but for the name after `--json` are asked of one process, which prints all of their values.
+    """
+    groups: dict[tuple[str, ...], list[tuple[Bar, str]]] = {}
+    for bar in bars:
+        command, name = _split(bar, work)
+        groups.setdefault(command, []).append((bar, name))
+    for command, asked in groups.items():
+        names = ",".join(name for _, name in asked)
+        yield from _run([names if part == NAME else part for part in command], asked)
+
+
+NAME = "{name}"
+
+
+def _split(bar: Bar, work: Path) -> tuple[tuple[str, ...], str]:
+    """A bar's command with `NAME` in the place of what follows `--json`, and that."""
     peers = os.environ.get(PEERS_VARIABLE) or sys.executable
     command = [part.format(work=work, python=sys.executable, peers=peers) for part in shlex.split(bar.command)]
+    if "--json" not in command[:-1]:
+        return tuple(command), ""
+    place = command.index("--json") + 1
+    name, command[place] = command[place], NAME
+    return tuple(command), name
+
+
+def _run(command: list[str], asked: Sequence[tuple[Bar, str]]) -> Iterator[Result]:
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     except OSError as problem:
-        return Result(bar, BROKEN, note=f"{command[0]}: {problem.strerror}")
+        yield from (Result(bar, BROKEN, note=f"{command[0]}: {problem.strerror}") for bar, _ in asked)
+        return
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
         last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        return Result(bar, BROKEN, note=f"exit code {done.returncode}: {last}")
-    return _judge(bar, lines[-1])
+        yield from (Result(bar, BROKEN, note=f"exit code {done.returncode}: {last}") for bar, _ in asked)
+        return
+    for bar, name in asked:
+        yield _judge(bar, lines[-1], name if len(asked) > 1 else "")
 
 
-def _judge(bar: Bar, line: str) -> Result:
+def _judge(bar: Bar, line: str, name: str = "") -> Result:
+    """`name`: which of several values is the bar's."""
     try:
         found: Any = json.loads(line)
     except ValueError:
         return Result(bar, BROKEN, note=f"not JSON: {line[:120]}")
+    if name:
+        values = found.get("values") if isinstance(found, dict) else None
+        found = values.get(name) if isinstance(values, dict) else None
+        found = found if isinstance(found, dict) else {"value": found}
     if isinstance(found, dict) and isinstance(found.get("not_measured"), str):
         return Result(bar, NOT_MEASURED, note=found["not_measured"])
     value = found.get("value") if isinstance(found, dict) else None
@@ -153,7 +187,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sorted(set(options.only or ()) - {b.id for b in bars})
     if unknown:
         parser.error(f"no bar is named {', '.join(unknown)}; there are {', '.join(b.id for b in bars)}")
-    results = [measure(bar, options.work) for bar in bars if not options.only or bar.id in options.only]
+    results = []
+    for result in measure([bar for bar in bars if not options.only or bar.id in options.only], options.work):
+        results.append(result)
+        value = "" if result.value is None else f"{result.value:.4g} {result.bar.unit}"
+        print(f"{result.bar.id}: {result.status} {value}{result.note}", file=sys.stderr, flush=True)
+    results.sort(key=lambda result: bars.index(result.bar))
     if options.json:
         print(json.dumps([{**asdict(r.bar), "status": r.status, "value": r.value, "note": r.note} for r in results], indent=1))
     else:

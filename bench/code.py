@@ -26,6 +26,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from answers import NotMeasuredError, answer, offer
 from code_planted import KINDS, plant
 
 from skyloom.corpus.code import CodeConfig, judge_code, measure_code
@@ -37,10 +38,6 @@ ENDINGS = {
 }  # fmt: skip
 BAD = ("minified", "generated", "blob")
 SEED, ROUNDS = 2023, 9
-
-
-class NotMeasuredError(Exception):
-    """Why a figure cannot be had, in a sentence."""
 
 
 Row = dict[str, str]
@@ -117,26 +114,19 @@ def tables(rows: list[Row]) -> None:
     print(f"\n{speed(rows):.0f} MB per CPU-second")
 
 
+def bar(name: str) -> float:
+    """The value of one bar."""
+    rows = files()
+    if name == "speed":
+        return speed(rows)
+    return share(planted(rows), ("plain", "decoy") if name == "kept" else BAD, name == "kept")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the code heuristics.")
-    parser.add_argument("--json", choices=("found", "kept", "speed"), help="print the value of this bar")
+    offer(parser, ("found", "kept", "speed"))
     options = parser.parse_args()
-    try:
-        rows = files()
-    except NotMeasuredError as why:
-        if not options.json:
-            print(why, file=sys.stderr)
-            return 1
-        print(json.dumps({"not_measured": str(why)}))
-        return 0
-    if options.json == "speed":
-        print(json.dumps({"value": speed(rows)}))
-    elif options.json:
-        kept = options.json == "kept"
-        print(json.dumps({"value": share(planted(rows), ("plain", "decoy") if kept else BAD, kept)}))
-    else:
-        tables(rows)
-    return 0
+    return answer(options.json, bar, lambda: tables(files()))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ imports and worker processes are in the time, compiled kernels are not (a first 
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 import json
 import os
@@ -35,6 +36,10 @@ from typing import Any
 import numpy as np
 import psutil
 from fastwarc.warc import ArchiveIterator
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from answers import NotMeasuredError, answer, offer
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -71,10 +76,6 @@ tokens = 100_000
 schedule = "constant"
 peak = 3e-4
 """
-
-
-class NotMeasuredError(Exception):
-    """Why a figure cannot be had, in a sentence."""
 
 
 @dataclass
@@ -244,40 +245,43 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--parts", type=int, default=8)
     parser.add_argument("--quality", action="store_true", help="train on both corpora and compare bits per byte")
-    parser.add_argument("--json", choices=("speed", "memory", "worst", "average"), help="print the value of this bar")
+    offer(parser, ("speed", "memory", "worst", "average"))
     options = parser.parse_args()
-    try:
-        warc, peers = source(options), peer_python(options)
-        with tempfile.TemporaryDirectory() as folder:
-            return report(options, warc, peers, Path(folder))
-    except NotMeasuredError as why:
-        print(json.dumps({"not_measured": str(why)}) if options.json else why)
-        return 0 if options.json else 1
+    with tempfile.TemporaryDirectory() as folder:
+        road = Measurements(options, Path(folder))
+        return answer(options.json, road.value, road.tables)
 
 
-def report(options: argparse.Namespace, warc: Path, peers: str, work: Path) -> int:
-    judged = options.quality or options.json in ("worst", "average")
-    rounds = 1 if options.json in ("worst", "average") else options.rounds
-    found = measure(warc, peers, work, rounds=rounds, workers=options.workers, parts=options.parts)
-    quality = None
-    if judged:
+class Measurements:
+    """The values of the bars; both roads are run once for all of them."""
+
+    def __init__(self, options: argparse.Namespace, work: Path) -> None:
+        self.options, self.work = options, work
+
+    @functools.cached_property
+    def found(self) -> Measured:
+        warc, peers = source(self.options), peer_python(self.options)
+        o = self.options
+        return measure(warc, peers, self.work, rounds=o.rounds, workers=o.workers, parts=o.parts)
+
+    @functools.cached_property
+    def quality(self) -> Any:
         import corpus_quality
 
-        corpora = {name: documents(found.corpora[name], name) for name in (OURS, PEER)}
-        quality = corpus_quality.compare(corpora, work / "quality", ours=OURS, peer=PEER)
-    if options.json:
-        values = {
-            "speed": lambda: found.median(PEER, "seconds") / found.median(OURS, "seconds"),
-            "memory": lambda: found.median(OURS, "memory") / found.median(PEER, "memory"),
-            "worst": lambda: quality.worst_percent if quality else None,
-            "average": lambda: quality.average_percent if quality else None,
-        }
-        print(json.dumps({"value": values[options.json]()}))
-        return 0
-    print(speed_table(found))
-    if quality:
-        print(f"\n{quality.table}")
-    return 0
+        corpora = {name: documents(self.found.corpora[name], name) for name in (OURS, PEER)}
+        return corpus_quality.compare(corpora, self.work / "quality", ours=OURS, peer=PEER)
+
+    def value(self, name: str) -> float:
+        if name == "speed":
+            return self.found.median(PEER, "seconds") / self.found.median(OURS, "seconds")
+        if name == "memory":
+            return self.found.median(OURS, "memory") / self.found.median(PEER, "memory")
+        return float(self.quality.worst_percent if name == "worst" else self.quality.average_percent)
+
+    def tables(self) -> None:
+        print(speed_table(self.found), flush=True)
+        if self.options.quality:
+            print(f"\n{self.quality.table}")
 
 
 if __name__ == "__main__":

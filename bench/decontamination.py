@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
 import os
 import random
 import sys
@@ -31,6 +30,10 @@ from pathlib import Path
 import decontamination_set as generated
 import numpy as np
 import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from answers import NotMeasuredError, answer, offer
 from decontamination_set import DISGUISES, Item, Plant
 
 from skyloom.corpus.decontaminate_index import (
@@ -54,10 +57,6 @@ SOURCES = (
     ("aqua", "aqua/test.jsonl.gz", ("question", "options")),
     ("gaokao-math", "gaokao_math_qa/test.jsonl.gz", ("question", "options")),
 )
-
-
-class NotMeasuredError(Exception):
-    """Why a figure cannot be had, in a sentence."""
 
 
 def folder() -> Path:
@@ -197,22 +196,10 @@ def tables(show: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure decontamination.")
-    parser.add_argument(
-        "--json", choices=("planted", "planted-real", "accused", "alarms", "speed"), help="print the value of this bar"
-    )
+    offer(parser, ("planted", "planted-real", "accused", "alarms", "speed"))
     parser.add_argument("--show", type=int, default=0, help="passages to print of each file of prose")
     options = parser.parse_args()
-    try:
-        if options.json:
-            print(json.dumps({"value": bar(options.json)}))
-        else:
-            tables(options.show)
-    except NotMeasuredError as why:
-        if not options.json:
-            print(why, file=sys.stderr)
-            return 1
-        print(json.dumps({"not_measured": str(why)}))
-    return 0
+    return answer(options.json, bar, lambda: tables(options.show))
 
 
 if __name__ == "__main__":

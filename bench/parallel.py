@@ -31,6 +31,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from answers import NotMeasuredError, answer, offer
 from parallel_planted import Pages, Pair, page_pair, shuffled_lists
 
 from skyloom.core.engine import Engine
@@ -45,10 +46,6 @@ DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 FILES = {"documentation": "docs_en_zh", "games": "game_en_zh", "news": "news_commentary_sample"}
 SEED, BOOTSTRAPS, FEW, LONGEST = 2023, 1000, 5, 60
 SHUFFLED, ALONE, MARGIN = 5000, 1000, 0.1
-
-
-class NotMeasuredError(Exception):
-    """Why a figure cannot be had, in a sentence."""
 
 
 def documents(name: str) -> dict[str, list[Pair]]:
@@ -166,19 +163,9 @@ def bar(what: str) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the alignment of parallel text.")
-    parser.add_argument("--json", choices=("pages", "shuffled"), help="print the precision of this reading")
+    offer(parser, ("pages", "shuffled"))
     options = parser.parse_args()
-    try:
-        if options.json:
-            print(json.dumps({"value": bar(options.json)}))
-        else:
-            tables()
-    except NotMeasuredError as why:
-        if not options.json:
-            print(why, file=sys.stderr)
-            return 1
-        print(json.dumps({"not_measured": str(why)}))
-    return 0
+    return answer(options.json, bar, tables)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ Peers (peers.txt) are run by the interpreter that `--peers` names.
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 import json
 import os
@@ -31,6 +32,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from answers import NotMeasuredError, answer, offer
 
 from skyloom.core.store import Store
 from skyloom.corpus.quality import QualityConfig, failed_rules, judge_quality
@@ -49,10 +54,6 @@ BARS = ("rules", "ratio", "agreement", "lm-en", "lm-zh", "classifier", "auc-en",
 LANGS = {"en": "en", "zh": "zh-Hans"}
 LM_MB = 24
 FOLDS, SEED, BOOTSTRAPS = 3, 2023, 500
-
-
-class NotMeasuredError(Exception):
-    """Why a figure cannot be had, in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,7 @@ class WebComparison:
     version: str
 
 
+@functools.cache
 def compare_web(peers: str, rounds: int) -> WebComparison:
     """Our preset web-en beside datatrove's filters, on the same documents, prose and raw pages."""
     chosen, pages = prose("en", each=90), raw_pages("en")
@@ -430,19 +432,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the quality stage beside its peers.")
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="the interpreter that has the peers")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement of speed")
-    parser.add_argument("--json", choices=BARS, help="print the value of this bar")
+    offer(parser, BARS)
     options = parser.parse_args()
-    try:
-        if options.json:
-            print(json.dumps({"value": bar(options.json, options.peers, options.rounds)}))
-        else:
-            tables(options.peers, options.rounds)
-    except NotMeasuredError as why:
-        if not options.json:
-            print(why, file=sys.stderr)
-            return 1
-        print(json.dumps({"not_measured": str(why)}))
-    return 0
+    return answer(
+        options.json, lambda name: bar(name, options.peers, options.rounds), lambda: tables(options.peers, options.rounds)
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from answers import NotMeasuredError, answer, offer
 from redaction_set import SPLITS, Case, cases
 
 from skyloom.core.units import utf8_buffers
@@ -32,10 +36,6 @@ COUNT, SEED = 12_000, 2023
 CONFIG = RedactConfig()
 PER_FILE = 8_000_000  # bytes of text
 Spans = set[tuple[int, int, str]]
-
-
-class NotMeasuredError(Exception):
-    """Why a figure cannot be had, in a sentence."""
 
 
 def found_in(generated: Sequence[Case]) -> list[Spans]:
@@ -132,21 +132,11 @@ def tables(split: str, show: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure redaction.")
-    parser.add_argument("--json", choices=("recall", "precision", "speed"), help="print the value of this bar")
+    offer(parser, ("recall", "precision", "speed"))
     parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--show", type=int, default=0, help="finds of each kind to print of each file of prose")
     options = parser.parse_args()
-    try:
-        if options.json:
-            print(json.dumps({"value": bar(options.json)}))
-        else:
-            tables(options.split, options.show)
-    except NotMeasuredError as why:
-        if not options.json:
-            print(why, file=sys.stderr)
-            return 1
-        print(json.dumps({"not_measured": str(why)}))
-    return 0
+    return answer(options.json, bar, lambda: tables(options.split, options.show))
 
 
 if __name__ == "__main__":

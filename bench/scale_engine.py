@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
-import json
 import multiprocessing
 import os
 import resource
 import signal
+import sys
 import tempfile
 import time
 from functools import partial
@@ -23,6 +23,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from answers import NotMeasuredError, answer, offer
 
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
@@ -113,7 +117,7 @@ def ray_differences(work: Path) -> int:
     return sum(written[0].get(n) != written[1].get(n) for n in {*written[0], *written[1]})
 
 
-def figure(name: str, given: argparse.Namespace, work: Path) -> dict[str, object]:
+def figure(name: str, given: argparse.Namespace, work: Path) -> float:
     """One line for bench/bars.py."""
     engine = Engine(given.workers)
     if name == "tasks":
@@ -121,14 +125,14 @@ def figure(name: str, given: argparse.Namespace, work: Path) -> dict[str, object
     elif name == "shuffle":
         value = measure_shuffle(engine, given.shards, given.rows, given.buckets, Store(work))[0]
     elif importlib.util.find_spec("ray") is None:
-        return {"not_measured": "Ray is not installed (pip install 'skyloom[ray]')"}
+        raise NotMeasuredError("Ray is not installed (pip install 'skyloom[ray]')")
     else:
         value = ray_differences(work)
     engine.close()
-    return {"value": value}
+    return value
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--engine", choices=("local", "ray"), default="local")
@@ -136,21 +140,24 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=1000)
     parser.add_argument("--buckets", type=int, default=64)
     parser.add_argument("--rows", type=int, default=10_000, help="rows of a shard of the shuffle")
-    parser.add_argument("--json", choices=("tasks", "shuffle", "ray"))
+    offer(parser, ("tasks", "shuffle", "ray"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="engine-") as folder:
         work = Path(folder)
-        if given.json:
-            print(json.dumps(figure(given.json, given, work)))
-            return
-        engine = engine_of(given.engine, given.workers)
-        for name, rate in measure_tasks(engine, given.tasks, Store(work)).items():
-            print(f"{name}: {rate:,.0f} tasks/s")
-        wall, cpu = measure_shuffle(engine, given.shards, given.rows, given.buckets, Store(work).child("shuffled"))
-        print(f"shuffle, {given.shards:,} shards to {given.buckets} buckets: {wall:,.0f} rows/s, {cpu:,.0f} rows per CPU-second")
-        peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        print(f"peak memory of the largest process: {peak / 1e3:,.0f} MB")
+
+        def tables() -> None:
+            engine = engine_of(given.engine, given.workers)
+            for name, rate in measure_tasks(engine, given.tasks, Store(work)).items():
+                print(f"{name}: {rate:,.0f} tasks/s")
+            wall, cpu = measure_shuffle(engine, given.shards, given.rows, given.buckets, Store(work).child("shuffled"))
+            print(
+                f"shuffle, {given.shards:,} shards to {given.buckets} buckets: {wall:,.0f} rows/s, {cpu:,.0f} rows per CPU-second"
+            )
+            peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+            print(f"peak memory of the largest process: {peak / 1e3:,.0f} MB")
+
+        return answer(given.json, lambda name: figure(name, given, work / name), tables)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

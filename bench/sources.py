@@ -19,7 +19,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from answers import NotMeasuredError, answer, offer
 
 OURS = """
 import json, resource, sys, tempfile, time
@@ -91,30 +94,31 @@ def table(files: dict[str, Path], peers: str, rounds: int) -> None:
             print(f"| {name} | {program} | {runs[0][0]:,} | {rate:,.0f} | {max(m for *_, m in runs):,.0f} |")
 
 
-def figure(what: str, folder: Path, rows: int) -> dict[str, Any]:
+def figure(what: str, folder: Path, rows: int) -> float:
     path = archive() if what == "warc" else one_liners(folder, rows)
     if path is None:
-        return {"not_measured": "SKYLOOM_BENCH_DATA names no folder with warc/docs_en_zh.warc.gz"}
+        raise NotMeasuredError("SKYLOOM_BENCH_DATA names no folder with warc/docs_en_zh.warc.gz")
     pages, seconds, memory = measure(sys.executable, OURS, path)
-    return {"value": round(memory, 1) if what == "memory" else round(pages / seconds, 1)}
+    return round(memory, 1) if what == "memory" else round(pages / seconds, 1)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--peers", default="", help="the interpreter of an environment with datatrove")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", choices=("rows", "memory", "warc"))
+    offer(parser, ("rows", "memory", "warc"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if options.json:
-            print(json.dumps(figure(options.json, Path(folder), options.rows)))
-            return
-        files = {f"{options.rows:,} one-line documents": one_liners(Path(folder), options.rows)}
-        if (pages := archive()) is not None:
-            files["WARC of documentation pages"] = pages
-        table(files, options.peers, options.rounds)
+
+        def tables() -> None:
+            files = {f"{options.rows:,} one-line documents": one_liners(Path(folder), options.rows)}
+            if (pages := archive()) is not None:
+                files["WARC of documentation pages"] = pages
+            table(files, options.peers, options.rounds)
+
+        return answer(options.json, lambda name: figure(name, Path(folder), options.rows), tables)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -33,6 +33,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from answers import NotMeasuredError, answer, offer
 from stem_planted import pages
 
 from skyloom.core.progress import Progress
@@ -47,10 +48,6 @@ SHORTEST, LONGEST = 150, 3000
 PLANTED = 600
 
 Sources = dict[tuple[str, str, bool], list[str]]  # (source, language, whether exercises): texts
-
-
-class NotMeasuredError(Exception):
-    """Why a figure cannot be had, in a sentence."""
 
 
 def data() -> Path:
@@ -192,19 +189,9 @@ def bar(what: str) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the detection of exercises.")
-    parser.add_argument("--json", choices=("en", "zh", "speed"), help="print the value of this bar")
+    offer(parser, ("en", "zh", "speed"))
     options = parser.parse_args()
-    try:
-        if options.json:
-            print(json.dumps({"value": bar(options.json)}))
-        else:
-            tables()
-    except NotMeasuredError as why:
-        if not options.json:
-            print(why, file=sys.stderr)
-            return 1
-        print(json.dumps({"not_measured": str(why)}))
-    return 0
+    return answer(options.json, bar, tables)
 
 
 if __name__ == "__main__":

@@ -63,11 +63,47 @@ def test_a_command_is_run_and_its_last_line_counts(tmp_path: Path) -> None:
     script = tmp_path / "one two.py"  # a path with a space
     script.write_text("import json, sys\nprint('noise')\nprint(json.dumps({'value': len(sys.argv[1])}))\n")
     row = bar(command=f"{{python}} '{script}' {{work}}")
-    assert bars.measure(row, Path("a b")).value == 3.0
+    (found,) = bars.measure([row], Path("a b"))
+    assert found.value == 3.0
     script.write_text("raise SystemExit('it broke')")
-    broken = bars.measure(row, Path("x"))
+    (broken,) = bars.measure([row], Path("x"))
     assert broken.status == "broken" and "it broke" in broken.note
-    assert bars.measure(bar(command="no-such-program"), Path("x")).status == "broken"
+    (absent,) = bars.measure([bar(command="no-such-program")], Path("x"))
+    assert absent.status == "broken"
+
+
+def test_bars_of_one_command_are_measured_by_one_process(tmp_path: Path) -> None:
+    script = tmp_path / "bench.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'bench')!r})\n"
+        """
+import argparse, os
+from answers import NotMeasuredError, answer, offer
+
+def value(name):
+    if name == "没有":
+        raise NotMeasuredError("没有数据 no data")
+    return os.getpid() if name == "pid" else len(name)
+
+parser = argparse.ArgumentParser()
+offer(parser, ("pid", "one", "没有"))
+sys.exit(answer(parser.parse_args().json, value, lambda: print("tables")))
+""",
+        encoding="utf-8",
+    )
+    rows = [bars.Bar(name, 3, "", f"{{python}} {script} --json {name}", "at least", 3) for name in ("pid", "one", "没有", "pid")]
+    found = list(bars.measure(rows, tmp_path))
+    assert [r.status for r in found] == ["pass", "pass", "not measured", "pass"]
+    assert found[0].value == found[3].value, "one process"
+    assert found[1].value == 3.0 and found[2].note == "没有数据 no data"
+    run = [sys.executable, str(script)]
+    alone = subprocess.run([*run, "--json", "没有"], capture_output=True, text=True, check=True)
+    assert json.loads(alone.stdout) == {"not_measured": "没有数据 no data"}
+    assert (
+        json.loads(subprocess.run([*run, "--json", "all"], capture_output=True, text=True, check=True).stdout)["values"]["one"] == 3
+    )
+    assert subprocess.run([*run, "--json", "two"], capture_output=True, check=False).returncode == 2
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "tables\n"
 
 
 def test_the_projects_bars_are_well_formed_and_say_why_they_are_not_measured(tmp_path: Path) -> None:
