@@ -103,6 +103,7 @@ class Engine:
                     self._do(function, waiting, out, finish, journal.tick)
             finally:
                 journal.flush()
+        engine_pool.give_back()
         if self.shard is not None and len(results) < len(keys):
             results |= self._others(journal, keys, label, progress)
         return [results[key] for key in keys]
@@ -226,7 +227,7 @@ class Engine:
         if self._pool is None:
             self._pool = engine_pool.spawned(self.workers)
         try:
-            return self._pool.submit(function, task, out)
+            return self._pool.submit(engine_pool.work, function, task, out)
         except BrokenProcessPool:
             self._broken = True
             return None

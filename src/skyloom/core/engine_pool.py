@@ -10,6 +10,8 @@ Where it is not possible (other threads run, a pool that lost a worker is replac
 from __future__ import annotations
 
 import concurrent.futures as futures
+import contextlib
+import ctypes
 import gc
 import importlib
 import multiprocessing
@@ -17,6 +19,13 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Any
+
+from skyloom.core.engine_task import Done, Task, TaskFunction
+from skyloom.core.store import Store
+
+_LOOK_SECONDS = 0.25
+_before: list[Any] = []  # of a worker: what its last task was, as long as it has kept that task's memory
 
 
 def forked(workers: int, modules: Sequence[str]) -> futures.ProcessPoolExecutor | None:
@@ -46,8 +55,31 @@ def _begin() -> None:
     program = multiprocessing.parent_process()
 
     def watch() -> None:
-        if program is not None:
-            program.join()
-            os._exit(1)
+        seen: list[Any] = []
+        while program is not None and program.is_alive():
+            program.join(_LOOK_SECONDS)
+            if _before and _before == seen:  # nothing new since the last look
+                give_back()
+            seen = list(_before)
+        os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    if program is not None:
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def work(function: TaskFunction, task: Task, out: Store) -> Done:
+    """Do a task in a worker. The first of another kind begins with the memory that the last kind kept given back."""
+    kind = getattr(function, "func", function)
+    if _before and _before[0] is not kind:
+        give_back()
+    try:
+        return function(task, out)
+    finally:
+        _before[:] = [kind, task.key]
+
+
+def give_back() -> None:
+    """Return freed memory to the system, which allocators keep for the next task of the same kind. A few milliseconds (glibc)."""
+    _before.clear()
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

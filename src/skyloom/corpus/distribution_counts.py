@@ -11,7 +11,8 @@ does not fit is taken from all rows. A count is then too low by at most `error` 
 N / capacity for N counted rows. Who judges by such a table removes no block
 that exact counts would not find recurrent, but may miss one; which document keeps a block may change.
 
-Memory: 32 bytes for each row, at most `capacity` rows and those of one shard; a block has one row, a long one six.
+Memory: 32 bytes for each row, at most `capacity` rows and half as many that wait to be added (or BATCH), three times over while
+they are; a block has one row, a long one six.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ from skyloom.corpus.dedup import sequence_hashes
 NEAR_KEYS, NEAR_ROWS = 5, 4
 """Hashes of a long block's least pairs of units, and how many of them make a hash: blocks that share 90 % of their
 pairs agree in two of the five with probability .95, those that share 80 % with .68, those that share half with .03."""
+
+ROWS = ("keys", "sources", "documents", "first")
+BATCH = 250_000
+"""Rows that wait before they are added to a small table."""
 
 Hashes = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
@@ -115,28 +120,38 @@ def count_keys(keys: BlockKeys, owner: Counts, sources: Hashes, numbers: Hashes)
     new = np.append(True, (flat[1:] != flat[:-1]) | (document[1:] != document[:-1]))[: len(flat)]
     flat, document = flat[new], document[new]
     places, population = np.unique(sources, return_counts=True)
-    rows = (flat, sources[document], np.ones(len(flat), np.int64), numbers[document])
-    return BlockCounts(*_reduced(*rows), places, population.astype(np.int64))
+    rows = [flat, sources[document], np.ones(len(flat), np.int64), numbers[document]]
+    return BlockCounts(*_reduced(rows), places, population.astype(np.int64))
 
 
 def merge_blocks(parts: Iterable[BlockCounts], *, capacity: int) -> BlockCounts:
     """The counts of all parts together, in at most `capacity` rows; see the module's docstring."""
     nothing = np.zeros(0, np.uint64)
-    whole = BlockCounts(nothing, nothing, np.zeros(0, np.int64), nothing, nothing, np.zeros(0, np.int64))
+    waiting = [BlockCounts(nothing, nothing, np.zeros(0, np.int64), nothing, nothing, np.zeros(0, np.int64))]
+    rows = 0
     for part in parts:
-        both = [np.concatenate([getattr(c, name) for c in (whole, part)]) for name in ("keys", "sources", "documents", "first")]
-        places, inverse = np.unique(np.concatenate([whole.places, part.places]), return_inverse=True)
-        population = np.zeros(len(places), np.int64)
-        np.add.at(population, inverse, np.concatenate([whole.population, part.population]))
-        error = whole.error + part.error
-        keys, sources, documents, first = _reduced(*both)
-        if len(keys) > capacity:
-            cut = int(np.partition(documents, len(documents) - capacity - 1)[len(documents) - capacity - 1])
-            stays = documents > cut
-            keys, sources, documents, first = keys[stays], sources[stays], documents[stays] - cut, first[stays]
-            error += cut
-        whole = BlockCounts(keys, sources, documents, first, places, population, error)
-    return whole
+        waiting.append(part)
+        rows += len(part.keys)
+        if rows > max(len(waiting[0].keys) // 2, BATCH):  # each row is sorted a few times, not once for each part
+            waiting, rows = [_together(waiting, capacity)], 0
+    return _together(waiting, capacity)
+
+
+def _together(parts: list[BlockCounts], capacity: int) -> BlockCounts:
+    """The sum of `parts`, which are taken out of the list: nothing is in memory twice for longer than it must be."""
+    columns = [np.concatenate([getattr(c, name) for c in parts]) for name in ROWS]
+    places, inverse = np.unique(np.concatenate([c.places for c in parts]), return_inverse=True)
+    population = np.zeros(len(places), np.int64)
+    np.add.at(population, inverse, np.concatenate([c.population for c in parts]))
+    error = sum(c.error for c in parts)
+    parts.clear()
+    keys, sources, documents, first = _reduced(columns)
+    if len(keys) > capacity:
+        cut = int(np.partition(documents, len(documents) - capacity - 1)[len(documents) - capacity - 1])
+        stays = documents > cut
+        keys, sources, documents, first = keys[stays], sources[stays], documents[stays] - cut, first[stays]
+        error += cut
+    return BlockCounts(keys, sources, documents, first, places, population, error)
 
 
 def frequent(counts: BlockCounts, minimum: int) -> BlockCounts:
@@ -152,14 +167,17 @@ def string_hashes(values: Texts) -> Hashes:
     return np.asarray(_hash_bytes(*utf8_buffers(values)), np.uint64)
 
 
-def _reduced(keys: Hashes, sources: Hashes, documents: Counts, first: Hashes) -> tuple[Hashes, Hashes, Counts, Hashes]:
-    """Rows sorted by key and source, equal ones added up."""
+def _reduced(columns: list[npt.NDArray[Any]]) -> tuple[Hashes, Hashes, Counts, Hashes]:
+    """Rows (as of ROWS) sorted by key and source, equal ones added up. The list is emptied."""
+    first, documents, sources, keys = (columns.pop() for _ in ROWS)
     order = np.lexsort((sources, keys))
-    keys, sources, documents, first = keys[order], sources[order], documents[order], first[order]
+    keys, sources = keys[order], sources[order]
     starts = np.flatnonzero(np.append(True, (keys[1:] != keys[:-1]) | (sources[1:] != sources[:-1]))[: len(keys)])
+    keys, sources = keys[starts], sources[starts]
+    documents, first = documents[order], first[order]
     if not len(starts):
         return keys, sources, documents, first
-    return keys[starts], sources[starts], np.add.reduceat(documents, starts), np.minimum.reduceat(first, starts)
+    return keys, sources, np.add.reduceat(documents, starts), np.minimum.reduceat(first, starts)
 
 
 def _jit(function: Any) -> Any:

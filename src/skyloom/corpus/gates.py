@@ -327,7 +327,7 @@ def finish(task: Task, work: Store) -> Done:
     if config.decontaminate.sets:
         files.append(work.write_table(f"contamination-{key}.parquet", _decontaminate(funnel, config.decontaminate, work)))
     mine = heldout.held(funnel.table, chosen)
-    copies = _copies(work.root, config.heldout).near(funnel.table, mine)
+    copies = _copies(work.root, work.describe(HELDOUT).sha256, config.heldout).near(funnel.table, mine)
     found = redact(funnel.table.column("text"), config.redact)
     funnel.gate("redaction", pa.nulls(len(mine), pa.string()), texts=found.texts, removed="personal data")
     split = pa.array(np.where(mine, "valid", "train").tolist(), pa.string())
@@ -402,8 +402,8 @@ def _decontaminate(funnel: Funnel, config: DecontaminationConfig, work: Store) -
 
 
 @functools.lru_cache(maxsize=1)
-def _copies(root: str, config: HeldoutConfig) -> heldout.Copies:
-    """The held-out documents, indexed once in each process."""
+def _copies(root: str, digest: str, config: HeldoutConfig) -> heldout.Copies:
+    """The held-out documents (of this SHA-256), indexed once in each process."""
     return heldout.Copies(Store(root).read_table(HELDOUT), config)
 
 

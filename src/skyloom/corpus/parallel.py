@@ -42,7 +42,7 @@ LEARN = 4000  # pages that teach the lexicon, chosen by the hash of their key
 ENOUGH = 300  # pairs; fewer teach nothing
 TEACH = (1.0, 2.0)  # highest cost of the pairs that teach in the first and the second round
 NEUTRAL = 2 * math.log(2.0)  # cost of no evidence in either direction
-WAYS = {"forward": ("english", "chinese"), "backward": ("chinese", "english")}
+WAYS = ("forward", "backward")
 LEARNING = "learning"  # the folder of what only leads to the lexicons
 PAIRS = pa.schema([("english", pa.string()), ("chinese", pa.string())])
 READY = "parallel"  # the kind of rows that are ready pairs
@@ -120,8 +120,13 @@ def align(extracted: Store, out: Store, config: ParallelConfig, *, engine: Engin
         tasks = [Task(f"{number}-{n:05d}", payload) for n, payload in enumerate(payloads)]
         results = engine.map(_teach, tasks, out, progress=progress, label=f"parallel text, lexicon {number + 1}")
         pairs_of = [result["file"] for result in results]
-        ways = [Task(f"{number}-{way}", (pairs_of, way, _lexicon(number, way))) for way in WAYS]
-        engine.map(_learn, ways, out, progress=progress, label=f"parallel text, lexicon {number + 1} learned")
+        engine.map(
+            _learn,
+            [Task(f"{number}", (pairs_of, number))],
+            out,
+            progress=progress,
+            label=f"parallel text, lexicon {number + 1} learned",
+        )
     payloads = [(extracted, group, None, config) for group in _groups(couples) or [[]]]
     payloads += [(extracted, [], name, config) for name in ready]
     tasks = [Task(f"{n:05d}", payload) for n, payload in enumerate(payloads)]
@@ -208,14 +213,13 @@ def _lexicon(number: int, way: str) -> str:
 
 
 def _learn(task: Task, out: Store) -> Done:
-    """The lexicon of one direction from the pairs of a round."""
-    names, way, target = task.payload
+    """The lexicons from the pairs of a round."""
+    names, number = task.payload
     pairs = pa.concat_tables([out.read_table(name) for name in names]) if names else PAIRS.empty_table()
-    found = Lexicon.empty()
+    found = (Lexicon.empty(), Lexicon.empty())
     if len(pairs) >= ENOUGH:
-        given, wanted = WAYS[way]
-        found = learn(pairs.column(given), pairs.column(wanted))
-    return Done((out.write_table(target, found.to_table()),))
+        found = learn(pairs.column("english"), pairs.column("chinese"))
+    return Done(tuple(out.write_table(_lexicon(number, way), one.to_table()) for way, one in zip(WAYS, found, strict=True)))
 
 
 def read_lexicons(out: Store, number: int = len(TEACH) - 1) -> Lexicons:

@@ -7,8 +7,9 @@ the words and numbers of ASCII, which are the same in both languages and need no
 
 Terms are kept as 64-bit hashes of their bytes. Everything that touches single characters or terms is compiled (numba).
 
-Memory: 55 bytes for each time that an English and a Chinese term stand in one pair, at most CELLS of them (0.6 GB); training
-takes the shortest pairs first and leaves the rest once CELLS is reached. A lexicon has 12 bytes an entry.
+Memory: 4 bytes for each time that an English and a Chinese term stand in one pair, at most CELLS of them, and 60 for each two that
+ever do (0.2 GB in practice, 0.7 GB if no two meet twice); training takes the shortest pairs first and leaves the rest once CELLS is
+reached. A lexicon has 12 bytes an entry.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ import pyarrow as pa
 
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.columns import Texts
+
+Words = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.int32]
 
 CELLS = 10_000_000
 ROUNDS = 5  # of expectation and maximisation
@@ -88,28 +92,39 @@ def terms(texts: Texts) -> Terms:
     return Terms(_packed(hashes, offsets, bounds), bounds)
 
 
-def learn(english: Texts, chinese: Texts) -> Lexicon:
-    """The lexicon of paragraphs that pair, row by row. The same pairs in the same order give the same lexicon."""
+def learn(english: Texts, chinese: Texts) -> tuple[Lexicon, Lexicon]:
+    """The lexicons of paragraphs that pair, row by row: English to Chinese, and back. The same pairs give the same lexicons."""
     left, right = terms(english), terms(chinese)
     words, left = _common(left)
     known, right = _common(right)
     if not len(words) or not len(known):
-        return Lexicon.empty()
-    lengths = np.diff(left.bounds), np.diff(right.bounds)
-    rows = np.argsort(lengths[0] * lengths[1], kind="stable")  # short pairs say more for each cell
-    rows = rows[: int(np.searchsorted(np.cumsum((lengths[0] * lengths[1])[rows]), CELLS, side="right"))]
-    cells = _together(left.hashes, left.bounds, right.hashes, right.bounds, rows, len(known))
-    keys, place = np.unique(cells, return_inverse=True)
-    chances = _expect(keys // len(known), place.astype(np.int32), lengths[0][rows], lengths[1][rows], len(words), ROUNDS)
-    kept = chances >= FAINT
-    keys, chances = keys[kept], chances[kept]
-    of, starts = np.unique(keys // len(known), return_index=True)
-    share = np.bincount(right.hashes.astype(np.int64), minlength=len(known)).astype(np.float64)
+        return Lexicon.empty(), Lexicon.empty()
+    sizes = np.diff(left.bounds), np.diff(right.bounds)
+    rows = np.argsort(sizes[0] * sizes[1], kind="stable")  # short pairs say more for each cell
+    rows = rows[: int(np.searchsorted(np.cumsum((sizes[0] * sizes[1])[rows]), CELLS, side="right"))]
+    keys, place = _numbered(left.hashes, left.bounds, right.hashes, right.bounds, rows, len(known))
+    order = np.argsort(keys)
+    keys = keys[order]
+    _renumber(place, order)
+    del order
+    of, to = (keys // len(known)).astype(np.int32), (keys % len(known)).astype(np.int32)
+    del keys
+    sizes = sizes[0][rows], sizes[1][rows]
+    forward = _entries(words, known, of, to, _expect(of, place, *sizes, len(words), ROUNDS, False), right)
+    return forward, _entries(known, words, to, of, _expect(to, place, *sizes, len(known), ROUNDS, True), left)
+
+
+def _entries(words: Words, known: Words, of: Numbers, to: Numbers, chances: npt.NDArray[np.float64], told: Terms) -> Lexicon:
+    """The lexicon of words[of[k]] to known[to[k]] with `chances`, without the faint ones. `told`: the texts of the told side."""
+    kept = np.flatnonzero(chances >= FAINT)
+    kept = kept[np.lexsort((to[kept], of[kept]))]
+    word, starts = np.unique(of[kept], return_index=True)
+    share = np.bincount(told.hashes.astype(np.int64), minlength=len(known)).astype(np.float64)
     return Lexicon(
-        words[of],
-        np.append(starts, len(keys)).astype(np.int64),
-        known[keys % len(known)],
-        chances.astype(np.float32),
+        words[word],
+        np.append(starts, len(kept)).astype(np.int64),
+        known[to[kept]],
+        chances[kept].astype(np.float32),
         known,
         (share / share.sum()).astype(np.float32),
     )
@@ -200,37 +215,81 @@ def _packed(hashes, offsets, bounds):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _together(left, left_bounds, right, right_bounds, rows, width):  # type: ignore[no-untyped-def]
-    """For each of the pairs `rows` all (word, term) as word * width + term: term by term, words within."""
+def _numbered(left, left_bounds, right, right_bounds, rows, width):  # type: ignore[no-untyped-def]
+    """The distinct (word, term), as word * width + term in the order in which they come, and the number of each cell's one.
+
+    Cells are those of each of the pairs `rows`: term by term, words within. An open hash table, never more than half full.
+    """
     total = 0
     for row in rows:
         total += (left_bounds[row + 1] - left_bounds[row]) * (right_bounds[row + 1] - right_bounds[row])
-    out = np.empty(total, np.int64)
+    place = np.empty(total, np.int32)
+    keys, count = np.empty(1 << 10, np.int64), 0
+    table, bits = np.full(1 << 11, np.int32(-1)), np.uint64(11)
     at = 0
     for row in rows:
         for j in range(right_bounds[row], right_bounds[row + 1]):
             for i in range(left_bounds[row], left_bounds[row + 1]):
-                out[at] = np.int64(left[i]) * width + np.int64(right[j])
+                key = np.int64(left[i]) * width + np.int64(right[j])
+                slot = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> (np.uint64(64) - bits))
+                while table[slot] >= 0 and keys[table[slot]] != key:
+                    slot = (slot + 1) & (len(table) - 1)
+                if table[slot] < 0:
+                    if count == len(keys):
+                        more = np.empty(2 * count, np.int64)
+                        more[:count] = keys
+                        keys, bits = more, bits + np.uint64(1)
+                        table = np.full(2 * len(table), np.int32(-1))
+                        for k in range(count):
+                            slot = np.int64((np.uint64(keys[k]) * np.uint64(0x9E3779B97F4A7C15)) >> (np.uint64(64) - bits))
+                            while table[slot] >= 0:
+                                slot = (slot + 1) & (len(table) - 1)
+                            table[slot] = k
+                        slot = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> (np.uint64(64) - bits))
+                        while table[slot] >= 0:
+                            slot = (slot + 1) & (len(table) - 1)
+                    keys[count], table[slot] = key, count
+                    count += 1
+                place[at] = table[slot]
                 at += 1
-    return out
+    return keys[:count].copy(), place
 
 
 @_jit
-def _expect(word_of, place, left_sizes, right_sizes, words, rounds):  # type: ignore[no-untyped-def]
-    """The chances of each (word, term), float64[keys], after `rounds` of expectation and maximisation from equal chances."""
+def _renumber(place, order):  # type: ignore[no-untyped-def]
+    """Numbers in the order in which things came become those in their sorted order, in place."""
+    rank = np.empty(len(order), np.int32)
+    for k in range(len(order)):
+        rank[order[k]] = k
+    for at in range(len(place)):
+        place[at] = rank[place[at]]
+
+
+@_jit
+def _expect(word_of, place, left_sizes, right_sizes, words, rounds, back):  # type: ignore[no-untyped-def]
+    """The chances of each (word, term), float64[keys], after `rounds` of expectation and maximisation from equal chances.
+
+    A pair's cells stand term by term, left words within; with `back` the terms are the left ones and the words the right ones.
+    """
     chance = np.full(len(word_of), 1.0)
+    gain, total = np.empty(len(word_of)), np.empty(words)
     for _ in range(rounds):
-        gain, total = np.zeros(len(word_of)), np.zeros(words)
+        gain[:] = 0.0
+        total[:] = 0.0
         at = 0
         for row in range(len(left_sizes)):
-            for _ in range(right_sizes[row]):
+            width, height = left_sizes[row], right_sizes[row]
+            outer, inner = (width, height) if back else (height, width)
+            first, step = (1, width) if back else (width, 1)
+            for j in range(outer):
+                begin = at + j * first
                 whole = 1e-12
-                for k in range(left_sizes[row]):
-                    whole += chance[place[at + k]]
-                for k in range(left_sizes[row]):
-                    cell = place[at + k]
+                for k in range(inner):
+                    whole += chance[place[begin + k * step]]
+                for k in range(inner):
+                    cell = place[begin + k * step]
                     gain[cell] += chance[cell] / whole
-                at += left_sizes[row]
+            at += width * height
         for key in range(len(word_of)):
             total[word_of[key]] += gain[key]
         for key in range(len(word_of)):  # less than half a meeting is none, and a word met a few times says little
