@@ -288,12 +288,12 @@ def test_bad_utf8_is_kept_for_the_vote_on_charsets(tmp_path: Path) -> None:
 
 def test_small_records_make_shards_of_bounded_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "SHARD_ROWS", 1000)
-    monkeypatch.setattr(sources, "SHARD_BYTES", 20_000)
     monkeypatch.setattr(sources, "RANGE_BYTES", 60_000)
     (tmp_path / "a.jsonl").write_text(
         "".join(json.dumps({"text": f"第{i}行" + "x" * (i % 90 if i % 500 else 30_000)}) + "\n" for i in range(5000))
     )
-    found = resolve([SourceConfig(name="s", path=str(tmp_path / "a.jsonl"))], cache=tmp_path, samples=tmp_path, progress=QUIET)
+    config = SourceConfig(name="s", path=str(tmp_path / "a.jsonl"), shard_mb=0.02)
+    found = resolve([config], cache=tmp_path, samples=tmp_path, progress=QUIET)
     out = Store(tmp_path / "pages")
     (summary,) = fetch(found, out, engine=Engine(0), progress=QUIET)
     tables = [out.read_table(n) for n in out.names("pages-")]

@@ -47,7 +47,6 @@ from skyloom.corpus.sources_rows import About, sample
 
 KINDS = ("auto", "debian-docs", "samples", "stdlib", "hub", *sources_find.FILE_KINDS)
 EXEMPTIONS = ("near-duplicates", "templates", "quality")
-SHARD_BYTES = 8_000_000  # of bodies: a shard is what a worker has in memory, several times over
 SHARD_ROWS = 65_536
 RANGE_BYTES = 64_000_000  # a larger file is read in ranges of about this size, one task each
 
@@ -82,6 +81,9 @@ class SourceConfig:
         0, doc="read only so many pages (of archives the first, else a spread sample), 0 for all", unit="pages", low=0
     )
     max_body_mb: float = setting(16.0, doc="quarantine larger pages unread", unit="MB", low=0.001, high=1000)
+    shard_mb: float = setting(
+        8.0, doc="page bodies in one shard: what a worker has in memory, several times over", unit="MB", low=0.001, high=4000
+    )
     max_ratio: float = setting(300.0, doc="quarantine what unpacks to more than this", unit="times its size", low=2)
 
     def __post_init__(self) -> None:
@@ -248,9 +250,9 @@ _OWN_CATEGORY = {"epub": "books", "latex": "papers", "mediawiki": "encyclopedia"
 
 
 def _fetch_part(task: Task, out: Store) -> Done:
-    """Read some parts of a source and write them in shards of at most `SHARD_BYTES` of bodies (or one page)."""
+    """Read some parts of a source and write them in shards of at most `shard_mb` of bodies (or one page)."""
     _, source, parts = task.payload
-    shards = _Shards(task.key, out)
+    shards = _Shards(task.key, out, int(source.config.shard_mb * 1e6))
     for found in _pages(source, parts):
         limit = source.config.max_pages - shards.pages if source.config.max_pages else -1
         if isinstance(found, dict):
@@ -266,11 +268,11 @@ def _fetch_part(task: Task, out: Store) -> Done:
 class _Shards:
     """Collects rows and tables in their order and writes them as shards; keeps the counts."""
 
-    def __init__(self, key: str, out: Store) -> None:
+    def __init__(self, key: str, out: Store, limit: int) -> None:
         self.files: list[FileRecord] = []
         self.pages = self.bytes = self.broken = 0
         self.first = ""
-        self._key, self._out = key, out
+        self._key, self._out, self._limit = key, out, limit
         self._rows: list[dict[str, Any]] = []
         self._tables: list[pa.Table] = []
         self._size = self._count = 0
@@ -287,7 +289,7 @@ class _Shards:
         start = 0
         while start < table.num_rows:
             before = int(sizes[start - 1]) if start else 0
-            fits = int(np.searchsorted(sizes, before + SHARD_BYTES - self._size, side="right"))
+            fits = int(np.searchsorted(sizes, before + self._limit - self._size, side="right"))
             end = min(fits, start + SHARD_ROWS - self._count, table.num_rows)
             if end <= start:  # less than nothing fits after a page that is larger than a shard
                 if self._count:
@@ -301,7 +303,7 @@ class _Shards:
             start = end
 
     def _room(self, size: int) -> None:
-        if self._count and (self._size + size > SHARD_BYTES or self._count >= SHARD_ROWS):
+        if self._count and (self._size + size > self._limit or self._count >= SHARD_ROWS):
             self.write()
 
     def _add(self, rows: int, size: int, errors: list[str]) -> None:
