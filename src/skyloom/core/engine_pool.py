@@ -70,7 +70,8 @@ def _begin() -> None:
 def work(function: TaskFunction, task: Task, out: Store) -> Done:
     """Do a task in a worker. The first of another kind begins with the memory that the last kind kept given back."""
     kind = getattr(function, "func", function)
-    if _before and _before[0] is not kind:
+    last = _before[:1]  # the watching thread may empty it
+    if last and last[0] is not kind:
         give_back()
     try:
         return function(task, out)
@@ -79,7 +80,7 @@ def work(function: TaskFunction, task: Task, out: Store) -> Done:
 
 
 def give_back() -> None:
-    """Return freed memory to the system, which allocators keep for the next task of the same kind. A few milliseconds (glibc)."""
+    """Return to the system what allocators keep for the next task of the same kind. A few milliseconds; glibc only."""
     _before.clear()
-    with contextlib.suppress(AttributeError, OSError):
+    with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
