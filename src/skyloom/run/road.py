@@ -8,6 +8,7 @@ are all there answers in a few seconds.
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -82,7 +83,7 @@ class Road:
         """Do all steps that `until` needs, and record wall time and peak memory in `telemetry/run.json`."""
         started = time.monotonic()
         if not is_done(self.work, self.steps["corpus"]):
-            self.engine.prepare()
+            self._prepare()
         with watch.peak_memory() as peak:
             try:
                 outcomes = run_steps([self.steps[until]], self.work, self.engine, self.progress)
@@ -97,6 +98,13 @@ class Road:
         # A run that found everything done must not hide what the run that did it took.
         self.work.write_json(RUN_RECORD if any(o.status != "skipped" for o in outcomes) else "telemetry/rerun.json", record)
         return outcomes
+
+    def _prepare(self) -> None:
+        """Start the workers of the corpus steps, and say why that takes long where it does."""
+        kernels = os.environ.get("NUMBA_CACHE_DIR")
+        if self.engine.workers > 1 and not (kernels and any(Path(kernels).rglob("*.nbc"))):
+            self.progress.log("compiling the kernels of the corpus steps: about a minute, once for each version on a machine")
+        self.engine.prepare()
 
     def plan(self) -> list[dict[str, Any]]:
         """What `run` would do: each step with its folder, whether it is there, its size, and how long it took here before."""
