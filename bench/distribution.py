@@ -7,6 +7,7 @@ is a template. Families are those of the generator's `TEST`; thresholds were cho
 bootstraps over families.
 
     python bench/distribution.py [--quick]         the tables
+    python bench/distribution.py --crowds          topic entropy by the share of one template
     python bench/distribution.py --pages           what each depth removes from real documentation pages, with examples
     python bench/distribution.py --json recall-en|recall-zh|precision-en|precision-zh|false-removal|entropy|speed
 """
@@ -52,6 +53,7 @@ PROSE = {
 SIZES = (30, 100, 400)
 BAR_SIZE = 100
 CROWD = 1000
+CROWDS = (1000, 4000, 16000)
 PART_BYTES = 1_000_000  # of real prose from each file
 SEED, BOOTSTRAPS = 2023, 2000
 CONFIG = MeaningConfig()
@@ -213,10 +215,23 @@ def entropies(given: Mix, found: Found) -> tuple[float, float]:
     return topic_entropy(labels), topic_entropy(labels[~found.verdict.remove[found.made.rows]])
 
 
-def crowded(family: str) -> tuple[float, float]:
-    """The entropies where one template of each language takes a large part of the corpus: `CROWD` documents of one family."""
-    given = mix("test", "sentences", CROWD, only=family)
+def crowded(family: str, size: int = CROWD) -> tuple[float, float]:
+    """The entropies where one template of each language takes a large part of the corpus: `size` documents of one family."""
+    given = mix("test", "sentences", size, only=family)
     return entropies(given, run(given))
+
+
+def crowds() -> None:
+    """How the entropies depend on the share of a template: a rare one adds a topic, one that is everywhere hides the others."""
+    print("| template | documents in each language | share of the blocks | found of it | entropy, bits |\n|---|---|---|---|---|")
+    for family in families("test"):
+        for size in CROWDS:
+            given = mix("test", "sentences", size, only=family)
+            found = run(given)
+            planted_rows = given.family[found.made.rows] == family
+            recall = found.verdict.remove[found.made.rows][planted_rows].mean()
+            before, after = entropies(given, found)
+            print(f"| {family} | {size:,} | {planted_rows.mean():.1%} | {recall:.3f} | {before:.3f} → {after:.3f} |", flush=True)
 
 
 def speeds(given: Mix, found: Found) -> dict[str, float]:
@@ -369,10 +384,12 @@ def bar(what: str) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure distribution filtering.")
     parser.add_argument("--quick", action="store_true", help="the loosest templates only")
+    parser.add_argument("--crowds", action="store_true", help="entropy by the share of one template")
     parser.add_argument("--pages", action="store_true", help="what is removed from real documentation pages")
     offer(parser, ("recall-en", "recall-zh", "precision-en", "precision-zh", "false-removal", "entropy", "speed"))
     options = parser.parse_args()
-    return answer(options.json, bar, pages if options.pages else lambda: tables(options.quick))
+    shown = pages if options.pages else crowds if options.crowds else lambda: tables(options.quick)
+    return answer(options.json, bar, shown)
 
 
 if __name__ == "__main__":
