@@ -103,7 +103,8 @@ class Engine:
                     self._do(function, waiting, out, finish, journal.tick)
             finally:
                 journal.flush()
-        engine_pool.give_back()
+        if self.workers > 1:  # this process waits while others work; where it works itself it needs the memory again
+            engine_pool.give_back()
         if self.shard is not None and len(results) < len(keys):
             results |= self._others(journal, keys, label, progress)
         return [results[key] for key in keys]
