@@ -7,6 +7,7 @@ whole corpus. pipeline.py says in which order the phases come and what is merged
     prepare   candidates → gate rules                          → prepared-KEY, dropped/prepared-KEY
     unique    prepared minus exact duplicates                  → unique-KEY (id and text, to be compared)
     tally     gates duplicates, undone again                   → blocks-KEY, code-KEY (counts)
+    merge     (one task for all shards)                        → blocks.npz, code.npz
     judge     gates duplicates, exercises, distribution, quality → judged-KEY, dropped/judged-KEY, recurring-KEY
     compare, cut  gate repeats, if it is asked for             → compared-KEY (to be compared), cut-KEY, dropped/cut-KEY
     propose   hashes of ids by domain                          → (a result)
@@ -41,7 +42,15 @@ from skyloom.corpus.columns import byte_sizes, list_lengths, slices
 from skyloom.corpus.decontaminate import HeldoutConfig
 from skyloom.corpus.decontaminate_index import DecontaminationConfig, ItemIndex, count_documents, judge_contamination
 from skyloom.corpus.dedup import DedupConfig
-from skyloom.corpus.distribution import BlockVerdict, DistributionConfig, judge_blocks, sketch_blocks, without
+from skyloom.corpus.distribution import (
+    BlockVerdict,
+    DistributionConfig,
+    frequent_blocks,
+    judge_blocks,
+    merge_sketches,
+    sketch_blocks,
+    without,
+)
 from skyloom.corpus.distribution_counts import BlockCounts
 from skyloom.corpus.distribution_files import pack, unpack
 from skyloom.corpus.distribution_groups import MeaningConfig, MeaningDecision, MeaningGroups
@@ -181,6 +190,15 @@ def tally(task: Task, work: Store) -> Done:
     counts = count_code(code.column("text"), code.column("url"), code.column("id"), job.config.code)
     file = work.write_bytes(f"blocks-{key}.npz", pack(sketch_blocks(prose, job.config.distribution)))
     return Done((file, work.write_bytes(f"code-{key}.npz", pack(counts))), {})
+
+
+def merge(task: Task, work: Store) -> Done:
+    """The counts of all shards, added up by one task."""
+    job, keys = task.payload
+    counts = merge_sketches((read(BlockCounts, work, f"blocks-{key}.npz") for key in keys), job.config.distribution)
+    file = work.write_bytes(COUNTS, pack(frequent_blocks(counts, job.config.distribution)))
+    code = CodeCounts.merge(read(CodeCounts, work, f"code-{key}.npz") for key in keys)
+    return Done((file, work.write_bytes(CODE, pack(code))))
 
 
 def judge(task: Task, work: Store) -> Done:

@@ -50,16 +50,12 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.corpus import candidates, gates, learned, outputs
 from skyloom.corpus.candidates import Shard
-from skyloom.corpus.code import CodeCounts
 from skyloom.corpus.decontaminate_index import build_index, merge_counts
 from skyloom.corpus.decontaminate_items import read_items
 from skyloom.corpus.dedup_shards import exact_duplicates_of, near_duplicates_of
 from skyloom.corpus.dedup_sketch import Columns
-from skyloom.corpus.distribution import frequent_blocks, merge_sketches
-from skyloom.corpus.distribution_counts import BlockCounts
-from skyloom.corpus.distribution_files import pack
 from skyloom.corpus.funnel import check_chain
-from skyloom.corpus.gates import CODE, COUNTS, HELDOUT, ITEMS, WORK, CleanConfig, Job, read
+from skyloom.corpus.gates import HELDOUT, ITEMS, WORK, CleanConfig, Job
 from skyloom.corpus.heldout import Proposal, choose
 from skyloom.corpus.mixture import COUNTS as MIXTURE
 from skyloom.corpus.mixture import merge_mixtures, mixture_json
@@ -151,10 +147,7 @@ class _Clean:
         """Phases 3 and 4: what must be counted over all shards first, and the verdicts on it. Bytes left of each shard."""
         config = self.job.config
         self.map(gates.tally, self.keys, "count blocks")
-        counts = merge_sketches((read(BlockCounts, self.work, f"blocks-{key}.npz") for key in self.keys), config.distribution)
-        self.work.write_bytes(COUNTS, pack(frequent_blocks(counts, config.distribution)))
-        code = CodeCounts.merge(read(CodeCounts, self.work, f"code-{key}.npz") for key in self.keys)
-        self.work.write_bytes(CODE, pack(code))
+        self.map(gates.merge, [self.keys], "merge counts")
         if config.meaning.wanted:
             self.meaning()
         judged = self.map(gates.judge, self.keys, "judge")
