@@ -11,7 +11,8 @@ A pair is written only if it is likely by itself, in both directions, and the Ch
 Rows of kind "parallel" are ready pairs (translation memories, catalogues; `sources_pairs.py`): their lines are an English text,
 its Chinese one, the next English text and so on. They teach the lexicon, and are judged as the others, without position.
 
-Memory: for each couple of pages its key and place (200 bytes); the pairs of LEARN pages; what the lexicon states (0.6 GB at most).
+Memory: for each page 17 bytes, for each couple its key and place (400 bytes); the pairs of LEARN pages; what the lexicon states
+(0.7 GB at most).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, domain_of, record_id
 from skyloom.core.store import Store
+from skyloom.corpus.distribution_counts import string_hashes
 from skyloom.corpus.parallel_lexicon import LATIN, NUMBER, Lexicon, learn
 from skyloom.corpus.parallel_path import Lexicons, Path, Side, best_path, doubts, fits, length_costs
 from skyloom.corpus.parallel_urls import pair_keys
@@ -156,17 +158,31 @@ Couple = tuple[Where, Where]
 
 
 def _couples(extracted: Store) -> list[Couple]:
-    """(shard, row) of the English and of the Chinese version of each page that has both, in the order of their keys."""
+    """(shard, row) of the English and of the Chinese version of each page that has both, in the order of their keys.
+
+    First by hashes of the keys alone, 17 bytes a page; then the keys themselves of those that may have both.
+    """
+    names = extracted.names("extracted-")
+    if not names:
+        return []
+    hashes, english, sizes = [np.zeros(0, np.uint64)], [np.zeros(0, bool)], []
+    for name in names:
+        _, part = _pages_of(extracted, name)
+        keys = pair_keys(part.column("url"), part.column("meta"))
+        hashes.append(string_hashes(keys) ^ (string_hashes(part.column("source")) * np.uint64(0x9E3779B97F4A7C15)))
+        english.append(np.asarray(pc.equal(part.column("lang"), "en").to_numpy(zero_copy_only=False), bool))
+        sizes.append(len(part))
+    every, first = np.concatenate(hashes), np.concatenate(english)
+    both = np.isin(every, np.intersect1d(every[first], every[~first]))
     versions: dict[tuple[str, str], dict[str, Where]] = defaultdict(dict)
-    for name in extracted.names("extracted-"):
-        table = extracted.read_table(name, ["source", "kind", "lang", "reason", "url", "meta"])
-        good = pc.and_(pc.is_null(table.column("reason")), pc.not_equal(table.column("kind"), READY))
-        good = pc.and_(good, pc.is_in(table.column("lang"), value_set=pa.array(["en", "zh-Hans", "zh-Hant"])))
-        rows = pc.indices_nonzero(good)
-        part = table.take(rows)
+    for name, mine in zip(names, np.split(both, np.cumsum(sizes)[:-1]), strict=True):
+        if not mine.any():
+            continue
+        rows, part = _pages_of(extracted, name)
+        rows, part = rows[mine], part.filter(pa.array(mine))
         keys = pair_keys(part.column("url"), part.column("meta")).to_pylist()
         sources, langs = part.column("source").to_pylist(), part.column("lang").to_pylist()
-        for row, source, lang, key in zip(rows.to_pylist(), sources, langs, keys, strict=True):
+        for row, source, lang, key in zip(rows.tolist(), sources, langs, keys, strict=True):
             versions[source, key].setdefault(lang, (name, row))
     couples = []
     for key in sorted(versions):
@@ -175,6 +191,15 @@ def _couples(extracted: Store) -> list[Couple]:
         if "en" in found and chinese:
             couples.append((found["en"], chinese))
     return couples
+
+
+def _pages_of(extracted: Store, name: str) -> tuple[npt.NDArray[np.int64], pa.Table]:
+    """The pages of a shard that may have another version: their rows, int64, and source, lang, url and meta."""
+    table = extracted.read_table(name, ["source", "kind", "lang", "reason", "url", "meta"])
+    good = pc.and_(pc.is_null(table.column("reason")), pc.not_equal(table.column("kind"), READY))
+    good = pc.and_(good, pc.is_in(table.column("lang"), value_set=pa.array(["en", "zh-Hans", "zh-Hant"])))
+    rows = pc.indices_nonzero(good)
+    return np.asarray(rows.to_numpy(), np.int64), table.take(rows)
 
 
 def _groups(couples: list[Couple]) -> list[list[Couple]]:
