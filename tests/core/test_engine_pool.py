@@ -109,3 +109,10 @@ def test_one_worker_needs_no_pool():
     engine = Engine(1)
     engine.prepare()
     assert engine._pool is None
+
+
+def test_on_other_systems_nothing_is_forked(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    engine = Engine(2)
+    engine.prepare()
+    assert engine._pool is None

@@ -19,7 +19,7 @@ from skyloom.core.units import units
 from skyloom.corpus.dedup_plan import PROGRAM
 from skyloom.corpus.dedup_sketch import Columns
 from skyloom.corpus.dedup_spans import SpanConfig, Spans, places, repeated_lines, repeated_runs, seeds, without_spans
-from skyloom.corpus.dedup_spans_shards import repeated_lines_of, repeated_runs_of
+from skyloom.corpus.dedup_spans_shards import repeated_spans
 
 SHORT = SpanConfig(run=8, line_units=2)
 WORDS = st.lists(st.sampled_from(["a", "b", "山", "水", "c d", "、", "\n"]), max_size=40).map(" ".join)
@@ -126,9 +126,12 @@ def test_shards_give_what_the_whole_gives(tmp_path: Path, cuts: list[int]) -> No
         names.append(f"part-{number}.parquet")
         store.write_table(names[-1], pa.table({"id": [f"{k}" for k in range(start, stop)], "text": texts[start:stop]}))
     config = SpanConfig(run=20)
-    for of, whole in ((repeated_lines_of, repeated_lines), (repeated_runs_of, repeated_runs)):
+    for kind, whole in (("lines", repeated_lines), ("runs", repeated_runs)):
         out = Store(tmp_path / whole.__name__)
-        files = of(store, names, Columns(), out, config, memory=PROGRAM + (16 << 20), engine=Engine(), progress=Progress.silent())
+        memory = PROGRAM + (16 << 20)
+        files = repeated_spans(
+            kind, store, names, Columns(), out, config, memory=memory, engine=Engine(), progress=Progress.silent()
+        )
         expected = whole(pa.array(texts), config)
         first = np.array([0, *cuts])
         rows = [

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from skyloom.core.errors import DataError
 from skyloom.core.units import units
+from skyloom.corpus.columns import string_hashes
 from skyloom.corpus.distribution import (
     REASONS,
     DistributionConfig,
@@ -22,7 +23,7 @@ from skyloom.corpus.distribution import (
     recurring_blocks,
     sketch_blocks,
 )
-from skyloom.corpus.distribution_counts import BlockCounts, block_keys, string_hashes
+from skyloom.corpus.distribution_counts import BlockCounts, block_keys
 from skyloom.corpus.distribution_files import pack, unpack
 
 CONFIG = DistributionConfig(

@@ -130,7 +130,13 @@ def test_two_runs_at_once_share_the_work(tmp_path):
     assert contents(work) == contents(alone)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_work_folder_below_a_file_is_told(tmp_path):
+    (tmp_path / "file").write_text("no folder 不是文件夹")
+    done = build(pages.write_site(tmp_path / "site", 3), tmp_path / "file" / "work")
+    assert done.returncode == 5 and "--work" in no_traceback(done)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; the test above is for root, too")
 def test_a_read_only_folder_is_told(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     done = build(pages.write_site(tmp_path / "site", 3), tmp_path / "locked" / "work")

@@ -168,7 +168,7 @@ class Engine:
                 return function(task, out)
             except SkyloomError:
                 raise
-            except Exception:
+            except Exception:  # whatever it is, it is tried again, and raised when the retries are spent
                 if attempt == self.retries:
                     raise
         raise AssertionError("unreachable")

@@ -87,7 +87,8 @@ class RayEngine(Engine):
         out.write_text(token, __version__)
         try:
             nodes = [n for n in self._ray.nodes() if n["Alive"]]
-            look = self._ray.remote(num_cpus=0, max_retries=0)(_look)
+            # Ray may hand the look a worker that is just dying of the task before: it only reads, so it may be tried again.
+            look = self._ray.remote(num_cpus=0, max_retries=3)(_look)
             answers = [
                 look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n["NodeID"], soft=False)).remote(out, token)
                 for n in nodes

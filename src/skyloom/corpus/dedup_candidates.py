@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.errors import DataError
-from skyloom.core.units import utf8_buffers
+from skyloom.corpus.columns import string_hashes
 
 Words = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
@@ -88,12 +88,7 @@ def standing(ids: pa.Array | pa.ChunkedArray, units: npt.NDArray[np.int64], qual
             raise DataError(f"the quality column holds {kind}, it must hold numbers")
         values = pc.fill_null(quality.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False) if len(quality) else np.zeros(0)
         score |= _ordinal(np.asarray(values, np.float64)) << _HIGH
-    return Standing(score, id_hashes(ids))
-
-
-def id_hashes(ids: pa.Array | pa.ChunkedArray) -> Words:
-    """A 64-bit hash of each id, uint64[rows]."""
-    return np.asarray(_hash_ids(*utf8_buffers(ids)), np.uint64)
+    return Standing(score, string_hashes(ids))
 
 
 def _ordinal(values: npt.NDArray[np.float64]) -> Words:
@@ -207,19 +202,6 @@ def pair_rows(pairs: Words) -> tuple[Rows, Rows, Rows]:
 
 def _jit(function: Any) -> Any:
     return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
-def _hash_ids(data, offsets):  # type: ignore[no-untyped-def]
-    out = np.empty(len(offsets) - 1, np.uint64)
-    for row in range(len(out)):
-        state = np.uint64(0xCBF29CE484222325)
-        for i in range(offsets[row], offsets[row + 1]):
-            state = (state ^ np.uint64(data[i])) * np.uint64(0x100000001B3)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        out[row] = state ^ (state >> np.uint64(31))
-    return out
 
 
 @_jit

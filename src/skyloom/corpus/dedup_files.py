@@ -34,9 +34,8 @@ from skyloom.core.engine import Engine
 from skyloom.core.errors import ConfigError, DataError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus.columns import byte_sizes
+from skyloom.corpus.columns import byte_sizes, string_hashes
 from skyloom.corpus.dedup import DedupConfig
-from skyloom.corpus.dedup_candidates import id_hashes
 from skyloom.corpus.dedup_plan import Plan
 from skyloom.corpus.dedup_rows import Rejects, read_rows
 from skyloom.corpus.dedup_shards import near_duplicates_of
@@ -230,7 +229,7 @@ def _pieces(table: pa.Table) -> Iterator[pa.Table]:
 def _once(work: Store, names: list[str], rejects: Rejects) -> list[str]:
     """Take rows whose id came before out of the shards; the names of those that still have rows."""
     documents = work.child("documents")
-    hashes = [id_hashes(documents.read_table(name, ["id"]).column("id")) for name in names]
+    hashes = [string_hashes(documents.read_table(name, ["id"]).column("id")) for name in names]
     flat = np.sort(np.concatenate([np.zeros(0, np.uint64), *hashes]))
     suspects = np.unique(flat[1:][flat[1:] == flat[:-1]])
     del flat
@@ -253,7 +252,7 @@ def _once(work: Store, names: list[str], rejects: Rejects) -> list[str]:
 
 
 def _staying(work: Store, names: list[str], found: list[str]) -> Store:
-    """The shards without the near-duplicates, as `staying-NNNNNN.parquet` with `id` and `text`."""
+    """The shards without the near-duplicates, under their names in a folder of their own, with `id` and `text`."""
     out = work.child("staying")
     for name, verdicts in zip(names, found, strict=True):
         table = work.read_table(f"documents/{name}", ["id", "text"])

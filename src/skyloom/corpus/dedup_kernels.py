@@ -32,9 +32,9 @@ from skyloom.core.units import UnitColumn, _classes, utf8_buffers
 Words = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
 
-_SINGLE, _WORD = 1, 2  # what `core.units` says of a code point; 0 separates
+SINGLE, WORD = 1, 2  # what `core.units` says of a code point; 0 separates
 _UNSTABLE = 4
-_POINT_SHIFT = 3
+POINT_SHIFT = 3
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def code_points() -> npt.NDArray[np.uint32]:
                 unstable[[int(s, 16) for s in seconds]] = True
             unstable[point] |= bool(unicodedata.combining(char)) or not unicodedata.is_normalized("NFC", char)
         start = last
-    table = (lower << _POINT_SHIFT) | (unstable.astype(np.uint32) * _UNSTABLE) | _classes().astype(np.uint32)
+    table = (lower << POINT_SHIFT) | (unstable.astype(np.uint32) * _UNSTABLE) | _classes().astype(np.uint32)
     return np.asarray(table, np.uint32)
 
 
@@ -205,17 +205,17 @@ def _units(data, start, stop, table, hashes):  # type: ignore[no-untyped-def]
             entry = table[point]
         kind = entry & np.uint32(3)
         i += length
-        if kind == _WORD:
+        if kind == WORD:
             if not in_word:
                 state, in_word = np.uint64(0xCBF29CE484222325), True
-            state = (state ^ np.uint64(entry >> np.uint32(_POINT_SHIFT))) * np.uint64(0x9FB21C651E98DF25)
+            state = (state ^ np.uint64(entry >> np.uint32(POINT_SHIFT))) * np.uint64(0x9FB21C651E98DF25)
             continue
         if in_word:
             hashes[total] = mix(state)
             total += 1
             in_word = False
-        if kind == _SINGLE:
-            hashes[total] = mix(np.uint64(entry >> np.uint32(_POINT_SHIFT)) * np.uint64(0x9E3779B97F4A7C15))
+        if kind == SINGLE:
+            hashes[total] = mix(np.uint64(entry >> np.uint32(POINT_SHIFT)) * np.uint64(0x9E3779B97F4A7C15))
             total += 1
     if in_word:
         hashes[total] = mix(state)

@@ -27,7 +27,7 @@ import pyarrow as pa
 from skyloom.core.config import setting
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.columns import Texts
-from skyloom.corpus.dedup_kernels import code_points, decode, mix, prepared_shingles
+from skyloom.corpus.dedup_kernels import POINT_SHIFT, SINGLE, WORD, code_points, decode, mix, prepared_shingles
 
 Words = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
@@ -199,18 +199,18 @@ def _walk(data, origin, i, end, table, hashes, start, stop, total):  # type: ign
             point, length = decode(data, i)
             entry = table[point]
         kind = entry & np.uint32(3)
-        if kind == 2:
+        if kind == WORD:
             if not in_word:
                 state, in_word = np.uint64(0xCBF29CE484222325), True
                 start[total] = i - origin
-            state = (state ^ np.uint64(entry >> np.uint32(3))) * np.uint64(0x9FB21C651E98DF25)
+            state = (state ^ np.uint64(entry >> np.uint32(POINT_SHIFT))) * np.uint64(0x9FB21C651E98DF25)
         else:
             if in_word:
                 hashes[total], stop[total] = mix(state), i - origin
                 total += 1
                 in_word = False
-            if kind == 1:
-                hashes[total] = mix(np.uint64(entry >> np.uint32(3)) * np.uint64(0x9E3779B97F4A7C15))
+            if kind == SINGLE:
+                hashes[total] = mix(np.uint64(entry >> np.uint32(POINT_SHIFT)) * np.uint64(0x9E3779B97F4A7C15))
                 start[total], stop[total] = i - origin, i - origin + length
                 total += 1
         i += length

@@ -40,7 +40,12 @@ RECORD_SHARE = 4
 """Bytes of records in an exchange for each byte of text, at most, as they lie in a bucket's memory."""
 
 
-def repeated_lines_of(
+Map = Callable[[Callable[[Task, Store], Done], list[Task], str], list[str]]
+"""Runs a function over tasks in the work folder, under a label; the names of the files."""
+
+
+def repeated_spans(
+    kind: str,
     store: Store,
     names: Sequence[str],
     columns: Columns,
@@ -51,41 +56,38 @@ def repeated_lines_of(
     engine: Engine,
     progress: Progress,
 ) -> list[str]:
-    """Write the spans of `dedup_spans.repeated_lines` for each shard to `out`; the names of the files."""
+    """Write the spans of `dedup_spans.repeated_lines` or `repeated_runs` (`kind`: one of KINDS) for each shard; names in `out`."""
     shards, buckets = _prepared(store, names, columns, memory, engine)
-    if engine.finished(shards.tasks, out, label="repeated lines: spans"):
-        return _names(shards)
-    run = _runner(out, engine, progress, "repeated lines")
+    label = f"repeated {kind}: spans"
+    if not engine.finished(shards.tasks, out, label=label):
+
+        def run(function: Callable[[Task, Store], Done], tasks: list[Task], step: str) -> list[str]:
+            found = engine.map(function, tasks, out.child(WORK), progress=progress, label=f"repeated {kind}: {step}")
+            return [str(name) for name in found]
+
+        spans_of = KINDS[kind](run, shards, config, buckets)
+        engine.map(spans_of, shards.tasks, out, progress=progress, label=label)
+        engine.discard(out, WORK)
+    return [f"spans-{task.key}.parquet" for task in shards.tasks]
+
+
+def _lines(run: Map, shards: Shards, config: SpanConfig, buckets: int) -> Callable[[Task, Store], Done]:
+    """Let equal lines meet; what then writes the spans of a shard."""
     found = run(partial(_line_records, shards, config, buckets), shards.tasks, "lines")
     marked = run(partial(_line_marks, config, found, len(shards.names)), _tasks(buckets), "buckets")
-    run(partial(_line_spans, marked), shards.tasks, "spans")
-    engine.discard(out, WORK)
-    return _names(shards)
+    return partial(_line_spans, marked)
 
 
-def repeated_runs_of(
-    store: Store,
-    names: Sequence[str],
-    columns: Columns,
-    out: Store,
-    config: SpanConfig,
-    *,
-    memory: int,
-    engine: Engine,
-    progress: Progress,
-) -> list[str]:
-    """Write the spans of `dedup_spans.repeated_runs` for each shard to `out`; the names of the files."""
-    shards, buckets = _prepared(store, names, columns, memory, engine)
-    if engine.finished(shards.tasks, out, label="repeated runs: spans"):
-        return _names(shards)
-    run = _runner(out, engine, progress, "repeated runs")
+def _runs(run: Map, shards: Shards, config: SpanConfig, buckets: int) -> Callable[[Task, Store], Done]:
+    """Let equal seeds meet, then the runs around those that stand twice; what then writes the spans of a shard."""
     picked = run(partial(_seed_records, shards, config, buckets), shards.tasks, "seeds")
     twice = run(partial(_seed_marks, picked, len(shards.names)), _tasks(buckets), "repeated seeds")
     found = run(partial(_run_records, shards, config, twice, buckets), shards.tasks, "runs")
     marked = run(partial(_run_marks, found, len(shards.names)), _tasks(buckets), "repeated runs")
-    run(partial(_run_spans, shards, config, marked), shards.tasks, "spans")
-    engine.discard(out, WORK)
-    return _names(shards)
+    return partial(_run_spans, shards, config, marked)
+
+
+KINDS = {"lines": _lines, "runs": _runs}
 
 
 def _prepared(store: Store, names: Sequence[str], columns: Columns, memory: int, engine: Engine) -> tuple[Shards, int]:
@@ -94,20 +96,6 @@ def _prepared(store: Store, names: Sequence[str], columns: Columns, memory: int,
     planned = plan_of(measured, memory, bands=1, workers=engine.workers, on_disk=True)
     records = RECORD_SHARE * planned.text_bytes
     return shards, int(max(2, -(-records // max(room(memory, planned.workers), PROGRAM // 16))))
-
-
-def _runner(
-    out: Store, engine: Engine, progress: Progress, label: str
-) -> Callable[[Callable[[Task, Store], Done], list[Task], str], list[str]]:
-    def run(function: Callable[[Task, Store], Done], tasks: list[Task], step: str) -> list[str]:
-        place = out if step == "spans" else out.child(WORK)
-        return [str(name) for name in engine.map(function, tasks, place, progress=progress, label=f"{label}: {step}")]
-
-    return run
-
-
-def _names(shards: Shards) -> list[str]:
-    return [f"spans-{task.key}.parquet" for task in shards.tasks]
 
 
 def _tasks(buckets: int) -> list[Task]:

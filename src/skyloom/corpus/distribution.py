@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.config import setting
-from skyloom.corpus.columns import Texts, list_lengths, lists
+from skyloom.corpus.columns import Texts, list_lengths, lists, string_hashes
 from skyloom.corpus.distribution_counts import (
     BlockCounts,
     BlockKeys,
@@ -38,7 +38,6 @@ from skyloom.corpus.distribution_counts import (
     count_keys,
     frequent,
     merge_blocks,
-    string_hashes,
 )
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6", "dt")

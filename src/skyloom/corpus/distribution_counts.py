@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from skyloom.core.units import hash_units, ngrams, utf8_buffers
+from skyloom.core.units import hash_units, ngrams
 from skyloom.corpus.columns import Texts, slices
 from skyloom.corpus.dedup import sequence_hashes
 
@@ -162,11 +162,6 @@ def frequent(counts: BlockCounts, minimum: int) -> BlockCounts:
     return BlockCounts(keys, sources, documents, first, counts.places, counts.population, counts.error)
 
 
-def string_hashes(values: Texts) -> Hashes:
-    """A 64-bit hash of each string, uint64[rows]."""
-    return np.asarray(_hash_bytes(*utf8_buffers(values)), np.uint64)
-
-
 def _reduced(columns: list[npt.NDArray[Any]]) -> tuple[Hashes, Hashes, Counts, Hashes]:
     """Rows (as of ROWS) sorted by key and source, equal ones added up. The list is emptied."""
     first, documents, sources, keys = (columns.pop() for _ in ROWS)
@@ -237,15 +232,4 @@ def _find(keys, sources, wanted, places):  # type: ignore[no-untyped-def]
                 high = middle
         if low < len(keys) and keys[low] == wanted[k] and sources[low] == places[k]:
             out[k] = low
-    return out
-
-
-@_jit
-def _hash_bytes(data, offsets):  # type: ignore[no-untyped-def]
-    out = np.empty(len(offsets) - 1, np.uint64)
-    for row in range(len(out)):
-        state = np.uint64(0xCBF29CE484222325)
-        for i in range(offsets[row], offsets[row + 1]):
-            state = (state ^ np.uint64(data[i])) * np.uint64(0x100000001B3)
-        out[row] = _mix(state)
     return out

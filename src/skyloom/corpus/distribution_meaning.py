@@ -34,8 +34,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.errors import DataError
-from skyloom.corpus.columns import list_lengths
-from skyloom.corpus.distribution_counts import string_hashes
+from skyloom.corpus.columns import list_lengths, string_hashes
 from skyloom.corpus.distribution_groups import MeaningConfig, MeaningCounts, MeaningDecision, MeaningGroups, MeaningSketch, best_of
 from skyloom.corpus.distribution_space import SCALE, WORDING, BlockSpace, BlockVectors, Encoder, embed, language_codes
 

@@ -34,7 +34,7 @@ from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, domain_of, record_id
 from skyloom.core.store import Store
-from skyloom.corpus.distribution_counts import string_hashes
+from skyloom.corpus.columns import string_hashes
 from skyloom.corpus.parallel_lexicon import LATIN, NUMBER, Lexicon, learn
 from skyloom.corpus.parallel_path import Lexicons, Path, Side, best_path, doubts, fits, length_costs
 from skyloom.corpus.parallel_urls import pair_keys

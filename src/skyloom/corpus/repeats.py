@@ -28,10 +28,7 @@ from skyloom.core.units import count_units
 from skyloom.corpus.columns import Texts, byte_sizes
 from skyloom.corpus.dedup_sketch import Columns
 from skyloom.corpus.dedup_spans import SpanConfig, Spans, without_spans
-from skyloom.corpus.dedup_spans_shards import repeated_lines_of, repeated_runs_of
-
-LINES, RUNS = "repeated-lines", "repeated-runs"
-"""Folders of the spans."""
+from skyloom.corpus.dedup_spans_shards import repeated_spans
 
 
 @dataclass(frozen=True)
@@ -42,8 +39,14 @@ class RepeatsConfig(SpanConfig):
     repeated_runs: bool = setting(False, doc="cut runs of units that stand elsewhere, but for the first place")
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """What is looked for, of `dedup_spans_shards.KINDS`."""
+        asked = {"lines": self.repeated_lines, "runs": self.repeated_runs}
+        return tuple(kind for kind, wanted in asked.items() if wanted)
+
+    @property
     def wanted(self) -> bool:
-        return self.repeated_lines or self.repeated_runs
+        return bool(self.kinds)
 
 
 def find_repeats(
@@ -57,19 +60,19 @@ def find_repeats(
     engine: Engine,
     progress: Progress,
 ) -> None:
-    """Write the spans of what repeats in the shards `names` to folders of `out`."""
-    for asked, folder, find in (
-        (config.repeated_lines, LINES, repeated_lines_of),
-        (config.repeated_runs, RUNS, repeated_runs_of),
-    ):
-        if asked:
-            find(store, names, columns, out.child(folder), config, memory=memory, engine=engine, progress=progress)
+    """Write the spans of what repeats in the shards `names` to folders of `out`, one for each kind."""
+    for kind in config.kinds:
+        place = out.child(_folder(kind))
+        repeated_spans(kind, store, names, columns, place, config, memory=memory, engine=engine, progress=progress)
+
+
+def _folder(kind: str) -> str:
+    return f"repeated-{kind}"
 
 
 def read_repeats(out: Store, shard: int, config: RepeatsConfig) -> Spans:
     """The spans of a shard, by row and start. Those of lines and of runs may overlap: what either says is an earlier place's."""
-    asked = [folder for wanted, folder in ((config.repeated_lines, LINES), (config.repeated_runs, RUNS)) if wanted]
-    table = pa.concat_tables([out.read_table(f"{folder}/spans-{shard:05d}.parquet") for folder in asked])
+    table = pa.concat_tables([out.read_table(f"{_folder(kind)}/spans-{shard:05d}.parquet") for kind in config.kinds])
     table = table.sort_by([("row", "ascending"), ("start", "ascending")])
     return Spans(*(table.column(name).to_numpy() for name in ("row", "start", "stop", "copies")))
 
