@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skyloom import __version__
-from skyloom.cli.common import EPILOG_CODES, Group, example, on_recipe, show
+from skyloom.cli.common import EPILOG_CODES, Group, example, on_recipe, show, verdict
 from skyloom.cli.corpus import corpus_group
+from skyloom.cli.tokenizer import tokenizer_group
 from skyloom.core.errors import ConfigError, SkyloomError
 
 if TYPE_CHECKING:
@@ -107,53 +108,7 @@ def recipe_keys(prefix: str, as_json: bool) -> None:
 main.add_command(corpus_group)
 
 
-@main.group("tokenizer", cls=Group)
-def tokenizer_group() -> None:
-    """Train, look at and check a tokenizer (report 3.3)."""
-
-
-@tokenizer_group.command("train", epilog=example("skyloom tokenizer train recipes/demo.toml"))
-@on_recipe
-@click.option("--json", "as_json", is_flag=True)
-def tokenizer_train(road: Road, as_json: bool) -> None:
-    """Train the tokenizer of RECIPE and print its compression by domain."""
-    road.run("tokenizer")
-    from skyloom.run.summary import compression_rows
-
-    show(compression_rows(road), as_json, road.folder("tokenizer").root)
-
-
-@tokenizer_group.command("show", epilog=example('skyloom tokenizer show runs/demo/tokenizer-… "文本 text 123"'))
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
-@click.argument("text")
-@click.option("--json", "as_json", is_flag=True)
-def tokenizer_show(folder: str, text: str, as_json: bool) -> None:
-    """Print the pieces of TEXT with their ids and parts, by the tokenizer in FOLDER."""
-    from skyloom.core.store import Store
-    from skyloom.tokenizer import measure
-
-    show([{"piece": p, "id": i, "part": part} for p, i, part in measure.show(Store(folder), text)], as_json)
-
-
-@tokenizer_group.command("check", epilog=example("skyloom tokenizer check runs/demo/tokenizer-…"))
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
-@click.option("--json", "as_json", is_flag=True)
-def tokenizer_check(folder: str, as_json: bool) -> None:
-    """Prove the tokenizer in FOLDER: sizes of its parts, every piece reachable, digits split, equal ids in all formats."""
-    from skyloom.core.store import Store
-    from skyloom.tokenizer.check import check
-
-    _verdict([dataclasses.asdict(f) for f in check(Store(folder))], as_json, folder)
-
-
-def _verdict(rows: list[dict[str, Any]], as_json: bool, what: str) -> None:
-    """Show findings and leave with code 4 if one is not ok."""
-    from skyloom.core.errors import IntegrityError
-
-    show(rows, as_json)
-    bad = [r for r in rows if not r["ok"]]
-    if bad:
-        raise IntegrityError(f"{what}: {len(bad)} of {len(rows)} checks failed: {', '.join(str(r['name']) for r in bad)}")
+main.add_command(tokenizer_group)
 
 
 @main.group("data", cls=Group)
@@ -251,7 +206,7 @@ def release_check(folder: str, as_json: bool) -> None:
     """Prove the release in FOLDER: checksums, equal logits and ids through transformers, counts, no canary in the corpus."""
     from skyloom.release.check import check
 
-    _verdict([dataclasses.asdict(f) for f in check(Path(folder))], as_json, folder)
+    verdict([dataclasses.asdict(f) for f in check(Path(folder))], as_json, folder)
 
 
 @main.command(epilog=example("skyloom report recipes/demo.toml"))

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from skyloom.core.errors import SkyloomError
+from skyloom.core.errors import IntegrityError, SkyloomError
 
 WIDE = 140
 EPILOG_CODES = "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 6 diverged, 130 interrupted."
@@ -118,6 +118,14 @@ def show(rows: list[dict[str, Any]], as_json: bool, title: str = "") -> None:
     console = Console()
     # A pipe or a log file has no width of its own; 80 columns would break every table.
     Console(width=console.width if console.is_terminal else max(console.width, WIDE)).print(table)
+
+
+def verdict(rows: list[dict[str, Any]], as_json: bool, what: str) -> None:
+    """Show findings and leave with code 4 if one is not ok."""
+    show(rows, as_json)
+    bad = [r for r in rows if not r["ok"]]
+    if bad:
+        raise IntegrityError(f"{what}: {len(bad)} of {len(rows)} checks failed: {', '.join(str(r['name']) for r in bad)}")
 
 
 def cell(value: Any) -> str:

@@ -1,26 +1,33 @@
 """Is this folder a sound tokenizer? The folder that `train` wrote in, findings out (report 3.3).
 
-Whoever loads a tokenizer relies on facts that nobody sees until a model trained on it misbehaves: the layout of the ids,
-that every added piece can be produced at all, that digits stay apart, that text comes back, and that the SentencePiece
-model, `tokenizer.json` and `transformers` agree on every id. Each is proved here on this very folder.
+Whoever loads a tokenizer relies on facts that nobody sees until a model trained on it misbehaves: the layout of the ids, that those
+of the base are still the base's, that every added piece can be produced at all, that English is cut as before, that digits stay
+apart, that unknown characters fall to bytes, that text comes back, and that the SentencePiece model, our own encoder, `tokenizer.json`
+and `transformers` agree on every id. Each is proved here on this very folder.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import sentencepiece
 import tokenizers
 
 from skyloom.core.errors import SkyloomError
 from skyloom.core.store import Store
 from skyloom.tokenizer.extend import unreachable
-from skyloom.tokenizer.pieces import BYTES, RESERVED, SPECIAL
+from skyloom.tokenizer.pieces import BYTES, JOINED_DIGITS, RESERVED, SPACE, SPECIAL, digest, first_pieces, holds_digits
+from skyloom.tokenizer.probes import probes
 from skyloom.tokenizer.tokenizer import Tokenizer
 
-PROBES = 2000
-"""Texts that the two formats are compared on."""
+PROBES = 20_000
+"""Texts that the formats are compared on."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +41,18 @@ class Finding:
 
 def check(store: Store) -> list[Finding]:
     """All findings, in a fixed order; `ok` is False where a fact does not hold. StorageError if files are missing."""
-    tokenizer = Tokenizer.load(store)
-    twin = tokenizers.Tokenizer.from_str(store.read_text("tokenizer.json"))
+    subject = _Subject(store)
     checks: list[tuple[str, Callable[[], str]]] = [
-        ("layout", lambda: _layout(tokenizer)),
-        ("reachable", lambda: _reachable(tokenizer)),
-        ("digits", lambda: _digits(tokenizer)),
-        ("formats agree", lambda: _formats_agree(tokenizer, twin)),
-        ("round trip", lambda: _round_trip(tokenizer)),
+        ("layout", subject.layout),
+        ("base unchanged", subject.base_unchanged),
+        ("reachable", subject.reachable),
+        ("English as before", subject.english),
+        ("digits", subject.digits),
+        ("unknown characters", subject.unknown),
+        ("encoder agrees", subject.encoder_agrees),
+        ("formats agree", subject.formats_agree),
+        ("transformers agrees", subject.transformers_agrees),
+        ("round trip", subject.round_trip),
     ]
     findings = []
     for name, run in checks:
@@ -56,76 +67,111 @@ class _BrokenError(SkyloomError):
     """A fact that does not hold, with its counterexample."""
 
 
-def _layout(tokenizer: Tokenizer) -> str:
-    pieces, parts = tokenizer.pieces, tokenizer.parts
-    if parts.total != len(pieces):
-        raise _BrokenError(f"parts.json counts {parts.total} pieces, the model has {len(pieces)}")
-    for name, expected in (("special", SPECIAL), ("bytes", BYTES), ("reserved", RESERVED)):
-        found = tuple(pieces[i] for i in parts.range(name))
-        if found != expected:
-            raise _BrokenError(f"part {name} is {found[:3]}…, expected {expected[:3]}…")
-    if len(set(pieces)) != len(pieces):
-        raise _BrokenError("a piece occurs twice")
-    return ", ".join(f"{name} {size:,}" for name, size in parts.sizes)
+class _Subject:
+    """The tokenizer of a folder in all its forms. Each method proves one fact and gives its figures, or raises _BrokenError."""
 
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.tokenizer = Tokenizer.load(store)
+        self.twin = tokenizers.Tokenizer.from_str(store.read_text("tokenizer.json"))
+        self.pieces, self.parts = self.tokenizer.pieces, self.tokenizer.parts
+        self.processor = sentencepiece.SentencePieceProcessor(model_proto=self.tokenizer.model)
 
-def _reachable(tokenizer: Tokenizer) -> str:
-    ids = [*tokenizer.parts.range("characters"), *tokenizer.parts.range("words")]
-    pieces = tokenizer.pieces
-    lost = unreachable(tokenizer.model, [pieces[i] for i in ids])
-    if lost:
-        raise _BrokenError(f"{len(lost)} added pieces are never produced, for example {lost[:5]}")
-    return f"{len(ids):,} added pieces encode to their one id"
+    @cached_property
+    def texts(self) -> list[str]:
+        return probes([self.pieces[i] for i in np.flatnonzero(self.tokenizer.is_text)], PROBES)
 
+    @cached_property
+    def ids(self) -> list[list[int]]:
+        """What SentencePiece itself makes of the texts: all others are held against it."""
+        return [list(ids) for ids in self.processor.encode(self.texts)]
 
-def _digits(tokenizer: Tokenizer) -> str:
-    joined = [p for p in tokenizer.pieces if len(p) > 1 and p not in BYTES and p not in RESERVED and any(c.isdigit() for c in p)]
-    if joined:
-        raise _BrokenError(f"pieces join digits with something: {joined[:5]}")
-    return "every digit is its own token"
+    def layout(self) -> str:
+        pieces, parts = self.pieces, self.parts
+        if parts.total != len(pieces):
+            raise _BrokenError(f"parts.json counts {parts.total} pieces, the model has {len(pieces)}")
+        named = dict(parts.sizes)
+        for name, expected in (("special", SPECIAL), ("bytes", BYTES), ("reserved", RESERVED)):
+            found = tuple(pieces[i] for i in parts.range(name)) if name in named else None
+            if found is not None and found != expected and not (name == "special" and len(found) == 3):
+                raise _BrokenError(f"part {name} is {found[:3]}…, expected {expected[:3]}…")
+        if len(set(pieces)) != len(pieces):
+            raise _BrokenError("a piece occurs twice")
+        mixed = [
+            p for name in ("characters", "words") for i in parts.range(name) if (len(p := pieces[i]) == 1) != (name == "characters")
+        ]
+        if mixed:
+            raise _BrokenError(f"characters and words are mixed up: {mixed[:5]}")
+        return ", ".join(f"{name} {size:,}" for name, size in parts.sizes)
 
+    def base_unchanged(self) -> str:
+        size = self.parts.base
+        stated, found = self.store.read_json("parts.json").get("base_sha256"), digest(self.tokenizer.model, size)
+        if stated != found:
+            raise _BrokenError(
+                f"ids 0 to {size - 1:,} are not those of the base that was extended ({found[:12]}… for {str(stated)[:12]}…)"
+            )
+        return f"ids 0 to {size - 1:,} have the base's pieces, scores and types"
 
-def _formats_agree(tokenizer: Tokenizer, twin: tokenizers.Tokenizer) -> str:
-    for text in _probes(tokenizer):
-        ours, theirs = tokenizer.encode(text), twin.encode(text, add_special_tokens=False).ids
-        if ours != theirs:
-            raise _BrokenError(f"tokenizer.json encodes {text!r} as {theirs}, tokenizer.model as {ours}")
-    return f"tokenizer.json gives the same ids on {PROBES:,} texts"
+    def reachable(self) -> str:
+        ids = [*self.parts.range("characters"), *self.parts.range("words")]
+        lost = unreachable(self.tokenizer.model, [self.pieces[i] for i in ids])
+        if lost:
+            raise _BrokenError(f"{len(lost)} added pieces are never produced, for example {lost[:5]}")
+        return f"{len(ids):,} added pieces encode to their one id"
 
+    def english(self) -> str:
+        base = sentencepiece.SentencePieceProcessor(model_proto=first_pieces(self.tokenizer.model, self.parts.base))
+        texts = ["".join(c for c in text if ord(c) < 128) for text in self.texts]
+        for text, before, after in zip(texts, base.encode(texts), self.processor.encode(texts), strict=True):
+            if before != after:
+                raise _BrokenError(f"{text!r} was {before} with the base and is {after} now")
+        return f"{len(texts):,} ASCII texts are cut as with the base alone"
 
-def _round_trip(tokenizer: Tokenizer) -> str:
-    for text in _probes(tokenizer):
-        back = tokenizer.decode(tokenizer.encode(text))
-        if back != text:
-            raise _BrokenError(f"{text!r} comes back as {back!r}")
-    return f"{PROBES:,} texts come back as they were"
+    def digits(self) -> str:
+        own = [self.pieces[i] for i in np.flatnonzero(self.tokenizer.is_text)]
+        joined = [p for p in own if holds_digits(p.replace(SPACE, " "))]
+        wrong = [p for p in joined if p not in JOINED_DIGITS]
+        if wrong:
+            raise _BrokenError(f"{len(wrong):,} pieces join digits with something: {wrong[:5]}")
+        return "every digit is its own token" + (f", but for {', '.join(joined)}" if joined else "")
 
+    def unknown(self) -> str:
+        texts = [
+            "".join(c for c in chr(0x20000 + k) + chr(0x12000 + k) + chr(0x1F600 + k % 80) + chr(1 + k % 31)) for k in range(500)
+        ]
+        lost = [t for t, ids in zip(texts, self.processor.encode(texts), strict=True) if self.tokenizer.unk_id in ids]
+        if lost:
+            raise _BrokenError(f"{lost[0]!r} becomes <unk>")
+        return f"{len(texts):,} texts of rare characters are bytes where they are no pieces"
 
-def _probes(tokenizer: Tokenizer) -> list[str]:
-    """Texts made of the tokenizer's own pieces, spaces, line ends, digits and rare characters; the same on every call."""
-    draw = random.Random(1)
-    first, last = tokenizer.parts.range("latin").start, tokenizer.parts.range("words").stop
-    pieces = [p.replace("\u2581", " ") for p in tokenizer.pieces[first:last]]
-    extras = [
-        " ",
-        "  ",
-        "\n",
-        "\n\n",
-        "\t",
-        "　",
-        "2023",
-        "，",
-        "。",
-        "“",
-        "🙂",
-        "é",
-        "e\u0301",
-        "\u200b",
-        "龘",
-        "ﷺ",
-        "\x00",
-        "\r\n",
-    ]
-    return [
-        "".join(draw.choice(pieces if draw.random() < 0.7 else extras) for _ in range(draw.randint(0, 24))) for _ in range(PROBES)
-    ]
+    def encoder_agrees(self) -> str:
+        found, offsets = self.tokenizer.encode_column(pa.array(self.texts, pa.large_string()))
+        self._compare([found[a:b].tolist() for a, b in itertools.pairwise(offsets.tolist())], "our encoder")
+        return f"our encoder gives SentencePiece's ids on {PROBES:,} texts"
+
+    def formats_agree(self) -> str:
+        self._compare([e.ids for e in self.twin.encode_batch(self.texts, add_special_tokens=False)], "tokenizer.json")
+        return f"tokenizer.json gives the same ids on {PROBES:,} texts"
+
+    def transformers_agrees(self) -> str:
+        from transformers import AutoTokenizer
+
+        auto: Any = AutoTokenizer.from_pretrained(self.store.path())
+        self._compare(auto(self.texts, add_special_tokens=False)["input_ids"], "AutoTokenizer")
+        return f"AutoTokenizer ({type(auto).__name__}) gives the same ids on {PROBES:,} texts"
+
+    def round_trip(self) -> str:
+        for text, ids in zip(self.texts, self.ids, strict=True):
+            back = self.tokenizer.decode(ids)
+            if back != text.replace(SPACE, " "):
+                raise _BrokenError(f"{text!r} comes back as {back!r}")
+        return f"{PROBES:,} texts come back as they were"
+
+    def _compare(self, found: Sequence[Sequence[int]], what: str) -> None:
+        differ = [(t, theirs, ours) for t, theirs, ours in zip(self.texts, found, self.ids, strict=True) if list(theirs) != ours]
+        if differ:
+            text, theirs, ours = min(differ, key=lambda d: len(d[0]))
+            raise _BrokenError(
+                f"{what} differs from tokenizer.model on {len(differ):,} of {PROBES:,} texts: {text!r} is {list(theirs)}, not {ours}"
+            )

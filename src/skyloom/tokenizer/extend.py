@@ -1,111 +1,117 @@
-"""Chinese characters and words added to a Latin base so that every added piece is reachable (report 3.3).
+"""Chinese characters and words added to a base so that every added piece is reachable (report 3.3).
 
 The report appends 8,000 characters and 25,519 words to LLaMA's vocabulary. Appending is not enough: SentencePiece only
 ever joins two adjacent pieces whose concatenation is a piece, so 因地制宜 is dead weight unless it splits into two pieces
-that are there, and even then another merge may get in first. We therefore choose, encode every chosen piece with the model
-they make, put aside those that do not come out as their one id, fill up with the next candidates, and repeat.
+that are there, and even then another merge may get in first: of a dictionary's words appended to LLaMA's base, 18 % are never
+produced. Here words are found by byte-pair encoding (`words`), so that each splits into two that are there; the model they make
+encodes every one of them, those that do not come out as their one id are put aside for good, the next candidates take their
+place, and so on until none fails. That closure is the proof; `check` repeats it on the files.
 
-Characters are ranked by use. Words come from jieba's segmentation of the sample; they are ranked by the tokens they
-save: (count + `dictionary_weight` × the count that jieba's dictionary predicts) × (length − 1). Words inside longer words are
-counted too, because the longer ones are built from them.
+Characters are ranked by their use in the corpus, full-width punctuation and symbols among them: a word list's frequencies
+know no punctuation. Behind them come characters that only the dictionary has. Words are found in the corpus and in jieba's dictionary, whose words count as further text with
+`dictionary_weight` of the corpus' weight.
 """
 
 from __future__ import annotations
 
-import logging
+import itertools
 import unicodedata
 import warnings
-from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import sentencepiece
 
-from skyloom.core.progress import Task
+from skyloom.tokenizer.encode import Encoder
+from skyloom.tokenizer.pieces import SPACE, extended_model, normal_pieces, read_model
+from skyloom.tokenizer.words import LONGEST, Runs, find_words
 
-LONGEST_WORD = 8
-"""Characters of the longest word considered; longer dictionary entries are titles and proverbs."""
+
+@dataclass(frozen=True)
+class Chosen:
+    """Words that each encode to exactly one id, best first; how many were put aside; whether there were no more candidates."""
+
+    words: list[str]
+    aside: int
+    exhausted: bool
 
 
-def rank_characters(counts: Counter[str], known: Collection[str], least: int) -> list[str]:
-    """Characters that the base lacks and that occur at least `least` times, most frequent first, ties by code point.
+def rank_characters(points: npt.NDArray[np.int64], known: Collection[str], least: int, dictionary: Runs | None = None) -> list[str]:
+    """Characters that the base lacks, the largest weight first, ties by code point.
 
-    Control characters, private use and unassigned code points are left to the byte pieces.
+    `points`: int64[0x110000, 2], weight and plain count of each code point. A character must occur at least `least` times. Those of
+    the `dictionary`, with the weights they have there, come behind all others: the corpus lacks them, but a text that has one
+    would need three byte pieces for it. Controls, private use and unassigned code points stay with the byte pieces.
     """
-    found = [c for c, n in counts.items() if n >= least and c not in known and unicodedata.category(c)[0] != "C"]
-    return sorted(found, key=lambda c: (-counts[c], c))
+    taken = {" ", SPACE, *known}
+    found = np.flatnonzero(points[:, 1] >= least)
+    order = found[np.lexsort((found, -points[found, 0]))].tolist()
+    if dictionary is not None:
+        weight = np.bincount(dictionary.points, np.repeat(dictionary.weight, np.diff(dictionary.offsets)), minlength=0x110000)
+        more = np.setdiff1d(np.flatnonzero(weight), found)
+        order += more[np.lexsort((more, -weight[more]))].tolist()
+    return [c for c in map(chr, order) if c not in taken and unicodedata.category(c)[0] != "C"]
 
 
-def segmenter() -> Any:
-    """jieba's tokenizer with its own dictionary, without the cache file that it would share with other users in /tmp."""
+def dictionary_runs() -> Runs:
+    """jieba's words of up to eight Han characters, with their frequencies as weights; none of them is `seen`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # jieba 0.42 has invalid escapes in its source
         import jieba
-    jieba.setLogLevel(logging.WARNING)
-    tokenizer = jieba.Tokenizer()
-    tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
-    tokenizer.initialized = True
-    return tokenizer
+    words: dict[str, int] = {}
+    with jieba.get_dict_file() as file:
+        for line in file:
+            word, count, *_ = line.decode("utf-8").split(" ")
+            if len(word) <= LONGEST and int(count) > 0 and all("\u4e00" <= c <= "\u9fff" or c == "〇" for c in word):
+                words[word] = int(count)
+    return Runs.of(list(words), np.array(list(words.values()), np.float64), np.zeros(len(words), np.int64))
 
 
-def count_words(runs: Counter[str], jieba: Any, bar: Task) -> Counter[str]:
-    """Words of 2 to 8 characters in runs of Han characters, and the dictionary words inside them.
-
-    New words are not guessed (jieba's HMM is off): the guesses differ between versions and are often fragments.
-    """
-    counts: Counter[str] = Counter()
-    for run, times in runs.items():
-        for word in jieba.cut(run, HMM=False):
-            if 2 <= len(word) <= LONGEST_WORD:
-                counts[word] += times
-        bar.advance(times)
-    inner: Counter[str] = Counter()
-    for word, times in counts.items():
-        for length in range(2, len(word)):
-            for start in range(len(word) - length + 1):
-                part = word[start : start + length]
-                if jieba.FREQ.get(part, 0) > 0:
-                    inner[part] += times
-    counts.update(inner)
-    return counts
+def candidates(
+    runs: Runs, base: bytes, characters: Collection[str], least: int, dictionary: Runs | None, share: float
+) -> Iterator[str]:
+    """Words for a base and its added characters, the best first. `share`: weight of the dictionary against the runs."""
+    parts = [runs]
+    if dictionary is not None and share:
+        own, theirs = (float(r.weight @ np.diff(r.offsets)) for r in (runs, dictionary))
+        weight = dictionary.weight * (share * own / theirs)
+        parts.append(Runs(dictionary.points, dictionary.offsets, weight, dictionary.seen))
+    pieces = normal_pieces(base)
+    present = [p for p, _ in sorted(pieces, key=lambda item: -item[1]) if len(p) > 1]
+    usable = {*characters, *(p for p, _ in pieces if len(p) == 1)}
+    for word, _ in find_words(Runs.joined(parts), present, least):
+        if usable.issuperset(word):
+            yield word
 
 
-def rank_words(counts: Counter[str], jieba: Any, least: int, dictionary_weight: float) -> list[str]:
-    """Words seen at least `least` times, best first by the module's rule, ties by text."""
-    scale = dictionary_weight * sum(counts.values()) / max(jieba.total, 1)
-
-    def gain(word: str) -> float:
-        return float((counts[word] + scale * jieba.FREQ.get(word, 0)) * (len(word) - 1))
-
-    return sorted((w for w, n in counts.items() if n >= least), key=lambda w: (-gain(w), w))
-
-
-def choose_words(
-    ranked: Sequence[str], characters: Collection[str], size: int, build: Callable[[Sequence[str]], bytes]
-) -> tuple[list[str], int]:
-    """The `size` best words that each encode to exactly one id, best first, and how many were put aside.
-
-    `build(words)` gives the model of base, characters and these words. Fewer are returned if the candidates run out.
-    """
-    aside: set[str] = set()
+def choose_words(found: Iterator[str], base: bytes, characters: Sequence[str], size: int) -> Chosen:
+    """The `size` best words that are reachable together with all others that are taken; fewer if the candidates run out."""
+    aside = 0
+    chosen: list[str] = []
     while True:
-        chosen = [w for w in ranked if w not in aside][:size]
-        bad = _not_joinable(chosen, characters)
-        if not bad:
-            bad = unreachable(build(chosen), chosen)
-        if not bad:
-            return chosen, len(aside)
-        aside.update(bad)
+        fresh = list(itertools.islice(found, size - len(chosen)))
+        exhausted = len(chosen) + len(fresh) < size
+        chosen += fresh
+        while bad := set(unreachable(extended_model(base, characters, chosen), chosen)):
+            # A word that is taken out may have been a part of others: those fail in the next turn.
+            aside += len(bad)
+            chosen = [w for w in chosen if w not in bad]
+        if exhausted or len(chosen) == size:
+            return Chosen(chosen, aside, exhausted)
 
 
 def unreachable(model: bytes, pieces: Sequence[str]) -> list[str]:
-    """The pieces that, written alone, the model does not encode to exactly their one id."""
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    encoded = processor.encode(list(pieces))
-    return [p for p, ids in zip(pieces, encoded, strict=True) if ids != [processor.piece_to_id(p)]]
-
-
-def _not_joinable(words: Sequence[str], characters: Collection[str]) -> list[str]:
-    """Words that no two present pieces make (the cheap half of the test, without building a model)."""
-    present = {*words, *characters}
-    return [w for w in words if not any(w[:cut] in present and w[cut:] in present for cut in range(1, len(w)))]
+    """The pieces that, written alone, the model does not encode to exactly their one id (behind the space that it puts in front)."""
+    parsed = read_model(model)
+    number = {p.piece: i for i, p in enumerate(parsed.pieces)}
+    front = [number.get(SPACE)] if parsed.normalizer_spec.add_dummy_prefix else []
+    encoder = Encoder.of(parsed)
+    if encoder is None:
+        rows = sentencepiece.SentencePieceProcessor(model_proto=model).encode(list(pieces))
+    else:
+        ids, offsets = encoder.encode(pa.array(pieces, pa.large_string()))
+        rows = [ids[a:b].tolist() for a, b in itertools.pairwise(offsets.tolist())]
+    return [p for p, row in zip(pieces, rows, strict=True) if row != [*front, number[p]]]

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
 
+from skyloom.core.progress import Task
 from skyloom.core.store import Store
 from skyloom.core.units import count_units
 from skyloom.tokenizer.sample import Sample, document_shards
@@ -23,15 +23,14 @@ LEAST_USED = 50
 """How many of the least used pieces `measure.json` lists."""
 
 
-def measure(tokenizer: Tokenizer, documents: Store, sample: Sample) -> dict[str, Any]:
+def measure(tokenizer: Tokenizer, documents: Store, sample: Sample, bar: Task) -> dict[str, Any]:
     """The content of `measure.json`: compression on split "valid", and the pieces that the training sample uses least."""
     totals: dict[str, npt.NDArray[np.int64]] = defaultdict(lambda: np.zeros(4, np.int64))
-    byte_ids = tokenizer.parts.range("bytes")
     for table in document_shards(documents, "valid"):
         for domain in sorted(set(table["domain"].to_pylist())):
             texts = table.filter(pc.equal(table["domain"], domain))["text"]
             ids, _ = tokenizer.encode_column(texts)
-            fallback = int(np.count_nonzero((ids >= byte_ids.start) & (ids < byte_ids.stop)))
+            fallback = int(np.count_nonzero(tokenizer.is_byte[ids]))
             size = pc.sum(pc.binary_length(texts)).as_py()
             totals[domain] += np.array([size, len(ids), int(count_units(texts).sum()), fallback])
     rows = []
@@ -47,7 +46,7 @@ def measure(tokenizer: Tokenizer, documents: Store, sample: Sample) -> dict[str,
                 "fallback_share": fallback / max(tokens, 1),
             }
         )
-    return {"rows": rows, "parts": dict(tokenizer.parts.sizes), "least_used": _least_used(tokenizer, sample)}
+    return {"rows": rows, "parts": dict(tokenizer.parts.sizes), "least_used": _least_used(tokenizer, sample, bar)}
 
 
 def show(tokenizer: Store, text: str) -> list[tuple[str, int, str]]:
@@ -55,10 +54,12 @@ def show(tokenizer: Store, text: str) -> list[tuple[str, int, str]]:
     return Tokenizer.load(tokenizer).show(text)
 
 
-def _least_used(tokenizer: Tokenizer, sample: Sample) -> list[list[Any]]:
-    ids, _ = tokenizer.encode_column(pa.array(sample.texts, pa.large_string()))
-    counts = np.bincount(ids, minlength=tokenizer.vocab_size)
-    first, last = tokenizer.parts.range("latin").start, tokenizer.parts.range("words").stop
-    order = first + np.argsort(counts[first:last], kind="stable")[:LEAST_USED]
+def _least_used(tokenizer: Tokenizer, sample: Sample, bar: Task) -> list[list[Any]]:
+    counts = np.zeros(tokenizer.vocab_size, np.int64)
+    for _, texts in sample.tables():
+        counts += np.bincount(tokenizer.encode_column(texts)[0], minlength=tokenizer.vocab_size)
+        bar.advance(int(pc.sum(pc.binary_length(texts)).as_py() or 0))
+    text = np.flatnonzero(tokenizer.is_text)
+    order = text[np.argsort(counts[text], kind="stable")[:LEAST_USED]]
     pieces = tokenizer.pieces
     return [[int(i), pieces[i], int(counts[i])] for i in order]

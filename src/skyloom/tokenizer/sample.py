@@ -1,63 +1,57 @@
-"""The text a tokenizer is trained on: documents of split "train" in, a bounded and fair sample out (report 3.3).
+"""The text a tokenizer is trained on: documents of split "train" in, a bounded and fair sample with weights out (report 3.3).
 
 Rule. Every domain may give the same number of bytes; what a small domain leaves over goes to the others, until the
 sample is full. Inside a domain a document is taken if a hash of its id and the seed falls below the domain's rate, so the
 sample does not depend on shards, order or workers. Equal parts and not the corpus's own shares, because the smaller domains
 (code, parallel text) would otherwise have no say in the vocabulary.
+
+Weights. What is sampled may still be very uneven: a domain that has only a few documents gives them all. A text of domain d
+weighs w(d) · size(d)^(balance − 1), where size is what d gives in bytes: with a balance of 1 every byte counts the same, with 0 every
+domain, in between as in the sampling of languages by temperature. `w` is the recipe's own weight of the domain, 1 unless said.
+
+Nothing but one shard is in memory.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skyloom.core.records import record_id
+from skyloom.core.errors import ConfigError
 from skyloom.core.store import Store
+from skyloom.corpus.columns import string_hashes
 
-CJK = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
-"""Ideographs, kana, hangul, CJK and full-width punctuation: what the Latin base leaves to the added pieces."""
-
-_CJK_RUN = re.compile(f"[{CJK}]+")
-_HAN_RUN = re.compile("[\u3007\u4e00-\u9fff]{2,}")
-_LINE_LIMIT = 2000
-"""Longest line given to the BPE trainer, in characters; longer ones are cut."""
+_UNIT = 1 << 10  # the smallest weight
+_LARGEST = 1 << 24
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Texts with the domain each came from, and how much of the corpus they are, in bytes of UTF-8."""
+    """Which documents are looked at, and what they weigh. `rates`, `weights`: of each domain; sizes are bytes of UTF-8."""
 
-    texts: list[str]
-    domains: list[str]
+    documents: Store
+    seed: int
+    rates: Mapping[str, float]
+    weights: Mapping[str, int]
     taken_bytes: int
     corpus_bytes: int
 
-    def latin_lines(self) -> Iterator[str]:
-        """Stretches of text between line breaks and CJK characters, none empty, none longer than 2,000 characters."""
-        for text in self.texts:
-            for line in text.split("\n"):
-                for stretch in _CJK_RUN.split(line):
-                    for start in range(0, len(stretch), _LINE_LIMIT):
-                        yield stretch[start : start + _LINE_LIMIT]
-
-    def characters(self) -> Counter[str]:
-        """How often each character occurs."""
-        counts: Counter[str] = Counter()
-        for text in self.texts:
-            counts.update(text)
-        return counts
-
-    def han_runs(self) -> Counter[str]:
-        """How often each maximal run of two or more Han characters occurs."""
-        counts: Counter[str] = Counter()
-        for text in self.texts:
-            counts.update(_HAN_RUN.findall(text))
-        return counts
+    def tables(self) -> Iterator[tuple[str, pa.ChunkedArray]]:
+        """The sampled texts of one domain in one shard at a time: (domain, large_string or string column)."""
+        for table in document_shards(self.documents, "train"):
+            for domain in sorted(set(table["domain"].to_pylist())):
+                rows = table.filter(pc.equal(table["domain"], domain))
+                if self.rates[domain] < 1:
+                    mixed = string_hashes(rows["id"]) ^ np.uint64((self.seed * 0x9E3779B97F4A7C15) & (2**64 - 1))
+                    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+                    mixed ^= mixed >> np.uint64(27)
+                    rows = rows.filter(pa.array(mixed < np.uint64(int(self.rates[domain] * 2.0**64))))
+                yield domain, rows["text"]
 
 
 def document_shards(documents: Store, split: str) -> Iterator[pa.Table]:
@@ -67,20 +61,25 @@ def document_shards(documents: Store, split: str) -> Iterator[pa.Table]:
         yield table.filter(pc.equal(table["split"], split)).drop_columns(["split"])
 
 
-def draw(documents: Store, limit_bytes: int, seed: int) -> Sample:
-    """A sample of about `limit_bytes` bytes of UTF-8 by the module's rule; the whole split if it is smaller."""
+def draw(documents: Store, limit_bytes: int, seed: int, balance: float = 1.0, wanted: Mapping[str, float] | None = None) -> Sample:
+    """A sample of about `limit_bytes` bytes of UTF-8 by the module's rule; the whole split if it is smaller.
+
+    ConfigError if `wanted` gives a weight to a domain that is not there.
+    """
     sizes: Counter[str] = Counter()
     for table in document_shards(documents, "train"):
         sizes.update(_bytes_by_domain(table))
-    rates = {d: min(1.0, b / max(sizes[d], 1)) for d, b in fair_shares(sizes, limit_bytes).items()}
-    texts, domains, taken = [], [], 0
-    for table in document_shards(documents, "train"):
-        for identity, text, domain in zip(*(table[c].to_pylist() for c in ("id", "text", "domain")), strict=True):
-            if int(record_id(str(seed), identity)[:16], 16) < rates[domain] * 2.0**64:
-                texts.append(text)
-                domains.append(domain)
-                taken += len(text.encode())
-    return Sample(texts, domains, taken, sum(sizes.values()))
+    unknown = sorted(set(wanted or {}) - sizes.keys())
+    if unknown and sizes:
+        raise ConfigError(
+            f"tokenizer.weights names '{unknown[0]}', which is no domain of the corpus; those are: {', '.join(sorted(sizes))}"
+        )
+    shares = fair_shares(sizes, limit_bytes)
+    rates = {d: min(1.0, share / max(sizes[d], 1)) for d, share in shares.items()}
+    raw = {d: (wanted or {}).get(d, 1.0) * max(share, 1.0) ** (balance - 1) for d, share in shares.items()}
+    least = min((w for w in raw.values() if w > 0), default=1.0)
+    weights = {d: min(round(_UNIT * w / least), _LARGEST) for d, w in raw.items()}
+    return Sample(documents, seed, rates, weights, round(sum(shares.values())), sum(sizes.values()))
 
 
 def fair_shares(sizes: Counter[str], limit: int) -> dict[str, float]:

@@ -1,13 +1,16 @@
 """A trained tokenizer in use: text in, ids out, and back.
 
-Thin over SentencePiece. Text is encoded as it is: no normalisation, no space put in front (so that ids of a text do not
-depend on where it was cut, and Chinese does not begin with a lone space), line ends and runs of spaces kept. `decode`
-gives back any text except U+2581 (the mark for a space, which comes back as one). A lone surrogate, which is
-no character, is encoded as U+FFFD.
+Columns are encoded by our own compiled code (`encode`), which gives SentencePiece's ids; single texts by SentencePiece. With a base
+of ours text is encoded as it is: no normalisation, no space put in front (so that ids of a text do not depend on where it was cut,
+and Chinese does not begin with a lone space), line ends and runs of spaces kept. A base from elsewhere keeps its own space in
+front, which `decode` takes away again. `decode` gives back any text except U+2581 (the mark for a space, which comes back as
+one). A lone surrogate, which is no character, is encoded as U+FFFD.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,22 +21,31 @@ import pyarrow as pa
 import sentencepiece
 
 from skyloom.core.store import Store
-from skyloom.tokenizer.pieces import BOS, EOS, PAD, UNK, Parts, read_model
+from skyloom.tokenizer.encode import Encoder, texts_column
+from skyloom.tokenizer.pieces import PAD, TYPE, Parts, read_model
 
-_BATCH_BYTES = 4 << 20
-"""Text given to SentencePiece at once; bounds the memory of a column and still keeps all threads busy."""
+_ROWS = 1 << 12
+"""Texts given to SentencePiece at once, for the models that `encode` does not know."""
 
 
 class Tokenizer:
     """See the module's docstring. `bos_id`, `eos_id`, `pad_id`, `unk_id` are ids; none is added by `encode`."""
 
     def __init__(self, model: bytes, parts: Parts) -> None:
-        read_model(model)
+        parsed = read_model(model)
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._encoder = Encoder.of(parsed)
         self.model = model
         self.parts = parts
-        self.bos_id, self.eos_id, self.unk_id = BOS, EOS, UNK
+        self.bos_id, self.eos_id, self.unk_id = (
+            int(i) for i in (self._processor.bos_id(), self._processor.eos_id(), self._processor.unk_id())
+        )
         self.pad_id = int(self._processor.piece_to_id(PAD))
+        types = np.array([p.type for p in parsed.pieces])
+        self.is_byte = types == TYPE.BYTE
+        """bool[vocabulary]: pieces that stand for a byte of a character that the vocabulary lacks."""
+        self.is_text = types == TYPE.NORMAL
+        """bool[vocabulary]: pieces of text, no specials and no bytes."""
 
     @classmethod
     def load(cls, place: Store | str | Path) -> Tokenizer:
@@ -45,7 +57,7 @@ class Tokenizer:
     def vocab_size(self) -> int:
         return len(self._processor)
 
-    @property
+    @functools.cached_property
     def pieces(self) -> list[str]:
         """All pieces in the order of their ids; U+2581 stands for a space."""
         return [self._processor.id_to_piece(i) for i in range(self.vocab_size)]
@@ -56,16 +68,20 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str], *, threads: int = 0) -> list[npt.NDArray[np.int32]]:
         """Ids of each text, int32[tokens]. `threads`: 0 means one per CPU."""
-        ids: list[npt.NDArray[np.int32]] = []
-        for batch in _batches(_utf8(t) for t in texts):
-            ids += self._processor.encode(batch, num_threads=threads or os.cpu_count() or 1, out_type="numpy")
-        return ids
+        ids, offsets = self.encode_column(texts_column(texts), threads=threads)
+        return [ids[a:b] for a, b in itertools.pairwise(offsets.tolist())]
 
     def encode_column(
         self, column: pa.Array | pa.ChunkedArray, *, threads: int = 0
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Ids of all texts of a string column, int32[total], and offsets, int64[rows + 1]; a null is an empty text."""
-        ids = self.encode_batch([t or "" for t in column.to_pylist()], threads=threads)
+        workers = threads or os.cpu_count() or 1
+        if self._encoder is not None:
+            return self._encoder.encode(column, threads=workers)
+        ids: list[npt.NDArray[np.int32]] = []
+        for start in range(0, len(column), _ROWS):
+            texts = [t or "" for t in column.slice(start, _ROWS).to_pylist()]
+            ids += self._processor.encode(texts, num_threads=workers, out_type="numpy")
         offsets = np.zeros(len(ids) + 1, np.int64)
         np.cumsum([len(i) for i in ids], out=offsets[1:])
         return (np.concatenate(ids) if ids else np.zeros(0, np.int32)), offsets
@@ -84,16 +100,3 @@ def _utf8(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-
-
-def _batches(texts: Iterable[bytes]) -> Iterable[list[bytes]]:
-    batch: list[bytes] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -1,0 +1,127 @@
+"""The verbs of the tokenizer: train or extend one, look at it, prove it, and hand it on (report 3.3)."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skyloom.cli.common import Group, example, on_recipe, show, verdict
+
+if TYPE_CHECKING:
+    from skyloom.run.road import Road
+
+_FOLDER = click.argument("folder", type=click.Path(exists=True, file_okay=False))
+_COLOURS = {
+    "special": "red",
+    "bytes": "red",
+    "latin": "blue",
+    "base": "blue",
+    "characters": "green",
+    "words": "magenta",
+    "reserved": "red",
+}
+
+
+@click.group("tokenizer", cls=Group)
+def tokenizer_group() -> None:
+    """Train, extend, look at and check a tokenizer (report 3.3)."""
+
+
+@tokenizer_group.command(
+    "train",
+    epilog=example("skyloom tokenizer train recipes/demo.toml", "skyloom tokenizer train recipes/tokenizer.toml --source my.jsonl"),
+)
+@on_recipe
+@click.option("--json", "as_json", is_flag=True)
+def train(road: Road, as_json: bool) -> None:
+    """Train the tokenizer of RECIPE, its base included, and print its compression by domain."""
+    _make(road, as_json)
+
+
+@tokenizer_group.command(
+    "extend",
+    epilog=example(
+        "skyloom tokenizer extend llama.model recipes/tokenizer.toml",
+        "skyloom tokenizer extend llama.model recipes/demo.toml --characters 1800 --words 2000",
+    ),
+)
+@click.argument("base", type=click.Path(dir_okay=False))
+@on_recipe
+@click.option(
+    "--characters", type=click.IntRange(0), default=8000, show_default=True, help="Chinese characters and symbols to add."
+)
+@click.option("--words", type=click.IntRange(0), default=25_519, show_default=True, help="Chinese words to add.")
+@click.option("--json", "as_json", is_flag=True)
+def extend(road: Road, base: str, characters: int, words: int, as_json: bool) -> None:
+    """Extend BASE, a SentencePiece BPE model, with characters and words from the corpus of RECIPE.
+
+    The ids of BASE stay as they are, and English is cut as before. Sizes are exact: a corpus with too few candidates is an error that says
+    how many there are, unless the recipe sets tokenizer.fit.
+    """
+    from skyloom.run.recipe import with_base
+
+    road.recipe = with_base(road.recipe, Path(base), characters, words)
+    _make(road, as_json)
+
+
+def _make(road: Road, as_json: bool) -> None:
+    road.run("tokenizer")
+    from skyloom.run.summary import compression_rows
+
+    show(compression_rows(road), as_json, road.folder("tokenizer").root)
+
+
+@tokenizer_group.command("show", epilog=example('skyloom tokenizer show runs/demo/tokenizer-… "文本 text 123"'))
+@_FOLDER
+@click.argument("text")
+@click.option("--json", "as_json", is_flag=True)
+def show_text(folder: str, text: str, as_json: bool) -> None:
+    """Print the pieces of TEXT with their ids and parts, by the tokenizer in FOLDER."""
+    from skyloom.core.store import Store
+    from skyloom.tokenizer import measure
+
+    found = measure.show(Store(folder), text)
+    if as_json:
+        show([{"piece": p, "id": i, "part": part} for p, i, part in found], True)
+        return
+    # Neighbours of one part would run into each other: every second piece is underlined.
+    for number, (piece, _, part) in enumerate(found):
+        click.secho(piece.replace("\n", "⏎").replace("\t", "⇥"), fg=_COLOURS[part], underline=bool(number % 2), nl=False)
+    click.echo()
+    rows = [{"piece": repr(p)[1:-1], "id": i, "part": part} for p, i, part in found]
+    named = sorted({part for _, _, part in found}, key=list(_COLOURS).index)
+    legend = ", ".join(f"{part} {sum(x == part for _, _, x in found)}" for part in named)
+    show(
+        rows,
+        False,
+        f"{len(found)} tokens of {len(text)} characters, {len(text.encode()) / max(len(found), 1):.2f} bytes a token: {legend}",
+    )
+
+
+@tokenizer_group.command("check", epilog=example("skyloom tokenizer check runs/demo/tokenizer-…"))
+@_FOLDER
+@click.option("--json", "as_json", is_flag=True)
+def check_folder(folder: str, as_json: bool) -> None:
+    """Prove the tokenizer in FOLDER: its parts, the base's ids, every piece reachable, digits split, equal ids in all formats."""
+    from skyloom.core.store import Store
+    from skyloom.tokenizer.check import check
+
+    verdict([dataclasses.asdict(f) for f in check(Store(folder))], as_json, folder)
+
+
+@tokenizer_group.command("gguf", epilog=example("skyloom tokenizer gguf runs/demo/tokenizer-… tokenizer.gguf"))
+@_FOLDER
+@click.argument("out", type=click.Path(dir_okay=False))
+def gguf(folder: str, out: str) -> None:
+    """Write the vocabulary in FOLDER as a GGUF file, which llama.cpp loads (with `vocab_only`) and gives the same ids.
+
+    Needs the package gguf: pip install 'skyloom[gguf]'.
+    """
+    from skyloom.core.store import Store
+    from skyloom.tokenizer.gguf import write
+
+    written = write(Store(folder), Path(out))
+    click.echo(f"{out}: {written:,} pieces")

@@ -1,0 +1,97 @@
+"""The base of the vocabulary: counted words in, or the file of another model, a SentencePiece BPE model out (report 3.3).
+
+The report takes LLaMA's 32,000 pieces; another model's vocabulary cannot be published as ours, so both ways are here: `train_base`
+makes one from Latin text and code (each digit its own token, bytes for what is unknown, no normalisation and no space in
+front of a text), and `read_base` takes one that exists and says clearly where it is none that can be extended.
+
+SentencePiece is given distinct words with their counts, not text. Its own trainer makes exactly these from text first, on one
+thread and with all sentences in memory; its counts are 64-bit, so weighted counts above 2^31 are sums like any other.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import sentencepiece
+
+from skyloom.core.errors import ConfigError, DataError, IntegrityError, StorageError
+from skyloom.tokenizer.pieces import BYTES, SPECIAL, TYPE, base_model, normal_pieces, read_model
+
+LAYOUT = ("\n", "\t", "\n\n", "\t\t")
+"""Pieces of the base that the trainer, which sees words, cannot find: without them every line end is a byte piece."""
+
+SMALLEST = len(SPECIAL) + len(BYTES) + len(LAYOUT) + 256
+
+
+def train_base(words: Sequence[str], counts: npt.NDArray[np.int64], size: int) -> bytes:
+    """A base of at most `size` pieces from distinct words (a space before a word belongs to it) and their counts.
+
+    DataError if there are no words, or SentencePiece cannot train on them.
+    """
+    if not words:
+        raise DataError("the training documents hold no Latin text or code, which the base vocabulary is made from")
+    buffer = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(f"{word}\t{count}" for word, count in zip(words, counts.tolist(), strict=True)),
+            input_format="tsv",
+            model_writer=buffer,
+            model_type="bpe",
+            vocab_size=size,
+            hard_vocab_limit=False,  # a small corpus gives fewer pieces instead of an error
+            byte_fallback=True,
+            split_digits=True,
+            allow_whitespace_only_pieces=True,  # indentation of code
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=False,
+            character_coverage=0.9998,
+            max_sentence_length=1 << 20,
+            num_threads=1,  # the order of equal pairs must not depend on threads
+            pad_id=-1,
+            minloglevel=2,
+        )
+    except RuntimeError as problem:
+        raise DataError(f"SentencePiece cannot train a base of {size} pieces on this corpus: {problem}") from problem
+    return base_model(buffer.getvalue(), _latin(buffer.getvalue(), size - len(SPECIAL) - len(BYTES)))
+
+
+def _latin(trained: bytes, size: int) -> list[str]:
+    """The pieces that were found with those of LAYOUT in front; merges that were found last make room for them."""
+    found = [piece for piece, _ in normal_pieces(trained)]
+    pieces = [*(p for p in LAYOUT if p not in found), *found]
+    surplus = max(len(pieces) - size, 0)
+    merges = [p for p in pieces if len(p) > 1 and p not in LAYOUT]
+    late = set(merges[len(merges) - surplus :])
+    return [p for p in pieces if p not in late]
+
+
+def read_base(path: Path) -> bytes:
+    """The SentencePiece model in a file, as it is. ConfigError, with the reason, for one that cannot be extended."""
+    try:
+        data = path.read_bytes()
+    except OSError as problem:
+        raise StorageError(f"tokenizer.base_model: {path} cannot be read: {problem.strerror}") from problem
+    try:
+        model = read_model(data)
+    except IntegrityError as problem:
+        raise ConfigError(f"tokenizer.base_model: {path} is not a SentencePiece model") from problem
+    kinds = {1: "unigram", 2: "BPE", 3: "word", 4: "character"}
+    trainer, normal = model.trainer_spec, model.normalizer_spec
+    types = [p.type for p in model.pieces]
+    for wrong, why in (
+        (trainer.model_type != 2, f"is a {kinds.get(trainer.model_type, 'strange')} model; only BPE can be extended by merges"),
+        (bool(normal.precompiled_charsmap), f"normalises text ({normal.name}), so that text would not come back as it was"),
+        (normal.remove_extra_whitespaces, "removes spaces, so that text would not come back as it was"),
+        (trainer.treat_whitespace_as_suffix, "puts spaces behind words, which is not supported"),
+        (types.count(TYPE.BYTE) != 256, "has no pieces for the 256 bytes, so that unknown characters would be lost"),
+        (TYPE.UNUSED in types, "has pieces of type UNUSED, which is not supported"),
+        (min(trainer.bos_id, trainer.eos_id) < 0, "has no <s> or </s>"),
+    ):
+        if wrong:
+            raise ConfigError(f"tokenizer.base_model: {path} {why}")
+    return data
