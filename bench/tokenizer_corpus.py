@@ -1,12 +1,13 @@
 """The corpus that the tokenizer benches train on, and the held-out text that they measure on.
 
-What enters are third-party texts (SKYLOOM_BENCH_DATA) and, for speed and memory at full size, a WARC file of documentation pages
-(bench/docs_warc.py makes one); what leaves is a store of `documents-*.parquet` whose domains are the texts' own, and held-out sets.
+What enters are third-party texts (SKYLOOM_BENCH_DATA) and, for speed and memory at full size, a WARC file of documentation
+pages (bench/docs_warc.py makes one); what leaves is a store of `documents-*.parquet` whose domains are the texts' own, and
+held-out sets.
 
-Nothing that is measured on was counted. Of the Chinese news set (eval/skywork_lm) the documents whose hash is odd are measured on and
-the others counted; all of text/lmtest is only measured on; and whatever of the rest shares half of its 13-grams of units with a
-held-out document, or holds half of one's, is left out (the project's own held-out index), because packages of documentation may hold
-the very pages that a test set was made of.
+Nothing that is measured on was counted. Of the Chinese news set (eval/skywork_lm) the documents whose hash is odd are
+measured on and the others counted; all of text/lmtest is only measured on; and whatever of the rest shares half of its
+13-grams of units with a held-out document, or holds half of one's, is left out (the project's own held-out index), because
+packages of documentation may hold the very pages that a test set was made of.
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@ import shutil
 
 import pytest
 
-from skyloom.core.errors import StorageError
+from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.store import Store
 from skyloom.tokenizer import export
 from skyloom.tokenizer.check import check
 from skyloom.tokenizer.measure import show
-from skyloom.tokenizer.pieces import build_model
+from skyloom.tokenizer.pieces import Parts, base_model, extended_model, read_model
 
 
 @pytest.fixture
@@ -24,24 +24,51 @@ def broken(store: Store) -> list[str]:
 
 def test_a_sound_tokenizer_passes(folder):
     findings = check(folder)
-    assert len(findings) == 5 and all(f.ok and f.detail for f in findings)
+    assert len(findings) == 10 and all(f.ok and f.detail for f in findings), [f for f in findings if not f.ok]
 
 
 def test_another_order_of_merges_is_found(copy):
     tree = copy.read_json("tokenizer.json")
     tree["model"]["merges"].reverse()
     copy.write_json("tokenizer.json", tree)
-    assert broken(copy) == ["formats agree"]
+    assert broken(copy) == ["formats agree", "transformers agrees"]
 
 
-def test_an_unreachable_word_and_a_joined_number_are_found(copy, tokenizer):
+def rebuilt(store: Store, tokenizer, change) -> None:
+    """Write the tokenizer anew with its parts as `change` leaves them, all files in step with each other."""
     parts = {name: [tokenizer.pieces[i] for i in tokenizer.parts.range(name)] for name in ("latin", "characters", "words")}
-    parts["words"][0] = "龘龘龘"
-    parts["latin"][-1] = "2023年"
-    model = build_model(tokenizer.model, parts["latin"], parts["characters"], parts["words"])
-    copy.write_bytes("tokenizer.model", model)
-    export.write(model, copy)
-    assert {"reachable", "digits"} <= set(broken(copy))
+    change(parts)
+    model = extended_model(base_model(tokenizer.model, parts["latin"]), parts["characters"], parts["words"])
+    store.write_bytes("tokenizer.model", model)
+    export.write(model, store)
+
+
+def test_an_unreachable_word_is_found(copy, tokenizer):
+    rebuilt(copy, tokenizer, lambda parts: parts["words"].__setitem__(0, "龘龘龘"))
+    assert broken(copy) == ["reachable"]
+
+
+def test_a_joined_number_and_a_changed_base_are_found(copy, tokenizer):
+    rebuilt(copy, tokenizer, lambda parts: parts["latin"].__setitem__(-1, "2023年"))
+    assert {"base unchanged", "digits"} <= set(broken(copy))
+
+
+def test_an_added_piece_that_changes_english_is_found(copy, tokenizer):
+    rebuilt(copy, tokenizer, lambda parts: parts["words"].__setitem__(0, ". )"[::2]))
+    assert "English as before" in broken(copy)
+
+
+def test_a_model_without_bytes_is_found(copy, tokenizer):
+    parsed = read_model(tokenizer.model)
+    parsed.trainer_spec.byte_fallback = False
+    copy.write_bytes("tokenizer.model", parsed.SerializeToString())
+    with pytest.raises(IntegrityError, match="cannot be loaded"):
+        check(copy)
+    del parsed.pieces[3:259]
+    copy.write_bytes("tokenizer.model", parsed.SerializeToString())
+    sizes = [("special", 3), *[(name, size) for name, size in tokenizer.parts.sizes if name not in ("special", "bytes")]]
+    copy.write_json("parts.json", {"parts": Parts(tuple(sizes)).to_json()})
+    assert {"unknown characters", "base unchanged", "round trip"} <= set(broken(copy))
 
 
 def test_wrong_sizes_are_found(copy):

@@ -1,29 +1,80 @@
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skyloom.core.progress import Progress
+from skyloom.core.errors import ConfigError
 from skyloom.core.store import Store
-from skyloom.tokenizer.extend import count_words, rank_characters, rank_words, segmenter
+from skyloom.tokenizer.extend import choose_words, dictionary_runs, rank_characters, unreachable
+from skyloom.tokenizer.pieces import extended_model, first_pieces, read_model
 from skyloom.tokenizer.sample import draw, fair_shares
+from skyloom.tokenizer.words import Runs
+from tests.tokenizer.test_encode import model_of
 from tests.tokenizer.texts import write_documents
+
+BASE = model_of({"▁": -1.0, "a": -2.0, "b": -3.0, "ab": -4.0, "▁▁": -1e9})
+
+
+def points_of(counts: dict[str, int]) -> np.ndarray:
+    points = np.zeros((0x110000, 2), np.int64)
+    for char, count in counts.items():
+        points[ord(char)] = (10 * count, count)
+    return points
 
 
 def test_characters_are_ranked_by_use_and_known_or_control_ones_left_out():
-    counts = Counter({"中": 5, "，": 9, "a": 50, "龘": 1, "\x07": 30, "国": 5})
-    assert rank_characters(counts, {"a"}, 2) == ["，", "中", "国"]
+    points = points_of({"中": 5, "，": 9, "a": 50, "龘": 1, "\x07": 30, "国": 5, " ": 99, "\u2581": 8})
+    assert rank_characters(points, {"a"}, 2) == ["，", "中", "国"]
+    more = Runs.of(["丙甲", "甲中"], np.array([1.0, 5.0]), np.zeros(2, np.int64))
+    assert rank_characters(points, {"a"}, 2, more) == ["，", "中", "国", "甲", "丙"]
 
 
-def test_words_count_the_words_inside_them():
-    jieba = segmenter()
-    with Progress.silent().task("count") as bar:
-        counts = count_words(Counter({"中华人民共和国": 3, "人民": 2}), jieba, bar)
-    assert counts["中华人民共和国"] == 3 and counts["人民"] == 5 and counts["共和国"] == 3
-    ranked = rank_words(counts, jieba, 3, 0.0)
-    assert ranked[0] == "中华人民共和国" and set(ranked) >= {"人民", "共和国"}
+def test_the_dictionary_has_words_of_both_kinds():
+    runs = dictionary_runs()
+    texts = {"".join(map(chr, runs.points[a:b])) for a, b in zip(runs.offsets, runs.offsets[1:], strict=False)}
+    assert {"人民", "因地制宜", "的"} <= texts and len(texts) > 300_000
+    assert not runs.seen.any() and (runs.weight > 0).all() and np.diff(runs.offsets).max() == 8
+
+
+def test_words_that_no_merge_leads_to_are_put_aside():
+    """Of 甲乙丙丁 neither half is there; 丁丙 takes the 丁 that 乙丁 would need in 乙丁丙; without it 乙丁丙戊 has no halves."""
+    found = iter(["丁丙", "甲乙丙丁", "乙丁", "乙丁丙", "丙丁", "甲乙"])
+    chosen = choose_words(found, BASE, list("甲乙丙丁戊"), 4)
+    assert chosen.words == ["丁丙", "乙丁", "乙丁丙", "丙丁"] and chosen.aside == 1 and not chosen.exhausted
+    assert unreachable(extended_model(BASE, list("甲乙丙丁戊"), chosen.words), chosen.words) == []
+    short = choose_words(iter(["甲乙", "丙丁戊"]), BASE, list("甲乙丙丁戊"), 3)
+    assert short.words == ["甲乙"] and short.exhausted and short.aside == 1
+
+
+def test_a_word_that_needs_one_put_aside_goes_too():
+    """甲乙丙 cannot be reached, and 甲乙丙丁, whose only halves are 甲乙丙 and 丁, falls with it."""
+    chosen = choose_words(iter(["甲乙丙", "甲乙丙丁"]), BASE, list("甲乙丙丁"), 2)
+    assert chosen.words == [] and chosen.aside == 2
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_the_base_keeps_ids_scores_and_segmentation(prefix):
+    base = model_of({"▁": -1.0, "a": -2.0, "b": -3.0, "ab": -4.0, "▁▁": -1e9}, prefix=prefix)
+    model = extended_model(base, ["中", "国", "，"], ["中国"])
+    size = len(read_model(base).pieces)
+    before, after = read_model(base).pieces, read_model(model).pieces
+    assert [(p.piece, p.score, p.type) for p in after[:size]] == [(p.piece, p.score, p.type) for p in before]
+    assert read_model(first_pieces(model, size)).pieces == before
+    added = [p.score for p in after[size : size + 4]]
+    assert added == [-5.0, -6.0, -7.0, -8.0], "below the lowest score that is no sentinel, each by one, exact in float32"
+    assert unreachable(model, ["中国", "，"]) == []
+
+
+def test_a_piece_that_is_there_already_is_refused():
+    with pytest.raises(ConfigError, match="'ab' already"):
+        extended_model(BASE, [], ["ab"])
+    with pytest.raises(ConfigError, match="do not fit"):
+        extended_model(model_of({"a": -8_388_600.0}), [], [f"{i:06d}" for i in range(20)])
 
 
 @given(
@@ -47,7 +98,25 @@ def test_the_sample_does_not_depend_on_the_shards(tmp_path):
         store = Store(tmp_path / str(shards))
         write_documents(store, {"web_en": 80, "web_zh": 20, "code": 10}, shards=shards)
         sample = draw(store, 20_000, seed=3)
-        sets.append(set(sample.texts))
-        assert 8_000 < sample.taken_bytes < 32_000 < sample.corpus_bytes
-        assert set(sample.domains) == {"web_en", "web_zh", "code"}
+        texts = [(domain, t) for domain, column in sample.tables() for t in column.to_pylist()]
+        sets.append(set(texts))
+        assert 8_000 < sum(len(t.encode()) for _, t in texts) < 32_000 < sample.corpus_bytes
+        assert {domain for domain, _ in texts} == {"web_en", "web_zh", "code"}
+        other = dataclasses.replace(sample, seed=4)
+        assert {t for _, column in other.tables() for t in column.to_pylist()} != {t for _, t in texts}
     assert sets[0] == sets[1]
+
+
+def test_weights_even_domains_out(tmp_path):
+    store = Store(tmp_path)
+    write_documents(store, {"web_en": 90, "web_zh": 10}, shards=2)
+    sizes = dict.fromkeys(("web_en", "web_zh"), 0)
+    for domain, column in draw(store, 10**9, 1).tables():
+        sizes[domain] += sum(len(t.encode()) for t in column.to_pylist())
+    for balance, ratio in ((1.0, 1.0), (0.0, sizes["web_en"] / sizes["web_zh"])):
+        weights = draw(store, 10**9, 1, balance).weights
+        assert weights["web_zh"] / weights["web_en"] == pytest.approx(ratio, rel=0.01)
+    named = draw(store, 10**9, 1, 1.0, {"web_en": 3.0}).weights
+    assert named["web_en"] == 3 * named["web_zh"]
+    with pytest.raises(ConfigError, match="'web_fr', which is no domain of the corpus; those are: web_en, web_zh"):
+        draw(store, 10**9, 1, 1.0, {"web_fr": 1.0})

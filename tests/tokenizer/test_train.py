@@ -79,12 +79,42 @@ def test_a_seed_draws_another_sample(tmp_path, documents):
 def test_a_small_corpus_shrinks_the_vocabulary(tmp_path):
     documents, out = Store(tmp_path / "documents"), Store(tmp_path / "out")
     write_documents(documents, {"web_en": 40, "web_zh": 40}, shards=1)
-    train(documents, out, TokenizerConfig(), progress=SILENT)
+    train(documents, out, TokenizerConfig(fit=True), progress=SILENT)
     tokenizer = Tokenizer.load(out)
     assert tokenizer.vocab_size < 8192 and tokenizer.vocab_size % 64 == 0
     assert len(SentencePieceProcessor(model_file=str(out.path("tokenizer.model")))) == tokenizer.vocab_size
     for text in ("今天的天气非常好", "The weather station"):
         assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (
+            {"vocabulary": 8192, "base": 7892, "characters": 180, "words": 103},
+            "a base of 7,892 pieces was asked for, the Latin text",
+        ),
+        (
+            {"vocabulary": 31_200, "base": 1100, "characters": 29_980, "words": 103},
+            r"29,980 characters .* has 1\d,\d{3} candidates",
+        ),
+        (
+            {"vocabulary": 2280, "base": 1100, "characters": 180, "words": 983},
+            r"983 words .* has \d{3} candidates \(seen at least 3",
+        ),
+    ],
+)
+def test_sizes_that_the_corpus_cannot_fill_are_errors_that_count(tmp_path, documents, sizes, message):
+    with pytest.raises(DataError, match=message):
+        train(documents, Store(tmp_path), TokenizerConfig(**sizes), progress=SILENT)
+    assert not (tmp_path / "tokenizer.model").exists()
+
+
+def test_bad_weights_are_errors(tmp_path, documents):
+    with pytest.raises(ConfigError, match=r"weights\.web_zh is -1"):
+        TokenizerConfig(weights={"web_zh": -1.0})
+    with pytest.raises(ConfigError, match="no domain of the corpus"):
+        train(documents, Store(tmp_path), TokenizerConfig(**SIZES, weights={"web_fr": 2.0}), progress=SILENT)
 
 
 def test_no_chinese_is_an_error_that_counts_candidates(tmp_path):

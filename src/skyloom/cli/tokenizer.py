@@ -58,8 +58,8 @@ def train(road: Road, as_json: bool) -> None:
 def extend(road: Road, base: str, characters: int, words: int, as_json: bool) -> None:
     """Extend BASE, a SentencePiece BPE model, with characters and words from the corpus of RECIPE.
 
-    The ids of BASE stay as they are, and English is cut as before. Sizes are exact: a corpus with too few candidates is an error that says
-    how many there are, unless the recipe sets tokenizer.fit.
+    The ids of BASE stay as they are, and English is cut as before. Sizes are exact: a corpus with too few candidates is an
+    error that says how many there are, unless the recipe sets tokenizer.fit.
     """
     from skyloom.run.recipe import with_base
 

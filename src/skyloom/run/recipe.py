@@ -8,7 +8,7 @@ anywhere; the paths of sources are the user's, and relative to where the command
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,18 @@ def load(path: Path, overrides: Sequence[str] = (), source: str | None = None) -
 def to_toml(recipe: Recipe) -> str:
     """The resolved recipe as TOML; `load` reads it back to an equal tree."""
     return plain_to_toml(plain(recipe))
+
+
+def with_base(recipe: Recipe, base: Path, characters: int, words: int) -> Recipe:
+    """The recipe with a tokenizer that extends the model in a file. ConfigError if the file is no base that can be extended."""
+    from skyloom.tokenizer.base import read_base
+    from skyloom.tokenizer.pieces import read_model
+
+    size = len(read_model(read_base(base)).pieces)
+    total = size + characters + words + recipe.tokenizer.reserved
+    path = str(base.absolute())
+    tokenizer = replace(recipe.tokenizer, base_model=path, base=size, characters=characters, words=words, vocabulary=total)
+    return replace(recipe, tokenizer=tokenizer, model=replace(recipe.model, vocabulary=total))
 
 
 def _replace_sources(table: dict[str, Any], source: str) -> None:

@@ -8,6 +8,7 @@ are all there answers in a few seconds.
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ from skyloom.corpus import sources
 from skyloom.run import watch
 from skyloom.run.doctor import usable_cores
 from skyloom.run.recipe import STAGES, Recipe, load
+from skyloom.tokenizer.base import read_base
+from skyloom.tokenizer.train import TokenizerConfig
 
 DOWNLOADS = "downloads"
 RUN_RECORD = "telemetry/run.json"
@@ -199,9 +202,17 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
     exercises = Step("exercises", write, recipe.exercises)
     inputs = (extracted, pairs, exercises)
     cleaned = Step("corpus", clean, {"clean": corpus.clean, "policies": policy_settings}, version=2, needs=inputs)
-    tokens = Step("tokenizer", vocabulary, recipe.tokenizer, needs=(cleaned,))
+    settings, identity = _vocabulary(recipe.tokenizer)
+    tokens = Step("tokenizer", vocabulary, settings, version=2, needs=(cleaned,), identity=identity)
     packed = Step("tokens", shards, recipe.tokens, needs=(cleaned, exercises, tokens))
     return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned, tokens, packed)}
+
+
+def _vocabulary(config: TokenizerConfig) -> tuple[dict[str, Any], str]:
+    """Settings and identity of the tokenizer's step: a given base counts by what it holds, not by where it lies."""
+    settings = {k: v for k, v in plain(config, identity_only=True).items() if k != "base_model"}
+    identity = hashlib.sha256(read_base(Path(config.base_model))).hexdigest() if config.base_model else ""
+    return settings, identity
 
 
 def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:

@@ -1,8 +1,8 @@
 """The base of the vocabulary: counted words in, or the file of another model, a SentencePiece BPE model out (report 3.3).
 
-The report takes LLaMA's 32,000 pieces; another model's vocabulary cannot be published as ours, so both ways are here: `train_base`
-makes one from Latin text and code (each digit its own token, bytes for what is unknown, no normalisation and no space in
-front of a text), and `read_base` takes one that exists and says clearly where it is none that can be extended.
+The report takes LLaMA's 32,000 pieces; another model's vocabulary cannot be published as ours, so both ways are here:
+`train_base` makes one from Latin text and code (each digit its own token, bytes for what is unknown, no normalisation and
+no space in front of a text), and `read_base` takes one that exists and says clearly where it is none that can be extended.
 
 SentencePiece is given distinct words with their counts, not text. Its own trainer makes exactly these from text first, on one
 thread and with all sentences in memory; its counts are 64-bit, so weighted counts above 2^31 are sums like any other.
@@ -11,6 +11,7 @@ thread and with all sentences in memory; its counts are 64-bit, so weighted coun
 from __future__ import annotations
 
 import io
+import string
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def train_base(words: Sequence[str], counts: npt.NDArray[np.int64], size: int) -
             remove_extra_whitespaces=False,
             add_dummy_prefix=False,
             character_coverage=0.9998,
+            required_chars=string.printable[:94],  # ASCII that can be seen, also where a small corpus lacks some of it
             max_sentence_length=1 << 20,
             num_threads=1,  # the order of equal pairs must not depend on threads
             pad_id=-1,

@@ -1,9 +1,9 @@
 """Is this folder a sound tokenizer? The folder that `train` wrote in, findings out (report 3.3).
 
-Whoever loads a tokenizer relies on facts that nobody sees until a model trained on it misbehaves: the layout of the ids, that those
-of the base are still the base's, that every added piece can be produced at all, that English is cut as before, that digits stay
-apart, that unknown characters fall to bytes, that text comes back, and that the SentencePiece model, our own encoder, `tokenizer.json`
-and `transformers` agree on every id. Each is proved here on this very folder.
+Whoever loads a tokenizer relies on facts that nobody sees until a model trained on it misbehaves: the layout of the ids,
+that those of the base are still the base's, that every added piece can be produced at all, that English is cut as before,
+that digits stay apart, that unknown characters fall to bytes, that text comes back, and that the SentencePiece model, our
+own encoder, `tokenizer.json` and `transformers` agree on every id. Each is proved here on this very folder.
 """
 
 from __future__ import annotations
@@ -173,5 +173,6 @@ class _Subject:
         if differ:
             text, theirs, ours = min(differ, key=lambda d: len(d[0]))
             raise _BrokenError(
-                f"{what} differs from tokenizer.model on {len(differ):,} of {PROBES:,} texts: {text!r} is {list(theirs)}, not {ours}"
+                f"{what} differs from tokenizer.model on {len(differ):,} of {PROBES:,} texts: "
+                f"{text!r} is {list(theirs)}, not {ours}"
             )

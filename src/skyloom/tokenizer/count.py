@@ -9,10 +9,11 @@ taken for one with a probability of 2^-64 for each pair (one in 10^6 for six mil
 Each text has a weight (see `sample`), and beside the weighted count there is a plain one: a piece must have been seen. Both
 are integers of 64 bits.
 
-Memory is bounded, whatever the corpus: `WORDS` distinct words (those seen once are dropped when there are more, then those seen
-twice, and so on), and runs of `RUNS` characters in all (when there are more, a run stays if its hash is in the lower half, then in
-the lower quarter, and so on: a sample of distinct runs with their full counts, the same for any order of the texts). A word or
-a run longer than 255 bytes is not counted as one, because no piece is that long; of a run the first 85 characters are.
+Memory is bounded, whatever the corpus: `WORDS` distinct words (those seen once are dropped when there are more, then those
+seen twice, and so on), and runs of `RUNS` characters in all (when there are more, a run stays if its hash is in the lower
+half, then in the lower quarter, and so on: a sample of distinct runs with their full counts, the same for any order of the
+texts). A word or a run longer than 255 bytes is not counted as one, because no piece is that long; of a run the first 85
+characters are.
 """
 
 from __future__ import annotations
@@ -201,18 +202,18 @@ def _scan(  # type: ignore[no-untyped-def]
     while row < len(offsets) - 1:
         stop = offsets[row + 1]
         i = at
-        word, run, spaced = np.int64(-1), np.int64(-1), False  # where a word and a run began; the last character was a space
+        word, run, spaced = -1, -1, False  # where a word and a run began; the last character was a space
         while i < stop:
-            b = data[i]
+            b = np.int64(data[i])
             if b < 0x80:
-                point, width = np.int64(b), 1
+                point, width = b, 1
             elif b < 0xE0:
-                point, width = (np.int64(b & 0x1F) << 6) | np.int64(data[i + 1] & 0x3F), 2
+                point, width = ((b & 0x1F) << 6) | np.int64(data[i + 1] & 0x3F), 2
             elif b < 0xF0:
-                point = (np.int64(b & 0x0F) << 12) | (np.int64(data[i + 1] & 0x3F) << 6) | np.int64(data[i + 2] & 0x3F)
+                point = ((b & 0x0F) << 12) | (np.int64(data[i + 1] & 0x3F) << 6) | np.int64(data[i + 2] & 0x3F)
                 width = 3
             else:
-                point = (np.int64(b & 0x07) << 18) | (np.int64(data[i + 1] & 0x3F) << 12)
+                point = ((b & 0x07) << 18) | (np.int64(data[i + 1] & 0x3F) << 12)
                 point |= (np.int64(data[i + 2] & 0x3F) << 6) | np.int64(data[i + 3] & 0x3F)
                 width = 4
             points[point, 0] += weight
@@ -225,7 +226,7 @@ def _scan(  # type: ignore[no-untyped-def]
             if run >= 0 and (kind != _HAN or i - run >= _LONGEST):
                 if i - run >= 6:
                     _add(data, run, i, weight, limit, rkeys, rsums, rspans, rtext, rstate)
-                run = i if kind == _HAN else np.int64(-1)
+                run = i if kind == _HAN else -1
             if kind == _OTHER and word < 0:
                 word = i
             if kind == _HAN and run < 0:

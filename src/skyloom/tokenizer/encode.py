@@ -10,8 +10,8 @@ again, long ones with a heap, so that a megabyte of dashes takes n log n steps l
 A model that has what this code does not know (normalisation, user-defined or unused pieces, white space as a suffix) is not
 taken: `Encoder.of` gives None, and the caller uses SentencePiece. tests/tokenizer/test_encode.py holds both against each other.
 
-Memory: the tables take about 120 bytes a piece and 5 MB; a call takes 4 bytes for each byte of text that is being encoded, which is
-a slice of 4 MB, or one row, for each thread, and the ids themselves.
+Memory: the tables take about 120 bytes a piece and 5 MB; a call takes 4 to 12 bytes for each byte of text that is being
+encoded, which is a slice of 4 MB, or one row, for each thread, and the ids themselves.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _MEMORY = 1 << 15  # chunks that are remembered
 class Encoder:
     """The tables of one model. Symbols are numbers: the ids of pieces, and behind them characters that only stand inside pieces.
 
-    `symbols`: int32[0x110000], the symbol of each code point, -1 where no piece holds it. `bytes_`: int32[256], the ids of the
-    byte pieces. `unknown`: the id of <unk>, for models without byte pieces. `ascii_`: bool[128, 128], which ASCII characters stand
-    beside each other in a piece; `beside`: the same for all others, a hash table of uint64 keys. `merges`: uint64[slots, 2], a hash
-    table of pairs of symbols with rank << 32 | symbol of what they make (rank 0 is joined first). `prefix`: a space is put in front
-    of a text.
+    `symbols`: int32[0x110000], the symbol of each code point, -1 where no piece holds it. `bytes_`: int32[256], the ids of
+    the byte pieces. `unknown`: the id of <unk>, for models without byte pieces. `ascii_`: bool[128, 128], which ASCII
+    characters stand beside each other in a piece; `beside`: the same for all others, a hash table of uint64 keys.
+    `merges`: uint64[slots, 2], a hash table of pairs of symbols with rank << 32 | symbol of what they make (rank 0 is
+    joined first). `prefix`: a space is put in front of a text.
     """
 
     symbols: npt.NDArray[np.int32]
@@ -72,7 +72,7 @@ class Encoder:
             or normal.remove_extra_whitespaces
             or not normal.escape_whitespaces
             or not {p.type for p in model.pieces} <= known
-            or any(" " in p.piece for p in model.pieces)
+            or any(" " in p.piece or "\0" in p.piece for p in model.pieces)  # SentencePiece takes NUL for unused
         ):
             return None
         return _tables(model)
@@ -96,7 +96,8 @@ class Encoder:
 
     def _slice(self, work: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int32], Any]:
         data, offsets = work
-        ids = np.empty(int(offsets[-1] - offsets[0]) + len(offsets), np.int32)
+        # The most there can be: a byte that is no UTF-8, or a space without a piece, becomes a character of three byte pieces.
+        ids = np.empty(3 * (int(offsets[-1] - offsets[0]) + len(offsets)), np.int32)
         counts = np.empty(len(offsets) - 1, np.int64)
         total = _encode(
             data,
@@ -242,7 +243,7 @@ def _decode(data, i, stop):  # type: ignore[no-untyped-def]
 
 @_jit
 def _encode(data, offsets, characters, merges, fallback, prefix, ids, counts):  # type: ignore[no-untyped-def]
-    """Fill `ids` and the `counts` of ids of each row; the number of ids in all. `ids` has room for one id a byte and row."""
+    """Fill `ids` and the `counts` of ids of each row; the number of ids in all. `ids` has room for three ids a byte and row."""
     symbols, ascii_, beside = characters
     # The chunk that is being read: its symbols, their code points, and room for `_join_few`.
     chunk = np.empty((3, 1 << 12), np.int32)
@@ -337,7 +338,7 @@ def _flush(chunk, length, mixed, merges, fallback, recent, ids, out):  # type: i
 
 @_jit
 def _as_bytes(point, fallback, ids, out):  # type: ignore[no-untyped-def]
-    """The byte pieces of a code point, or <unk> where the model has none. `fallback`: 256 ids of bytes, <unk>, number of pieces."""
+    """The byte pieces of a code point, or <unk> where there are none. `fallback`: 256 ids of bytes, <unk>, number of pieces."""
     if fallback[0] < 0:
         ids[out] = fallback[256]
         return out + 1

@@ -8,7 +8,8 @@ encodes every one of them, those that do not come out as their one id are put as
 place, and so on until none fails. That closure is the proof; `check` repeats it on the files.
 
 Characters are ranked by their use in the corpus, full-width punctuation and symbols among them: a word list's frequencies
-know no punctuation. Behind them come characters that only the dictionary has. Words are found in the corpus and in jieba's dictionary, whose words count as further text with
+know no punctuation. Behind them come characters that only the dictionary has. Words are found in the corpus and in jieba's
+dictionary, whose words count as further text with
 `dictionary_weight` of the corpus' weight.
 """
 
@@ -42,18 +43,19 @@ class Chosen:
 def rank_characters(points: npt.NDArray[np.int64], known: Collection[str], least: int, dictionary: Runs | None = None) -> list[str]:
     """Characters that the base lacks, the largest weight first, ties by code point.
 
-    `points`: int64[0x110000, 2], weight and plain count of each code point. A character must occur at least `least` times. Those of
-    the `dictionary`, with the weights they have there, come behind all others: the corpus lacks them, but a text that has one
-    would need three byte pieces for it. Controls, private use and unassigned code points stay with the byte pieces.
+    `points`: int64[0x110000, 2], weight and plain count of each code point. A character must occur at least `least` times.
+    Those of the `dictionary`, with the weights they have there, come behind all others: the corpus lacks them, but a text
+    that has one would need three byte pieces for it. Controls, private use and unassigned code points stay with the byte
+    pieces.
     """
-    taken = {" ", SPACE, *known}
+    taken = {SPACE, *known}
     found = np.flatnonzero(points[:, 1] >= least)
     order = found[np.lexsort((found, -points[found, 0]))].tolist()
     if dictionary is not None:
         weight = np.bincount(dictionary.points, np.repeat(dictionary.weight, np.diff(dictionary.offsets)), minlength=0x110000)
         more = np.setdiff1d(np.flatnonzero(weight), found)
         order += more[np.lexsort((more, -weight[more]))].tolist()
-    return [c for c in map(chr, order) if c not in taken and unicodedata.category(c)[0] != "C"]
+    return [c for c in map(chr, order) if c not in taken and not c.isascii() and unicodedata.category(c)[0] != "C"]
 
 
 def dictionary_runs() -> Runs:
@@ -104,7 +106,7 @@ def choose_words(found: Iterator[str], base: bytes, characters: Sequence[str], s
 
 
 def unreachable(model: bytes, pieces: Sequence[str]) -> list[str]:
-    """The pieces that, written alone, the model does not encode to exactly their one id (behind the space that it puts in front)."""
+    """The pieces that, written alone, do not become exactly their one id (behind the space that the model may put in front)."""
     parsed = read_model(model)
     number = {p.piece: i for i, p in enumerate(parsed.pieces)}
     front = [number.get(SPACE)] if parsed.normalizer_spec.add_dummy_prefix else []

@@ -1,8 +1,8 @@
 """The vocabulary for llama.cpp: a tokenizer's folder in, a GGUF file without weights out.
 
-llama.cpp's tokenizer "llama" is SentencePiece's BPE: it joins the pair whose concatenation has the best score, and falls back to bytes.
-So pieces, scores and types go over as they are, with the ids of the specials and whether a space is put in front of a text.
-What llama.cpp itself made of such a file is in docs/3-tokenizer.md; the file's fields are tested here.
+llama.cpp's tokenizer "llama" is SentencePiece's BPE: it joins the pair whose concatenation has the best score, and falls
+back to bytes. So pieces, scores and types go over as they are, with the ids of the specials and whether a space is put in
+front of a text. What llama.cpp itself made of such a file is in docs/3-tokenizer.md; the file's fields are tested here.
 """
 
 from __future__ import annotations

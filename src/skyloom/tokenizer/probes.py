@@ -1,15 +1,18 @@
 """Texts that tokenizers go wrong on: a tokenizer's pieces and a seed in, any number of strings out, the same on every call.
 
-Formats are compared and round trips are proved on these: pieces of the vocabulary side by side (which is where merges compete), Chinese
-and English prose, leading and double spaces, line ends, full-width and half-width forms, emoji with joiners and flags, combining
-marks, control characters, bytes that only look like special tokens, characters of other scripts and lone surrogates. A lone
-surrogate is no character and no library takes it: it is U+FFFD here as everywhere in this room.
+Formats are compared and round trips are proved on these: pieces of the vocabulary side by side (which is where merges
+compete), Chinese and English prose, leading and double spaces, line ends, full-width and half-width forms, emoji with
+joiners and flags, combining marks, control characters, bytes that only look like special tokens, characters of other
+scripts and lone surrogates. A lone surrogate is no character and no library takes it: it is U+FFFD here as everywhere in
+this room.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+
+from skyloom.tokenizer.pieces import SPACE
 
 ENGLISH = (
     "The engine of a small ship needs no more care than this: clean fuel, clean oil, and someone who listens. "
@@ -22,17 +25,18 @@ CHINESE = (
 CODE = 'def f(x, *, n=10):\n    """Doc."""\n\tif x != n and a[0] >= -1e-9:  # 注释\n        return {"key": f"{x:>8}"}\n\n\n'
 HARD = (
     " ", "  ", "   ", " " * 17, "\n", "\n\n", "\n\n\n", "\t", "\t\t", "\r\n", "\u3000", "\u00a0", "\u2028", "\ufeff", "\u200b",
-    "\u200d", "\x00", "\x07", "\x1b[0m", "\x7f", "\u0085", "0", "42", "３", "１２", "²", "½", "Ⅳ", "٣", "，", "。", "“", "”", "（", "！",
-    "……", "——", "《》", "「", "」", "Ａｂ", "ｶﾞ", "é", "e\u0301", "ñ", "ạ̈", "n\u0303\u0323", "🙂", "👩\u200d👩\u200d👧", "🇨🇳", "🏳️\u200d🌈",
-    "1️⃣", "ﷺ", "龘", "𠮷", "〇", "한국", "ひらがな", "Привет", "مرحبا", "ไทย", "हिन्दी", "<0x0A>", "<s", "< s >", "|>", "▁x".replace("▁", "_"),
-    "---", "====", "aaaa", "aaaaa", "ㅋㅋㅋ", "哈哈哈哈", "http://例子.cn/?q=测试&p=1", "\ufffd", "\U0010ffff", "\ue000",
+    "\u200d", "\x00", "\x07", "\x1b[0m", "\x7f", "\u0085", "\u2581", "0", "42", "３", "１２", "²", "½", "Ⅳ", "٣",
+    "，", "。", "“", "”", "（", "！", "……", "——", "《》", "「", "」", "Ａｂ", "ｶﾞ", "é", "e\u0301", "ñ", "ạ̈", "n\u0303\u0323",
+    "🙂", "👩\u200d👩\u200d👧", "🇨🇳", "🏳️\u200d🌈", "1️⃣", "ﷺ", "龘", "𠮷", "〇", "한국", "ひらがな", "Привет", "مرحبا", "ไทย",
+    "हिन्दी", "<0x0A>", "< s >", "|>", "---", "====", "aaaa", "aaaaa", "ㅋㅋㅋ", "哈哈哈哈", "http://例子.cn/?q=测试&p=1",
+    "\ufffd", "\U0010ffff", "\ue000", "\ud800", "\udc00x", "中\ud83d",
 )  # fmt: skip
 
 
 def probes(pieces: Sequence[str], number: int, seed: int = 1) -> list[str]:
-    """`number` strings of up to 24 parts. `pieces`: of the vocabulary, with U+2581 for a space."""
+    """`number` strings of up to 24 parts. `pieces`: of the vocabulary, as the model writes them."""
     draw = random.Random(seed)
-    own = [p.replace("\u2581", " ") for p in pieces]
+    own = [p.replace(SPACE, " ") for p in pieces]
     prose = (ENGLISH, CHINESE, CODE)
 
     def part() -> str:
@@ -44,7 +48,7 @@ def probes(pieces: Sequence[str], number: int, seed: int = 1) -> list[str]:
             start = draw.randrange(len(line))
             return line[start : start + draw.randint(1, 30)]
         if kind < 0.97:
-            return draw.choice(HARD)
+            return clean(draw.choice(HARD))
         return clean(chr(draw.randrange(0x110000)))
 
     return ["".join(part() for _ in range(draw.randint(0, 24))) for _ in range(number)]

@@ -5,9 +5,10 @@ sample is full. Inside a domain a document is taken if a hash of its id and the 
 sample does not depend on shards, order or workers. Equal parts and not the corpus's own shares, because the smaller domains
 (code, parallel text) would otherwise have no say in the vocabulary.
 
-Weights. What is sampled may still be very uneven: a domain that has only a few documents gives them all. A text of domain d
-weighs w(d) · size(d)^(balance − 1), where size is what d gives in bytes: with a balance of 1 every byte counts the same, with 0 every
-domain, in between as in the sampling of languages by temperature. `w` is the recipe's own weight of the domain, 1 unless said.
+Weights. What is sampled may still be very uneven: a domain that has only a few documents gives them all. A text of domain
+d weighs w(d) · size(d)^(balance − 1), where size is what d gives in bytes: with a balance of 1 every byte counts the same,
+with 0 every domain, in between as in the sampling of languages by temperature. `w` is the recipe's own weight of the
+domain, 1 unless said.
 
 Nothing but one shard is in memory.
 """

@@ -1,10 +1,10 @@
 """A trained tokenizer in use: text in, ids out, and back.
 
-Columns are encoded by our own compiled code (`encode`), which gives SentencePiece's ids; single texts by SentencePiece. With a base
-of ours text is encoded as it is: no normalisation, no space put in front (so that ids of a text do not depend on where it was cut,
-and Chinese does not begin with a lone space), line ends and runs of spaces kept. A base from elsewhere keeps its own space in
-front, which `decode` takes away again. `decode` gives back any text except U+2581 (the mark for a space, which comes back as
-one). A lone surrogate, which is no character, is encoded as U+FFFD.
+Columns are encoded by our own compiled code (`encode`), which gives SentencePiece's ids; single texts by SentencePiece.
+With a base of ours text is encoded as it is: no normalisation, no space put in front (so that ids of a text do not depend
+on where it was cut, and Chinese does not begin with a lone space), line ends and runs of spaces kept. A base from
+elsewhere keeps its own space in front, which `decode` takes away again. `decode` gives back any text except U+2581 (the
+mark for a space, which comes back as one). A lone surrogate, which is no character, is encoded as U+FFFD.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import sentencepiece
 
+from skyloom.core.errors import IntegrityError
 from skyloom.core.store import Store
 from skyloom.tokenizer.encode import Encoder, texts_column
 from skyloom.tokenizer.pieces import PAD, TYPE, Parts, read_model
@@ -33,8 +34,10 @@ class Tokenizer:
 
     def __init__(self, model: bytes, parts: Parts) -> None:
         parsed = read_model(model)
-        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        self._encoder = Encoder.of(parsed)
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError as problem:
+            raise IntegrityError(f"tokenizer.model cannot be loaded: {problem}") from problem
         self.model = model
         self.parts = parts
         self.bos_id, self.eos_id, self.unk_id = (
@@ -46,6 +49,10 @@ class Tokenizer:
         """bool[vocabulary]: pieces that stand for a byte of a character that the vocabulary lacks."""
         self.is_text = types == TYPE.NORMAL
         """bool[vocabulary]: pieces of text, no specials and no bytes."""
+
+    @functools.cached_property
+    def _encoder(self) -> Encoder | None:
+        return Encoder.of(read_model(self.model))
 
     @classmethod
     def load(cls, place: Store | str | Path) -> Tokenizer:

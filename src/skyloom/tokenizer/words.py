@@ -1,16 +1,18 @@
 """Byte-pair encoding over runs of Chinese: weighted runs in, words out in the order in which they are worth most (report 3.3).
 
-The report takes 25,519 frequent Chinese words from a list. Which words save most tokens depends on what else is there: 人民政府 is
-worth little where 人民 and 政府 are words. So words are found by byte-pair encoding: the pair of neighbouring pieces with the largest
-weight becomes a piece, everywhere, and again. A dictionary takes part as further text: each of its words is a run with the
-weight of its frequency, which keeps pieces at word borders and gives words that the corpus at hand happens to lack.
+The report takes 25,519 frequent Chinese words from a list. Which words save most tokens depends on what else is there:
+人民政府 is worth little where 人民 and 政府 are words. So words are found by byte-pair encoding: the pair of neighbouring
+pieces with the largest weight becomes a piece, everywhere, and again. A dictionary takes part as further text: each of its
+words is a run with the weight of its frequency, which keeps pieces at word borders and gives words that the corpus at hand
+happens to lack.
 
-Two weights are kept for each pair. `weight` is what is compared: integers in 64 bits, scaled so that the whole corpus is below 2^60,
-so that no count can overflow and sums do not depend on their order. `seen` counts real occurrences, without the dictionary:
-a word that occurs fewer than `least` times is not taken.
+Two weights are kept for each pair. `weight` is what is compared: integers in 64 bits, scaled so that the whole corpus is
+below 2^60, so that no count can overflow and sums do not depend on their order. `seen` counts real occurrences, without the
+dictionary: a word that occurs fewer than `least` times is not taken.
 
-As in SentencePiece, which looks only at the concatenation, a new piece joins every pair that makes it, not only the pair that it was
-found as. Ties go to the smaller pair of numbers; characters are numbered by code point, pieces in the order they were made.
+As in SentencePiece, which looks only at the concatenation, a new piece joins every pair that makes it, not only the pair
+that it was found as. Ties go to the smaller pair of numbers; characters are numbered by code point, pieces in the order
+they were made.
 
 Cost: 28 bytes for each character of the runs and 24 for each distinct pair; a character is touched about four times.
 """

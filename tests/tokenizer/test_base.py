@@ -1,0 +1,123 @@
+"""Bases from elsewhere: which are taken, how those that cannot be extended are refused, and how a run extends one."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import pytest
+import sentencepiece
+import transformers
+
+from skyloom.core.errors import ConfigError, DataError, StorageError
+from skyloom.core.progress import Progress
+from skyloom.core.store import Store
+from skyloom.tokenizer import Tokenizer
+from skyloom.tokenizer.base import read_base, train_base
+from skyloom.tokenizer.check import check
+from skyloom.tokenizer.pieces import RESERVED, TYPE, read_model
+from skyloom.tokenizer.train import TokenizerConfig, train
+from tests.tokenizer.texts import CHINESE, CODE, ENGLISH
+
+SILENT = Progress.silent()
+
+
+def spm(**options) -> bytes:
+    """A small model as LLaMA's is made: a space in front of a text, digits apart, bytes, no normalisation."""
+    buffer = io.BytesIO()
+    lines = itertools.islice(itertools.cycle([*ENGLISH, *CODE, *CHINESE[:3]]), 300)
+    usual = {
+        "model_type": "bpe", "vocab_size": 700, "hard_vocab_limit": False, "byte_fallback": True, "split_digits": True,
+        "normalization_rule_name": "identity", "remove_extra_whitespaces": False, "allow_whitespace_only_pieces": True, "minloglevel": 2,
+    }  # fmt: skip
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=lines, model_writer=buffer, **{**usual, **options})
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def llama_like() -> bytes:
+    """With LLaMA's runs of spaces, which all have one score."""
+    model = read_model(spm())
+    present = {p.piece for p in model.pieces}
+    for length in range(2, 17):
+        if "▁" * length not in present:
+            model.pieces.add(piece="▁" * length, score=-1e9, type=TYPE.NORMAL)
+    return model.SerializeToString()
+
+
+def extend(base: bytes, documents: Store, folder, **settings) -> Store:
+    path = folder / "base.model"
+    path.write_bytes(base)
+    size = len(read_model(base).pieces)
+    sizes = {"characters": 150, "words": 100, **settings}
+    config = TokenizerConfig(base_model=str(path), base=size, vocabulary=size + sizes["characters"] + sizes["words"] + 17, **sizes)
+    out = Store(folder / "out")
+    train(documents, out, config, progress=SILENT)
+    return out
+
+
+def test_a_base_with_a_space_in_front_and_equal_scores_is_extended_and_proved(llama_like, documents, tmp_path):
+    out = extend(llama_like, documents, tmp_path)
+    assert [f for f in check(out) if not f.ok] == []
+    tokenizer, size = Tokenizer.load(out), len(read_model(llama_like).pieces)
+    before = sentencepiece.SentencePieceProcessor(model_proto=llama_like)
+    assert tokenizer.pieces[:size] == [before.id_to_piece(i) for i in range(size)] and tuple(tokenizer.pieces[-17:]) == RESERVED
+    auto = transformers.AutoTokenizer.from_pretrained(out.root)
+    for text in ("x", " x", "  x", "中文", " 中文", "a" + " " * 40 + "b", " " * 33, "e.g. 3.5 人民 ", "\n x", ""):
+        ids = tokenizer.encode(text)
+        assert auto(text, add_special_tokens=False)["input_ids"] == ids, text
+        assert tokenizer.decode(ids) == text == auto.decode(ids)
+    assert tokenizer.encode("weather station") == before.encode("weather station")
+
+
+def test_a_base_with_pieces_of_its_maker_in_the_middle(documents, tmp_path):
+    """Such a base is one part; its user-defined pieces stay whole; our encoder leaves it to SentencePiece."""
+    base = spm(user_defined_symbols=["<eoh>", "<eoa>"], add_dummy_prefix=False)
+    out = extend(base, documents, tmp_path)
+    assert [f for f in check(out) if not f.ok] == []
+    tokenizer = Tokenizer.load(out)
+    assert tokenizer.parts.sizes[0] == ("base", len(read_model(base).pieces))
+    (ids,) = tokenizer.encode_batch(["你好<eoh>人民"])
+    assert tokenizer.pieces.index("<eoh>") in ids and ids.tolist() == tokenizer.encode("你好<eoh>人民")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model_type": "unigram"}, "is a unigram model; only BPE can be extended"),
+        ({"byte_fallback": False}, "has no pieces for the 256 bytes"),
+        ({"normalization_rule_name": "nmt_nfkc"}, "normalises text"),
+        ({"remove_extra_whitespaces": True}, "removes spaces"),
+        ({"treat_whitespace_as_suffix": True}, "puts spaces behind words"),
+        ({"bos_id": -1}, "has no <s> or </s>"),
+    ],
+)
+def test_what_cannot_be_extended_is_refused(tmp_path, options, message):
+    path = tmp_path / "base.model"
+    path.write_bytes(spm(**options))
+    with pytest.raises(ConfigError, match=message):
+        read_base(path)
+
+
+def test_files_that_are_no_model(tmp_path, documents, llama_like):
+    with pytest.raises(StorageError, match="cannot be read"):
+        read_base(tmp_path / "missing.model")
+    for data in (b"", b"not a model at all", llama_like[:-7]):
+        (tmp_path / "base.model").write_bytes(data)
+        with pytest.raises(ConfigError, match="is not a SentencePiece model"):
+            read_base(tmp_path / "base.model")
+    (tmp_path / "base.model").write_bytes(llama_like)
+    config = TokenizerConfig(base_model=str(tmp_path / "base.model"))
+    with pytest.raises(ConfigError, match=r"has \d+ pieces, tokenizer.base says 4,300"):
+        train(documents, Store(tmp_path / "out"), config, progress=SILENT)
+
+
+def test_counts_beyond_32_bits_are_sums_like_any_other():
+    import numpy as np
+
+    words, counts = [" hello", " world", " held", "    x", " xx", "人"], np.array([3, 5, 7, 9, 4, 1])
+    small, large = (train_base(words, counts * scale, 600) for scale in (1, 10**9))
+    assert [p.piece for p in read_model(small).pieces] == [p.piece for p in read_model(large).pieces]
+    assert 9 * 10**9 > 2**33
+    with pytest.raises(DataError, match="no Latin text"):
+        train_base([], np.zeros(0, np.int64), 600)
