@@ -5,9 +5,9 @@ pages (bench/docs_warc.py makes one); what leaves is a store of `documents-*.par
 held-out sets.
 
 Nothing that is measured on was counted. Of the Chinese news set (eval/skywork_lm) the documents whose hash is odd are
-measured on and the others counted; all of text/lmtest is only measured on; and whatever of the rest shares half of its
-13-grams of units with a held-out document, or holds half of one's, is left out (the project's own held-out index), because
-packages of documentation may hold the very pages that a test set was made of.
+measured on and the others counted, of the program text a tenth is measured on; all of text/lmtest is only measured on; and
+whatever of the rest shares half of its 13-grams of units with a held-out document, or holds half of one's, is left out (the
+project's own held-out index), because packages of documentation may hold the very pages that a test set was made of.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from skyloom.corpus.candidates import joined
 from skyloom.corpus.decontaminate import HeldoutIndex
 
 NEWS = "eval/skywork_lm/zh_general.jsonl.gz"
+CODE = "text/code/code.jsonl.gz"
 SHARD_ROWS = 4000
 CONTAINED = 0.5
 
@@ -51,9 +52,17 @@ def counted(text: str) -> bool:
     return int(record_id(text)[:8], 16) % 2 == 0
 
 
+def measured_code(text: str) -> bool:
+    """Whether a program is measured on, one in ten is."""
+    return int(record_id(text)[:8], 16) % 10 == 0
+
+
 def heldout(data: Path) -> dict[str, list[str]]:
-    """Held-out texts by set: the uncounted half of the Chinese news, and every set of text/lmtest."""
-    found = {"zh_news": [r["text"] for r in rows(data / NEWS) if not counted(r["text"])]}
+    """Held-out texts by set: the uncounted half of the Chinese news, a tenth of the code, and every set of text/lmtest."""
+    found = {
+        "zh_news": [r["text"] for r in rows(data / NEWS) if not counted(r["text"])],
+        "code": [r["text"] for r in rows(data / CODE) if measured_code(r["text"])],
+    }
     for path in sorted((data / "text" / "lmtest").glob("*.jsonl.gz")):
         found[path.name.split(".")[0]] = [r["text"] for r in rows(path)]
     return found
@@ -68,8 +77,9 @@ def training(data: Path) -> Iterator[Text]:
         for path in sorted((data / "text" / lang).glob("*.jsonl.gz")):
             for row in rows(path):
                 yield Text(f"{lang}_{path.name.split('.')[0]}", "en" if lang == "en" else "zh-Hans", row["text"])
-    for row in rows(data / "text" / "code" / "code.jsonl.gz"):
-        yield Text("code", "code", row["text"])
+    for row in rows(data / CODE):
+        if not measured_code(row["text"]):
+            yield Text("code", "code", row["text"])
     for lang in ("en", "zh"):
         for row in rows(data / "text" / "stem" / f"stem_{lang}.jsonl.gz"):
             if row.get("split", "train") == "train":
