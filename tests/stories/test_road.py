@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from skyloom.tokenizer.pieces import first_pieces
 from tests.stories.program import TINY, contents, read, skyloom, step_folder
 
 STEPS = "pages extract parallel exercises corpus tokenizer tokens stage1 stage2 evaluate leakage release report".split()
@@ -88,3 +89,28 @@ def test_the_verbs_show_what_the_rooms_made(work):
     pieces = skyloom("tokenizer", "show", step_folder(work, "tokenizer"), "文本 text 123", "--json")
     assert "".join(row["piece"] for row in json.loads(pieces.stdout)).replace("▁", " ") == "文本 text 123"
     assert skyloom("tokenizer", "check", step_folder(work, "tokenizer")).returncode == 0
+
+
+@pytest.mark.xdist_group("road")
+def test_another_models_base_is_extended_on_the_same_corpus(work, tmp_path):
+    """The corpus is taken as it is; the base counts by its content, not its path; what cannot be extended is refused in a sentence."""
+    base = tmp_path / "底座.model"
+    base.write_bytes(first_pieces((step_folder(work, "tokenizer") / "tokenizer.model").read_bytes(), 1100))
+    extend = ("tokenizer", "extend", base, TINY, "--work", work, "--characters", "300", "--words", "107")
+    before = set(contents(work))
+    made = skyloom(*extend, "--json")
+    assert made.returncode == 0 and "bytes_per_token" in made.stdout, made.stderr
+    (folder,) = set(contents(work)) - before
+    assert skyloom("tokenizer", "check", work / folder).returncode == 0
+    again = tmp_path / "again.model"
+    again.write_bytes(base.read_bytes())
+    skyloom(*(again if argument == base else argument for argument in extend))
+    assert set(contents(work)) == {*before, folder}
+    shown = skyloom("tokenizer", "show", work / folder, "文本 text\n123")
+    assert shown.returncode == 0 and "⏎" in shown.stdout and "bytes a token" in shown.stdout and "latin" in shown.stdout
+    many = skyloom("tokenizer", "extend", base, TINY, "--work", work, "--characters", "30000", "--set", "tokenizer.fit=false")
+    assert many.returncode == 3 and "30,000 characters were asked for, the corpus has" in many.stderr, many.stderr
+    base.write_bytes(b"no model")
+    refused = skyloom(*extend)
+    assert refused.returncode == 2 and "is not a SentencePiece model" in refused.stderr and "Traceback" not in refused.stderr
+    assert skyloom(*(tmp_path / "none" if argument == base else argument for argument in extend)).returncode == 5
