@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skyloom.tokenizer import count as module
 from skyloom.tokenizer.count import Counts
 from tests.tokenizer.texts import CHINESE, CODE, ENGLISH
 
@@ -48,17 +47,27 @@ def test_equals_counting_by_hand(texts):
     assert (counts.points[:, 0] == 7 * counts.points[:, 1]).all()
 
 
-def test_any_slices_and_shards_give_the_same(monkeypatch):
+def test_any_slices_and_shards_give_the_same():
     draw = random.Random(2)
     texts = [" ".join(draw.choices([*ENGLISH, *CHINESE, *CODE], k=20)) for _ in range(40)] + ["长" * 500, "x" * 3000, ""]
     whole = Counts()
     whole.add(pa.array(texts), 3)
-    monkeypatch.setattr(module, "_SLICE", 512)
-    pieces = Counts()
+    pieces = Counts(slice_bytes=64)
     for start in range(0, len(texts), 7):
         pieces.add(pa.chunked_array([texts[start : start + 3], texts[start + 3 : start + 7]], pa.string()), 3)
     assert counted(whole) == counted(pieces) and (whole.points == pieces.points).all() and whole.bytes == pieces.bytes
     assert counted(whole)[1]["长" * 85] == 5
+
+
+@pytest.mark.parametrize("text", ["ab cd  e " * 3000, "x" * 40_000, "人民" * 9000, "a人 b " * 4000, "，。" * 4000])
+def test_a_long_line_without_an_end_is_counted_in_slices(text):
+    """The tables have room for one slice: a line of many slices must be left and taken up again at the borders of words."""
+    whole, pieces = Counts(), Counts(slice_bytes=100)
+    for counts in (whole, pieces):
+        counts.add(pa.array([text, "z " + text]), 5)
+    words, runs, points = by_hand([text, "z " + text])
+    assert counted(pieces) == counted(whole) == (dict(words), dict(runs))
+    assert {chr(i): int(pieces.points[i, 1]) for i in pieces.points[:, 1].nonzero()[0]} == dict(points)
 
 
 def test_rare_words_are_dropped_when_there_are_too_many():

@@ -36,7 +36,6 @@ WORDS = 6_000_000
 RUNS = 48_000_000
 """Characters of distinct runs that are kept: with what `words` needs for them about 2 GB."""
 
-_SLICE = 1 << 20  # bytes that are looked at between two looks at the memory
 _OTHER, _EAST, _HAN, _BREAK = 0, 1, 2, 3
 _LONGEST = 255
 _EAST_ASIAN = (
@@ -92,11 +91,12 @@ class Counts:
     """Counts of everything that was added.
 
     `points`: int64[0x110000, 2], weight and plain count of each code point. `dropped_below`: words seen fewer times than this may
-    be missing; `runs_share`: the share of distinct runs that is kept.
+    be missing; `runs_share`: the share of distinct runs that is kept. `slice_bytes` are looked at between two looks at the memory.
     """
 
     words_limit: int = WORDS
     runs_limit: int = RUNS
+    slice_bytes: int = 1 << 20
     points: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0x110000, 2), np.int64))
     dropped_below: int = 1
     runs_share: float = 1.0
@@ -109,11 +109,12 @@ class Counts:
         data, offsets = utf8_buffers(texts)
         row, at = 0, int(offsets[0])
         while row < len(offsets) - 1:
-            self._words.room(_SLICE, 2 * _SLICE)
-            self._runs.room(_SLICE, 2 * _SLICE)
+            # More cannot come before the slice ends: a word that is counted has a byte or more, and the last ends behind it.
+            for tally in (self._words, self._runs):
+                tally.room(self.slice_bytes + 1, self.slice_bytes + _LONGEST + 1)
             limit = np.uint64(min(int(self.runs_share * 2.0**64), 2**64 - 1))
             row, at = _scan(
-                data, offsets, row, at, np.int64(weight), _kinds(), self.points, limit,
+                data, offsets, row, at, at + self.slice_bytes, np.int64(weight), _kinds(), self.points, limit,
                 self._words.keys, self._words.sums, self._words.spans, self._words.text, self._words.state,
                 self._runs.keys, self._runs.sums, self._runs.spans, self._runs.text, self._runs.state,
             )  # fmt: skip
@@ -193,12 +194,11 @@ def _add(data, start, stop, weight, limit, keys, sums, spans, text, state):  # t
 
 @_jit
 def _scan(  # type: ignore[no-untyped-def]
-    data, offsets, row, at, weight, kinds, points, limit,
+    data, offsets, row, at, end, weight, kinds, points, limit,
     wkeys, wsums, wspans, wtext, wstate, rkeys, rsums, rspans, rtext, rstate,
 ):  # fmt: skip
-    """Count texts from byte `at` of `row` on, about a slice of them; where to go on."""
+    """Count texts from byte `at` of `row` on, until the first border of a word or run behind byte `end`; where to go on."""
     everything = np.uint64(0xFFFFFFFFFFFFFFFF)
-    end = at + _SLICE
     while row < len(offsets) - 1:
         stop = offsets[row + 1]
         i = at
@@ -216,8 +216,6 @@ def _scan(  # type: ignore[no-untyped-def]
                 point = ((b & 0x07) << 18) | (np.int64(data[i + 1] & 0x3F) << 12)
                 point |= (np.int64(data[i + 2] & 0x3F) << 6) | np.int64(data[i + 3] & 0x3F)
                 width = 4
-            points[point, 0] += weight
-            points[point, 1] += 1
             kind = kinds[point]
             space = point == 32
             if word >= 0 and (kind != _OTHER or (space and not spaced)):
@@ -226,16 +224,17 @@ def _scan(  # type: ignore[no-untyped-def]
             if run >= 0 and (kind != _HAN or i - run >= _LONGEST):
                 if i - run >= 6:
                     _add(data, run, i, weight, limit, rkeys, rsums, rspans, rtext, rstate)
-                run = i if kind == _HAN else -1
+                run = -1
+            if i >= end and word < 0 and run < 0:  # nothing is open, and the character here has not been counted
+                return row, i
+            points[point, 0] += weight
+            points[point, 1] += 1
             if kind == _OTHER and word < 0:
                 word = i
             if kind == _HAN and run < 0:
                 run = i
             spaced = space
             i += width
-            # A slice may end inside a long text, between words, so that its memory is bounded too.
-            if i >= end and word < 0 and run < 0 and i < stop:
-                return row, i
         if word >= 0:
             _add(data, word, i, weight, everything, wkeys, wsums, wspans, wtext, wstate)
         if i - run >= 6 and run >= 0:
