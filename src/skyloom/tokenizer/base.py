@@ -33,12 +33,12 @@ def train_base(words: Sequence[str], counts: npt.NDArray[np.int64], size: int) -
 
     DataError if there are no words, or SentencePiece cannot train on them.
     """
-    if not words:
+    if not counts.any():
         raise DataError("the training documents hold no Latin text or code, which the base vocabulary is made from")
     buffer = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(f"{word}\t{count}" for word, count in zip(words, counts.tolist(), strict=True)),
+            sentence_iterator=(f"{word}\t{count}" for word, count in zip(words, counts.tolist(), strict=True) if count > 0),
             input_format="tsv",
             model_writer=buffer,
             model_type="bpe",
