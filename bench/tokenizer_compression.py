@@ -118,7 +118,10 @@ class Bench:
     def counts(self) -> dict[str, dict[str, list[int]]]:
         """Tokens of each text by tokenizer and set; sets named `han:…` are the runs of Han of the Chinese ones."""
         texts = dict(self.heldout)
-        texts |= {f"han:{k}": [run for t in v for run in _HAN.findall(t)] for k, v in self.heldout.items() if k.startswith("zh_")}
+        # A line end in front, which no vocabulary joins with Han: it keeps the space away that some models put in front of a text.
+        chinese = {k: v for k, v in self.heldout.items() if k.startswith("zh_")}
+        texts |= {f"han:{k}": ["\n" + run for t in v for run in _HAN.findall(t)] for k, v in chinese.items()}
+        texts["line end"] = ["\n"]
         flat = [t for v in texts.values() for t in v]
         found = {}
         for name in (OWN, EXTENDED):
@@ -191,8 +194,8 @@ class Bench:
 
     def _han(self, name: str, key: str) -> float:
         runs = [run for t in self.heldout[key] for run in _HAN.findall(t)]
-        spaces = len(runs) if name in ("LLaMA", "Chinese-LLaMA", EXTENDED) else 0  # the one that the model puts in front
-        return sum(map(len, runs)) / (sum(self.counts[name][f"han:{key}"]) - spaces)
+        (end,) = self.counts[name]["line end"]
+        return sum(map(len, runs)) / (sum(self.counts[name][f"han:{key}"]) - end * len(runs))
 
     def _tokens(self, name: str, key: str) -> float:
         return sum(self.counts[name][key]) / len(self.heldout[key])

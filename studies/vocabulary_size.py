@@ -156,9 +156,15 @@ def table(outcomes: list[Outcome]) -> str:
     for o in outcomes:
         read = o.tokens * (o.compression["en"] + o.compression["zh"]) / 2e6
         bits = [f"{np.mean(v):.3f} ({min(v):.3f} to {max(v):.3f})" for v in (o.bits["en"], o.bits["zh"])]
-        lines.append(
-            f"| {o.vocabulary:,} | {o.tokens:,} | {read:.2f} | {o.compression['en']:.3f} | {o.compression['zh']:.3f} | {' | '.join(bits)} |"
-        )
+        cells = [
+            f"{o.vocabulary:,}",
+            f"{o.tokens:,}",
+            f"{read:.2f}",
+            f"{o.compression['en']:.3f}",
+            f"{o.compression['zh']:.3f}",
+            *bits,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import sentencepiece
 import transformers
@@ -15,7 +17,8 @@ from skyloom.core.store import Store
 from skyloom.tokenizer import Tokenizer
 from skyloom.tokenizer.base import read_base, train_base
 from skyloom.tokenizer.check import check
-from skyloom.tokenizer.pieces import RESERVED, TYPE, read_model
+from skyloom.tokenizer.count import Counts
+from skyloom.tokenizer.pieces import RESERVED, TYPE, holds_digits, read_model
 from skyloom.tokenizer.train import TokenizerConfig, train
 from tests.tokenizer.texts import CHINESE, CODE, ENGLISH
 
@@ -89,7 +92,7 @@ def test_a_base_with_pieces_of_its_maker_in_the_middle(documents, tmp_path):
         ({"normalization_rule_name": "nmt_nfkc"}, "normalises text"),
         ({"remove_extra_whitespaces": True}, "removes spaces"),
         ({"treat_whitespace_as_suffix": True}, "puts spaces behind words"),
-        ({"bos_id": -1}, "has no <s> or </s>"),
+        ({"bos_id": -1}, "has no <unk>, <s> or </s>"),
     ],
 )
 def test_what_cannot_be_extended_is_refused(tmp_path, options, message):
@@ -112,9 +115,47 @@ def test_files_that_are_no_model(tmp_path, documents, llama_like):
         train(documents, Store(tmp_path / "out"), config, progress=SILENT)
 
 
-def test_counts_beyond_32_bits_are_sums_like_any_other():
-    import numpy as np
+def changed(base: bytes, change) -> bytes:
+    model = read_model(base)
+    change(model)
+    return model.SerializeToString()
 
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.pieces.add(piece="人\0", score=-9e5, type=TYPE.NORMAL), "a space or NUL"),
+        (lambda m: setattr(m.normalizer_spec, "escape_whitespaces", False), "does not write spaces as"),
+        (lambda m: setattr(m.trainer_spec, "unk_id", 300), "names other pieces as <unk>"),
+        (lambda m: setattr(m.trainer_spec, "bos_id", 99_999), "has no <unk>, <s> or </s>"),
+        (lambda m: m.pieces.add(piece="<|pad|>", score=0.0, type=TYPE.CONTROL), "has one of the reserved pieces"),
+        (lambda m: m.pieces.add(piece=m.pieces[300].piece, score=-9e5, type=TYPE.NORMAL), "cannot be loaded by SentencePiece"),
+        (lambda m: [setattr(p, "score", 0.0) for p in m.pieces], r"has \d+ pieces that share their score"),
+        (lambda m: m.pieces.add(piece="人民", score=0.0, type=TYPE.UNUSED), "of type UNUSED"),
+    ],
+)
+def test_models_whose_ids_could_not_be_kept_are_refused(tmp_path, llama_like, change, message):
+    path = tmp_path / "base.model"
+    path.write_bytes(changed(llama_like, change))
+    with pytest.raises(ConfigError, match=message):
+        read_base(path)
+
+
+def test_chinese_pieces_of_the_bases_maker_are_not_added_again(documents, tmp_path):
+    out = extend(spm(user_defined_symbols=["，", "天气"], add_dummy_prefix=False), documents, tmp_path)
+    assert [f for f in check(out) if not f.ok] == []
+
+
+def test_no_piece_of_our_own_base_joins_a_digit_of_any_script():
+    words = [" m²)", " x²+", " ٢٠٢٣", " १२३", " ①②", " H₂O", " 10⁻³", " a1b", " the", " 2023"]
+    counts = Counts()
+    counts.add(pa.array([" ".join(words)] * 50), 1024)
+    found, sums = counts.words()
+    base = train_base(found, sums[:, 0], 700)
+    assert [p.piece for p in read_model(base).pieces if p.type == TYPE.NORMAL and holds_digits(p.piece)] == []
+
+
+def test_counts_beyond_32_bits_are_sums_like_any_other():
     words, counts = [" hello", " world", " held", "    x", " xx", "人"], np.array([3, 5, 7, 9, 4, 1])
     small, large = (train_base(words, counts * scale, 600) for scale in (1, 10**9))
     assert [p.piece for p in read_model(small).pieces] == [p.piece for p in read_model(large).pieces]

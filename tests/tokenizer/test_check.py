@@ -88,3 +88,22 @@ def test_show_names_pieces_ids_and_parts(folder, tokenizer):
     assert [i for _, i, _ in rows] == tokenizer.encode("人民 the 7 龘")
     assert rows[0] == ("人民", tokenizer.pieces.index("人民"), "words")
     assert {part for _, _, part in rows} == {"words", "latin", "bytes"}
+
+
+@pytest.mark.parametrize("table", [{}, {"parts": [{"name": "special", "size": 3}]}, {"parts": 7}, []])
+def test_a_damaged_table_of_parts_is_an_integrity_error(copy, table):
+    copy.write_json("parts.json", table)
+    with pytest.raises(IntegrityError, match=r"parts\.json is not a tokenizer's"):
+        check(copy)
+
+
+def test_damaged_files_of_the_libraries_are_findings(copy):
+    copy.write_text("tokenizer.json", "{}")
+    assert broken(copy) == ["formats agree", "transformers agrees"]
+
+
+def test_other_special_ids_in_the_folder_are_found(copy):
+    config = copy.read_json("tokenizer_config.json")
+    copy.write_json("tokenizer_config.json", config | {"bos_token": "</s>"})
+    copy.write_json("special_tokens_map.json", copy.read_json("special_tokens_map.json") | {"bos_token": "</s>"})
+    assert broken(copy) == ["transformers agrees"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from skyloom.core.errors import ConfigError
 from skyloom.core.store import Store
-from skyloom.tokenizer.extend import choose_words, dictionary_runs, rank_characters, unreachable
+from skyloom.tokenizer.extend import choose_characters, choose_words, dictionary_runs, rank_characters, unreachable
 from skyloom.tokenizer.pieces import extended_model, first_pieces, read_model
 from skyloom.tokenizer.sample import draw, fair_shares
 from skyloom.tokenizer.words import Runs
@@ -29,9 +29,14 @@ def points_of(counts: dict[str, int]) -> np.ndarray:
 
 def test_characters_are_ranked_by_use_and_known_or_control_ones_left_out():
     points = points_of({"中": 5, "，": 9, "a": 50, "龘": 1, "\x07": 30, "国": 5, " ": 99, "\u2581": 8})
-    assert rank_characters(points, {"a"}, 2) == ["，", "中", "国"]
     more = Runs.of(["丙甲", "甲中"], np.array([1.0, 5.0]), np.zeros(2, np.int64))
-    assert rank_characters(points, {"a"}, 2, more) == ["，", "中", "国", "甲", "丙"]
+    assert rank_characters(points, {"a"}, 2, more) == (["，", "中", "国"], ["甲", "丙"])
+
+
+def test_a_character_that_the_base_joins_with_the_space_in_front_is_not_added():
+    base = model_of({"▁": -1.0, "a": -2.0, "▁天": -3.0}, prefix=True)
+    assert choose_characters(["天", "地", "人"], base, 2) == ["地", "人"]
+    assert choose_characters(["天", "地", "人"], model_of({"▁": -1.0, "▁天": -3.0}), 2) == ["天", "地"]
 
 
 def test_the_dictionary_has_words_of_both_kinds():

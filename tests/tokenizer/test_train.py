@@ -96,7 +96,7 @@ def test_a_small_corpus_shrinks_the_vocabulary(tmp_path):
         ),
         (
             {"vocabulary": 31_200, "base": 1100, "characters": 29_980, "words": 103},
-            r"29,980 characters .* has 1\d,\d{3} candidates",
+            r"29,980 characters .* has 2\d\d candidates .*3 times\), and the dictionary 1\d,\d{3} more",
         ),
         (
             {"vocabulary": 2280, "base": 1100, "characters": 180, "words": 983},
@@ -108,6 +108,29 @@ def test_sizes_that_the_corpus_cannot_fill_are_errors_that_count(tmp_path, docum
     with pytest.raises(DataError, match=message):
         train(documents, Store(tmp_path), TokenizerConfig(**sizes), progress=SILENT)
     assert not (tmp_path / "tokenizer.model").exists()
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"words": 0, "characters": 300}, {"words": 20, "characters": 163}, {"words": 300, "characters": 100}, {}]
+)
+def test_what_shrinks_is_a_multiple_of_64_of_pieces_that_are_seen(tmp_path, documents, sizes):
+    parts = {"characters": 300, "words": 700, **sizes}
+    config = TokenizerConfig(base=1100, vocabulary=1100 + sum(parts.values()) + 17, fit=True, **parts)
+    train(documents, Store(tmp_path), config, progress=SILENT)
+    tokenizer = Tokenizer.load(tmp_path)
+    assert tokenizer.vocab_size in (config.vocabulary, tokenizer.vocab_size // 64 * 64)
+    text = "".join(t for name in documents.names("documents-") for t in documents.read_table(name)["text"].to_pylist())
+    assert all(tokenizer.pieces[i] in text for part in ("characters", "words") for i in tokenizer.parts.range(part))
+
+
+def test_a_sample_without_a_document_is_told(tmp_path):
+    row = dict.fromkeys(DOCUMENT.names, "x") | {"text": "长文 long text\n" * 200_000, "domain": "web_zh", "split": "train"}
+    documents = Store(tmp_path / "documents")
+    documents.write_table("documents-00000.parquet", pa.Table.from_pylist([row], DOCUMENT))
+    with pytest.raises(
+        DataError, match=r"a sample of 0.01 MB holds no document of these 3.40 MB: raise tokenizer.sample_megabytes"
+    ):
+        train(documents, Store(tmp_path / "out"), TokenizerConfig(sample_megabytes=0.01), progress=SILENT)
 
 
 def test_bad_weights_are_errors(tmp_path, documents):

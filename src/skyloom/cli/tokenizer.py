@@ -94,11 +94,8 @@ def show_text(folder: str, text: str, as_json: bool) -> None:
     rows = [{"piece": repr(p)[1:-1], "id": i, "part": part} for p, i, part in found]
     named = sorted({part for _, _, part in found}, key=list(_COLOURS).index)
     legend = ", ".join(f"{part} {sum(x == part for _, _, x in found)}" for part in named)
-    show(
-        rows,
-        False,
-        f"{len(found)} tokens of {len(text)} characters, {len(text.encode()) / max(len(found), 1):.2f} bytes a token: {legend}",
-    )
+    size = len(text.encode(errors="replace")) / max(len(found), 1)
+    show(rows, False, f"{len(found)} tokens of {len(text)} characters, {size:.2f} bytes a token: {legend}")
 
 
 @tokenizer_group.command("check", epilog=example("skyloom tokenizer check runs/demo/tokenizer-…"))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import safetensors
@@ -72,7 +73,7 @@ def release(
         found = [n for n in names if step in inputs and inputs[step].exists(n)]
         records += [out.write_bytes(f"evaluation/{n}", inputs[step].read_bytes(n)) for n in found]
     records.append(canaries.write_list(planted, out))
-    records.append(out.write_text("recipe.toml", to_toml(recipe)))
+    records.append(out.write_text("recipe.toml", to_toml(_without_places(recipe))))
     measured = evidence.read(inputs)
     sown = len(planted) if measured.canaries_read else 0
     facts = cards.Facts(config.name, config.license, config.authors, config.contact, config.languages, config.dtype)
@@ -80,6 +81,14 @@ def release(
     records.append(out.write_text("README.md", cards.model_card(facts, models[0].config, shapes, measured, sown)))
     records.append(out.write_text("corpus/README.md", cards.corpus_card(facts, text, measured, sown)))
     return [*records, sums.write(records, out)]
+
+
+def _without_places(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe without the folder in which a given base lay on this machine; parts.json has the base's checksum."""
+    tokenizer = dict(recipe.get("tokenizer", {}))
+    if tokenizer.get("base_model"):
+        tokenizer["base_model"] = PurePath(tokenizer["base_model"]).name
+    return {**recipe, "tokenizer": tokenizer} if tokenizer else dict(recipe)
 
 
 def _models(

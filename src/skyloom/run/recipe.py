@@ -109,7 +109,8 @@ def with_base(recipe: Recipe, base: Path, characters: int, words: int) -> Recipe
     size = len(read_model(read_base(base)).pieces)
     total = size + characters + words + recipe.tokenizer.reserved
     path = str(base.absolute())
-    tokenizer = replace(recipe.tokenizer, base_model=path, base=size, characters=characters, words=words, vocabulary=total)
+    sizes = {"base_model": path, "base": size, "characters": characters, "words": words, "vocabulary": total}
+    tokenizer = build(TokenizerConfig, plain(recipe.tokenizer) | sizes, origin="tokenizer extend", key="tokenizer")
     return replace(recipe, tokenizer=tokenizer, model=replace(recipe.model, vocabulary=total))
 
 

@@ -14,13 +14,14 @@ import io
 import string
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, StorageError
-from skyloom.tokenizer.pieces import BYTES, SPECIAL, TYPE, base_model, normal_pieces, read_model
+from skyloom.tokenizer.pieces import BYTES, RESERVED, SPECIAL, TYPE, base_model, normal_pieces, read_model
 
 LAYOUT = ("\n", "\t", "\n\n", "\t\t")
 """Pieces of the base that the trainer, which sees words, cannot find: without them every line end is a byte piece."""
@@ -85,15 +86,42 @@ def read_base(path: Path) -> bytes:
     kinds = {1: "unigram", 2: "BPE", 3: "word", 4: "character"}
     trainer, normal = model.trainer_spec, model.normalizer_spec
     types = [p.type for p in model.pieces]
+    texts = [p.piece for p in model.pieces]
+    special = (trainer.unk_id, trainer.bos_id, trainer.eos_id)
+    there = all(0 <= i < len(types) for i in special)
     for wrong, why in (
         (trainer.model_type != 2, f"is a {kinds.get(trainer.model_type, 'strange')} model; only BPE can be extended by merges"),
         (bool(normal.precompiled_charsmap), f"normalises text ({normal.name}), so that text would not come back as it was"),
         (normal.remove_extra_whitespaces, "removes spaces, so that text would not come back as it was"),
+        (not normal.escape_whitespaces, "does not write spaces as U+2581, which is not supported"),
         (trainer.treat_whitespace_as_suffix, "puts spaces behind words, which is not supported"),
         (types.count(TYPE.BYTE) != 256, "has no pieces for the 256 bytes, so that unknown characters would be lost"),
         (TYPE.UNUSED in types, "has pieces of type UNUSED, which is not supported"),
-        (min(trainer.bos_id, trainer.eos_id) < 0, "has no <s> or </s>"),
+        (any(" " in t or "\0" in t for t in texts), "has a piece with a space or NUL in it, which no text becomes"),
+        (not there, "has no <unk>, <s> or </s>"),
+        (
+            there and [types[i] for i in special] != [TYPE.UNKNOWN, TYPE.CONTROL, TYPE.CONTROL],
+            "names other pieces as <unk>, <s> or </s>",
+        ),
+        (not set(RESERVED).isdisjoint(texts), "has one of the reserved pieces already; is it an extended one?"),
+        (
+            _tied(model) > 0,
+            f"has {_tied(model):,} pieces that share their score with another, whose order tokenizer.json cannot keep",
+        ),
     ):
         if wrong:
             raise ConfigError(f"tokenizer.base_model: {path} {why}")
+    try:
+        sentencepiece.SentencePieceProcessor(model_proto=data)
+    except RuntimeError as problem:
+        raise ConfigError(f"tokenizer.base_model: {path} cannot be loaded by SentencePiece: {problem}") from problem
     return data
+
+
+def _tied(model: Any) -> int:
+    """Pieces with equal scores, runs of one character (LLaMA's spaces) apart: of those the longer one is joined on."""
+    groups: dict[float, list[str]] = {}
+    for piece in model.pieces:
+        if piece.type == TYPE.NORMAL and len(piece.piece) > 1:
+            groups.setdefault(float(np.float32(piece.score)), []).append(piece.piece)
+    return sum(len(g) for g in groups.values() if len(g) > 1 and len({c for text in g for c in text}) > 1)

@@ -21,8 +21,9 @@ import tokenizers
 
 from skyloom.core.errors import SkyloomError
 from skyloom.core.store import Store
+from skyloom.tokenizer.encode import Encoder
 from skyloom.tokenizer.extend import unreachable
-from skyloom.tokenizer.pieces import BYTES, JOINED_DIGITS, RESERVED, SPACE, SPECIAL, digest, first_pieces, holds_digits
+from skyloom.tokenizer.pieces import BYTES, JOINED_DIGITS, RESERVED, SPACE, SPECIAL, digest, first_pieces, holds_digits, read_model
 from skyloom.tokenizer.probes import probes
 from skyloom.tokenizer.tokenizer import Tokenizer
 
@@ -73,7 +74,6 @@ class _Subject:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.tokenizer = Tokenizer.load(store)
-        self.twin = tokenizers.Tokenizer.from_str(store.read_text("tokenizer.json"))
         self.pieces, self.parts = self.tokenizer.pieces, self.tokenizer.parts
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=self.tokenizer.model)
 
@@ -93,7 +93,10 @@ class _Subject:
         named = dict(parts.sizes)
         for name, expected in (("special", SPECIAL), ("bytes", BYTES), ("reserved", RESERVED)):
             found = tuple(pieces[i] for i in parts.range(name)) if name in named else None
-            if found is not None and found != expected and not (name == "special" and len(found) == 3):
+            if name == "special" and found is not None:  # however the base's maker names them
+                ids = (self.tokenizer.unk_id, self.tokenizer.bos_id, self.tokenizer.eos_id)
+                found, expected = tuple(pieces[i] for i in ids), tuple(pieces[i] for i in range(3))
+            if found is not None and found != expected:
                 raise _BrokenError(f"part {name} is {found[:3]}…, expected {expected[:3]}…")
         if len(set(pieces)) != len(pieces):
             raise _BrokenError("a piece occurs twice")
@@ -146,18 +149,34 @@ class _Subject:
         return f"{len(texts):,} texts of rare characters are bytes where they are no pieces"
 
     def encoder_agrees(self) -> str:
+        if Encoder.of(read_model(self.tokenizer.model)) is None:
+            return "columns are left to SentencePiece: our encoder does not know all that this model has"
+        raw = ["\ud800", "中\udfff文", "\ud83d\ude42", "\ud83d a"]
+        if [ids.tolist() for ids in self.tokenizer.encode_batch(raw)] != [self.tokenizer.encode(t) for t in raw]:
+            raise _BrokenError("lone surrogates are encoded in two ways")
         found, offsets = self.tokenizer.encode_column(pa.array(self.texts, pa.large_string()))
         self._compare([found[a:b].tolist() for a, b in itertools.pairwise(offsets.tolist())], "our encoder")
         return f"our encoder gives SentencePiece's ids on {PROBES:,} texts"
 
     def formats_agree(self) -> str:
-        self._compare([e.ids for e in self.twin.encode_batch(self.texts, add_special_tokens=False)], "tokenizer.json")
+        try:
+            twin = tokenizers.Tokenizer.from_str(self.store.read_text("tokenizer.json"))
+        except Exception as problem:  # the library raises nothing narrower
+            raise _BrokenError(f"tokenizer.json cannot be loaded: {problem}") from problem
+        self._compare([e.ids for e in twin.encode_batch(self.texts, add_special_tokens=False)], "tokenizer.json")
         return f"tokenizer.json gives the same ids on {PROBES:,} texts"
 
     def transformers_agrees(self) -> str:
         from transformers import AutoTokenizer
 
-        auto: Any = AutoTokenizer.from_pretrained(self.store.path())
+        try:
+            auto: Any = AutoTokenizer.from_pretrained(self.store.path())
+        except Exception as problem:  # whatever it finds wrong with a file
+            raise _BrokenError(f"AutoTokenizer cannot load the folder: {problem}") from problem
+        ours = tuple(getattr(self.tokenizer, name) for name in ("unk_id", "bos_id", "eos_id", "pad_id"))
+        theirs = (auto.unk_token_id, auto.bos_token_id, auto.eos_token_id, auto.pad_token_id)
+        if ours != theirs:
+            raise _BrokenError(f"AutoTokenizer has {theirs} for <unk>, <s>, </s> and padding, the model {ours}")
         self._compare(auto(self.texts, add_special_tokens=False)["input_ids"], "AutoTokenizer")
         return f"AutoTokenizer ({type(auto).__name__}) gives the same ids on {PROBES:,} texts"
 

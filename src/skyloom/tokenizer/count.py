@@ -1,19 +1,20 @@
 """What a vocabulary is chosen from: a text column in, counts of characters, of words and of runs of Chinese out.
 
-A text falls into stretches of Chinese characters (runs), stretches without any East Asian character, and the rest. The stretches
-without are cut into words as SentencePiece cuts them: before each space that follows something else, so that a word has its space
-in front and indentation stays whole. Line ends and tabs belong to no word. Everything is counted in one pass over the UTF-8
-bytes of whole columns in compiled code (numba); distinct words and runs are found by 64-bit hashes, so that two of them are
-taken for one with a probability of 2^-64 for each pair (one in 10^6 for six million).
+A text falls into stretches of Chinese characters (runs), stretches without any East Asian character, and the rest. The
+stretches without are cut into words as SentencePiece cuts them: before each space that follows something else, so that a
+word has its space in front and indentation stays whole. A digit of any script (², ① and ٣ among them) is a word by itself,
+so that no piece joins it with anything. Line ends and tabs belong to no word. Everything is counted in one pass over the
+UTF-8 bytes of whole columns in compiled code (numba); distinct words and runs are found by 64-bit hashes, so that two of
+them are taken for one with a probability of 2^-64 for each pair (one in 10^6 for six million).
 
 Each text has a weight (see `sample`), and beside the weighted count there is a plain one: a piece must have been seen. Both
 are integers of 64 bits.
 
 Memory is bounded, whatever the corpus: `WORDS` distinct words (those seen once are dropped when there are more, then those
-seen twice, and so on), and runs of `RUNS` characters in all (when there are more, a run stays if its hash is in the lower
-half, then in the lower quarter, and so on: a sample of distinct runs with their full counts, the same for any order of the
-texts). A word or a run longer than 255 bytes is not counted as one, because no piece is that long; of a run the first 85
-characters are.
+seen twice, and so on; a word that comes again after that begins at 0), and runs of `RUNS` characters in all (when there are
+more, a run stays if its hash is in the lower half, then in the lower quarter, and so on: a sample of distinct runs with
+their full counts, the same for any order of the texts). A word longer than 255 bytes is not counted, because no piece is
+that long; a run is cut after 85 characters.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ WORDS = 6_000_000
 RUNS = 48_000_000
 """Characters of distinct runs that are kept: with what `words` needs for them about 2 GB."""
 
-_OTHER, _EAST, _HAN, _BREAK = 0, 1, 2, 3
+_OTHER, _EAST, _HAN, _BREAK, _DIGIT = 0, 1, 2, 3, 4
 _LONGEST = 255
 _EAST_ASIAN = (
     (0x2E80, 0x9FFF), (0xAC00, 0xD7AF), (0xF900, 0xFAFF), (0xFE30, 0xFE4F), (0xFF00, 0xFFEF), (0x20000, 0x3FFFF),
@@ -152,6 +153,8 @@ def _kinds() -> npt.NDArray[np.uint8]:
     table[0x4E00:0xA000] = _HAN
     table[0x3007] = _HAN  # 〇
     table[[ord("\n"), ord("\t")]] = _BREAK
+    digits = [point for point in range(0x110000) if chr(point).isdigit()]
+    table[[point for point in digits if table[point] == _OTHER]] = _DIGIT
     return table
 
 
@@ -231,6 +234,8 @@ def _scan(  # type: ignore[no-untyped-def]
             points[point, 1] += 1
             if kind == _OTHER and word < 0:
                 word = i
+            if kind == _DIGIT:
+                _add(data, i, i + width, weight, everything, wkeys, wsums, wspans, wtext, wstate)
             if kind == _HAN and run < 0:
                 run = i
             spaced = space

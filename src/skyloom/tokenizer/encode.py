@@ -1,17 +1,18 @@
 """SentencePiece's BPE over whole Arrow columns: string columns in, ids and offsets out, in compiled code (numba).
 
-The ids are those of SentencePiece itself, which joins, of all adjacent pairs whose concatenation is a piece, the one with the best
-score, the leftmost of equals, until none is left. Doing that over a whole text is slow; it need not be done. If two neighbouring
-characters stand beside each other in no piece, no merge ever crosses between them, so the text falls into independent chunks there:
-nearly always a word with the space in front of it, or a few Chinese characters. Chunks are looked up in a small memory of recent
-ones (compared character by character, not only by hash) and joined otherwise: short ones by looking for the best pair again and
-again, long ones with a heap, so that a megabyte of dashes takes n log n steps like any other text.
+The ids are those of SentencePiece itself, which joins, of all adjacent pairs whose concatenation is a piece, the one with
+the best score, the leftmost of equals, until none is left. Doing that over a whole text is slow; it need not be done. If
+two neighbouring characters stand beside each other in no piece, no merge ever crosses between them, so the text falls into
+independent chunks there: nearly always a word with the space in front of it, or a few Chinese characters. Chunks are looked
+up in a small memory of recent ones (compared character by character, not only by hash) and joined otherwise: short ones by
+looking for the best pair again and again, long ones with a heap, so that a megabyte of dashes takes n log n steps like any
+other text.
 
-A model that has what this code does not know (normalisation, user-defined or unused pieces, white space as a suffix) is not
-taken: `Encoder.of` gives None, and the caller uses SentencePiece. tests/tokenizer/test_encode.py holds both against each other.
+A model that has what this code does not know (normalisation, user-defined or unused pieces, no byte pieces) is not taken:
+`Encoder.of` gives None, and the caller uses SentencePiece. tests/tokenizer/test_encode.py holds both against each other.
 
 Memory: the tables take about 120 bytes a piece and 5 MB; a call takes 4 to 12 bytes for each byte of text that is being
-encoded, which is a slice of 4 MB, or one row, for each thread, and the ids themselves.
+encoded, which is a slice of 4 MB, or one row, for each thread, and the ids themselves; a column in chunks is copied once.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Encoder:
     """The tables of one model. Symbols are numbers: the ids of pieces, and behind them characters that only stand inside pieces.
 
     `symbols`: int32[0x110000], the symbol of each code point, -1 where no piece holds it. `bytes_`: int32[256], the ids of
-    the byte pieces. `unknown`: the id of <unk>, for models without byte pieces. `ascii_`: bool[128, 128], which ASCII
+    the byte pieces. `ascii_`: bool[128, 128], which ASCII
     characters stand beside each other in a piece; `beside`: the same for all others, a hash table of uint64 keys.
     `merges`: uint64[slots, 2], a hash table of pairs of symbols with rank << 32 | symbol of what they make (rank 0 is
     joined first). `prefix`: a space is put in front of a text.
@@ -53,7 +54,6 @@ class Encoder:
 
     symbols: npt.NDArray[np.int32]
     bytes_: npt.NDArray[np.int32]
-    unknown: int
     pieces: int
     ascii_: npt.NDArray[np.bool_]
     beside: npt.NDArray[np.uint64]
@@ -72,6 +72,7 @@ class Encoder:
             or normal.remove_extra_whitespaces
             or not normal.escape_whitespaces
             or not {p.type for p in model.pieces} <= known
+            or sum(p.type == _BYTE for p in model.pieces) != 256
             or any(" " in p.piece or "\0" in p.piece for p in model.pieces)  # SentencePiece takes NUL for unused
         ):
             return None
@@ -104,7 +105,7 @@ class Encoder:
             offsets,
             (self.symbols, self.ascii_, self.beside),
             self.merges,
-            np.append(self.bytes_, [self.unknown, self.pieces]).astype(np.int32),
+            np.append(self.bytes_, np.int32(self.pieces)),
             self.prefix,
             ids,
             counts,
@@ -164,10 +165,9 @@ def _tables(model: Any) -> Encoder:
     for i, piece in enumerate(model.pieces):
         if piece.type == _BYTE:
             bytes_[int(piece.piece[3:5], 16)] = i
-    unknown = next((i for i, p in enumerate(model.pieces) if p.type == _UNKNOWN), 0)
     normal = model.normalizer_spec
     return Encoder(
-        symbols, bytes_, unknown, len(model.pieces), ascii_, _table(np.array(sorted(beside), np.uint64))[0],
+        symbols, bytes_, len(model.pieces), ascii_, _table(np.array(sorted(beside), np.uint64))[0],
         merges, bool(normal.add_dummy_prefix),
     )  # fmt: skip
 
@@ -301,7 +301,7 @@ def _encode(data, offsets, characters, merges, fallback, prefix, ids, counts):  
 @_jit
 def _flush(chunk, length, mixed, merges, fallback, recent, ids, out):  # type: ignore[no-untyped-def]
     """The ids of a chunk, from memory if it is there; where the next id goes. The chunk is used up."""
-    pieces = fallback[257]
+    pieces = fallback[256]
     if length == 1:
         if chunk[0, 0] < pieces:
             ids[out] = chunk[0, 0]
@@ -338,10 +338,7 @@ def _flush(chunk, length, mixed, merges, fallback, recent, ids, out):  # type: i
 
 @_jit
 def _as_bytes(point, fallback, ids, out):  # type: ignore[no-untyped-def]
-    """The byte pieces of a code point, or <unk> where there are none. `fallback`: 256 ids of bytes, <unk>, number of pieces."""
-    if fallback[0] < 0:
-        ids[out] = fallback[256]
-        return out + 1
+    """The byte pieces of a code point. `fallback`: their 256 ids, and the number of pieces."""
     if point < 0x80:
         ids[out] = fallback[point]
         return out + 1

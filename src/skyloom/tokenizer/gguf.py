@@ -39,7 +39,8 @@ def write(folder: Store, out: Path) -> int:
         writer.add_unk_token_id(spec.unk_id)
         writer.add_bos_token_id(spec.bos_id)
         writer.add_eos_token_id(spec.eos_id)
-        writer.add_pad_token_id(names.index(PAD))
+        if PAD in names:
+            writer.add_pad_token_id(names.index(PAD))
         writer.add_add_bos_token(True)
         writer.add_add_eos_token(False)
         writer.add_add_space_prefix(bool(model.normalizer_spec.add_dummy_prefix))

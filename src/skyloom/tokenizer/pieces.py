@@ -70,14 +70,18 @@ class Parts:
 
     def of(self, piece_id: int) -> str:
         """The part an id belongs to."""
-        return next(name for name, _ in self.sizes if piece_id in self.range(name))
+        return next((name for name, _ in self.sizes if piece_id in self.range(name)), "none")
 
     def to_json(self) -> list[dict[str, int | str]]:
         return [{"name": name, "first": self.range(name).start, "size": size} for name, size in self.sizes]
 
     @staticmethod
     def from_json(rows: Sequence[Mapping[str, int | str]]) -> Parts:
-        return Parts(tuple((str(r["name"]), int(r["size"])) for r in rows))
+        """From what `to_json` gave. KeyError, TypeError or ValueError for anything else."""
+        parts = Parts(tuple((str(r["name"]), int(r["size"])) for r in rows))
+        for name in ("characters", "words", "reserved"):
+            parts.range(name)
+        return parts
 
 
 def base_model(settings: bytes, latin: Sequence[str]) -> bytes:

@@ -9,6 +9,7 @@ Weights. What is sampled may still be very uneven: a domain that has only a few 
 d weighs w(d) · size(d)^(balance − 1), where size is what d gives in bytes: with a balance of 1 every byte counts the same,
 with 0 every domain, in between as in the sampling of languages by temperature. `w` is the recipe's own weight of the
 domain, 1 unless said.
+No domain weighs more than a million times another.
 
 Nothing but one shard is in memory.
 """
@@ -28,7 +29,7 @@ from skyloom.core.store import Store
 from skyloom.corpus.columns import string_hashes
 
 _UNIT = 1 << 10  # the smallest weight
-_LARGEST = 1 << 24
+_LARGEST = 1 << 30  # a million times that; with four thousand million occurrences a sum stays below 2^62
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,14 @@ class Tokenizer:
 
     @classmethod
     def load(cls, place: Store | str | Path) -> Tokenizer:
-        """From the folder that `train` wrote. StorageError if `tokenizer.model` or `parts.json` is not there."""
+        """From the folder that `train` wrote. StorageError if a file is not there, IntegrityError if it is not what we write."""
         store = place if isinstance(place, Store) else Store(place)
-        return cls(store.read_bytes("tokenizer.model"), Parts.from_json(store.read_json("parts.json")["parts"]))
+        model = store.read_bytes("tokenizer.model")
+        try:
+            parts = Parts.from_json(store.read_json("parts.json")["parts"])
+        except (KeyError, TypeError, ValueError) as problem:
+            raise IntegrityError(f"{store.root}/parts.json is not a tokenizer's: {problem!r}") from problem
+        return cls(model, parts)
 
     @property
     def vocab_size(self) -> int:

@@ -8,7 +8,7 @@ A base of our own neither normalises nor puts a space in front of a text: what i
 indentation included. Of another base that is kept as it is, because its ids would mean something else.
 
 Sizes are kept exactly. A corpus too small for them is an error that says how many candidates there were; with `fit` the
-vocabulary becomes smaller instead (a multiple of 64) rather than hold pieces that nothing can train.
+vocabulary becomes smaller instead (a multiple of 64) and holds no piece that nothing here trains.
 """
 
 from __future__ import annotations
@@ -24,9 +24,18 @@ from skyloom.core.store import Store
 from skyloom.tokenizer import export
 from skyloom.tokenizer.base import SMALLEST, read_base, train_base
 from skyloom.tokenizer.count import Counts
-from skyloom.tokenizer.extend import candidates, choose_words, dictionary_runs, rank_characters
+from skyloom.tokenizer.extend import candidates, choose_characters, choose_words, dictionary_runs, rank_characters
 from skyloom.tokenizer.measure import measure
-from skyloom.tokenizer.pieces import RESERVED, digest, extended_model, holds_digits, normal_pieces, parts_of, read_model
+from skyloom.tokenizer.pieces import (
+    JOINED_DIGITS,
+    RESERVED,
+    digest,
+    extended_model,
+    holds_digits,
+    normal_pieces,
+    parts_of,
+    read_model,
+)
 from skyloom.tokenizer.sample import Sample, draw
 from skyloom.tokenizer.tokenizer import Tokenizer
 
@@ -40,12 +49,14 @@ class TokenizerConfig:
 
     vocabulary: int = setting(8192, doc="size of the whole vocabulary; the parts must add up to it", unit="pieces", low=1024)
     base: int = setting(4300, doc="Latin pieces, with 3 specials and 256 bytes", unit="pieces", low=SMALLEST, high=1 << 20)
-    base_model: str = setting("", doc="a SentencePiece BPE model to extend; `base` is then its size. Empty: a base is trained")
+    base_model: str = setting("", doc="file of a SentencePiece BPE model to extend (from the current folder); `base` is its size")
     characters: int = setting(2400, doc="Chinese characters and symbols", unit="pieces", low=0)
     words: int = setting(1475, doc="Chinese words of two characters or more", unit="pieces", low=0)
     reserved: int = setting(17, doc="pieces for padding, chat roles and later use", unit="pieces", low=17, high=17)
     fit: bool = setting(False, doc="where the corpus has too few candidates, take a smaller vocabulary instead of stopping")
-    least_count: int = setting(3, doc="an added character or word occurs at least this often in the sample", low=1)
+    least_count: int = setting(
+        3, doc="an added word occurs at least this often in the sample; a character too, if the sizes leave a choice", low=1
+    )
     dictionary_weight: float = setting(
         0.1, doc="weight of jieba's dictionary against the Chinese text of the sample when words are chosen", low=0.0, high=10.0
     )
@@ -82,6 +93,11 @@ def train(documents: Store, out: Store, config: TokenizerConfig, *, progress: Pr
         raise DataError(f"{documents.root} has no documents of split 'train' to train a tokenizer on")
     progress.log(f"tokenizer: {sample.taken_bytes / 1e6:,.1f} of {sample.corpus_bytes / 1e6:,.1f} MB")
     counts = count(sample, progress)
+    if not counts.bytes:
+        raise DataError(
+            f"a sample of {config.sample_megabytes:g} MB holds no document of these {sample.corpus_bytes / 1e6:,.2f} MB: "
+            "raise tokenizer.sample_megabytes"
+        )
     base = given or _trained(counts, config, progress)
     characters, words = _chinese(base, counts, config, progress)
     model = extended_model(base, characters, words)
@@ -134,36 +150,52 @@ def _chinese(base: bytes, counts: Counts, config: TokenizerConfig, progress: Pro
     """The added characters and words, as many as wanted; with `fit` as many as the corpus supports."""
     pieces = normal_pieces(base)
     joined = [p for p, _ in pieces if holds_digits(p)]
-    if len(joined) > 16:
+    if len(joined) > len(JOINED_DIGITS):
         progress.log(
-            f"tokenizer: the base joins digits in {len(joined):,} pieces, for example {joined[:3]}; numbers will not be split"
+            f"tokenizer: the base joins digits in {len(joined):,} pieces, for example {joined[:3]}; those numbers are not split"
         )
-    runs, dictionary = counts.runs(), dictionary_runs() if config.dictionary_weight else None
-    ranked = rank_characters(counts.points, {p for p, _ in pieces}, config.least_count, dictionary)
-    if (config.characters or config.words) and not len(runs.weight):
+    if not (config.characters or config.words):
+        return [], []
+    runs, dictionary = counts.runs(), dictionary_runs()
+    known = {p.piece for p in read_model(base).pieces}
+    seen, further = rank_characters(counts.points, known, config.least_count, dictionary)
+    if not len(runs.weight):
         raise DataError(
-            f"the training documents hold no Chinese ({len(ranked)} candidate characters, 0 candidate words): "
+            f"the training documents hold no Chinese ({len(seen)} candidate characters, 0 candidate words): "
             "add a Chinese source, or set tokenizer.characters and tokenizer.words to 0"
         )
-    characters = ranked[: config.characters]
+    characters = choose_characters(seen if config.fit else [*seen, *further], base, config.characters)
     if len(characters) < config.characters and not config.fit:
-        raise DataError(_too_few("characters", config.characters, len(ranked), config.least_count))
-    if not config.words:
-        return characters, []
+        raise DataError(_too_few("characters", config, f"{len(seen):,}", f", and the dictionary {len(further):,} more"))
     with progress.task("find Chinese words", config.words, "words") as bar:
         found = candidates(runs, base, characters, config.least_count, dictionary, config.dictionary_weight)
-        chosen = choose_words(_counted(found, bar), base, characters, config.words)
+        chosen = choose_words(_counted(found, bar) if config.words else iter(()), base, characters, config.words)
     words = chosen.words
-    if chosen.exhausted and not config.fit:
-        raise DataError(_too_few("words", config.words, len(words), config.least_count))
-    fixed = len(read_model(base).pieces) + len(characters) + len(RESERVED)
-    while words and fixed + len(words) < config.vocabulary and (fixed + len(words)) % ROUND:
-        fewer = words[: max(len(words) - (fixed + len(words)) % ROUND, 0)]
-        words = choose_words(iter(fewer), base, characters, len(fewer)).words
+    if len(words) < config.words and not config.fit:
+        raise DataError(_too_few("words", config, f"{len(words):,}"))
+    characters, words = _rounded(base, characters, words, config.vocabulary)
     progress.log(
-        f"tokenizer: {len(characters):,} of {len(ranked):,} characters, {len(words):,} words "
+        f"tokenizer: {len(characters):,} characters ({len(seen):,} in the corpus), {len(words):,} words "
         f"({chosen.aside:,} put aside because no merge leads to them)"
     )
+    return characters, words
+
+
+def _rounded(base: bytes, characters: list[str], words: list[str], wanted: int) -> tuple[list[str], list[str]]:
+    """The best of both so that the vocabulary is the wanted one or a multiple of 64: words are given up first, then characters.
+
+    Only where the base itself is no multiple and nothing is left to give up is the vocabulary none.
+    """
+    fixed = len(read_model(base).pieces) + len(RESERVED)
+    while (total := fixed + len(characters) + len(words)) < wanted and total % ROUND:
+        surplus = total % ROUND
+        if words:
+            fewer = words[: max(len(words) - surplus, 0)]
+            words = choose_words(iter(fewer), base, characters, len(fewer)).words
+        elif len(characters) >= surplus:
+            characters = characters[:-surplus]
+        else:
+            break
     return characters, words
 
 
@@ -173,8 +205,8 @@ def _counted(found: Iterator[str], bar: Task) -> Iterator[str]:
         yield word
 
 
-def _too_few(what: str, wanted: int, there: int, least: int) -> str:
+def _too_few(what: str, config: TokenizerConfig, there: str, further: str = "") -> str:
     return (
-        f"{wanted:,} {what} were asked for, the corpus has {there:,} candidates (seen at least {least} times): "
-        f"add text, set tokenizer.{what} to {there} or less, or set tokenizer.fit"
+        f"{getattr(config, what):,} {what} were asked for, the corpus has {there} candidates "
+        f"(seen at least {config.least_count} times){further}: add text, set tokenizer.{what} lower, or set tokenizer.fit"
     )
