@@ -44,7 +44,7 @@ from skyloom.tokenizer.pieces import holds_digits, read_model
 from skyloom.tokenizer.train import TokenizerConfig, train
 
 HERE = Path(__file__).resolve().parent
-DATA_VARIABLE, WARC_VARIABLE = "SKYLOOM_BENCH_DATA", "SKYLOOM_BENCH_WARC"
+DATA_VARIABLE, WARC_VARIABLE, WORK_VARIABLE = "SKYLOOM_BENCH_DATA", "SKYLOOM_BENCH_WARC", "SKYLOOM_BENCH_WORK"
 BYTES = 1e9
 SIZES = {
     "vocabulary": 65_536,
@@ -223,7 +223,13 @@ def main() -> int:
         return train_one(*sys.argv[2:])
     parser = argparse.ArgumentParser(description="Measure tokenizers of 65,536 pieces beside published ones.")
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="the interpreter that has tiktoken")
-    parser.add_argument("--work", type=Path, help="a folder that keeps corpus and tokenizers; without it they are made anew")
+    kept = os.environ.get(WORK_VARIABLE)
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=kept and Path(kept),
+        help=f"a folder that keeps corpus and tokenizers ({WORK_VARIABLE}); else made anew",
+    )
     offer(parser, BARS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:

@@ -89,7 +89,9 @@ def tokenizer_folder(place: Path) -> Path:
     """A tokenizer of full size from the texts and LLaMA's base."""
     import tokenizer_compression
 
-    return Path(tokenizer_compression.Bench(sys.executable, place).trained(tokenizer_compression.EXTENDED)[0].root)
+    kept = os.environ.get(tokenizer_compression.WORK_VARIABLE)
+    bench = tokenizer_compression.Bench(sys.executable, Path(kept) if kept else place)
+    return Path(bench.trained(tokenizer_compression.EXTENDED)[0].root)
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ def documents(tmp_path_factory) -> Store:
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory, documents) -> Store:
     store = Store(tmp_path_factory.mktemp("tokenizer"))
-    train(documents, store, TokenizerConfig(**SIZES), progress=Progress.silent())
+    train(documents, store, TokenizerConfig(**SIZES, fit=True), progress=Progress.silent())
     return store
 
 

@@ -66,7 +66,7 @@ def build(root: Path, canaries: int = 40) -> World:
     generate(StemConfig(train=104, valid=26, test=104, ref=104, canaries=canaries), world.exercises, progress=silent)
     _write_corpus(world)
     sizes = {"vocabulary": 1408, "base": 1000, "characters": 300, "words": 91, "reserved": 17}
-    train(world.corpus, world.tokenizer, TokenizerConfig(**sizes, least_count=2), progress=silent)
+    train(world.corpus, world.tokenizer, TokenizerConfig(**sizes, least_count=2, fit=True), progress=silent)
     pack(world.corpus, world.exercises, world.tokenizer, world.tokens, PackConfig(), engine=Engine(), progress=silent)
     _train(world)
     return world

@@ -35,7 +35,7 @@ def build(root: Path) -> dict[str, Store]:
     stores["corpus"].write_table("documents-00001.parquet", table(documents[1::2]))
     planted = [exercise(lang, question, "canary", 731) for lang, question in CANARY.items()]
     stores["exercises"].write_table("exercises-canary.parquet", table(planted))
-    sizes = TokenizerConfig(vocabulary=1024, base=900, characters=80, words=27)
+    sizes = TokenizerConfig(vocabulary=1024, base=900, characters=80, words=27, fit=True)
     train_tokenizer(stores["corpus"], stores["tokenizer"], sizes, progress=Progress.silent())
     vocabulary = stores["tokenizer"].read_json("parts.json")["vocabulary"]
     for step, (stage, folder) in enumerate((("stage1", checkpoint.folder_of(1)), ("stage1", "final"), ("stage2", "final")), 1):
