@@ -135,16 +135,16 @@ def study(
     bits: dict[str, list[float]] = {"en": [], "zh": []}
     for seed in seeds:
         out = work.child(f"seed-{seed}")
-        if not out.exists("heldout.jsonl"):
+        if not out.exists("bits.json"):  # a training that was cut short goes on where it was
             loader = Loader(shards, plan, seed=seed, batch=config.batch, context=config.context)
             stage = StageConfig(name="stage1", peak=3e-3, warmup_steps=max(loader.steps // 15, 1), monitor_points=1, releases=1)
             train_stage(replace(config, seed=seed), stage, model, loader, held, tokenizer, None, out, progress=Progress())
-        lines = [json.loads(line) for line in out.read_text("heldout.jsonl").splitlines()]
-        last = max(line["step"] for line in lines)
+            lines = [json.loads(line) for line in out.read_text("heldout.jsonl").splitlines()]
+            last = max(line["step"] for line in lines)
+            out.write_json("bits.json", {line["set"]: line["bits_per_byte"] for line in lines if line["step"] == last})
+        found = out.read_json("bits.json")
         for lang in bits:
-            bits[lang].append(
-                float(np.mean([r["bits_per_byte"] for r in lines if r["step"] == last and r["set"].startswith(lang)]))
-            )
+            bits[lang].append(float(np.mean([value for name, value in found.items() if name.startswith(lang)])))
     return Outcome(vocabulary, tokens, compression, bits)
 
 
