@@ -66,6 +66,7 @@ def test_a_base_with_a_space_in_front_and_equal_scores_is_extended_and_proved(ll
     before = sentencepiece.SentencePieceProcessor(model_proto=llama_like)
     assert tokenizer.pieces[:size] == [before.id_to_piece(i) for i in range(size)] and tuple(tokenizer.pieces[-17:]) == RESERVED
     auto = transformers.AutoTokenizer.from_pretrained(out.root)
+    assert out.read_json("tokenizer_config.json")["add_prefix_space"] is True
     for text in ("x", " x", "  x", "中文", " 中文", "a" + " " * 40 + "b", " " * 33, "e.g. 3.5 人民 ", "\n x", ""):
         ids = tokenizer.encode(text)
         assert auto(text, add_special_tokens=False)["input_ids"] == ids, text

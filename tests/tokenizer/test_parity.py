@@ -73,6 +73,11 @@ def test_ids_are_the_same_in_all_three_libraries(folder, tokenizer, twin):
     assert sum(len(ids) for ids in ours) > 50_000, "the comparison must not be about empty texts"
 
 
+def test_llama_cpp_is_told_that_no_space_is_put_in_front(folder):
+    """Its converter takes one for granted where the folder does not say: then nearly every text gets other ids."""
+    assert folder.read_json("tokenizer_config.json")["add_prefix_space"] is False
+
+
 def test_transformers_knows_the_special_tokens(folder, tokenizer):
     auto = transformers.AutoTokenizer.from_pretrained(folder.root)
     assert (auto.unk_token_id, auto.bos_token_id, auto.eos_token_id, auto.pad_token_id) == (

@@ -84,6 +84,8 @@ def write(model: bytes, out: Store) -> None:
             **tokens,
             "additional_special_tokens": list(RESERVED[1:]),
             "tokenizer_class": "PreTrainedTokenizerFast",
+            # llama.cpp's converter asks here whether a space is put in front of a text, and takes it for granted otherwise.
+            "add_prefix_space": bool(read_model(model).normalizer_spec.add_dummy_prefix),
             "clean_up_tokenization_spaces": False,
             "model_input_names": ["input_ids", "attention_mask"],
         },
