@@ -20,15 +20,13 @@ that long; a run is cut after 85 characters.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.core.tables import made_once
-from skyloom.core.units import utf8_buffers
+from skyloom.core.units import _decode, _jit, utf8_buffers
 from skyloom.tokenizer.words import Runs
 
 WORDS = 6_000_000
@@ -158,10 +156,6 @@ def _kinds() -> npt.NDArray[np.uint8]:
     return table
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
 @_jit
 def _place(keys, key):  # type: ignore[no-untyped-def]
     mask = np.uint64(len(keys) - 1)
@@ -207,18 +201,7 @@ def _scan(  # type: ignore[no-untyped-def]
         i = at
         word, run, spaced = -1, -1, False  # where a word and a run began; the last character was a space
         while i < stop:
-            b = np.int64(data[i])
-            if b < 0x80:
-                point, width = b, 1
-            elif b < 0xE0:
-                point, width = ((b & 0x1F) << 6) | np.int64(data[i + 1] & 0x3F), 2
-            elif b < 0xF0:
-                point = ((b & 0x0F) << 12) | (np.int64(data[i + 1] & 0x3F) << 6) | np.int64(data[i + 2] & 0x3F)
-                width = 3
-            else:
-                point = ((b & 0x07) << 18) | (np.int64(data[i + 1] & 0x3F) << 12)
-                point |= (np.int64(data[i + 2] & 0x3F) << 6) | np.int64(data[i + 3] & 0x3F)
-                width = 4
+            point, width = _decode(data, i)
             kind = kinds[point]
             space = point == 32
             if word >= 0 and (kind != _OTHER or (space and not spaced)):

@@ -29,12 +29,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.core.units import utf8_buffers
+from skyloom.tokenizer.pieces import SPACE, TYPE, without_surrogates
 
 SLICE = 4 << 20
 """Bytes of text that a thread is given at once."""
 
-_SPACE = 0x2581  # what stands for a space in pieces
-_NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6  # SentencePiece's types of pieces
+_SPACE = ord(SPACE)
 _MISSING = 0xFFFD  # what a byte that is no UTF-8 is read as, as SentencePiece does
 _SHORT = 48  # symbols of a chunk that is joined by looking for the best pair again and again
 _KEPT = 15  # symbols of the longest chunk that is remembered
@@ -64,7 +64,7 @@ class Encoder:
     def of(model: Any) -> Encoder | None:
         """The tables of a parsed model (`pieces.read_model`); None if this code does not know something that the model has."""
         trainer, normal = model.trainer_spec, model.normalizer_spec
-        known = {_NORMAL, _UNKNOWN, _CONTROL, _BYTE}
+        known = {TYPE.NORMAL, TYPE.UNKNOWN, TYPE.CONTROL, TYPE.BYTE}
         if (
             trainer.model_type != 2
             or trainer.treat_whitespace_as_suffix
@@ -72,7 +72,7 @@ class Encoder:
             or normal.remove_extra_whitespaces
             or not normal.escape_whitespaces
             or not {p.type for p in model.pieces} <= known
-            or sum(p.type == _BYTE for p in model.pieces) != 256
+            or sum(p.type == TYPE.BYTE for p in model.pieces) != 256
             or any(" " in p.piece or "\0" in p.piece for p in model.pieces)  # SentencePiece takes NUL for unused
         ):
             return None
@@ -124,7 +124,7 @@ def _slices(offsets: npt.NDArray[np.int64]) -> list[int]:
 
 
 def _tables(model: Any) -> Encoder:
-    pieces = [(i, p.piece, p.score) for i, p in enumerate(model.pieces) if p.type == _NORMAL]
+    pieces = [(i, p.piece, p.score) for i, p in enumerate(model.pieces) if p.type == TYPE.NORMAL]
     number = {text: i for i, text, _ in pieces}
     inside: dict[str, None] = {}
     for _, text, _ in pieces:
@@ -163,7 +163,7 @@ def _tables(model: Any) -> Encoder:
     merges[slots, 1] = np.array([rank[i] << 32 | i for i in made], np.uint64)
     bytes_ = np.full(256, -1, np.int32)
     for i, piece in enumerate(model.pieces):
-        if piece.type == _BYTE:
+        if piece.type == TYPE.BYTE:
             bytes_[int(piece.piece[3:5], 16)] = i
     normal = model.normalizer_spec
     return Encoder(
@@ -474,4 +474,4 @@ def texts_column(texts: Sequence[str]) -> pa.Array:
     try:
         return pa.array(texts, pa.large_string())
     except UnicodeEncodeError:
-        return pa.array([t.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for t in texts], pa.large_string())
+        return pa.array([without_surrogates(t) for t in texts], pa.large_string())

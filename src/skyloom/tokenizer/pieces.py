@@ -153,6 +153,11 @@ def normal_pieces(model: bytes) -> list[tuple[str, float]]:
     return [(p.piece, p.score) for p in read_model(model).pieces if p.type == TYPE.NORMAL]
 
 
+def without_surrogates(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate, which is no character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def holds_digits(piece: str) -> bool:
     """Whether a digit of any script stands together with something else in a piece."""
     return len(piece) > 1 and any(c.isdigit() for c in piece)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from skyloom.tokenizer.pieces import SPACE
+from skyloom.tokenizer.pieces import SPACE, without_surrogates
 
 ENGLISH = (
     "The engine of a small ship needs no more care than this: clean fuel, clean oil, and someone who listens. "
@@ -48,12 +48,7 @@ def probes(pieces: Sequence[str], number: int, seed: int = 1) -> list[str]:
             start = draw.randrange(len(line))
             return line[start : start + draw.randint(1, 30)]
         if kind < 0.97:
-            return clean(draw.choice(HARD))
-        return clean(chr(draw.randrange(0x110000)))
+            return without_surrogates(draw.choice(HARD))
+        return without_surrogates(chr(draw.randrange(0x110000)))
 
     return ["".join(part() for _ in range(draw.randint(0, 24))) for _ in range(number)]
-
-
-def clean(text: str) -> str:
-    """The text with U+FFFD for lone surrogates."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -23,7 +23,7 @@ import sentencepiece
 from skyloom.core.errors import IntegrityError
 from skyloom.core.store import Store
 from skyloom.tokenizer.encode import Encoder, texts_column
-from skyloom.tokenizer.pieces import PAD, TYPE, Parts, read_model
+from skyloom.tokenizer.pieces import PAD, TYPE, Parts, read_model, without_surrogates
 
 _ROWS = 1 << 12
 """Texts given to SentencePiece at once, for the models that `encode` does not know."""
@@ -111,4 +111,4 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+        return without_surrogates(text).encode()
