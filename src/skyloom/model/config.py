@@ -1,4 +1,4 @@
-"""The shape of a decoder (report 3.4, Table 3): what a recipe says of it, and what follows from it.
+"""The shape of a decoder (report 3.4, Table 3, appendix A): what a recipe says of it, and what follows from it.
 
 It stands by itself so that reading a recipe does not import torch.
 """
@@ -10,43 +10,92 @@ from dataclasses import dataclass
 from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
 
+BLOCKS = ("llama", "gpt")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The shape of a decoder. ConfigError if the heads do not divide the width into even parts."""
+    """The shape of a decoder. ConfigError if the heads do not divide the width, or options do not go together."""
 
     vocabulary: int = setting(doc="tokens in the vocabulary", unit="tokens", low=2)
     hidden: int = setting(doc="width of the residual stream", low=2)
     layers: int = setting(doc="number of blocks", low=1)
     heads: int = setting(doc="attention heads; they divide `hidden` into parts of even size", low=1)
-    ffn: int = setting(doc="width of the feed-forward part; about 8/3 of `hidden`", low=1)
+    ffn: int = setting(doc="width of the feed-forward part; about 8/3 of `hidden` (gpt: 4 times)", low=1)
     context: int = setting(4096, doc="longest sequence the model is made for", unit="tokens", low=1)
     rope_theta: float = setting(10_000.0, doc="base of the rotary wavelengths", low=1.0)
-    norm_eps: float = setting(1e-5, doc="added to the mean square in RMSNorm", low=0.0)
+    norm_eps: float = setting(1e-5, doc="added to the mean square (gpt: the variance) in a norm", low=0.0)
+    block: str = setting(
+        "llama",
+        doc="llama: RoPE, RMSNorm, SwiGLU, no biases; gpt: absolute positions, LayerNorm, GELU, biases (appendix A)",
+        choices=BLOCKS,
+    )
+    key_heads: int = setting(
+        0, doc="heads of keys and values, each shared by heads/key_heads queries; 0: as many as `heads`", low=0
+    )
+    tied: bool = setting(False, doc="the output matrix is the embedding")
+    dropout: float = setting(0.0, doc="share of activations zeroed in training, gpt only", low=0.0, high=0.9)
 
     def __post_init__(self) -> None:
         if self.hidden % self.heads or self.hidden // self.heads % 2:
             raise ConfigError(f"{self.heads} heads do not divide a width of {self.hidden} into parts of even size")
+        if self.key_heads and self.heads % self.key_heads:
+            raise ConfigError(f"{self.key_heads} key heads cannot be shared evenly by {self.heads} heads")
+        if self.block != "gpt" and self.dropout:
+            raise ConfigError("dropout belongs to the gpt block; the llama block has none (report 3.4)")
 
     @property
     def head_dim(self) -> int:
         return self.hidden // self.heads
 
     @property
+    def grouped_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.key_heads or self.heads
+
+    @property
+    def key_width(self) -> int:
+        """Width of all keys, and of all values."""
+        return self.grouped_heads * self.head_dim
+
+    @property
     def embedding_parameters(self) -> int:
-        """Parameters of the input embedding, which is looked up and not multiplied."""
+        """Parameters of the token embedding, which is looked up and not multiplied."""
         return self.vocabulary * self.hidden
 
     @property
-    def parameters(self) -> int:
-        """All parameters, input embedding and output matrix included."""
-        block = 4 * self.hidden**2 + 3 * self.hidden * self.ffn + 2 * self.hidden
-        return 2 * self.embedding_parameters + self.layers * block + self.hidden
+    def position_parameters(self) -> int:
+        """Parameters of learnt absolute positions, which are looked up too; none with RoPE."""
+        return self.context * self.hidden if self.block == "gpt" else 0
 
-    def flops_per_token(self, sequence: int) -> int:
+    @property
+    def block_parameters(self) -> int:
+        """Parameters of one block, its norms (and biases) included."""
+        attention = 2 * self.hidden * (self.hidden + self.key_width)
+        if self.block == "gpt":
+            biases = 2 * self.hidden + 2 * self.key_width + self.ffn + self.hidden
+            return attention + 2 * self.hidden * self.ffn + biases + 4 * self.hidden
+        return attention + 3 * self.hidden * self.ffn + 2 * self.hidden
+
+    @property
+    def parameters(self) -> int:
+        """All parameters, the embedding and the output matrix included (once where they are tied)."""
+        final_norm = 2 * self.hidden if self.block == "gpt" else self.hidden
+        matrices = 1 if self.tied else 2
+        return matrices * self.embedding_parameters + self.position_parameters + self.layers * self.block_parameters + final_norm
+
+    @property
+    def multiplied_parameters(self) -> int:
+        """Parameters without those that are only looked up: N − input embedding. A tied embedding is multiplied as the output."""
+        looked_up = self.position_parameters + (0 if self.tied else self.embedding_parameters)
+        return self.parameters - looked_up
+
+    def flops_per_token(self, sequence: int, *, causal: bool = False) -> int:
         """FLOPs to train on one token in sequences of `sequence` tokens, forward and backward.
 
-        6 for each parameter that multiplies, and 12·layers·hidden·sequence for the attention scores, where the causal
-        half is counted as in the literature on utilisation (Chowdhery et al. 2022, appendix B).
+        6 for each parameter that multiplies, and 12·layers·hidden·sequence for the attention scores as if every token saw
+        every other, as the literature on utilisation counts (Chowdhery et al. 2022, appendix B). `causal`: half of the latter,
+        which is what a causal kernel needs to compute.
         """
-        return 6 * (self.parameters - self.embedding_parameters) + 12 * self.layers * self.hidden * sequence
+        attention = 12 * self.layers * self.hidden * sequence
+        return 6 * self.multiplied_parameters + (attention // 2 if causal else attention)

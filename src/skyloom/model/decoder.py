@@ -2,12 +2,16 @@
 
 A stack of equal blocks. Each block normalises its input (RMSNorm, Zhang and Sennrich 2019) before attention and again
 before the feed-forward part, and adds what they give to the residual stream. Positions enter by rotating queries and
-keys (RoPE, Su et al. 2021); the feed-forward part is SwiGLU (Shazeer 2020). Attention is multi-head and causal. There
-are no biases, no dropout, and the output matrix is not tied to the embedding. This is LLaMA's block, which the report
-compares with GPT's (its figure 2) and then makes narrower and deeper.
+keys (RoPE, Su et al. 2021); the feed-forward part is SwiGLU (Shazeer 2020). Attention is causal. There are no biases, no
+dropout, and the output matrix is not tied to the embedding. This is LLaMA's block.
+
+`block = "gpt"` is the block that the report compares it with (appendix A, figure 2): learnt absolute positions, LayerNorm,
+GELU, biases and dropout (Radford et al. 2019). `key_heads` shares keys and values between queries (Ainslie et al. 2023),
+which models that one may continue from do; `tied` uses the embedding as output matrix.
 
 There is no parallel code here. Query, key, value, gate and up are separate matrices so that tensor parallelism can
-split them from the outside, and so that every weight has a counterpart in other programs (see `hf`).
+split them from the outside, and every weight has a counterpart in other programs (see `hf`). Blocks are a ModuleDict keyed
+by their number, so that a part of the model (a pipeline's stage) keeps the names of the whole.
 """
 
 from __future__ import annotations
@@ -32,6 +36,18 @@ class RMSNorm(nn.Module):
         return (self.weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps))).type_as(x)
 
 
+class LayerNorm(nn.LayerNorm):
+    """Mean 0 and variance 1 over the last dimension, computed in fp32, with learnt gain and bias (the gpt block's norm)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps).type_as(x)
+
+
+def norm_of(config: ModelConfig) -> nn.Module:
+    kind = LayerNorm if config.block == "gpt" else RMSNorm
+    return kind(config.hidden, config.norm_eps)
+
+
 class Rotation(nn.Module):
     """RoPE: turn each pair (i, i + d/2) of a head by position · theta^(−2i/d). x: [batch, heads, sequence, head_dim]."""
 
@@ -40,10 +56,17 @@ class Rotation(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        half = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
-        angles = torch.outer(torch.arange(config.context, dtype=torch.float32), 1.0 / config.rope_theta**half)
-        self.register_buffer("cos", angles.cos(), persistent=False)
-        self.register_buffer("sin", angles.sin(), persistent=False)
+        self.config = config
+        self.register_buffer("cos", torch.empty(config.context, config.head_dim // 2), persistent=False)
+        self.register_buffer("sin", torch.empty(config.context, config.head_dim // 2), persistent=False)
+        self.fill()
+
+    def fill(self) -> None:
+        """Compute the tables, also after they were made without memory (on the meta device)."""
+        half = torch.arange(0, self.config.head_dim, 2, dtype=torch.float32) / self.config.head_dim
+        angles = torch.outer(torch.arange(self.config.context, dtype=torch.float32), 1.0 / self.config.rope_theta**half)
+        self.cos.copy_(angles.cos())
+        self.sin.copy_(angles.sin())
 
     def forward(self, x: Tensor) -> Tensor:
         cos, sin = self.cos[: x.shape[-2]], self.sin[: x.shape[-2]]
@@ -52,27 +75,32 @@ class Rotation(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal multi-head attention over x: [batch, sequence, hidden]."""
+    """Causal attention over x: [batch, sequence, hidden]; `mask`: bool[batch, 1, sequence, sequence], True where it may look."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.heads = config.heads
-        self.query = nn.Linear(config.hidden, config.hidden, bias=False)
-        self.key = nn.Linear(config.hidden, config.hidden, bias=False)
-        self.value = nn.Linear(config.hidden, config.hidden, bias=False)
-        self.output = nn.Linear(config.hidden, config.hidden, bias=False)
+        biases = config.block == "gpt"
+        self.head_dim, self.dropout = config.head_dim, config.dropout
+        self.grouped = config.grouped_heads != config.heads
+        self.query = nn.Linear(config.hidden, config.hidden, bias=biases)
+        self.key = nn.Linear(config.hidden, config.key_width, bias=biases)
+        self.value = nn.Linear(config.hidden, config.key_width, bias=biases)
+        self.output = nn.Linear(config.hidden, config.hidden, bias=biases)
 
-    def forward(self, x: Tensor, rotate: Rotation) -> Tensor:
+    def forward(self, x: Tensor, rotate: Rotation | None, mask: Tensor | None) -> Tensor:
         def split(y: Tensor) -> Tensor:
-            return y.view(*y.shape[:-1], self.heads, -1).transpose(1, 2)
+            return y.view(*y.shape[:-1], -1, self.head_dim).transpose(1, 2)
 
-        query, key, value = rotate(split(self.query(x))), rotate(split(self.key(x))), split(self.value(x))
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        query, key, value = split(self.query(x)), split(self.key(x)), split(self.value(x))
+        if rotate is not None:
+            query, key = rotate(query), rotate(key)
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, mask, dropout, mask is None, enable_gqa=self.grouped)
         return self.output(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
-class FeedForward(nn.Module):
-    """SwiGLU: down(silu(gate(x)) · up(x)) over x: [batch, sequence, hidden]."""
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) · up(x)) over x: [batch, sequence, hidden]."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -84,40 +112,86 @@ class FeedForward(nn.Module):
         return self.down(F.silu(self.gate(x)) * self.up(x))  # type: ignore[no-any-return]
 
 
+class GELU(nn.Module):
+    """down(gelu(up(x))) over x: [batch, sequence, hidden]: the gpt block's feed-forward part."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.up = nn.Linear(config.hidden, config.ffn)
+        self.down = nn.Linear(config.ffn, config.hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(F.gelu(self.up(x)))  # type: ignore[no-any-return]
+
+
 class Block(nn.Module):
     """x + attention(norm(x)), then x + ffn(norm(x))."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.attention_norm = RMSNorm(config.hidden, config.norm_eps)
+        self.attention_norm = norm_of(config)
         self.attention = Attention(config)
-        self.ffn_norm = RMSNorm(config.hidden, config.norm_eps)
-        self.ffn = FeedForward(config)
+        self.ffn_norm = norm_of(config)
+        self.ffn = GELU(config) if config.block == "gpt" else SwiGLU(config)
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
 
-    def forward(self, x: Tensor, rotate: Rotation) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), rotate)
-        return x + self.ffn(self.ffn_norm(x))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, rotate: Rotation | None, mask: Tensor | None) -> Tensor:
+        x = x + self.dropout(self.attention(self.attention_norm(x), rotate, mask))
+        return x + self.dropout(self.ffn(self.ffn_norm(x)))  # type: ignore[no-any-return]
 
 
 class Decoder(nn.Module):
-    """The whole model. Weights are not initialised here; see `init.initialise`."""
+    """The whole model. Weights are not initialised here; see `init.initialise`.
+
+    A part of it has fewer blocks, and None for the `embedding`, or for `norm` and `head`, that other parts have; then hidden
+    states [batch, sequence, hidden] enter or leave instead of tokens and logits.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocabulary, config.hidden)
-        self.rotate = Rotation(config)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = RMSNorm(config.hidden, config.norm_eps)
-        self.head = nn.Linear(config.hidden, config.vocabulary, bias=False)
+        gpt = config.block == "gpt"
+        self.embedding: nn.Embedding | None = nn.Embedding(config.vocabulary, config.hidden)
+        self.positions: nn.Embedding | None = nn.Embedding(config.context, config.hidden) if gpt else None
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        self.rotate = None if gpt else Rotation(config)
+        self.blocks = nn.ModuleDict({str(layer): Block(config) for layer in range(config.layers)})
+        self.norm: nn.Module | None = norm_of(config)
+        self.head: nn.Linear | None = nn.Linear(config.hidden, config.vocabulary, bias=False)
+        if config.tied:
+            self.head.weight = self.embedding.weight
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, documents: Tensor | None = None) -> Tensor:
         """Logits [batch, sequence, vocabulary] in the dtype of the output matrix, for tokens int64[batch, sequence].
 
-        A sequence is at most `config.context` tokens long. The embedding and the gains may stay in fp32 beside bf16
-        matrices, so that the gradients of frequent tokens add up in fp32.
+        A sequence is at most `config.context` tokens long. `documents`: int64[batch, sequence], which document of a packed
+        sequence each token belongs to; attention then stays inside them. Without it, it crosses their borders.
         """
-        x = self.embedding(tokens).to(self.head.weight.dtype)
-        for block in self.blocks:
-            x = block(x, self.rotate)
-        return self.head(self.norm(x))  # type: ignore[no-any-return]
+        x = self.features(tokens, documents)
+        return x if self.head is None else F.linear(x, self.head.weight.to(x.dtype))
+
+    def features(self, x: Tensor, documents: Tensor | None = None) -> Tensor:
+        """What the output matrix multiplies, [batch, sequence, hidden] in the dtype of the blocks' matrices.
+
+        The embedding and the gains may stay in fp32 beside bf16 matrices, so that the gradients of frequent tokens add up in
+        fp32.
+        """
+        if self.embedding is not None:
+            x = self.embed(x)
+        mask = None if documents is None else inside(documents)
+        for block in self.blocks.values():
+            x = block(x, self.rotate, mask)
+        return x if self.norm is None else self.norm(x)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        assert self.embedding is not None
+        x = self.embedding(tokens)
+        if self.positions is not None:
+            x = self.dropout(x + self.positions(torch.arange(tokens.shape[1], device=tokens.device)))
+        return x.to(next(iter(self.blocks.values())).ffn.down.weight.dtype)  # type: ignore[union-attr, no-any-return]
+
+
+def inside(documents: Tensor) -> Tensor:
+    """Mask bool[batch, 1, sequence, sequence]: True where a position may look, back and within its own document."""
+    same = documents[:, None, :, None] == documents[:, None, None, :]
+    return same & torch.ones(same.shape[-2:], dtype=torch.bool, device=same.device).tril()

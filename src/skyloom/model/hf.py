@@ -1,7 +1,7 @@
 """The decoder's names and shape, to and from Hugging Face's `LlamaForCausalLM`, strictly.
 
 State dicts and configs enter and leave. Both ways refuse what they do not know: a missing or surplus weight, a wrong
-shape, or a config whose model is not ours (grouped keys, biases, scaled rotations, tied embeddings) is an error and
+shape, or a config whose model is not ours (biases, scaled rotations, an own head width, the gpt block) is an error and
 never a model that is silently another one. Weights keep their values and layout; only names change.
 
 transformers 5 reads `rope_parameters`, older versions and most other programs read `rope_theta`; we write both.
@@ -39,7 +39,6 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "hidden_act": ("silu",),
     "attention_bias": (False,),
     "mlp_bias": (False,),
-    "tie_word_embeddings": (False,),
     "attention_dropout": (0.0, 0),
     "pretraining_tp": (1,),
     "rope_scaling": (None,),
@@ -49,6 +48,7 @@ _FIXED: dict[str, tuple[Any, ...]] = {
 _SIZES = {
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
     "intermediate_size", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_parameters",
+    "tie_word_embeddings",
 }  # fmt: skip
 _HARMLESS = {
     "transformers_version", "dtype", "torch_dtype", "use_cache", "bos_token_id", "eos_token_id", "pad_token_id",
@@ -60,19 +60,25 @@ _DEFAULTS = {"max_position_embeddings": 2048, "rms_norm_eps": 1e-6}
 
 
 def names(config: ModelConfig) -> dict[str, str]:
-    """Our weight names to Hugging Face's, in the order of the model."""
+    """Our weight names to Hugging Face's, in the order of the model. ConfigError for a model that is no LLaMA."""
+    if config.block != "llama":
+        raise ConfigError(f"a {config.block} block has no place in Hugging Face's LLaMA layout; only llama blocks are exported")
     blocks = {
         f"blocks.{layer}.{ours}": f"model.layers.{layer}.{theirs}"
         for layer in range(config.layers)
         for ours, theirs in _BLOCK.items()
     }
-    return {"embedding.weight": _OUTER["embedding.weight"], **blocks, **_OUTER}
+    last = {name: theirs for name, theirs in _OUTER.items() if not (config.tied and name == "head.weight")}
+    return {"embedding.weight": _OUTER["embedding.weight"], **blocks, **last}
 
 
 def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Shape of each weight by our name."""
-    square, wide = (config.hidden, config.hidden), (config.ffn, config.hidden)
-    kinds: dict[str, tuple[int, ...]] = {"gate.weight": wide, "up.weight": wide, "down.weight": (config.hidden, config.ffn)}
+    square, wide, narrow = (config.hidden, config.hidden), (config.ffn, config.hidden), (config.key_width, config.hidden)
+    kinds: dict[str, tuple[int, ...]] = {
+        "gate.weight": wide, "up.weight": wide, "down.weight": (config.hidden, config.ffn),
+        "key.weight": narrow, "value.weight": narrow,
+    }  # fmt: skip
     result: dict[str, tuple[int, ...]] = {}
     for name in names(config):
         if name.endswith("norm.weight"):
@@ -80,13 +86,17 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         elif name in ("embedding.weight", "head.weight"):
             result[name] = (config.vocabulary, config.hidden)
         else:
-            result[name] = kinds.get(name.split("ffn.")[-1], square)
+            result[name] = kinds.get(".".join(name.split(".")[-2:]), square)
     return result
 
 
 def to_hf(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """Our state dict under Hugging Face's names. IntegrityError for unknown, missing or misshapen weights."""
+    """Our state dict under Hugging Face's names. IntegrityError for unknown, missing or misshapen weights.
+
+    The state of a tied model may hold its output matrix, if that is the embedding.
+    """
     table = names(config)
+    state = _untwinned(state, config, "embedding.weight", "head.weight")
     _check(state, shapes(config), "the model's state")
     return {table[name]: state[name] for name in table}
 
@@ -94,12 +104,14 @@ def to_hf(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]
 def from_hf(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """A `LlamaForCausalLM` state dict under our names. IntegrityError for unknown, missing or misshapen weights."""
     table, expected = names(config), shapes(config)
+    state = _untwinned(state, config, _OUTER["embedding.weight"], _OUTER["head.weight"])
     _check(state, {table[name]: shape for name, shape in expected.items()}, "the Hugging Face state")
     return {ours: state[theirs] for ours, theirs in table.items()}
 
 
 def to_hf_config(config: ModelConfig, *, bos_id: int, eos_id: int, dtype: str) -> dict[str, Any]:
-    """The content of `config.json`. `dtype`: "bfloat16" or "float32", as the weights are stored."""
+    """The content of `config.json`. `dtype`: "bfloat16" or "float32", as the weights are stored. ConfigError for no LLaMA."""
+    names(config)
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -107,7 +119,7 @@ def to_hf_config(config: ModelConfig, *, bos_id: int, eos_id: int, dtype: str) -
         "hidden_size": config.hidden,
         "num_hidden_layers": config.layers,
         "num_attention_heads": config.heads,
-        "num_key_value_heads": config.heads,
+        "num_key_value_heads": config.grouped_heads,
         "head_dim": config.head_dim,
         "intermediate_size": config.ffn,
         "max_position_embeddings": config.context,
@@ -118,7 +130,7 @@ def to_hf_config(config: ModelConfig, *, bos_id: int, eos_id: int, dtype: str) -
         "attention_bias": False,
         "mlp_bias": False,
         "attention_dropout": 0.0,
-        "tie_word_embeddings": False,
+        "tie_word_embeddings": config.tied,
         "bos_token_id": bos_id,
         "eos_token_id": eos_id,
         "torch_dtype": dtype,
@@ -135,16 +147,20 @@ def from_hf_config(table: Mapping[str, Any]) -> ModelConfig:
         if key in table and table[key] not in allowed:
             raise ConfigError(f"config.json: '{key}' is {table[key]!r}, but our decoder has {allowed[0]!r}")
     missing = sorted(
-        k for k in _SIZES - {"rope_theta", "rope_parameters", "num_key_value_heads", "head_dim"} - set(_DEFAULTS) if k not in table
+        k
+        for k in _SIZES
+        - {"rope_theta", "rope_parameters", "num_key_value_heads", "head_dim", "tie_word_embeddings"}
+        - set(_DEFAULTS)
+        if k not in table
     )
     if missing:
         raise ConfigError(f"config.json: missing keys {', '.join(missing)}")
     heads, hidden = table["num_attention_heads"], table["hidden_size"]
-    if table.get("num_key_value_heads", heads) not in (heads, None) or table.get("head_dim", hidden // heads) not in (
-        hidden // heads,
-        None,
-    ):
-        raise ConfigError("config.json: grouped keys or an own head_dim; our decoder has one key head for each query head")
+    if not isinstance(heads, int) or not isinstance(hidden, int) or heads < 1:
+        raise ConfigError(f"config.json: {heads!r} heads for a width of {hidden!r}; both must be numbers")
+    if table.get("head_dim") not in (None, hidden // heads):
+        raise ConfigError(f"config.json: head_dim is {table['head_dim']}; our heads are hidden_size / num_attention_heads wide")
+    shared = table.get("num_key_value_heads") or heads
     return ModelConfig(
         vocabulary=table["vocab_size"],
         hidden=hidden,
@@ -154,6 +170,8 @@ def from_hf_config(table: Mapping[str, Any]) -> ModelConfig:
         context=table.get("max_position_embeddings", _DEFAULTS["max_position_embeddings"]),
         rope_theta=_rope_theta(table),
         norm_eps=table.get("rms_norm_eps", _DEFAULTS["rms_norm_eps"]),
+        key_heads=0 if shared == heads else shared,
+        tied=bool(table.get("tie_word_embeddings", False)),
     )
 
 
@@ -165,6 +183,15 @@ def _rope_theta(table: Mapping[str, Any]) -> float:
     if len(given) > 1:
         raise ConfigError(f"config.json: rope_theta and rope_parameters disagree: {sorted(given)}")
     return given.pop() if given else 10_000.0
+
+
+def _untwinned(state: Mapping[str, Tensor], config: ModelConfig, embedding: str, head: str) -> Mapping[str, Tensor]:
+    """The state without the output matrix of a tied model. IntegrityError if that is not the embedding."""
+    if not config.tied or head not in state or embedding not in state:
+        return state
+    if state[head] is not state[embedding] and not state[head].equal(state[embedding]):
+        raise IntegrityError(f"{head} differs from {embedding}, but the config says that they are tied")
+    return {name: weight for name, weight in state.items() if name != head}
 
 
 def _check(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], what: str) -> None:
