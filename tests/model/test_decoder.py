@@ -24,6 +24,8 @@ SHAPES = [
     ModelConfig(vocabulary=97, hidden=32, layers=2, heads=4, ffn=80, context=24),
     ModelConfig(vocabulary=61, hidden=24, layers=3, heads=2, ffn=64, context=16, rope_theta=500_000.0, norm_eps=1e-6),
     ModelConfig(vocabulary=50, hidden=16, layers=1, heads=1, ffn=40, context=40, rope_theta=100.0, norm_eps=1e-3),
+    ModelConfig(vocabulary=83, hidden=48, layers=2, heads=6, key_heads=2, ffn=96, context=32),
+    ModelConfig(vocabulary=71, hidden=32, layers=2, heads=4, key_heads=1, ffn=80, context=24, tied=True),
 ]
 
 
@@ -31,7 +33,10 @@ def twin(config: ModelConfig, model: Decoder) -> torch.nn.Module:
     """The same weights in transformers' own model."""
     table = hf.to_hf_config(config, bos_id=1, eos_id=2, dtype="float32")
     other = transformers.LlamaForCausalLM(transformers.LlamaConfig(**table))
-    other.load_state_dict(hf.to_hf(model.state_dict(), config), strict=True)
+    state = hf.to_hf(model.state_dict(), config)
+    if config.tied:
+        state["lm_head.weight"] = state["model.embed_tokens.weight"]
+    other.load_state_dict(state, strict=True)
     return other
 
 
@@ -45,7 +50,7 @@ def random_model(config: ModelConfig, seed: int = 0) -> Decoder:
     return model
 
 
-@pytest.mark.parametrize("config", SHAPES, ids=["plain", "theta", "wide-eps"])
+@pytest.mark.parametrize("config", SHAPES, ids=["plain", "theta", "wide-eps", "grouped", "tied"])
 def test_logits_and_gradients_equal_transformers(config: ModelConfig) -> None:
     model = random_model(config)
     other = twin(config, model)
@@ -69,8 +74,79 @@ def test_the_future_is_not_seen() -> None:
     assert not torch.allclose(model(tokens)[:, 12:], model(changed)[:, 12:])
 
 
+def gpt2(config: ModelConfig, model: Decoder) -> torch.nn.Module:
+    """The weights of a gpt block in transformers' GPT-2, whose output matrix is tied and whose matrices lie the other way."""
+    shape = {"vocab_size": config.vocabulary, "n_embd": config.hidden, "n_layer": config.layers, "n_head": config.heads}
+    kinds = {
+        "n_positions": config.context,
+        "n_inner": config.ffn,
+        "activation_function": "gelu",
+        "layer_norm_epsilon": config.norm_eps,
+    }
+    drops = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
+    other = transformers.GPT2LMHeadModel(transformers.GPT2Config(**shape, **kinds, **drops))
+    ours, state = model.state_dict(), {}
+    for kind in ("weight", "bias"):
+        state[f"transformer.ln_f.{kind}"] = ours[f"norm.{kind}"]
+        for i in range(config.layers):
+
+            def turned(*names: str, block: str = f"blocks.{i}.", kind: str = kind) -> torch.Tensor:
+                return torch.cat([ours[f"{block}{n}.{kind}"] for n in names]).T
+
+            theirs = f"transformer.h.{i}."
+            state[f"{theirs}ln_1.{kind}"] = ours[f"blocks.{i}.attention_norm.{kind}"]
+            state[f"{theirs}ln_2.{kind}"] = ours[f"blocks.{i}.ffn_norm.{kind}"]
+            state[f"{theirs}attn.c_attn.{kind}"] = turned("attention.query", "attention.key", "attention.value")
+            state[f"{theirs}attn.c_proj.{kind}"] = turned("attention.output")
+            state[f"{theirs}mlp.c_fc.{kind}"] = turned("ffn.up")
+            state[f"{theirs}mlp.c_proj.{kind}"] = turned("ffn.down")
+    state["transformer.wte.weight"] = state["lm_head.weight"] = ours["embedding.weight"]
+    state["transformer.wpe.weight"] = ours["positions.weight"]
+    other.load_state_dict(state, strict=True)
+    return other.eval()
+
+
+def test_the_gpt_block_is_gpt2s() -> None:
+    config = ModelConfig(vocabulary=67, hidden=32, layers=2, heads=4, ffn=128, context=24, block="gpt", tied=True, dropout=0.1)
+    model = random_model(config)
+    other = gpt2(config, model)
+    tokens = torch.randint(config.vocabulary, (3, config.context))
+    ours, theirs = model.eval()(tokens), other(tokens).logits
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    for logits in (ours, theirs):
+        F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).backward()
+    pairs = [("embedding.weight", "transformer.wte.weight"), ("positions.weight", "transformer.wpe.weight")]
+    for name, theirs_name in pairs:
+        torch.testing.assert_close(model.get_parameter(name).grad, other.get_parameter(theirs_name).grad, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(model.train()(tokens), ours), "dropout works in training only"
+
+
+def test_masked_documents_do_not_see_each_other() -> None:
+    """A packed row of an English and a Chinese document gives what each gives alone; unmasked it does not."""
+    model = random_model(SHAPES[3])
+    english, chinese = torch.randint(83, (1, 12)), torch.randint(83, (1, 9))
+    packed, documents = torch.cat((english, chinese), 1), torch.tensor([[0] * 12 + [1] * 9])
+    alone = torch.cat((model(english), model(chinese)), 1)
+    torch.testing.assert_close(model(packed, documents), alone, rtol=1e-5, atol=1e-5)  # RoPE counts distances, not places
+    assert not torch.allclose(model(packed)[:, 12:], alone[:, 12:])
+
+
+def test_a_part_of_the_model_goes_on_where_another_ended() -> None:
+    config = SHAPES[3]
+    whole, front, back = random_model(config), Decoder(config), Decoder(config)
+    for part, layers in ((front, ["1"]), (back, ["0"])):
+        for layer in layers:
+            del part.blocks[layer]
+    front.norm = front.head = None
+    back.embedding = None
+    for part in (front, back):
+        part.load_state_dict({n: w for n, w in whole.state_dict().items() if n in part.state_dict()})
+    tokens = torch.randint(83, (2, 16))
+    torch.testing.assert_close(back(front(tokens)), whole(tokens), rtol=0, atol=0)
+
+
 def test_skywork_has_13_85_billion_parameters() -> None:
-    assert round(preset("skywork-13b").parameters / 1e9, 2) == 13.85
+    assert preset("skywork-13b").parameters == 13_854_269_952  # the report: 13.85 B
     shape = PRESETS["skywork-13b"]
     assert (shape.layers, shape.hidden, shape.heads, shape.head_dim, shape.ffn) == (52, 4608, 36, 128, 12288)
     assert shape.ffn * 3 == shape.hidden * 8
@@ -82,7 +158,11 @@ def test_counted_parameters_are_the_modules(name: str) -> None:
     with torch.device("meta"):
         model = Decoder(config)
     assert sum(p.numel() for p in model.parameters()) == config.parameters
-    assert {n: tuple(p.shape) for n, p in model.named_parameters()} == hf.shapes(config)
+    if config.block == "llama":
+        assert {n: tuple(p.shape) for n, p in model.named_parameters()} == hf.shapes(config)
+    else:
+        with pytest.raises(ConfigError, match="only llama blocks"):
+            hf.names(config)
 
 
 def test_flops_of_the_planner() -> None:
@@ -93,6 +173,10 @@ def test_flops_of_the_planner() -> None:
 def test_bad_shapes_and_names_are_told() -> None:
     with pytest.raises(ConfigError, match="5 heads"):
         ModelConfig(vocabulary=10, hidden=32, layers=1, heads=5, ffn=8)
+    with pytest.raises(ConfigError, match="3 key heads"):
+        ModelConfig(vocabulary=10, hidden=32, layers=1, heads=4, key_heads=3, ffn=8)
+    with pytest.raises(ConfigError, match="dropout"):
+        ModelConfig(vocabulary=10, hidden=32, layers=1, heads=4, ffn=8, dropout=0.1)
     with pytest.raises(ConfigError, match="skywork-13b"):
         preset("skywork")
 
@@ -136,12 +220,13 @@ def test_names_map_both_ways_and_refuse_others() -> None:
 @settings(max_examples=40, deadline=None)
 @given(
     heads=st.integers(1, 4), half=st.integers(1, 8), layers=st.integers(1, 5), vocabulary=st.integers(2, 9000),
-    theta=st.sampled_from([1.0, 1e4, 5e5]), eps=st.sampled_from([1e-6, 1e-5]),
+    theta=st.sampled_from([1.0, 1e4, 5e5]), eps=st.sampled_from([1e-6, 1e-5]), tied=st.booleans(),
 )  # fmt: skip
-def test_config_round_trip(heads: int, half: int, layers: int, vocabulary: int, theta: float, eps: float) -> None:
+def test_config_round_trip(heads: int, half: int, layers: int, vocabulary: int, theta: float, eps: float, tied: bool) -> None:
     config = ModelConfig(
-        vocabulary=vocabulary, hidden=2 * half * heads, layers=layers, heads=heads, ffn=7, rope_theta=theta, norm_eps=eps
-    )
+        vocabulary=vocabulary, hidden=2 * half * heads, layers=layers, heads=heads, ffn=7, rope_theta=theta, norm_eps=eps,
+        key_heads=0 if heads == 1 else 1, tied=tied,
+    )  # fmt: skip
     table = json.loads(json.dumps(hf.to_hf_config(config, bos_id=1, eos_id=2, dtype="bfloat16")))
     assert hf.from_hf_config(table) == config
 
@@ -155,8 +240,9 @@ def test_config_as_transformers_saves_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"num_key_value_heads": 1}, "grouped keys"),
-        ({"tie_word_embeddings": True}, "tie_word_embeddings"),
+        ({"head_dim": 16}, "head_dim"),
+        ({"num_key_value_heads": 3}, "3 key heads"),
+        ({"num_attention_heads": "four"}, "both must be numbers"),
         ({"hidden_act": "gelu"}, "hidden_act"),
         ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0}}, "scaled rotations"),
         ({"rope_theta": 1.5}, "disagree"),
