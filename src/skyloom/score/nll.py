@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,16 @@ from skyloom.core.errors import ConfigError, DataError
 
 Model = Callable[[Tensor], Tensor]
 """Token ids int64[batch, sequence] to logits [batch, sequence, vocabulary]; position t predicts token t + 1."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A model that gives losses and no logits, because none of its processes holds all of them (`train.parallel`)."""
+
+    def token_losses(self, tokens: Tensor) -> Tensor:
+        """Nats of each token but the first, fp32[rows, width], for int64[rows, width + 1]."""
+        ...
+
 
 Encode = Callable[[pa.Array], tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]]
 """A string column to token ids and offsets int64[rows + 1], without BOS or EOS; `Tokenizer.encode_column`."""
@@ -115,7 +126,7 @@ def bootstrap(
 
 
 def score_texts(
-    model: Model,
+    model: Model | Scorer,
     encode: Encode,
     texts: Sequence[str],
     *,
@@ -148,7 +159,7 @@ def score_texts(
 
 
 def score_tokens(
-    model: Model,
+    model: Model | Scorer,
     ids: npt.NDArray[np.int32],
     offsets: npt.NDArray[np.int64],
     *,
@@ -167,7 +178,7 @@ def score_tokens(
             owners.append(document)
             windows.append(own[start : start + context + 1])
     nats = np.zeros(len(offsets) - 1)
-    for rows, losses, _ in _scored(model, windows, batch_tokens):
+    for rows, losses in _losses(model, windows, batch_tokens):
         np.add.at(nats, [owners[r] for r in rows], losses.double().sum(1).numpy())
     return nats
 
@@ -211,13 +222,29 @@ def score_continuations(
 
 
 @torch.no_grad()
+def _losses(model: Model | Scorer, rows: Sequence[npt.NDArray[np.int64]], batch_tokens: int) -> Iterator[tuple[list[int], Tensor]]:
+    """Batches of (row numbers, losses fp32[batch, width]). A row of k tokens gives k − 1 losses; what is behind them is 0."""
+    if not isinstance(model, Scorer):
+        yield from ((numbers, losses) for numbers, losses, _ in _scored(model, rows, batch_tokens))
+        return
+    for numbers, padded, real in _padded(rows, batch_tokens):
+        yield numbers, model.token_losses(padded).masked_fill(~real, 0.0)
+
+
+@torch.no_grad()
 def _scored(
     model: Model, rows: Sequence[npt.NDArray[np.int64]], batch_tokens: int
 ) -> Iterator[tuple[list[int], Tensor, tuple[Tensor, Tensor]]]:
-    """Batches of (row numbers, losses fp32[batch, width], (logits [batch, width, vocabulary], targets [batch, width])).
+    """As `_losses`, with (logits [batch, width, vocabulary], targets [batch, width]) beside them."""
+    for numbers, padded, real in _padded(rows, batch_tokens):
+        targets = padded[:, 1:]
+        logits = model(padded[:, :-1])
+        losses = token_losses(logits, targets).masked_fill(~real, 0.0)
+        yield numbers, losses, (logits, targets)
 
-    A row of k tokens gives k − 1 losses; what is behind them is 0.
-    """
+
+def _padded(rows: Sequence[npt.NDArray[np.int64]], batch_tokens: int) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    """Batches of (row numbers, tokens int64[batch, width + 1], which of their targets are real bool[batch, width])."""
     for numbers in _batches([len(r) - 1 for r in rows], batch_tokens):
         width = max(len(rows[n]) for n in numbers)
         padded = torch.zeros(len(numbers), width, dtype=torch.int64)
@@ -225,10 +252,7 @@ def _scored(
         for place, number in enumerate(numbers):
             padded[place, : len(rows[number])] = torch.from_numpy(rows[number])
             real[place, : len(rows[number]) - 1] = True
-        targets = padded[:, 1:]
-        logits = model(padded[:, :-1])
-        losses = token_losses(logits, targets).masked_fill(~real, 0.0)
-        yield numbers, losses, (logits, targets)
+        yield numbers, padded, real
 
 
 def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
