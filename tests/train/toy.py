@@ -54,6 +54,12 @@ class ToyBatch:
 
 
 @dataclass(frozen=True)
+class ToySeen:
+    domain: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ToyLoader:
     """Batch `step` is drawn from a generator keyed by the step, as the real loader's is."""
 
@@ -62,13 +68,16 @@ class ToyLoader:
     context: int = CONFIG.context
     seed: int = 5
 
-    def batch(self, step: int) -> ToyBatch:
+    def batch(self, step: int, *, rank: int = 0, world: int = 1) -> ToyBatch:
         stream = np.random.Generator(np.random.Philox(key=[self.seed, step]))
         rows = []
         for row in range(self.batch_size):
             text = "".join(sentence(stream, DOMAINS[row % 2]) for _ in range(self.context))
             rows.append([0, *ToyTokenizer().encode(text)][: self.context + 1])
-        return ToyBatch(np.array(rows, np.int64))
+        return ToyBatch(np.array(rows, np.int64)[rank::world])
+
+    def documents(self, step: int) -> list[ToySeen]:
+        return [ToySeen(DOMAINS[row % 2], (f"document-{step}-{row}",)) for row in range(self.batch_size)]
 
     def realised(self, step: int) -> dict[str, float]:
         return dict.fromkeys(DOMAINS, 0.5)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -33,6 +34,13 @@ def first_weight(name: str, shape: tuple[int, ...], config: ModelConfig, seed: i
     residual = name.endswith(("attention.output.weight", "ffn.down.weight"))
     scale = DEVIATION / math.sqrt(2 * config.layers) if residual else DEVIATION
     return torch.from_numpy(stream.standard_normal(shape, dtype=np.float32) * np.float32(scale))
+
+
+def first_weights(config: ModelConfig, seed: int) -> Callable[[str], Tensor]:
+    """The first value of the whole weight of a name, for all names of a model of this shape."""
+    with torch.device("meta"):
+        sizes = {name: tuple(weight.shape) for name, weight in Decoder(config).named_parameters()}
+    return lambda name: first_weight(name, sizes[name], config, seed)
 
 
 @torch.no_grad()

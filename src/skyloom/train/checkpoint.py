@@ -1,39 +1,68 @@
 """A moment of training on disk: weights, moments and where it stood, whole or not at all.
 
-A checkpoint is a folder with `model.safetensors` (fp32 master weights under our names), `optimizer.safetensors` (the two
-moments of AdamW) and, written last, `state.json` with the size and SHA-256 of both and a SHA-256 of itself. A folder
-without `state.json` was never finished; one whose files differ from their checksums was damaged. `latest` passes over
-both, says so, and takes the one before.
+A checkpoint is a folder of safetensors files and, written last, `state.json` with the size and SHA-256 of each and a SHA-256 of
+itself. A folder without `state.json` was never finished; one whose files differ from their checksums was damaged. `find`
+passes over both, says so, and takes the one before.
+
+One process writes `model.safetensors` (fp32 master weights under our names) and `optimizer.safetensors` (the two moments of
+AdamW). Many write a file each, through torch's distributed checkpoint (DCP) with its safetensors storage: a file holds the
+rank's own cuts of weights and moments, and says in its header where in the whole they lie. So any number of processes under
+any layout reads what any other wrote, a whole model can be read without any process group, and nothing is pickled.
+
+Writing is asynchronous (`Saver`): the tensors are copied to the host's memory, and training goes on while a thread writes,
+syncs and hashes them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import safetensors
 import safetensors.torch
+import torch
+import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 
 from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
+from skyloom.train.crew import Crew
 from skyloom.train.journal import Journal
+from skyloom.train.learner import split_state
 
 WEIGHTS, MOMENTS, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 FOLDER, FINAL = "checkpoints", "final"
-FORMAT = 1
+FORMAT = 2
+
+Journals = dict[str, Journal]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`weights` and `moments`: fp32 tensors by name; `state`: see `loop.Run.state`."""
+    """`weights` and `moments`: whole fp32 tensors by name; `state`: see `loop.Run.state`."""
 
     weights: Mapping[str, Tensor]
     moments: Mapping[str, Tensor]
     state: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint that is whole, its tensors still on disk: see `fill`."""
+
+    folder: Store
+    state: Mapping[str, Any]
+    journals: Journals
 
 
 def folder_of(step: int) -> str:
@@ -41,15 +70,99 @@ def folder_of(step: int) -> str:
     return f"{FOLDER}/step-{step:07d}"
 
 
+class Saver:
+    """Writes checkpoints behind the training's back, one at a time; all processes of the crew call its methods alike.
+
+    `then` of `save` is called on the leading process once `state.json` is there. A failure (a full disk, say) is raised by
+    the next `settle`, on all processes.
+    """
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._group = dist.new_group(backend="gloo") if crew.world > 1 else None  # its own, so that threads do not mix messages
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._running: Future[list[FileRecord]] | None = None
+        self._finish: Callable[[list[FileRecord]], None] = lambda _: None
+
+    @property
+    def busy(self) -> bool:
+        """Whether this process still writes."""
+        return self._running is not None and not self._running.done()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a checkpoint waits to be settled."""
+        return self._running is not None
+
+    def save(self, folder: Store, tensors: Mapping[str, Tensor], state: Mapping[str, Any], then: Callable[[], None]) -> None:
+        """Begin to write a checkpoint; returns once the tensors are copied."""
+        self.settle()
+        if self._crew.leads:
+            folder.remove(STATE)
+        copies = {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}
+
+        def finish(files: list[FileRecord]) -> None:
+            _write_state(folder, state, files)
+            then()
+
+        self._finish = finish
+        if self._crew.world == 1:
+            self._running = self._pool.submit(_write_whole, folder, copies)
+        else:
+            folder.path().mkdir(parents=True, exist_ok=True)
+            self._crew.wait()
+            self._running = self._pool.submit(_write_cuts, folder, copies, self._crew, self._group)
+
+    def settle(self) -> None:
+        """Wait until the checkpoint that is being written is whole. Raises what went wrong with it."""
+        if self._running is None:
+            return
+        problem: Exception | None = None
+        files: list[FileRecord] = []
+        try:
+            files = self._running.result()
+        except Exception as failure:  # told to the others first: none may wait for one that gave up
+            problem = failure
+        self._running = None
+        parts = self._crew.gather((files, str(problem) if problem else ""))
+        if problem is not None:
+            raise problem
+        told = [f"rank {rank}: {said}" for rank, (_, said) in enumerate(parts) if said]
+        if told:
+            raise StorageError(f"a checkpoint could not be written by {told[0]}")
+        if self._crew.leads:
+            self._finish([record for records, _ in parts for record in records])
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
 def write(folder: Store, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; it counts from the moment `state.json` appears."""
+    """Write a checkpoint of one process, and wait for it."""
     folder.remove(STATE)
-    files = [
-        folder.write_bytes(name, safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}))
-        for name, tensors in ((WEIGHTS, checkpoint.weights), (MOMENTS, checkpoint.moments))
-    ]
-    state = {**checkpoint.state, "format": FORMAT, "files": [asdict(f) for f in files]}
-    folder.write_json(STATE, {**state, "sha256": _digest(state)})
+    files = _write_whole(folder, {**checkpoint.weights, **checkpoint.moments})
+    _write_state(folder, checkpoint.state, files)
+
+
+def _write_whole(folder: Store, tensors: Mapping[str, Tensor]) -> list[FileRecord]:
+    parts = zip((WEIGHTS, MOMENTS), split_state(tensors), strict=True)
+    return [folder.write_bytes(name, safetensors.torch.save({k: v.contiguous() for k, v in part.items()})) for name, part in parts]
+
+
+def _write_cuts(folder: Store, tensors: dict[str, Any], crew: Crew, group: Any) -> list[FileRecord]:
+    """This process's cuts, as `shard-….safetensors`. StorageError if the disk does not take them."""
+    name = f"shard-{crew.rank + 1:05d}-model-00001-of-00001.safetensors"
+    try:
+        writer = HuggingFaceStorageWriter(str(folder.path()), save_distributed=True)
+        dcp_save(tensors, storage_writer=writer, process_group=group)
+    except (OSError, RuntimeError, CheckpointException) as problem:
+        raise StorageError(f"{folder.url(name)} could not be written: {str(problem).strip().splitlines()[-1]}") from problem
+    return [folder.describe(name)] if folder.exists(name) else []
+
+
+def _write_state(folder: Store, state: Mapping[str, Any], files: list[FileRecord]) -> None:
+    whole = {**state, "format": FORMAT, "files": [asdict(f) for f in files]}
+    folder.write_json(STATE, {**whole, "sha256": _digest(whole)})
 
 
 def read_state(folder: Store) -> dict[str, Any]:
@@ -70,16 +183,67 @@ def _digest(state: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def read(folder: Store) -> Checkpoint:
-    """A checkpoint, verified. IntegrityError naming the file that is missing or damaged."""
+def verify(folder: Store, state: Mapping[str, Any], crew: Crew | None = None) -> None:
+    """Compare all files with their checksums, each process its share. IntegrityError naming one that is missing or damaged."""
+    crew = crew or Crew()
+    mine = [FileRecord(**f) for f in state["files"]][crew.rank :: crew.world]
+    bad = [folder.url(r.name) for r in mine if not folder.exists(r.name) or folder.describe(r.name) != r]
+    told = [name for part in crew.gather(bad) for name in part]
+    if told:
+        raise IntegrityError(f"{told[0]} is missing or differs from its checksum")
+
+
+def read(folder: Store, *, moments: bool = True) -> Checkpoint:
+    """A checkpoint of any number of processes, whole and verified. IntegrityError naming the file that is missing or damaged."""
     state = read_state(folder)
-    tensors = {}
-    for table in state["files"]:
-        record = FileRecord(**table)
-        if not folder.exists(record.name) or folder.describe(record.name) != record:
-            raise IntegrityError(f"{folder.url(record.name)} is missing or differs from its checksum")
-        tensors[record.name] = safetensors.torch.load(folder.read_bytes(record.name))
-    return Checkpoint(tensors[WEIGHTS], tensors[MOMENTS], state)
+    verify(folder, state)
+    names = [f["name"] for f in state["files"]]
+    if set(names) == {WEIGHTS, MOMENTS}:
+        weights = _load(folder, WEIGHTS)
+        return Checkpoint(weights, _load(folder, MOMENTS) if moments else {}, state)
+    reader = HuggingFaceStorageReader(str(folder.path()))
+    known = reader.read_metadata().state_dict_metadata
+    wanted = {n: torch.empty(m.size) for n, m in known.items() if isinstance(m, TensorStorageMetadata)}
+    if not moments:
+        kept, _ = split_state(wanted)
+        wanted = kept
+    dcp_load(wanted, storage_reader=reader, no_dist=True)
+    return Checkpoint(*(split_state(wanted) if moments else (wanted, {})), state)
+
+
+def fill(folder: Store, state: Mapping[str, Any], tensors: Mapping[str, Tensor], crew: Crew) -> None:
+    """Fill `tensors` (`Learner.state`) in place with what a verified checkpoint holds, whatever layout wrote it.
+
+    IntegrityError if it is of another model.
+    """
+    names = {f["name"] for f in state["files"]}
+    if crew.world == 1 and names == {WEIGHTS, MOMENTS}:
+        found = {**_load(folder, WEIGHTS), **_load(folder, MOMENTS)}
+        _same(folder, {n: tuple(t.shape) for n, t in found.items()}, tensors)
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                tensor.copy_(found[name])
+        return
+    reader = HuggingFaceStorageReader(str(folder.path()))
+    known = {
+        n: tuple(m.size) for n, m in reader.read_metadata().state_dict_metadata.items() if isinstance(m, TensorStorageMetadata)
+    }
+    _same(folder, {n: shape for n, shape in known.items() if n in tensors or crew.world == 1}, tensors)
+    dcp_load(dict(tensors), storage_reader=reader, no_dist=crew.world == 1)
+
+
+def _same(folder: Store, found: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor]) -> None:
+    expected = {n: tuple(t.shape) for n, t in tensors.items()}
+    if found != expected:
+        differing = sorted(n for n in set(found) | set(expected) if found.get(n) != expected.get(n))
+        raise IntegrityError(f"{folder.root} holds another model: {', '.join(differing[:3])} differ in name or shape")
+
+
+def _load(folder: Store, name: str) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load(folder.read_bytes(name))
+    except safetensors.SafetensorError as problem:
+        raise IntegrityError(f"{folder.url(name)} is no file of tensors: {problem}") from problem
 
 
 def steps(out: Store) -> list[int]:
@@ -88,23 +252,51 @@ def steps(out: Store) -> list[int]:
     return sorted(int(name.removeprefix("step-")) for name in found)
 
 
-def latest(out: Store, progress: Progress) -> tuple[Checkpoint, dict[str, Journal]] | None:
-    """The newest whole checkpoint with the journals up to it, or None. Damaged ones are named and removed."""
-    for step in reversed(steps(out)):
-        folder = out.child(folder_of(step))
+def open_whole(out: Store, name: str, crew: Crew) -> Found:
+    """The checkpoint in the folder `name` of a stage with its journals. IntegrityError if any of it is not whole."""
+    folder = out.child(name)
+    state = read_state(folder)
+    verify(folder, state, crew)
+    return Found(folder, state, {file: Journal.restore(out, file, seal) for file, seal in state["journals"].items()})
+
+
+def find(out: Store, progress: Progress, crew: Crew, valid: Callable[[Mapping[str, Any]], bool]) -> Found | None:
+    """The newest whole checkpoint whose state is `valid`, or None. Damaged and invalid ones are named and removed."""
+    names = crew.share([folder_of(step) for step in reversed(steps(out))])
+    if crew.share(out.child(FINAL).exists(STATE)):
+        names = [FINAL, *names]
+    for name in names:
         try:
-            checkpoint = read(folder)
-            journals = {name: Journal.restore(out, name, seal) for name, seal in checkpoint.state["journals"].items()}
-            return checkpoint, journals
-        except IntegrityError as problem:
-            progress.log(f"checkpoint {folder_of(step)} cannot be used ({problem}); taking the one before")
-            out.remove(folder_of(step))
+            found = open_whole(out, name, crew)
+            if valid(found.state):
+                return found
+            problem = "it was left behind when training went back"
+        except IntegrityError as damage:
+            problem = str(damage)
+        which = "the final checkpoint" if name == FINAL else f"checkpoint {name}"
+        progress.log(f"{which} cannot be used ({problem}); taking the one before")
+        crew.wait()
+        if crew.leads:
+            out.remove(name)
+        crew.wait()
     return None
 
 
-def prune(out: Store, keep: set[int]) -> None:
+def prune(out: Store, keep: Collection[int]) -> None:
     """Remove all checkpoints but those of the steps in `keep`; `state.json` first, so that none is left half there."""
     for step in steps(out):
         if step not in keep:
             out.remove(f"{folder_of(step)}/{STATE}")
             out.remove(folder_of(step))
+
+
+def retained(have: Collection[int], back: int) -> set[int]:
+    """Of the steps with checkpoints: the newest two (one in case the other is damaged), and one at least `back` steps older.
+
+    Going back after bad batches needs the last. It is found by thinning: of checkpoints that lie `back` apart the last two stay.
+    """
+    ordered, anchors = sorted(have), list[int]()
+    for step in ordered:
+        if not anchors or step >= anchors[-1] + back:
+            anchors.append(step)
+    return {*ordered[-2:], *anchors[-2:]}

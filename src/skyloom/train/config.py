@@ -10,6 +10,27 @@ from dataclasses import dataclass
 
 from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
+from skyloom.train.layout import Layout
+
+
+@dataclass(frozen=True)
+class RecoverConfig:
+    """When a batch is not trained on, when training goes back, and when it is given up (see `recover`)."""
+
+    window: int = setting(64, doc="last steps that a loss is compared with", unit="steps", low=8)
+    spike_deviations: float = setting(
+        8.0, doc="a loss this many robust deviations above their median is a spike; 0: none is", low=0.0
+    )
+    spike_rise: float = setting(0.2, doc="and above it by at least this part of the median", low=0.0)
+    skips: int = setting(3, doc="bad batches in a row after which training goes back", unit="steps", low=1)
+    back: int = setting(
+        32, doc="steps before the first bad batch that are skipped too, doubled with each time", unit="steps", low=0
+    )
+    rollbacks: int = setting(3, doc="times that training goes back in a stage before it gives up", low=0)
+    hang_seconds: float = setting(
+        1800.0, doc="a step or a look at held-out sets that takes longer hangs; 0: never", unit="seconds", low=0.0
+    )
+    straggler: float = setting(1.5, doc="a replica this many times slower than the median is named", low=1.0)
 
 
 @dataclass(frozen=True)
@@ -36,6 +57,12 @@ class TrainConfig:
     checkpoint_seconds: float = setting(
         15.0, doc="work between two checkpoints, the most a killed run loses", unit="seconds", low=0.0, identity=False
     )
+    mask_documents: bool = setting(False, doc="keep attention inside the documents of a packed sequence")
+    init_from: str = setting(
+        "", doc="folder of a Hugging Face LLaMA to continue; the model's shape is then its own", identity=False
+    )
+    layout: Layout = setting(factory=Layout, doc="how a step is spread over processes (the last bits may differ)", identity=False)
+    recover: RecoverConfig = setting(factory=RecoverConfig, doc="what is done about bad batches and hung processes")
 
     def __post_init__(self) -> None:
         if max(self.beta1, self.beta2) >= 1:
@@ -50,10 +77,13 @@ class StageConfig:
 
     name: str = setting(doc="name in the metrics: stage1, stage2")
     schedule: str = setting(
-        "warmup-cosine", doc="warm-up and cosine decay, or a constant rate", choices=("warmup-cosine", "constant")
+        "warmup-cosine",
+        doc="after the warm-up: half a cosine, a constant rate, or a constant rate that falls to nothing near the end (wsd)",
+        choices=("warmup-cosine", "constant", "warmup-stable-decay"),
     )
     peak: float = setting(6e-4, doc="highest learning rate", low=0.0)
-    min_ratio: float = setting(0.1, doc="last learning rate of the cosine, as a part of the peak", low=0.0, high=1.0)
+    min_ratio: float = setting(0.1, doc="last learning rate of a falling schedule, as a part of the peak", low=0.0, high=1.0)
+    decay_share: float = setting(0.1, doc="last part of a warmup-stable-decay stage, in which the rate falls", low=0.0, high=1.0)
     warmup_steps: int = setting(0, doc="steps in which the rate rises linearly", unit="steps", low=0)
     monitor_points: int = setting(10, doc="evenly spaced points at which held-out sets are scored, besides step 0", low=1)
     releases: int = setting(2, doc="evenly spaced checkpoints that are kept, the last one included", low=1)

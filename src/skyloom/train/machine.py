@@ -22,12 +22,15 @@ from skyloom.core.progress import Progress
 from skyloom.model.decoder import Decoder
 from skyloom.score.nll import token_losses
 
-Loss = Callable[[Decoder, Tensor], Tensor]
+Loss = Callable[[Decoder, Tensor, Tensor | None], Tensor]
 
 
-def batch_loss(model: Decoder, tokens: Tensor) -> Tensor:
-    """Mean nats per token, fp32 scalar, for int64[batch, context + 1]: each row predicts its own next tokens."""
-    return token_losses(model(tokens[:, :-1]), tokens[:, 1:]).mean()
+def batch_loss(model: Decoder, tokens: Tensor, documents: Tensor | None = None) -> Tensor:
+    """Mean nats per token, fp32 scalar, for int64[batch, context + 1]: each row predicts its own next tokens.
+
+    `documents`: int64[batch, context], to keep attention inside them (`Decoder.forward`).
+    """
+    return token_losses(model(tokens[:, :-1], documents), tokens[:, 1:]).mean()
 
 
 def loss_function(compiled: bool) -> Loss:

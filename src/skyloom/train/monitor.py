@@ -5,8 +5,8 @@ same texts of every held-out set, in the same unit as all other figures (`score.
 documents in the order of their ids (which are hashes, so a random draw), each cut to a bounded size, until a budget of
 bytes is reached. Many short pieces make the interval narrow and a point cheap.
 
-Scoring uses the fp32 master weights, which are what is released, and plain eager code, which takes windows of any
-length without compiling again.
+One process scores with the fp32 master weights, which are what is released, and plain eager code, which takes windows of
+any length without compiling again; see `learner`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import torch
-from torch import Tensor
-
 from skyloom.core.errors import DataError
 from skyloom.core.progress import Progress
-from skyloom.model.decoder import Decoder
-from skyloom.score.nll import Encode, TextLosses, score_texts
+from skyloom.score.nll import Encode, Model, Scorer, TextLosses, score_texts
 from skyloom.train.config import TrainConfig
 
 BATCH_TOKENS = 4096
@@ -74,15 +70,10 @@ class Monitor:
             raise DataError("no held-out set has any document; raise the share that the corpus keeps for validation")
         self._encode, self._bos_id, self._context = encode, bos_id, config.context
 
-    def score(self, model: Decoder, weights: Mapping[str, Tensor]) -> dict[str, TextLosses]:
-        """Losses of each set under `weights` (fp32, by name), in the order of the sets."""
-
-        def run(tokens: Tensor) -> Tensor:
-            logits: Tensor = torch.func.functional_call(model, dict(weights), (tokens,))
-            return logits
-
+    def score(self, model: Model | Scorer) -> dict[str, TextLosses]:
+        """Losses of each set, in the order of the sets."""
         return {
-            name: score_texts(run, self._encode, texts, context=self._context, batch_tokens=BATCH_TOKENS, bos_id=self._bos_id)
+            name: score_texts(model, self._encode, texts, context=self._context, batch_tokens=BATCH_TOKENS, bos_id=self._bos_id)
             for name, texts in self.texts.items()
         }
 

@@ -21,11 +21,15 @@ MEAN, SQUARE = "mean", "square"
 
 
 def to_precision(model: Decoder, precision: str) -> Decoder:
-    """Round all multiplied matrices of `model` to bf16 in place ("bf16"), or leave the model as it is ("fp32")."""
+    """Round all multiplied matrices of `model`, and their biases, to bf16 in place ("bf16"), or leave the model as it is ("fp32").
+
+    An embedding that is the output matrix too (`tied`) stays in fp32 and is rounded where it is multiplied.
+    """
     if precision == "bf16":
-        for name, weight in model.named_parameters():
-            if weight.dim() == 2 and name != "embedding.weight":
-                weight.data = weight.data.bfloat16()
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear) and not (module is model.head and model.config.tied):
+                for weight in module.parameters():
+                    weight.data = weight.data.bfloat16()
     return model
 
 
@@ -56,21 +60,44 @@ class MasterAdamW:
 
         Where the norm is not finite nothing is updated.
         """
+        norm = self.norm()
+        self.apply(rate) if norm - norm == 0 else self.discard()
+        return norm
+
+    def collect(self) -> None:
+        """Add the gradients of the model's weights to those of the masters, in fp32, and clear them: once a micro-batch."""
+        for name, parameter in self.parameters.items():
+            master = self.masters[name]
+            if parameter is master or parameter.grad is None:
+                continue
+            master.grad = parameter.grad.float() if master.grad is None else master.grad.add_(parameter.grad)
+            parameter.grad = None
+
+    def norm(self) -> float:
+        """Collect, and clip the whole gradient to its largest norm. Returns the norm before that."""
+        self.collect()
+        return float(torch.nn.utils.clip_grad_norm_(self.masters.values(), self.clip))
+
+    def apply(self, rate: float) -> None:
+        """One update from what `norm` left, and clear it."""
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+        self.adam.step()
+        self._round()
+        self.discard()
+
+    def discard(self) -> None:
+        """Clear all gradients without an update."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
+        self.adam.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def _round(self) -> None:
+        """The model's weights: the masters, in the dtype that they are multiplied in."""
         for name, parameter in self.parameters.items():
             if parameter is not self.masters[name]:
-                self.masters[name].grad = None if parameter.grad is None else parameter.grad.float()
-                parameter.grad = None
-        norm = float(torch.nn.utils.clip_grad_norm_(self.masters.values(), self.clip))
-        if norm - norm == 0:
-            for group in self.adam.param_groups:
-                group["lr"] = rate
-            self.adam.step()
-            with torch.no_grad():
-                for name, parameter in self.parameters.items():
-                    if parameter is not self.masters[name]:
-                        parameter.copy_(self.masters[name])
-        self.adam.zero_grad(set_to_none=True)
-        return norm
+                parameter.copy_(self.masters[name])
 
     def weights(self) -> dict[str, Tensor]:
         """The fp32 master weights by name (not copies)."""
@@ -83,6 +110,17 @@ class MasterAdamW:
             state = self.adam.state[master]
             result[f"{name}.{MEAN}"], result[f"{name}.{SQUARE}"] = state["exp_avg"], state["exp_avg_sq"]
         return result
+
+    @property
+    def updates(self) -> int:
+        """Updates applied so far; AdamW corrects its bias by them."""
+        return int(next(iter(self.adam.state.values()))["step"]) if self.adam.state else 0
+
+    def refresh(self, updates: int) -> None:
+        """Go on after `weights` and `moments` were filled in place with those of a run that made so many updates."""
+        for state in self.adam.state.values():
+            state["step"].fill_(updates)
+        self._round()
 
     def load_moments(self, moments: Mapping[str, Tensor], updates: int) -> None:
         """Go on from `moments` after `updates` updates. IntegrityError if they are not this model's."""

@@ -1,37 +1,67 @@
-"""Stopping a training run without losing a step: Ctrl-C or SIGTERM enters, a finished step and a checkpoint leave.
+"""What goes wrong in a long run, and what is done about it: signals, bad batches and hung processes enter; decisions leave.
 
-The first signal only asks: the loop finishes its step, writes a checkpoint and raises `Interrupted`. A second one ends
-the process at once, as `kill -9` would, which costs the work since the last checkpoint and nothing else.
+**Stopping.** The first SIGINT or SIGTERM only asks: the loop finishes its step, writes a checkpoint and raises `Interrupted`.
+A second one ends the process at once, as `kill -9` would, which costs the work since the last checkpoint and nothing else.
+
+**Bad batches.** A loss or gradient that is no number, or a loss far above the last ones, may come from the batch or from the
+weights. First the batch is suspected: its update is left out, and the documents in it are recorded. After `skips` bad batches
+in a row the weights are suspected: training goes back to a checkpoint before them and leaves out all batches from a little
+before the first bad one to the last (Chowdhery et al. 2022, PaLM, section 5.1, who restart some 100 steps before a spike and
+skip 200 to 500 batches). Each time goes further back; after `rollbacks` times the run is given up. Judgement is a pure function
+of the losses before, so that a resumed run judges alike; what was skipped does not depend on which checkpoints there were.
+
+**Hung processes.** A collective waits for ever for a process that died. A watchdog in each process writes the stacks of all its
+threads to a file and ends the process if no step is finished in a set time, so that a launcher can begin again.
 """
 
 from __future__ import annotations
 
+import faulthandler
+import math
+import os
 import signal
+import statistics
+import sys
 import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from skyloom.core.errors import SkyloomError
+from skyloom.core.errors import IntegrityError, SkyloomError
 from skyloom.core.progress import Progress
+from skyloom.core.store import Store
+from skyloom.train.config import RecoverConfig
+
+ROLLBACKS = "rollbacks.json"
+HUNG = 7
+"""Exit code of a process that its watchdog ended."""
 
 
 class Interrupted(SkyloomError):  # noqa: N818 - it is a request that was met, not a fault
-    """The user asked to stop; everything done so far is on disk, and the message says how to go on."""
+    """Someone asked to stop; everything done so far is on disk, and the message says how to go on.
 
-    exit_code = 130
+    Its exit code tells who: 130 the keyboard (SIGINT), 143 a scheduler or operator (SIGTERM).
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
 
 
 class NotFiniteError(SkyloomError):
-    """The loss or its gradient is not a number: training cannot go on from here."""
+    """The loss or its gradient is not a number, or keeps jumping: training cannot go on from here."""
 
     exit_code = 6
 
 
 class StopRequest:
-    """Within its block, SIGINT and SIGTERM set `asked` instead of ending the process (in the main thread only)."""
+    """Within its block, SIGINT and SIGTERM set `asked` (their number) instead of ending the process (in the main thread only)."""
 
     def __init__(self, progress: Progress) -> None:
-        self.asked = False
+        self.asked = 0
         self._progress = progress
         self._before: dict[int, Any] = {}
 
@@ -46,6 +76,117 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.asked = number
         signal.signal(number, signal.SIG_DFL)
         self._progress.log("stopping after this step; ask again to stop at once")
+
+
+def verdict(config: RecoverConfig, loss: float, norm: float, before: Sequence[float]) -> str:
+    """Why the batch of a step is bad, or "". `before`: losses of the updates before it, in order; the last `window` count.
+
+    A spike lies above their median by `spike_deviations` robust deviations (1.4826 · median absolute deviation) and by
+    `spike_rise` of the median. Nothing is a spike before half a window is known.
+    """
+    if not math.isfinite(loss) or not math.isfinite(norm):
+        return f"the loss is {loss} and its gradient's norm {norm}"
+    known = before[-config.window :]
+    if not config.spike_deviations or len(known) < config.window // 2:
+        return ""
+    middle = statistics.median(known)
+    spread = 1.4826 * statistics.median(abs(x - middle) for x in known)
+    if loss > middle + max(config.spike_deviations * spread, config.spike_rise * abs(middle)):
+        return f"the loss is {loss:.4f}, the median of the last {len(known)} steps {middle:.4f}"
+    return ""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Steps `first` to `last` of a stage (counted from 0) that are left out, since training went back to before `first`."""
+
+    first: int
+    last: int
+    reason: str
+
+
+def read_rollbacks(out: Store) -> list[Rollback]:
+    """What a stage in `out` has left out so far. IntegrityError if the file is not what we write."""
+    if not out.exists(ROLLBACKS):
+        return []
+    try:
+        return [Rollback(**row) for row in out.read_json(ROLLBACKS)]
+    except (TypeError, ValueError) as problem:
+        raise IntegrityError(f"{out.url(ROLLBACKS)} is not a list of rollbacks: {problem}") from problem
+
+
+def write_rollbacks(out: Store, rollbacks: Sequence[Rollback]) -> None:
+    out.write_json(ROLLBACKS, [asdict(r) for r in rollbacks])
+
+
+def next_rollback(config: RecoverConfig, bad: Sequence[int], reason: str, before: Sequence[Rollback]) -> Rollback:
+    """What to leave out after the bad steps `bad` in a row; each rollback reaches twice as far back as the one before.
+
+    NotFiniteError if there were too many.
+    """
+    if len(before) >= config.rollbacks:
+        raise NotFiniteError(
+            f"{reason}; training went back {len(before)} times and still meets bad batches: lower the stage's peak, lengthen its "
+            "warm-up, or look at the documents that skips.jsonl names"
+        )
+    return Rollback(max(0, bad[0] - config.back * 2 ** len(before)), bad[-1], reason)
+
+
+def left_out(rollbacks: Sequence[Rollback]) -> Mapping[int, str]:
+    """The steps that rollbacks leave out, each with the reason."""
+    return {step: r.reason for r in rollbacks for step in range(r.first, r.last + 1)}
+
+
+class Watchdog:
+    """Ends the process with `HUNG` if `beat` is not called for `seconds`; a thread that sleeps. 0 seconds: never.
+
+    `path`: a file that gets the stacks of all threads, before that.
+    """
+
+    def __init__(self, seconds: float, path: Path | None) -> None:
+        self.seconds, self.path = seconds, path
+        self._last = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def __enter__(self) -> Watchdog:
+        if self.seconds:
+            self.beat()
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def beat(self) -> None:
+        """A step, a look at held-out sets or a checkpoint is done."""
+        self._last = time.monotonic()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(min(1.0, self.seconds / 4)):
+            if time.monotonic() - self._last > self.seconds:
+                self._end()
+
+    def _end(self) -> None:
+        said = f"skyloom: nothing was finished in {self.seconds:g} seconds: a process or a collective hangs"
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("w", encoding="utf-8") as file:
+                faulthandler.dump_traceback(file, all_threads=True)
+            said += f"; the stacks are in {self.path}"
+        sys.stderr.write(said + "\n")
+        sys.stderr.flush()
+        os._exit(HUNG)
+
+
+def stragglers(busy: Sequence[tuple[int, float]], factor: float) -> list[tuple[int, float]]:
+    """Ranks that take `factor` times as long as the median of their like, and how many times. `busy`: (rank, seconds)."""
+    if len(busy) < 2:
+        return []
+    middle = statistics.median_low([seconds for _, seconds in busy])
+    return [(rank, seconds / middle) for rank, seconds in busy if middle > 0 and seconds > factor * middle]

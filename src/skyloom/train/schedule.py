@@ -1,7 +1,8 @@
 """The calendar of a stage: learning rate of each step, and the steps that are watched and kept. Report 2.1, Fig. 2.
 
 Stage 1 warms up linearly and decays along half a cosine to a tenth of its peak; session b and stage 2 stay constant
-(the report tried higher constants and saw the loss rise).
+(the report tried higher constants and saw the loss rise). Warm-up, stable, decay (Hu et al. 2024, arXiv 2404.06395) stays at
+the peak and falls linearly over the last part, so that a stage can be made longer without knowing its end when it begins.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from skyloom.train.config import StageConfig
 
 
 def learning_rate(stage: StageConfig, step: int, steps: int) -> float:
-    """Rate of update `step` (0 to steps − 1) of a stage. The last update of a cosine has `peak · min_ratio`."""
+    """Rate of update `step` (0 to steps − 1) of a stage. The last update of one that falls has `peak · min_ratio`."""
     if stage.schedule == "constant" and step >= stage.warmup_steps:
         return stage.peak
     if step < stage.warmup_steps:
         return stage.peak * (step + 1) / stage.warmup_steps
-    done = (step + 1 - stage.warmup_steps) / (steps - stage.warmup_steps)
     low = stage.peak * stage.min_ratio
+    if stage.schedule == "warmup-stable-decay":
+        falling = max(1, round(stage.decay_share * (steps - stage.warmup_steps)))
+        return low + (stage.peak - low) * min(1.0, (steps - 1 - step) / falling)
+    done = (step + 1 - stage.warmup_steps) / (steps - stage.warmup_steps)
     return low + (stage.peak - low) * (1 + math.cos(math.pi * done)) / 2
 
 
