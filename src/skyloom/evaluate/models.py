@@ -11,16 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import safetensors.torch
-
 from skyloom.core.config import build
-from skyloom.core.errors import IntegrityError
-from skyloom.core.store import FileRecord, Store
+from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.score.nll import Counts, TextLosses, score_texts
 from skyloom.tokenizer import Tokenizer
-from skyloom.train.checkpoint import WEIGHTS, read_state
+from skyloom.train.checkpoint import read
 
 
 @dataclass(frozen=True)
@@ -54,14 +51,11 @@ def load(source: LoadedModel | Store) -> LoadedModel:
     if isinstance(source, LoadedModel):
         source.decoder.eval()
         return source
-    state = read_state(source)
-    (record,) = [FileRecord(**f) for f in state["files"] if f["name"] == WEIGHTS]
-    if not source.exists(WEIGHTS) or source.describe(WEIGHTS) != record:
-        raise IntegrityError(f"{source.url(WEIGHTS)} is missing or differs from its checksum; train this stage again")
-    config = build(ModelConfig, state["model"], origin=source.url("state.json"), key="model")
+    found = read(source, moments=False)
+    config = build(ModelConfig, found.state["model"], origin=source.url("state.json"), key="model")
     decoder = Decoder(config)
-    decoder.load_state_dict(safetensors.torch.load(source.read_bytes(WEIGHTS)))
-    return LoadedModel(decoder.eval(), min(config.context, state["train"]["context"]))
+    decoder.load_state_dict(found.weights, strict=not config.tied)  # a tied output matrix is stored once
+    return LoadedModel(decoder.eval(), min(config.context, found.state["train"]["context"]))
 
 
 def as_tokenizer(source: Tokenizer | Store) -> Tokenizer:

@@ -115,7 +115,7 @@ def _models(
 
 def _model(place: Store, tokenizer: Store, out: Store, folder: str, dtype: str) -> tuple[Published, list[FileRecord]]:
     """One loadable model: weights, configs and tokenizer."""
-    found = checkpoint.read(place)
+    found = checkpoint.read(place, moments=False)
     shape = build(ModelConfig, found.state["model"], origin=place.url(checkpoint.STATE))
     tokens = Tokenizer.load(tokenizer)
     kind = getattr(torch, dtype)
@@ -143,5 +143,5 @@ def load_released(folder: Store) -> tuple[Decoder, Tokenizer, int]:
     except safetensors.SafetensorError as problem:
         raise IntegrityError(f"{folder.url('model.safetensors')} is damaged: {problem}") from problem
     model = Decoder(shape)
-    model.load_state_dict({name: tensor.float() for name, tensor in from_hf(state, shape).items()})
+    model.load_state_dict({name: tensor.float() for name, tensor in from_hf(state, shape).items()}, strict=not shape.tied)
     return model.eval(), Tokenizer.load(folder), shape.context
