@@ -140,6 +140,13 @@ class Block(nn.Module):
         return x + self.dropout(self.ffn(self.ffn_norm(x)))  # type: ignore[no-any-return]
 
 
+class Head(nn.Linear):
+    """The output matrix, in the dtype of what it multiplies: where it is tied to the embedding, that stays in fp32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.to(x.dtype))
+
+
 class Decoder(nn.Module):
     """The whole model. Weights are not initialised here; see `init.initialise`.
 
@@ -157,7 +164,7 @@ class Decoder(nn.Module):
         self.rotate = None if gpt else Rotation(config)
         self.blocks = nn.ModuleDict({str(layer): Block(config) for layer in range(config.layers)})
         self.norm: nn.Module | None = norm_of(config)
-        self.head: nn.Linear | None = nn.Linear(config.hidden, config.vocabulary, bias=False)
+        self.head: Head | None = Head(config.hidden, config.vocabulary, bias=False)
         if config.tied:
             self.head.weight = self.embedding.weight
 
@@ -168,7 +175,7 @@ class Decoder(nn.Module):
         sequence each token belongs to; attention then stays inside them. Without it, it crosses their borders.
         """
         x = self.features(tokens, documents)
-        return x if self.head is None else F.linear(x, self.head.weight.to(x.dtype))
+        return x if self.head is None else self.head(x)  # type: ignore[no-any-return]
 
     def features(self, x: Tensor, documents: Tensor | None = None) -> Tensor:
         """What the output matrix multiplies, [batch, sequence, hidden] in the dtype of the blocks' matrices.
