@@ -17,7 +17,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
 from skyloom.train.config import StageConfig, TrainConfig
-from skyloom.train.loop import train_stage
+from skyloom.train.loop import MakeLearner, one_process, train_stage
 
 ENGLISH = "zero one two three four five six seven eight nine ten".split()
 CHINESE = "零一二三四五六七八九十"
@@ -107,11 +107,12 @@ def train(
     loader: ToyLoader | None = None,
     model: ModelConfig = MODEL,
     progress: Progress | None = None,
+    make: MakeLearner = one_process,
 ) -> None:
     stage = stage or StageConfig(name="stage1", peak=3e-3, warmup_steps=2, monitor_points=4, releases=2)
     loader = loader or ToyLoader(steps, config.batch, config.context)
     shown = progress or Progress.silent()
-    train_stage(config, stage, model, loader, heldout(), ToyTokenizer(), start, out, progress=shown)
+    train_stage(config, stage, model, loader, heldout(), ToyTokenizer(), start, out, progress=shown, make=make)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,8 @@ def describe(kind: type[Any], key: str = "") -> list[tuple[str, str, str, str]]:
         hint, where = hints[field.name], _join(key, field.name)
         inner = _element(hint)
         if dataclasses.is_dataclass(inner) and isinstance(inner, type):
-            rows += describe(inner, where + ("[]" if inner is not hint else ""))
+            many = any(typing.get_origin(a) in (tuple, list, dict) for a in (hint, *typing.get_args(hint)))
+            rows += describe(inner, where + ("[]" if many else ""))
             continue
         default = "" if field.default is _MISSING else repr(field.default)
         unit = field.metadata.get("unit", "")

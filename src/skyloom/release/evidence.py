@@ -15,9 +15,10 @@ from skyloom.core.errors import DataError
 from skyloom.core.ledger import Ledger
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.data.pack import CANARY
+from skyloom.train.config import SESSIONS
 
 Rows = list[dict[str, Any]]
-STAGES = ("stage1", "stage2")
+STAGES = SESSIONS
 
 
 @dataclass(frozen=True)

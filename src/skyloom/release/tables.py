@@ -16,7 +16,7 @@ from skyloom.release.evidence import STAGES, Evidence
 from skyloom.release.formats import decimal, known, short
 
 LANGUAGES = {"en": "English", "zh": "Chinese", "zh-Hans": "Chinese", "zh-Hant": "Chinese (traditional)", "code": "Code"}
-MODELS = {"stage1": "Stage 1", "stage2": "Stage 2", "final": "Final", "unigram": "Unigram", "xz": "xz"}
+MODELS = {"stage1": "Stage 1", "stage1b": "Stage 1 b", "stage2": "Stage 2", "final": "Final", "unigram": "Unigram", "xz": "xz"}
 DOMAIN_NAMES = {"web": "Web", "stem": "Exercises", "code": "Code", "parallel": "Parallel text", "canary": "Canaries"}
 
 

@@ -36,10 +36,11 @@ from skyloom.release.config import ReleaseConfig
 from skyloom.release.recipe import to_toml
 from skyloom.tokenizer.tokenizer import Tokenizer
 from skyloom.train import checkpoint
+from skyloom.train.config import SESSIONS
 
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "parts.json")
 EVALUATION_FILES = {"evaluate": ("perplexity.json", "choice.json", "samples.json"), "leakage": ("leakage.json",)}
-STAGES = ("stage1", "stage2")
+NEEDED = ("stage1", "stage2")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def release(
     if the corpus card is to tell the whole funnel. `recipe`: the resolved recipe as plain values. DataError if a step
     that a release needs is missing, IntegrityError if a checkpoint is damaged.
     """
-    missing = [name for name in ("corpus", "exercises", "tokenizer", *STAGES) if name not in inputs]
+    missing = [name for name in ("corpus", "exercises", "tokenizer", *NEEDED) if name not in inputs]
     if missing:
         raise DataError(f"a release needs the steps {', '.join(missing)}, which this run does not have")
     planted = canaries.read_canaries(inputs["exercises"])
@@ -97,9 +98,9 @@ def _models(
     """Write the final model at the top, and all kept checkpoints of both stages below `checkpoints/`."""
     final = inputs["stage2"].child(checkpoint.FINAL)
     sources = [("", final)]
-    for stage in STAGES:
+    for stage in [s for s in SESSIONS if s in inputs]:
         kept = [inputs[stage].child(checkpoint.folder_of(step)) for step in checkpoint.steps(inputs[stage])]
-        if stage != STAGES[-1]:
+        if stage != SESSIONS[-1]:
             kept.append(inputs[stage].child(checkpoint.FINAL))  # the report keeps its Stage-1 model, the better *language* model
         sources += [(f"checkpoints/{stage}-{checkpoint.read_state(place)['step']:07d}", place) for place in kept]
     records: list[FileRecord] = []

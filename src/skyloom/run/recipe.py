@@ -30,9 +30,7 @@ from skyloom.release.recipe import to_toml as plain_to_toml
 from skyloom.report.config import ReportConfig
 from skyloom.suites import HeldoutConfig
 from skyloom.tokenizer.train import TokenizerConfig
-from skyloom.train.config import StageConfig, TrainConfig
-
-STAGES = ("stage1", "stage2")
+from skyloom.train.config import SESSIONS, StageConfig, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,7 @@ class Recipe:
     model: ModelConfig = setting(doc='the decoder; `preset = "demo-3m"` names a known shape')
     stage1: Stage = setting(doc="general pre-training")
     stage2: Stage = setting(doc="the mix with a rising STEM share")
+    stage1b: Stage | None = setting(None, doc="more general pre-training between the two, with a changed mix and a constant rate")
     samples: str = setting("../samples", doc="folder of the sample pages that come with Skyloom")
     samples_tokens: tuple[int, int] = setting(
         (0, 0), doc="tokens of the two stages when sample pages must stand in for a source; 0: as the stages say", unit="tokens"
@@ -81,6 +80,11 @@ class Recipe:
             raise ConfigError(f"name is {self.name!r}; it names the work folder in runs/ and has no slash")
 
 
+def sessions(recipe: Recipe) -> tuple[str, ...]:
+    """The sessions of training that the recipe has, in order."""
+    return tuple(name for name in SESSIONS if getattr(recipe, name) is not None)
+
+
 def load(path: Path, overrides: Sequence[str] = (), source: str | None = None) -> Recipe:
     """Read, override, check. `source` replaces the recipe's own pages (the standard library's code stays).
 
@@ -89,6 +93,7 @@ def load(path: Path, overrides: Sequence[str] = (), source: str | None = None) -
     table = override(read_toml(path), overrides)
     if source is not None:
         _replace_sources(table, source)
+    _continue(table, str(path))
     _complete(table, str(path))
     recipe = build(Recipe, table, origin=str(path))
     if recipe.train.context > recipe.model.context:
@@ -123,6 +128,26 @@ def _replace_sources(table: dict[str, Any], source: str) -> None:
     corpus["sources"] = [{"name": "source", "kind": "auto", "path": path}, *kept]
 
 
+def _continue(table: dict[str, Any], origin: str) -> None:
+    """With `train.init_from` the model's shape is that of the model that is continued, with our vocabulary."""
+    train = table.get("train")
+    folder = train.get("init_from") if isinstance(train, dict) else None
+    if not folder or not isinstance(folder, str):
+        return
+    from skyloom.model.adopt import read_shape
+
+    model = table.get("model", {})
+    shape = plain(read_shape(Path(folder)))
+    if isinstance(model, dict) and set(model) - {"preset", "vocabulary"}:
+        differing = sorted(k for k, v in model.items() if k in shape and k != "vocabulary" and shape[k] != v)
+        if differing:
+            raise ConfigError(
+                f"{origin}: model.{differing[0]} is {model[differing[0]]!r}, but {folder} has {shape[differing[0]]!r}"
+            )
+    del shape["vocabulary"]
+    table["model"] = shape
+
+
 def _complete(table: dict[str, Any], origin: str) -> None:
     """Fill in what one part of a recipe says for another: preset shapes, the vocabulary, the context, names of stages."""
     model, vocabulary = table.get("model"), table.get("tokenizer", {})
@@ -139,7 +164,7 @@ def _complete(table: dict[str, Any], origin: str) -> None:
             except ConfigError as problem:
                 raise ConfigError(f"{origin}: model.preset: {problem}") from problem
         table["model"] = {**model, "vocabulary": size}
-    for name in STAGES:
+    for name in SESSIONS:
         stage = table.get(name)
         if isinstance(stage, dict) and isinstance(stage.setdefault("rate", {}), dict):
             stage["rate"].setdefault("name", name)

@@ -25,7 +25,7 @@ from skyloom.core.store import Store
 from skyloom.corpus import sources
 from skyloom.run import watch
 from skyloom.run.doctor import usable_cores
-from skyloom.run.recipe import STAGES, Recipe, load
+from skyloom.run.recipe import Recipe, load, sessions
 from skyloom.tokenizer.base import read_base
 from skyloom.tokenizer.train import TokenizerConfig
 
@@ -33,7 +33,7 @@ DOWNLOADS = "downloads"
 RUN_RECORD = "telemetry/run.json"
 ORDER = (
     "pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens",
-    "stage1", "stage2", "evaluate", "leakage", "release", "report",
+    "stage1", "stage1b", "stage2", "evaluate", "leakage", "release", "report",
 )  # fmt: skip
 
 
@@ -84,12 +84,18 @@ class Road:
 
     def run(self, until: str = ORDER[-1]) -> list[Outcome]:
         """Do all steps that `until` needs, and record wall time and peak memory in `telemetry/run.json`."""
+        from skyloom.run import crew
+
         started = time.monotonic()
+        if crew.follows():
+            crew.follow(self.recipe, self.steps, self.work, self.engine)
+            return []
         if not is_done(self.work, self.steps["corpus"]):
             self._prepare()
         with watch.peak_memory() as peak:
             try:
                 outcomes = run_steps([self.steps[until]], self.work, self.engine, self.progress)
+                crew.dismiss(self.recipe)
             finally:
                 self.engine.close()
         record = {
@@ -126,7 +132,7 @@ class Road:
                     "state": "there" if there else "to do",
                     "bytes": size,
                     "seconds, when last done here": known.read_json(TIMING)["seconds"] if known else None,
-                    "tokens": getattr(self.recipe, name).data.tokens if name in STAGES else None,
+                    "tokens": getattr(self.recipe, name).data.tokens if name in sessions(self.recipe) else None,
                 }
             )
         return rows
@@ -216,59 +222,60 @@ def _vocabulary(config: TokenizerConfig) -> tuple[dict[str, Any], str]:
 
 
 def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
-    """Both stages; the second begins with the weights, the moments and the data positions that the first ended with."""
+    """The sessions; each begins with the weights, the moments and the data positions that the one before ended with."""
+    names = sessions(recipe)
 
     def stage(name: str) -> Callable[[StepContext], None]:
         def learn(ctx: StepContext) -> None:
-            from skyloom.suites import heldout_sets
-            from skyloom.tokenizer import Tokenizer
-            from skyloom.train.loop import train_stage
+            from skyloom.run import crew
 
-            tokenizer = Tokenizer.load(ctx.need("tokenizer"))
-            feeds = {which: loader(recipe, which, ctx.need("tokens"), ctx.progress) for which in STAGES}  # both, so that a
-            # plan that cannot work is refused before the first stage is trained, not after
-            train_stage(
-                recipe.train,
-                getattr(recipe, name).rate,
-                replace(recipe.model, vocabulary=tokenizer.vocab_size),
-                feeds[name],
-                heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout),
-                tokenizer,
-                ctx.need("stage1") if name == "stage2" else None,
-                ctx.out,
-                progress=ctx.progress,
-            )
+            crew.call(recipe, name)
+            crew.train(recipe, name, ctx)
 
         return learn
 
     inputs = tuple(done[n] for n in ("corpus", "exercises", "tokenizer", "tokens"))
     shared = {"train": recipe.train, "model": recipe.model, "heldout": recipe.heldout}
-    first = Step("stage1", stage("stage1"), {**shared, "stage": recipe.stage1}, needs=inputs)
-    second = Step(
-        "stage2", stage("stage2"), {**shared, "stage": recipe.stage2, "before": recipe.stage1.data}, needs=(*inputs, first)
-    )
-    return {"stage1": first, "stage2": second}
+    begun = ""
+    if recipe.train.init_from:
+        from skyloom.model.adopt import fingerprint
+
+        begun = fingerprint(Path(recipe.train.init_from))
+    steps: dict[str, Step] = {}
+    for place, name in enumerate(names):
+        settings = {**shared, "stage": getattr(recipe, name)}
+        if place:
+            settings["before"] = [getattr(recipe, earlier).data for earlier in names[:place]]
+        steps[name] = Step(name, stage(name), settings, needs=(*inputs, *steps.values()), identity="" if place else begun)
+    return steps
 
 
 def loader(recipe: Recipe, stage: str, tokens: Store, progress: Progress) -> Any:
-    """The stream of samples of a stage. Stage 2 goes on in each source where Stage 1 stopped."""
+    """The stream of samples of a session, which goes on in each source where the one before stopped.
+
+    All sessions are planned, so that one that cannot work is refused before the first is trained, not after.
+    """
     from skyloom.data.loader import Loader
     from skyloom.data.mixture import resolve
 
     manifest = tokens.read_json("tokens.json")
     shape = {"seed": recipe.train.seed, "batch": recipe.train.batch, "context": recipe.train.context}
-    made = Loader(tokens, resolve(recipe.stage1.data, manifest, progress=progress, name="stage1.data"), **shape)
-    if stage == "stage1":
-        return made
-    plan = resolve(recipe.stage2.data, manifest, progress=progress, name="stage2.data", used=made.consumed(made.steps))
-    return Loader(tokens, plan, **shape)
+    made: dict[str, Loader] = {}
+    used: dict[str, float] = {}
+    for name in sessions(recipe):
+        plan = resolve(getattr(recipe, name).data, manifest, progress=progress, name=f"{name}.data", used=used)
+        made[name] = Loader(tokens, plan, **shape)
+        used |= made[name].consumed(made[name].steps)
+    return made[stage]
 
 
 def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     """Evaluation, leakage, release and report over both checkpoints."""
 
+    *general, last = sessions(recipe)
+
     def models(ctx: StepContext) -> dict[str, Store]:
-        return {"stage1": ctx.need("stage1").child("final"), "final": ctx.need("stage2").child("final")}
+        return {"stage1": ctx.need(general[-1]).child("final"), "final": ctx.need("stage2").child("final")}
 
     def evaluate(ctx: StepContext) -> None:
         from skyloom.evaluate.report import evaluate
@@ -281,7 +288,7 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         from skyloom.release import evidence
 
         inputs = (ctx.need("exercises"), ctx.need("tokenizer"))
-        planted = evidence.read({name: ctx.need(name) for name in STAGES}).canaries_read
+        planted = evidence.read({name: ctx.need(name) for name in (*general, last)}).canaries_read
         audit(models(ctx), *inputs, ctx.out, recipe.leakage, corpus=ctx.need("corpus"), planted=planted, progress=ctx.progress)
 
     def publish(ctx: StepContext) -> None:
@@ -294,7 +301,7 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
         write(ctx.inputs, ctx.out, recipe.report, _run_facts(recipe, ctx), progress=ctx.progress)
 
-    base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", "stage1", "stage2"))
+    base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *general, last))
     judged = Step("evaluate", evaluate, recipe.evaluate, needs=base)
     audited = Step("leakage", leak, recipe.leakage, needs=base)
     # A release carries the resolved recipe, so every setting is part of it; so does the report.
@@ -327,6 +334,7 @@ def _run_facts(recipe: Recipe, ctx: StepContext) -> dict[str, Any]:
 def publishable(recipe: Recipe) -> dict[str, Any]:
     """The resolved recipe as plain values, with local source files by their names: folders of a machine are nobody's business."""
     table: dict[str, Any] = plain(recipe)
+    table["train"]["init_from"] = Path(table["train"]["init_from"]).name
     for source in table["corpus"]["sources"]:
         if "://" not in source["path"]:
             source["path"] = Path(source["path"]).name

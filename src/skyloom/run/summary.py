@@ -7,6 +7,7 @@ from typing import Any
 from skyloom.core.ledger import Ledger
 from skyloom.core.step import TIMING
 from skyloom.core.store import Store
+from skyloom.run.recipe import sessions
 from skyloom.run.road import ORDER, Road, loader
 
 Rows = list[dict[str, Any]]
@@ -91,7 +92,7 @@ def sample_rows(road: Road, stage: str, step: int) -> Rows:
 def heldout_rows(road: Road) -> Rows:
     """The last monitored loss of each held-out set in each stage, beside the first, and the perplexity table's unigram."""
     found: dict[str, dict[str, Any]] = {}
-    for stage in ("stage1", "stage2"):
+    for stage in sessions(road.recipe):
         for line in _lines(road.folder(stage), "heldout.jsonl"):
             row = found.setdefault(line["set"], {"set": line["set"], "at the start": line["loss"]})
             row[f"after {stage}"], row["bits per byte"] = line["loss"], line["bits_per_byte"]
@@ -120,7 +121,7 @@ def leakage_tables(road: Road) -> list[tuple[str, Rows]]:
 def step_rows(road: Road) -> Rows:
     """Seconds and bytes of each step, from the run that did it."""
     rows = []
-    for name in ORDER:
+    for name in [n for n in ORDER if n in road.steps]:
         folder = road.folder(name)
         manifest = folder.read_json("_step.json")
         size = sum(f["size"] for f in manifest["files"])

@@ -7,18 +7,20 @@ under the names of the whole model, so a checkpoint of one layout can be read by
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from skyloom.core.errors import ConfigError
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.train.config import TrainConfig
-from skyloom.train.mesh import Place
+from skyloom.train.learner import Weights
+from skyloom.train.mesh import Place, join
 from skyloom.train.optim import MEAN, SQUARE
 from skyloom.train.parallelize import materialise, parallelize
 from skyloom.train.pipeline import Pipeline, Runner, Whole
@@ -27,12 +29,15 @@ from skyloom.train.pipeline import Pipeline, Runner, Whole
 class ParallelLearner:
     """One process's share of a model in training. All processes make the same calls in the same order."""
 
-    def __init__(self, config: TrainConfig, model: ModelConfig, place: Place, parts: dict[int, Decoder], bos_id: int | None) -> None:
+    def __init__(
+        self, config: TrainConfig, model: ModelConfig, place: Place, parts: dict[int, Decoder], bos_id: int | None
+    ) -> None:
         layout = place.layout
         self.config, self.model, self.place, self.parts, self.bos_id = config, model, place, parts, bos_id
         self.rank, self.world = place.rank, layout.world
         self.replica, self.replicas = place.replica, layout.data
         self.updates = 0
+        self.busy = 0.0
         self._norm = 0.0
         micro = layout.micro(config.batch)
         self.runner: Runner
@@ -83,13 +88,26 @@ class ParallelLearner:
             materialise(part, place.device, None if blank else config.seed)
         return cls(config, model, place, parts, bos_id)
 
-    def measure(self, tokens: Tensor) -> tuple[float, float]:
+    def begin(self, weights: Weights) -> None:
+        """Set this process's share of the weights `weights(name)`, with moments of zero and no updates."""
+        with torch.no_grad():
+            for name, master in self.masters.items():
+                assert isinstance(master, DTensor)
+                whole = weights(name).to(self.place.device)
+                master.copy_(distribute_tensor(whole, master.device_mesh, master.placements, src_data_rank=None))
+        for name, tensor in self.state().items():
+            if name not in self.masters:
+                tensor.zero_()
+        self.load(0)
+
+    def measure(self, tokens: Tensor, step: int = 0) -> tuple[float, float]:
         """Forward and backward for this replica's rows int64[batch / replicas, context + 1]; nothing is updated yet.
 
         Returns mean nats per token over the whole batch and the norm of the whole gradient, the same on all processes.
         """
         if self.model.dropout:  # a function of seed, step and rank, so that a run that goes on draws the same
-            torch.manual_seed((self.config.seed * 1_000_003 + self.updates) * 100_003 + self.rank)
+            torch.manual_seed((self.config.seed * 1_000_003 + step) * 100_003 + self.rank)
+        started = time.perf_counter()
         tokens = tokens.to(self.place.device)
         documents = None if self.bos_id is None else (tokens[:, :-1] == self.bos_id).cumsum(1)
         loss = self.runner.train(tokens, documents) / (self.replicas * self.place.layout.tensor)
@@ -97,6 +115,7 @@ class ParallelLearner:
         dist.all_reduce(totals)
         mean, square = totals.tolist()
         self._norm = square**0.5
+        self.busy = time.perf_counter() - started
         return mean, self._norm
 
     def _square(self) -> Tensor:
@@ -131,15 +150,20 @@ class ParallelLearner:
         In the precision of training, unlike a single process's monitor, which scores with the fp32 masters.
         """
         count, width = tokens.shape[0], tokens.shape[1] - 1
-        rows = max(1, self.place.layout.micro(self.config.batch) * self.config.context // max(width, 1))  # no larger than in training
+        rows = max(
+            1, self.place.layout.micro(self.config.batch) * self.config.context // max(width, 1)
+        )  # no larger than in training
         padded = torch.zeros(
-            count + -count % self.replicas, width + 1 + -width % self.place.layout.tensor, dtype=torch.int64, device=self.place.device
+            count + -count % self.replicas,
+            width + 1 + -width % self.place.layout.tensor,
+            dtype=torch.int64,
+            device=self.place.device,
         )
         padded[:count, : width + 1] = tokens
         losses = torch.zeros(len(padded), padded.shape[1] - 1, device=self.place.device)
         losses[self.replica :: self.replicas] = self.runner.score(padded[self.replica :: self.replicas], rows)
         dist.all_reduce(losses)
-        return losses[:count, :width] / self.place.layout.tensor
+        return (losses[:count, :width] / self.place.layout.tensor).cpu()
 
     def state(self) -> dict[str, Tensor]:
         """fp32 masters `<name>` and moments `<name>.mean`, `<name>.square` (not copies); of this process's stages only."""
@@ -158,3 +182,9 @@ class ParallelLearner:
     def _named(self) -> Iterator[tuple[str, nn.Parameter]]:
         for part in self.parts.values():
             yield from part.named_parameters()
+
+
+def share_of_many(config: TrainConfig, model: ModelConfig, compiled: bool, bos_id: int) -> ParallelLearner:
+    """This process's part of `model` under the layout of `config`; the loop sets its weights. See `loop.MakeLearner`."""
+    masked = bos_id if config.mask_documents else None
+    return ParallelLearner.build(config, model, join(config.layout), bos_id=masked, compiled=compiled, blank=True)

@@ -1,0 +1,116 @@
+"""Many processes on one road: what torchrun started enters; one leads, the others come along for the training.
+
+Every process reads the recipe and knows the steps. The leading one (rank 0) does the road as ever; the others wait until it
+calls them to a session of training, do that with it, and leave when it dismisses them. Finding and cleaning text is
+spread by other means (`--shard`, `--engine ray`). All processes must see the same work folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from skyloom.core.engine import Engine
+from skyloom.core.errors import ConfigError
+from skyloom.core.progress import Progress
+from skyloom.core.step import Step, StepContext
+from skyloom.core.store import Store
+from skyloom.run.recipe import Recipe
+
+DAYS = 86_400.0 * 7
+"""A collective's own time limit: the others wait this long for pages to be cleaned. Hung training is the watchdog's to end."""
+
+
+def processes() -> int:
+    """Processes that torchrun started, 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def follows() -> bool:
+    """Whether this process waits for another to lead."""
+    return int(os.environ.get("RANK", "0")) > 0 and processes() > 1
+
+
+def call(recipe: Recipe, name: str) -> None:
+    """Tell the others that a session of training begins."""
+    if processes() > 1:
+        from skyloom.train.crew import Crew
+
+        _start(recipe)
+        Crew.here().share(name)
+
+
+def dismiss(recipe: Recipe) -> None:
+    """Tell the others that nothing is left for them."""
+    if processes() > 1:
+        from skyloom.train.crew import Crew
+        from skyloom.train.mesh import leave
+
+        _start(recipe)
+        Crew.here().share("")
+        leave()
+
+
+def follow(recipe: Recipe, steps: Mapping[str, Step], work: Store, engine: Engine) -> None:
+    """Come along for each session that the leading process calls, until it dismisses us."""
+    from skyloom.train.crew import Crew
+    from skyloom.train.mesh import leave
+
+    _start(recipe)
+    while name := Crew.here().share(""):
+        step = steps[name]
+        inputs = {need.name: work.child(need.folder) for need in step.needs}
+        train(recipe, name, StepContext(step, work.child(step.folder), inputs, engine, Progress.silent()))
+    leave()
+
+
+def train(recipe: Recipe, name: str, ctx: StepContext) -> None:
+    """One session of training, on this process or as its part of many."""
+    from skyloom.model.adopt import Adopted
+    from skyloom.run.road import loader
+    from skyloom.suites import heldout_sets
+    from skyloom.tokenizer import Tokenizer
+    from skyloom.train.learner import Weights
+    from skyloom.train.loop import MakeLearner, one_process, train_stage
+
+    tokenizer = Tokenizer.load(ctx.need("tokenizer"))
+    feed = loader(recipe, name, ctx.need("tokens"), ctx.progress)
+    shape = replace(recipe.model, vocabulary=tokenizer.vocab_size)
+    weights: Weights | None = None
+    make: MakeLearner = one_process
+    before = [need for need in ctx.step.needs if need.name.startswith("stage")]
+    if recipe.train.init_from and not before:
+        adopted = Adopted(Path(recipe.train.init_from), tokenizer.pieces)
+        ctx.progress.log(f"continuing {recipe.train.init_from}: {adopted.summary()}")
+        weights = adopted
+    if recipe.train.layout.world > 1:
+        from skyloom.train.parallel import share_of_many
+
+        make = share_of_many
+    train_stage(
+        recipe.train,
+        getattr(recipe, name).rate,
+        shape,
+        feed,
+        heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout),
+        tokenizer,
+        ctx.need(before[-1].name) if before else None,
+        ctx.out,
+        progress=ctx.progress,
+        make=make,
+        weights=weights,
+    )
+
+
+def _start(recipe: Recipe) -> None:
+    """Meet the other processes. ConfigError if there are more or fewer than the recipe's layout needs."""
+    if recipe.train.layout.world != processes():
+        raise ConfigError(
+            f"train.layout {recipe.train.layout} needs {recipe.train.layout.world} processes, {processes()} are running: start "
+            "them with torchrun --nproc-per-node, or change train.layout"
+        )
+    from skyloom.train.mesh import join
+
+    join(recipe.train.layout, timeout_seconds=DAYS)
