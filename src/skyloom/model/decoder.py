@@ -175,7 +175,7 @@ class Decoder(nn.Module):
         sequence each token belongs to; attention then stays inside them. Without it, it crosses their borders.
         """
         x = self.features(tokens, documents)
-        return x if self.head is None else self.head(x)  # type: ignore[no-any-return]
+        return x if self.head is None else self.head(x)
 
     def features(self, x: Tensor, documents: Tensor | None = None) -> Tensor:
         """What the output matrix multiplies, [batch, sequence, hidden] in the dtype of the blocks' matrices.

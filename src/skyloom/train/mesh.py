@@ -14,11 +14,13 @@ to rank. torchrun numbers the processes of a node one after the other, so the or
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import HashStore
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from skyloom.core.errors import ConfigError
@@ -74,16 +76,22 @@ def join(layout: Layout, device: torch.device | None = None, *, timeout_seconds:
         if "WORLD_SIZE" in os.environ:
             dist.init_process_group(backend, timeout=limit, device_id=device if device.type == "cuda" else None)
         else:
-            dist.init_process_group(backend, timeout=limit, store=dist.HashStore(), rank=0, world_size=1)
+            dist.init_process_group(backend, timeout=limit, store=HashStore(), rank=0, world_size=1)
     shape = (layout.pipeline, layout.data, layout.tensor)
     return Place(layout, init_device_mesh(device.type, shape, mesh_dim_names=(PIPELINE, DATA, TENSOR)), device)
 
 
 def leave() -> None:
-    """Part from the other processes, together with them: the first one holds the store that the others still talk to."""
+    """Part from the other processes at the normal end of a run, together: the first one holds the store that all talk to.
+
+    After an error do not call it, the others may wait elsewhere; torchrun ends them.
+    """
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
+        time.sleep(
+            0.1
+        )  # gloo's threads still let go of tensors; one that meets the interpreter's end aborts (3 % of exits without)
 
 
 def _own_device() -> torch.device:
@@ -91,5 +99,7 @@ def _own_device() -> torch.device:
         return torch.device("cpu")
     local, cards = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if local >= cards:
-        raise ConfigError(f"process {local} of this node has no card: there are {cards}; start torchrun with --nproc-per-node {cards}")
+        raise ConfigError(
+            f"process {local} of this node has no card: there are {cards}; start torchrun with --nproc-per-node {cards}"
+        )
     return torch.device("cuda", local)

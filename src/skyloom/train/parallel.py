@@ -19,6 +19,7 @@ from skyloom.core.errors import ConfigError
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.train.config import TrainConfig
+from skyloom.train.layout import Layout
 from skyloom.train.learner import Weights
 from skyloom.train.mesh import Place, join
 from skyloom.train.optim import MEAN, SQUARE
@@ -78,11 +79,8 @@ class ParallelLearner:
         the weights to a checkpoint.
         """
         place.layout.check(model, config.batch, config.context)
-        if compiled and place.layout.pipeline > 1 and place.layout.schedule == "zero-bubble":
-            raise ConfigError(
-                "a compiled block cannot give its inputs' gradients before its weights', which a zero-bubble pipeline lives from; "
-                "set train.compile to 'off' or use another schedule"
-            )
+        if compiled:
+            _check_compiled(place.layout)
         parts = parallelize(model, place, config.precision, compiled)
         for part in parts.values():
             materialise(part, place.device, None if blank else config.seed)
@@ -188,3 +186,17 @@ def share_of_many(config: TrainConfig, model: ModelConfig, compiled: bool, bos_i
     """This process's part of `model` under the layout of `config`; the loop sets its weights. See `loop.MakeLearner`."""
     masked = bos_id if config.mask_documents else None
     return ParallelLearner.build(config, model, join(config.layout), bos_id=masked, compiled=compiled, blank=True)
+
+
+def _check_compiled(layout: Layout) -> None:
+    """ConfigError where torch cannot compile what the layout needs (found with torch 2.13)."""
+    if layout.pipeline > 1 and layout.schedule == "zero-bubble":
+        raise ConfigError(
+            "a compiled block gives all its gradients at once, and a zero-bubble pipeline lives from taking them apart; set "
+            "train.compile to 'off' or use another schedule"
+        )
+    if layout.tensor > 1 and layout.recompute == "selective":
+        raise ConfigError(
+            "torch cannot compile selective recomputation under tensor parallelism; set train.compile to 'off', or recompute "
+            "to 'none' or 'full'"
+        )

@@ -6,8 +6,7 @@ model knows nothing of this: everything is put on from outside, and every weight
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -36,19 +35,24 @@ from skyloom.train.mesh import DATA, TENSOR, Place
 def parallelize(config: ModelConfig, place: Place, precision: str, compiled: bool) -> dict[int, Decoder]:
     """This process's parts of the model by number of stage, on the meta device: shapes without memory; see `materialise`.
 
-    The order: what is done first sits innermost when the model runs.
+    The order: each step wraps what the steps before it made, so the first sits innermost when the model runs.
     """
     layout = place.layout
     ranges = cut(config, layout.stages)
     parts = {}
     for stage in place.stages:
-        part = part_of(config, ranges[stage])  # 1. pipeline: all that follows has only its own blocks to do
+        # 1. Pipeline: all that follows has only its own blocks to do.
+        part = part_of(config, ranges[stage])
+        # 2. Tensor: swaps weights for shards, so before anything holds on to them; its exchanges lie within the graphs of 3.
         if layout.tensor > 1:
-            split_matrices(part, place.mesh[TENSOR])  # 2. tensor: swaps weights for shards, so before anything holds on to them
-        recompute(part, layout.recompute)  # 3. what is computed again includes the exchanges of 2, so that shards are kept, not wholes
+            split_matrices(part, place.mesh[TENSOR])
+        # 3. Compile: sees 2 as plain code and can fuse around it.
         if compiled:
-            compile_blocks(part)  # 4. sees 2 and 3 as plain code and can fuse across them; 5 must stay outside of its graphs
-        share_states(part, place.mesh[DATA], layout.zero, precision)  # 5. data: gathers what 2 left of each weight, around 4's calls
+            compile_blocks(part)
+        # 4. Recompute: runs a block's graph again as it is, exchanges of 2 included, so that shards are kept and not wholes.
+        recompute(part, layout.recompute)
+        # 5. Data: gathers a block's weights before all of this and reduces their gradients behind it, outside of any graph.
+        share_states(part, place.mesh[DATA], layout.zero, precision)
         parts[stage] = part
     return parts
 
@@ -102,26 +106,39 @@ def split_matrices(part: Decoder, mesh: DeviceMesh) -> None:
         part.head.weight = part.embedding.weight  # both are split by vocabulary; splitting made two of them
 
 
+def compile_blocks(part: Decoder) -> None:
+    """Compile each block by itself: blocks are alike, so one graph serves all, and compiling takes seconds for any depth.
+
+    What a block receives must be finished: an exchange still under way (the embedding's, under tensor parallelism) that
+    enters a compiled graph loses its gradient without a word (torch 2.13). The copy waits for it.
+    """
+    for block in part.blocks.values():
+        block.forward = torch.compile(block.forward, dynamic=False)
+    if part.embedding is not None:
+        part.embedding.register_forward_hook(lambda module, tokens, output: output.clone())
+
+
 def recompute(part: Decoder, what: str) -> None:
-    """Keep only the inputs of some modules for the backward pass, and compute the rest again there: less memory, more time."""
+    """Keep only the inputs of some modules for the backward pass, and compute the rest again there: less memory, more time.
+
+    Nothing is wrapped in a module, which would change the weights' names. Modules within a compiled block change their
+    class, because to the compiler blocks with patched methods are all different, and it gives up after the eighth.
+    """
     for block in part.blocks.values():
         assert isinstance(block, Block)
-        modules: dict[str, list[nn.Module]] = {
-            "none": [],
-            "selective": [block.attention_norm, block.attention, block.ffn_norm],
-            "full": [block],
-        }
-        for module in modules[what]:
-            again: Callable[..., Any] = partial(
-                checkpoint, module.forward, use_reentrant=False, preserve_rng_state=part.config.dropout > 0
-            )
-            module.forward = again  # type: ignore[method-assign] # a wrapping module would change the weights' names
+        if what == "full":
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+        elif what == "selective":
+            for module in (block.attention_norm, block.attention, block.ffn_norm):
+                module.__class__ = _recomputed(type(module))  # type: ignore[arg-type] # classes are hashable
 
 
-def compile_blocks(part: Decoder) -> None:
-    """Compile each block by itself: blocks are alike, so one graph serves all, and compiling takes seconds for any depth."""
-    for block in part.blocks.values():
-        block.forward = torch.compile(block.forward, dynamic=False)  # type: ignore[method-assign]
+@cache
+def _recomputed(kind: type[nn.Module]) -> type[nn.Module]:
+    def forward(self: nn.Module, *inputs: Any) -> Any:
+        return checkpoint(partial(kind.forward, self), *inputs, use_reentrant=False)
+
+    return type(f"Recomputed{kind.__name__}", (kind,), {"forward": forward})
 
 
 def share_states(part: Decoder, mesh: DeviceMesh, zero: bool, precision: str) -> None:

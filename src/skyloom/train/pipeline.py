@@ -16,7 +16,7 @@ pipeline reduces each block's gradient as soon as it is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -66,8 +66,8 @@ class Whole:
         self.model, self.micro_batch = model, micro_batch
 
     def train(self, tokens: Tensor, documents: Tensor | None) -> Tensor:
-        micro = tokens.split(self.micro_batch)
-        masks = [None] * len(micro) if documents is None else documents.split(self.micro_batch)
+        micro = torch.split(tokens, self.micro_batch)
+        masks = [None] * len(micro) if documents is None else torch.split(documents, self.micro_batch)
         total = torch.zeros((), device=tokens.device)
         for number, (chunk, mask) in enumerate(zip(micro, masks, strict=True)):
             self._synchronise(number == len(micro) - 1)
@@ -86,7 +86,7 @@ class Whole:
 
     def score(self, tokens: Tensor, rows: int) -> Tensor:
         with _scoring([self.model]):
-            return torch.cat([_losses(self.model(chunk[:, :-1]), chunk[:, 1:]) for chunk in tokens.split(rows)])
+            return torch.cat([_losses(self.model(chunk[:, :-1]), chunk[:, 1:]) for chunk in torch.split(tokens, rows)])
 
 
 class Pipeline:
@@ -160,8 +160,13 @@ def _losses(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 @contextmanager
-def _scoring(parts: Any) -> Iterator[None]:
-    """No gradients, no dropout, uncompiled (any shape); afterwards gathered weights are let go, for an update may follow."""
+def _scoring(parts: Collection[Decoder]) -> Iterator[None]:
+    """No gradients, no dropout, uncompiled (any shape).
+
+    Afterwards gathered weights are let go, for an update may follow, and gradients are put back, which torch clears where it
+    prepares a schedule.
+    """
+    gradients = [(weight, weight.grad) for part in parts for weight in part.parameters()]
     for part in parts:
         part.eval()
     try:
@@ -173,3 +178,5 @@ def _scoring(parts: Any) -> Iterator[None]:
             for module in part.modules():
                 if isinstance(module, FSDPModule):
                     module.reshard()
+        for weight, gradient in gradients:
+            weight.grad = gradient
