@@ -5,7 +5,7 @@ can be called in any order. Rooms are imported inside the verbs, so that `--help
 
 Exit codes: 0 done; 1 another problem that the message explains; 2 a wrong option, recipe or setting; 3 input that
 cannot be used; 4 a file that is not the one we wrote, or a check that failed; 5 a place that cannot be read or written;
-6 a training that diverged; 130 interrupted (run the same command again to go on).
+6 a training that diverged; 7 a process that hung; 130 interrupted, 143 terminated (run the same command again to go on).
 """
 
 from __future__ import annotations
@@ -140,12 +140,36 @@ def data_show(road: Road, stage: str, step: int, as_json: bool) -> None:
     show(sample_rows(road, stage, step), as_json, f"{stage}, step {step}")
 
 
-@main.command(epilog=example("skyloom train recipes/demo.toml", "skyloom train recipes/demo.toml --set train.compile=off"))
+@main.group("model", cls=Group)
+def model_group() -> None:
+    """Shapes of models."""
+
+
+@model_group.command("show", epilog=example("skyloom model show skywork-13b", "skyloom model show recipes/demo.toml --json"))
+@click.argument("which", required=False, metavar="[PRESET|RECIPE|FOLDER]")
+@click.option("--sequence", type=click.IntRange(1), default=None, help="Tokens of a sequence. [default: the model's context]")
+@click.option("--json", "as_json", is_flag=True)
+def model_show(which: str | None, sequence: int | None, as_json: bool) -> None:
+    """Print the parameters, FLOPs and memory of a preset, a recipe's model or a Hugging Face folder; of all presets without one."""
+    from skyloom.run.models import facts, named, table
+
+    show([table(name, shape) for name, shape in named().items()] if which is None else facts(which, sequence), as_json, which or "")
+
+
+@main.command(
+    epilog=example(
+        "skyloom train recipes/demo.toml",
+        "skyloom train recipes/demo.toml --set train.compile=off",
+        "skyloom train my.toml --init-from ~/models/TinyLlama",
+        "torchrun --nproc-per-node 8 -m skyloom.cli train my.toml --set train.layout.data=4 --set train.layout.pipeline=2",
+    )
+)
 @on_recipe
 @click.option("--json", "as_json", is_flag=True)
 def train(road: Road, as_json: bool) -> None:
     """Train both stages of RECIPE and print the held-out losses; Ctrl-C saves, the same command goes on."""
-    road.run("stage2")
+    if not road.run("stage2"):
+        return  # a process that came along; the one that leads tells
     from skyloom.run.summary import heldout_rows
 
     show(heldout_rows(road), as_json, "held-out loss")

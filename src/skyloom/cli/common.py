@@ -17,7 +17,7 @@ import click
 from skyloom.core.errors import IntegrityError, SkyloomError
 
 WIDE = 140
-EPILOG_CODES = "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 6 diverged, 130 interrupted."
+EPILOG_CODES = "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 6 diverged, 7 hung, 130 interrupted, 143 terminated."
 
 
 class Group(click.Group):
@@ -62,6 +62,9 @@ _OPTIONS = (
     *reversed(_ENGINE),
     click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]"),
     click.option("--source", default=None, metavar="PATH", help=_SOURCE),
+    click.option(
+        "--init-from", default=None, metavar="FOLDER", help="Continue the Hugging Face LLaMA in FOLDER, with RECIPE's vocabulary."
+    ),
     click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting: --set train.seed=2."),
     click.option("--work", type=click.Path(file_okay=False), default=None, help="Work folder. [default: runs/<recipe name>]"),
     click.argument("recipe", type=click.Path(dir_okay=False)),
@@ -77,6 +80,7 @@ def on_recipe(function: Callable[..., None]) -> Callable[..., None]:
         work: str | None,
         overrides: tuple[str, ...],
         source: str | None,
+        init_from: str | None,
         workers: int | None,
         engine: str,
         shard: str | None,
@@ -90,6 +94,8 @@ def on_recipe(function: Callable[..., None]) -> Callable[..., None]:
 
         size = memory_size(memory) if memory else 0
         settings = (*overrides, f"corpus.clean.memory_gb={size / 1e9!r}") if size else overrides
+        if init_from:
+            settings = (*settings, f"train.init_from={json.dumps(str(Path(init_from).absolute()))}")
         made = make_engine(engine, workers, shard=shard, patience=patience, verify=verify, memory=size)
         function(Road.open(Path(recipe), work=work, overrides=settings, source=source, engine=made), **rest)
 
