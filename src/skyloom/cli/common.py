@@ -17,7 +17,10 @@ import click
 from skyloom.core.errors import IntegrityError, SkyloomError
 
 WIDE = 140
-EPILOG_CODES = "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 6 diverged, 7 hung, 130 interrupted, 143 terminated."
+EPILOG_CODES = (
+    "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 6 diverged, 7 hung, 130 interrupted, "
+    "143 terminated."
+)
 
 
 class Group(click.Group):
