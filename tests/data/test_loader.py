@@ -58,7 +58,7 @@ def shares_over_a_stage(draw) -> tuple[int, np.ndarray, np.ndarray]:
 def test_every_prefix_is_within_one_sample_of_the_plan(stage):
     samples, positions, shares = stage
     schedule = Schedule(samples, positions, shares)
-    sources, ranks = schedule.block(0)
+    sources, ranks = schedule.block(0).sources, schedule.block(0).ranks
     counts = np.cumsum(np.eye(shares.shape[1])[sources], axis=0)
     grid = np.linspace(0, samples, 4_001)
     curves = np.stack([np.interp(grid, positions, shares[:, i]) for i in range(shares.shape[1])], 1)
@@ -77,10 +77,10 @@ def test_schedules_are_the_same_from_any_block():
     samples = 3 * BLOCK + 100
     whole, jump = (Schedule(samples, np.array([0.0, samples]), shares) for _ in range(2))
     in_order = [whole.block(n) for n in range(4)]
-    assert sum(len(sources) for sources, _ in in_order) == samples
+    assert sum(len(block.sources) for block in in_order) == samples
     for number in (3, 0, 2, 1):
-        for column, expected in zip(jump.block(number), in_order[number], strict=True):
-            assert (column == expected).all()
+        for field in ("sources", "ranks", "before"):
+            assert (getattr(jump.block(number), field) == getattr(in_order[number], field)).all()
     counts = jump.counts(2 * BLOCK + 17)
     assert np.abs(counts - jump.ideal(2 * BLOCK + 17)).max() < 1 and counts.sum() == 2 * BLOCK + 17
 

@@ -131,13 +131,20 @@ def data_pack(road: Road, as_json: bool) -> None:
 @on_recipe
 @click.option("--stage", type=click.Choice(["stage1", "stage2"]), default="stage1", show_default=True)
 @click.option("--step", type=click.IntRange(0), required=True, help="Step of the stage, from 0.")
+@click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Data-parallel rank whose rows are shown.")
+@click.option("--world", type=click.IntRange(1), default=1, show_default=True, help="Number of data-parallel ranks.")
 @click.option("--json", "as_json", is_flag=True)
-def data_show(road: Road, stage: str, step: int, as_json: bool) -> None:
-    """Print the samples that a training step of RECIPE saw: source, document, and how the text begins."""
+def data_show(road: Road, stage: str, step: int, rank: int, world: int, as_json: bool) -> None:
+    """Print the samples that a training step of RECIPE saw (source, documents, how the text begins) and the mixture up to it."""
     road.run("tokens")
-    from skyloom.run.summary import sample_rows
+    from skyloom.run.summary import step_tables
 
-    show(sample_rows(road, stage, step), as_json, f"{stage}, step {step}")
+    samples, mixture = step_tables(road, stage, step, rank, world)
+    if as_json:
+        click.echo(json.dumps({"samples": samples, "mixture": mixture}, ensure_ascii=False, indent=1))
+    else:
+        show(samples, False, f"{stage}, step {step}" + (f", rank {rank} of {world}" if world > 1 else ""))
+        show(mixture, False, f"{stage} up to and with step {step}: shares of samples, passes with earlier stages")
 
 
 @main.group("model", cls=Group)

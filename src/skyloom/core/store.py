@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import uuid
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -258,6 +259,25 @@ class Store:
                 return pq.ParquetFile(file).read(columns=columns)
             except pa.ArrowInvalid as problem:
                 raise IntegrityError(f"{self.url(name)} is not a whole Parquet file: {problem}") from problem
+
+    def read_rows(self, name: str, rows: Sequence[int], columns: list[str] | None = None) -> pa.Table:
+        """Rows of a Parquet shard by their ascending numbers; only the row groups that hold them are read."""
+        with self.reading(name) as file:
+            try:
+                shard, found, first = pq.ParquetFile(file), [], 0
+                for group in range(shard.num_row_groups):
+                    stop = first + shard.metadata.row_group(group).num_rows
+                    inside = rows[bisect_left(rows, first) : bisect_left(rows, stop)]
+                    if inside:
+                        found.append(shard.read_row_group(group, columns=columns).take(pa.array([row - first for row in inside])))
+                    first = stop
+            except pa.ArrowInvalid as problem:
+                raise IntegrityError(f"{self.url(name)} is not a whole Parquet file: {problem}") from problem
+            if rows and rows[-1] >= first:
+                raise IntegrityError(f"{self.url(name)} has {first:,} rows, row {rows[-1]:,} was expected in it")
+            return (
+                pa.concat_tables(found) if found else shard.schema_arrow.empty_table().select(columns or shard.schema_arrow.names)
+            )
 
     def exists(self, name: str) -> bool:
         if self.local:

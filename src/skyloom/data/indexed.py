@@ -8,6 +8,7 @@ indices of sequences (int64). One document is one sequence here. Megatron-LM and
 
 from __future__ import annotations
 
+import mmap
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -32,17 +33,45 @@ def dtype_for(vocab_size: int) -> np.dtype[Any]:
 
 @dataclass(frozen=True)
 class Indexed:
-    """A token shard. `tokens`: memory map, uint16 or int32 [total]; `offsets`: int64[sequences + 1], in tokens."""
+    """A token shard, mapped into memory: what is not looked at is not read, whatever the size of the shard.
+
+    `tokens`: uint16 or int32 [total]; `sizes`: int32[sequences], in tokens; `starts`: int64[sequences], in bytes; all read-only,
+    the last two not aligned (the format's header has 34 bytes), so `take` and `searchsorted` would copy them whole.
+    """
 
     tokens: npt.NDArray[Any]
-    offsets: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
+    mapped: mmap.mmap | None
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.sizes)
 
     def __getitem__(self, sequence: int) -> npt.NDArray[Any]:
         """Ids of a sequence (a view)."""
-        return self.tokens[self.offsets[sequence] : self.offsets[sequence + 1]]
+        start = int(self.starts[sequence]) // self.tokens.itemsize
+        return self.tokens[start : start + int(self.sizes[sequence])]
+
+    def sequence_at(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Which sequence each place of `tokens` lies in, int64 like `places`. By halves, which reads few pages of the index."""
+        low, high = np.zeros_like(places), np.full_like(places, len(self))
+        wanted = places * self.tokens.itemsize
+        while (high - low > 1).any():
+            middle = (low + high) // 2
+            before = self.starts[middle] <= wanted
+            low, high = np.where(before, middle, low), np.where(before, high, middle)
+        return low
+
+    def read_at_random(self) -> None:
+        """Tell the system that windows are read here and there: it then reads no more than they hold."""
+        if self.mapped is not None and hasattr(mmap, "MADV_RANDOM"):
+            self.mapped.madvise(mmap.MADV_RANDOM)
+
+    def fetch(self, start: int, stop: int) -> None:
+        """Ask the system to read tokens start … stop - 1, and return at once."""
+        if self.mapped is not None and hasattr(mmap, "MADV_WILLNEED"):
+            first = start * self.tokens.itemsize // mmap.PAGESIZE * mmap.PAGESIZE
+            self.mapped.madvise(mmap.MADV_WILLNEED, first, min(stop * self.tokens.itemsize, len(self.mapped)) - first)
 
 
 def write_index(store: Store, name: str, sizes: npt.NDArray[np.int64], dtype: np.dtype[Any]) -> FileRecord:
@@ -60,19 +89,29 @@ def write_index(store: Store, name: str, sizes: npt.NDArray[np.int64], dtype: np
 
 def open_indexed(store: Store, name: str) -> Indexed:
     """Open `<name>.bin/.idx`. IntegrityError if they are not this format or do not fit together."""
-    data = store.read_bytes(f"{name}.idx")
-    if len(data) < _HEADER.size or data[:9] != MAGIC:
+    with store.reading(f"{name}.idx") as file:
+        header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size or header[:9] != MAGIC:
         raise IntegrityError(f"{store.url(name)}.idx is not an index of token sequences; pack the tokens again")
-    _, version, code, sequences, bounds = _HEADER.unpack_from(data)
-    if version != 1 or code not in _CODES or len(data) != _HEADER.size + 12 * sequences + 8 * bounds:
+    _, version, code, sequences, bounds = _HEADER.unpack(header)
+    index, _ = _map(store, f"{name}.idx")
+    if version != 1 or code not in _CODES or len(index) != _HEADER.size + 12 * sequences + 8 * bounds:
         raise IntegrityError(f"{store.url(name)}.idx is damaged or of another version; pack the tokens again")
-    sizes = np.frombuffer(data, "<i4", sequences, _HEADER.size)
-    offsets = np.zeros(sequences + 1, np.int64)
-    np.cumsum(sizes, out=offsets[1:])
+    sizes = index[_HEADER.size :][: 4 * sequences].view("<i4")
+    starts = index[_HEADER.size + 4 * sequences :][: 8 * sequences].view("<i8")
     path, dtype = store.path(f"{name}.bin"), np.dtype(_CODES[code]).newbyteorder("<")
     size = path.stat().st_size if path.exists() else -1
-    if size != offsets[-1] * dtype.itemsize:
-        raise IntegrityError(f"{path} has {size:,} bytes, its index says {offsets[-1] * dtype.itemsize:,}; pack the tokens again")
-    # A plain view of the map: slicing a np.memmap costs more than copying a sample's tokens.
-    tokens = np.memmap(path, dtype, "r").view(np.ndarray) if size else np.zeros(0, dtype)
-    return Indexed(tokens, offsets)
+    expected = int(starts[-1]) + int(sizes[-1]) * dtype.itemsize if sequences else 0
+    if size != expected:
+        raise IntegrityError(f"{path} has {size:,} bytes, its index says {expected:,}; pack the tokens again")
+    data, mapped = _map(store, f"{name}.bin")
+    return Indexed(data.view(dtype), sizes, starts, mapped)
+
+
+def _map(store: Store, name: str) -> tuple[npt.NDArray[np.uint8], mmap.mmap | None]:
+    """The bytes of a file, mapped read-only: a plain array, since slicing a np.memmap costs more than copying a sample's tokens."""
+    with store.reading(name) as file:
+        if not store.path(name).stat().st_size:
+            return np.zeros(0, np.uint8), None
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(mapped, np.uint8), mapped

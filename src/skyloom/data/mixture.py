@@ -1,21 +1,25 @@
 """What a training stage reads: a phase of the recipe and the token manifest in, a checked plan out (report 2.1, Table 1).
 
 Shares are of tokens. In Stage 1 they are constant; in Stage 2 STEM rises from 10 % to 40 % while the other domains share the
-rest in proportion to their base shares, so shares are piecewise linear in tokens here. A domain may instead be given a number
-of passes: it is then gone through exactly that often, spread evenly over the stage; the canaries need this.
+rest in proportion to their base shares. So a source may have a course of its own (`course`): piecewise linear or stepwise in
+tokens. A domain may instead be given a number of passes: it is then gone through exactly that often, spread evenly over the
+stage; the canaries need this.
 
 A source is repeated at most 5 times (report 2.1; Muennighoff et al. 2023, arXiv 2305.16264, find four passes nearly as
 good as new data and little left after that). A plan that wants more is refused before anything runs, with the figures; or,
 with `fit` on, sources of `shares` that run out leave their place to the others, and if that is not enough the stage is
-shortened. Ramps and passes are kept as they are: they are what a stage is about.
+shortened. Courses and passes are kept as they are: they are what a stage is about. (A stage that is shortened is shortened as
+a whole: its courses keep their form.)
 
 `mixture_table` says what came of it: planned against realised, with the passes over each part, in the form of Table 1.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,9 +28,11 @@ import numpy.typing as npt
 from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
+from skyloom.data.course import Knots, Points, corners, curve, evenly, mean, stairs, value
 from skyloom.data.pack import CANARY
 
-_TOLERANCE = 1e-9
+_TOLERANCE = 1e-12
+"""Of sums of shares in float64. A stage of 3 T tokens is then exact to a few tokens, which is far less than a sample."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +46,47 @@ class Phase:
     ramp: dict[str, tuple[float, ...]] = setting(
         factory=dict, doc="shares of what passes leave over, at evenly spaced points, linear in between: stem = [0.1, 0.4]"
     )
+    curve: dict[str, tuple[tuple[int, float], ...]] = setting(
+        factory=dict, doc="the same at given tokens of the stage: stem = [[0, 0.1], [90_000, 0.2], [130_000, 0.4]]"
+    )
+    steps: dict[str, tuple[tuple[int, float], ...]] = setting(
+        factory=dict, doc="the same, held from a token on until the next: web_zh = [[0, 0.4], [90_000, 0.2]]"
+    )
     passes: dict[str, int] = setting(factory=dict, doc="names that are gone through exactly this often: canary = 1")
     repeat_cap: float = setting(5.0, doc="most passes over any domain, earlier stages included", unit="epochs", low=0.0)
     fit: bool = setting(
         False, doc="beyond the repeat cap, let scarce sources of `shares` give less, then shorten the stage, instead of refusing it"
     )
+
+    def __post_init__(self) -> None:
+        seen: dict[str, str] = {}
+        for kind, names in (("ramp", self.ramp), ("curve", self.curve), ("steps", self.steps), ("passes", self.passes)):
+            for name in names:
+                if name in seen:
+                    raise ConfigError(f"{name} stands in {seen[name]} and in {kind}; a name has one of ramp, curve, steps, passes")
+                seen[name] = kind
+        for name, share in self.shares.items():
+            _check_share(f"shares.{name}", share)
+        for name, shares in self.ramp.items():
+            for share in shares:
+                _check_share(f"ramp.{name}", share)
+        for key, points in (*_keyed("curve", self.curve), *_keyed("steps", self.steps)):
+            _check_points(key, points, self.tokens)
+
+    def resized(self, tokens: int) -> Phase:
+        """The phase with another length, the points of its courses moved in proportion."""
+
+        def moved(courses: Mapping[str, Points]) -> dict[str, Points]:
+            # Points that come to lie on one token: the last of them holds.
+            return {k: tuple({place * tokens // self.tokens: share for place, share in v}.items()) for k, v in courses.items()}
+
+        return replace(self, tokens=tokens, curve=moved(self.curve), steps=moved(self.steps))
+
+    def courses(self) -> dict[str, Knots]:
+        """How the shares of `ramp`, `curve` and `steps` run over the stage."""
+        bent = {name: evenly(shares) for name, shares in self.ramp.items() if shares}
+        bent |= {name: curve(points, self.tokens) for name, points in self.curve.items() if points}
+        return bent | {name: stairs(points, self.tokens) for name, points in self.steps.items() if points}
 
 
 @dataclass(frozen=True)
@@ -52,7 +94,8 @@ class StagePlan:
     """A phase resolved against a manifest. Tuples run over `domains`; `used` is what earlier stages read, in tokens.
 
     `shares[k]` are the shares at `positions[k]` (0 to 1 through the stage) of what `passes` (0: no fixed number) leave over;
-    each row adds up to 1, and shares are linear between positions.
+    each row adds up to 1, and shares are linear between positions; two equal positions are a step. `set_aside`: what earlier
+    stages read of domains that this one does not. `name` stands in messages.
     """
 
     tokens: int
@@ -62,6 +105,9 @@ class StagePlan:
     passes: tuple[int, ...]
     positions: tuple[float, ...]
     shares: tuple[tuple[float, ...], ...]
+    set_aside: tuple[tuple[str, int], ...] = ()
+    repeat_cap: float = math.inf
+    name: str = "stage"
 
     def mean_shares(self) -> npt.NDArray[np.float64]:
         """Shares averaged over the stage, of what the passes leave over, float64[domains]."""
@@ -91,23 +137,28 @@ def resolve(
     repeated beyond the cap and `phase.fit` is off.
     """
     available = {d: int(entry["tokens"]) for d, entry in sorted(manifest["domains"].items()) if entry["tokens"]}
+    read = {d: round(n) for d, n in (used or {}).items() if n}
     passes = _passes(phase, available, name, progress)
-    ramps = {k: v for k, v in _present(phase.ramp, available, f"{name}.ramp", progress).items() if v}
-    base = _base(phase, available, {*passes, *(d for r in ramps for d in _members(r, available))}, name, progress)
+    courses = {k: v for k, v in _present(phase.courses(), available, f"{name}: ramp, curve, steps", progress).items() if v}
+    _check_claims(passes, courses, available, name)
+    base = _base(phase, available, {*passes, *(d for r in courses for d in _members(r, available))}, name, progress)
     if phase.fit:
-        room = {d: max(phase.repeat_cap * size - (used or {}).get(d, 0), 0.0) for d, size in available.items()}
+        room = {d: max(phase.repeat_cap * size - read.get(d, 0), 0.0) for d, size in available.items()}
         free = phase.tokens - sum(n * available[d] for d, n in passes.items())
-        base = _within_reach(base, room, _base_tokens(free, ramps, room, available), name, progress)
-    positions, rows = _rows(ramps, base, available, name)
+        base = _within_reach(base, room, _base_tokens(free, courses, room, available), name, progress)
+    positions, rows = _rows(courses, base, available, name)
     domains = tuple(d for d in available if d in passes or any(row.get(d) for row in rows))
     plan = StagePlan(
         tokens=phase.tokens,
         domains=domains,
         available=tuple(available[d] for d in domains),
-        used=tuple(round((used or {}).get(d, 0)) for d in domains),
+        used=tuple(read.get(d, 0) for d in domains),
         passes=tuple(passes.get(d, 0) for d in domains),
         positions=positions,
         shares=tuple(tuple(row.get(d, 0.0) for d in domains) for row in rows),
+        set_aside=tuple(sorted((d, n) for d, n in read.items() if d not in domains)),
+        repeat_cap=phase.repeat_cap,
+        name=name,
     )
     return _capped(plan, phase, name, progress)
 
@@ -148,15 +199,10 @@ def _capped(plan: StagePlan, phase: Phase, name: str, progress: Progress) -> Sta
     return replace(plan, tokens=int(longest * (1 + _TOLERANCE)))
 
 
-def _base_tokens(
-    tokens: float, ramps: Mapping[str, tuple[float, ...]], room: Mapping[str, float], available: Mapping[str, int]
-) -> float:
-    """What ramps leave to the base shares of a stage of `tokens` tokens, or of the shorter one that the ramps have room for."""
-    means: dict[str, float] = {}
-    for group, values in ramps.items():
-        mean = float(np.mean(np.convolve(values, [0.5, 0.5], "valid"))) if len(values) > 1 else values[0]
-        means |= {d: mean * part for d, part in _split(group, available).items()}
-    longest = min([tokens, *(room[d] / mean for d, mean in means.items() if mean > 0)])
+def _base_tokens(tokens: float, courses: Mapping[str, Knots], room: Mapping[str, float], available: Mapping[str, int]) -> float:
+    """What courses leave to the base shares of a stage of `tokens` tokens, or of the shorter one that they have room for."""
+    means = {d: mean(knots) * part for group, knots in courses.items() for d, part in _split(group, available).items()}
+    longest = min([tokens, *(room[d] / share for d, share in means.items() if share > 0)])
     return max(longest * (1 - sum(means.values())), 0.0)
 
 
@@ -203,24 +249,63 @@ def _base(phase: Phase, available: Mapping[str, int], taken: set[str], name: str
 
 
 def _rows(
-    ramps: Mapping[str, tuple[float, ...]], base: Mapping[str, float], available: Mapping[str, int], name: str
+    courses: Mapping[str, Knots], base: Mapping[str, float], available: Mapping[str, int], name: str
 ) -> tuple[tuple[float, ...], list[dict[str, float]]]:
     """Positions from 0 to 1 and the shares there, each row adding up to 1."""
-    if not base and not ramps:
+    if not base and not courses:
         raise ConfigError(f"{name}: none of its sources has tokens; there are: {', '.join(available) or 'none at all'}")
-    corners = {0.0, 1.0}.union(*({i / (len(v) - 1) for i in range(len(v))} for v in ramps.values() if len(v) > 1))
-    positions, rows = tuple(sorted(corners)), []
-    for position in positions:
+    positions, rows = [], []
+    for position, after in corners(courses.values()):
         row: dict[str, float] = {}
-        for group, values in ramps.items():
-            share = float(np.interp(position, np.linspace(0, 1, len(values)), values))
+        for group, knots in courses.items():
+            share = value(knots, position, after=after)
             row |= {d: share * w for d, w in _split(group, available).items()}
-        ramped = sum(row.values())
-        if any(v < 0 for v in row.values()) or ramped > 1 + _TOLERANCE or (not base and ramped <= 0):
-            raise ConfigError(f"{name}.ramp adds up to {ramped:g} at {position:.0%} of the stage; it must lie between 0 and 1")
-        row |= {d: (1 - ramped) * share for d, share in base.items()} if base else {d: v / ramped for d, v in row.items()}
-        rows.append(row)
-    return positions, rows
+        bent = sum(row.values())
+        if any(v < 0 for v in row.values()) or bent > 1 + 1e-9 or (not base and bent <= 0):
+            raise ConfigError(
+                f"{name}: what ramp, curve and steps say adds up to {bent:g} at {position:.0%} of the stage; "
+                "it must lie between 0 and 1"
+            )
+        if base:
+            row |= {d: max(1 - bent, 0.0) * share for d, share in base.items()}
+        total = sum(row.values())
+        positions.append(position)
+        rows.append({d: share / total for d, share in row.items()})
+    return tuple(positions), rows
+
+
+def _check_share(key: str, share: float) -> None:
+    if not math.isfinite(share):
+        raise ConfigError(f"{key} holds {share}; a share is a number")
+
+
+def _keyed(kind: str, courses: Mapping[str, Points]) -> list[tuple[str, Points]]:
+    return [(f"{kind}.{name}", points) for name, points in courses.items()]
+
+
+def _check_points(key: str, points: Points, tokens: int) -> None:
+    """ConfigError if the points of a course are not places of the stage in order, or its shares no shares."""
+    places = [place for place, _ in points]
+    for _, share in points:
+        _check_share(key, share)
+        if not 0 <= share <= 1:
+            raise ConfigError(f"{key} has the share {share:g}; it must lie between 0 and 1")
+    if any(a >= b for a, b in pairwise(places)) or any(place < 0 for place in places):
+        raise ConfigError(f"{key}: its points must be in order, [token, share] from token 0 on, found tokens {places}")
+    if places and places[-1] > tokens:
+        raise ConfigError(f"{key} has a point at token {places[-1]:,}, the stage has {tokens:,}")
+    if places and key.startswith("steps") and places[0]:
+        raise ConfigError(f"{key} must say from token 0 on what holds; its first point is at token {places[0]:,}")
+
+
+def _check_claims(passes: Mapping[str, int], courses: Mapping[str, Knots], available: Mapping[str, int], name: str) -> None:
+    """ConfigError if a domain is named twice, as itself and as a part of its category."""
+    claimed = dict.fromkeys(passes, "passes")
+    for group in courses:
+        for domain in _members(group, available):
+            if domain in claimed:
+                raise ConfigError(f"{name}: {domain} is meant by {group} and by {claimed[domain]}; leave one of them out")
+            claimed[domain] = group
 
 
 def _present(table: Mapping[str, Any], available: Mapping[str, int], key: str, progress: Progress) -> dict[str, Any]:

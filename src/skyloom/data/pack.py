@@ -150,7 +150,7 @@ def _merge(scratch: Store, parts: list[str], out: Store, domain: str, seed: int,
     part_of = np.repeat(np.arange(len(shards)), [len(s) for s in shards])
     row_of = np.concatenate([np.arange(len(s)) for s in shards])
     order = shuffled(len(part_of) * copies, key_of("pack", seed, domain)) % len(part_of)
-    sizes = np.concatenate([np.diff(s.offsets) for s in shards])[order]
+    sizes = np.concatenate([s.sizes for s in shards]).astype(np.int64)[order]
     dtype = shards[0].tokens.dtype
     with out.writing(f"{domain}.bin") as file:
         buffer: list[npt.NDArray[Any]] = []

@@ -47,21 +47,33 @@ def _mix(value):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _permute(index, size, key):  # type: ignore[no-untyped-def]
+def half_bits(size):  # type: ignore[no-untyped-def]
+    """Bits of each half of the smallest network that holds `size` numbers."""
     half = np.uint64(1)
     while (np.int64(1) << np.int64(np.uint64(2) * half)) < size:
         half += np.uint64(1)
+    return half
+
+
+@_jit
+def permute_one(index, size, half, key):  # type: ignore[no-untyped-def]
+    """`permute` of one index, for compiled code; `half` is `half_bits(size)`."""
     mask = (np.uint64(1) << half) - np.uint64(1)
+    value = np.uint64(index)
+    while True:
+        left, right = value >> half, value & mask
+        for turn in range(_ROUNDS):
+            mixed = _mix(right + key + np.uint64(turn + 1) * np.uint64(0x9E3779B97F4A7C15))
+            left, right = right, (left ^ mixed) & mask
+        value = (left << half) | right
+        if np.int64(value) < size:
+            return np.int64(value)
+
+
+@_jit
+def _permute(index, size, key):  # type: ignore[no-untyped-def]
+    half = half_bits(size)
     out = np.empty(len(index), np.int64)
     for i in range(len(index)):
-        value = np.uint64(index[i])
-        while True:
-            left, right = value >> half, value & mask
-            for turn in range(_ROUNDS):
-                mixed = _mix(right + key + np.uint64(turn + 1) * np.uint64(0x9E3779B97F4A7C15))
-                left, right = right, (left ^ mixed) & mask
-            value = (left << half) | right
-            if np.int64(value) < size:
-                break
-        out[i] = np.int64(value)
+        out[i] = permute_one(index[i], size, half, key)
     return out

@@ -164,8 +164,8 @@ def scaled(recipe: Recipe, found: Sequence[sources.ResolvedSource], progress: Pr
     progress.log(f"so little text: stage1 is scaled down to {first:,} tokens, stage2 to {second:,}; the figures will mean little")
     return replace(
         recipe,
-        stage1=replace(recipe.stage1, data=replace(recipe.stage1.data, tokens=first)),
-        stage2=replace(recipe.stage2, data=replace(recipe.stage2.data, tokens=second)),
+        stage1=replace(recipe.stage1, data=recipe.stage1.data.resized(first)),
+        stage2=replace(recipe.stage2, data=recipe.stage2.data.resized(second)),
     )
 
 
@@ -259,7 +259,7 @@ def loader(recipe: Recipe, stage: str, tokens: Store, progress: Progress) -> Any
     from skyloom.data.mixture import resolve
 
     manifest = tokens.read_json("tokens.json")
-    shape = {"seed": recipe.train.seed, "batch": recipe.train.batch, "context": recipe.train.context}
+    shape: dict[str, Any] = {"seed": recipe.train.seed, "batch": recipe.train.batch, "context": recipe.train.context}
     made: dict[str, Loader] = {}
     used: dict[str, float] = {}
     for name in sessions(recipe):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from skyloom.core.ledger import Ledger
 from skyloom.core.step import TIMING
 from skyloom.core.store import Store
 from skyloom.run.recipe import sessions
+from skyloom.data.loader import SourceProgress
 from skyloom.run.road import ORDER, Road, loader
 
 Rows = list[dict[str, Any]]
@@ -72,8 +74,9 @@ def token_rows(road: Road) -> Rows:
     return [{"domain": d, "documents": e["documents"], "tokens": e["tokens"]} for d, e in sorted(domains.items())]
 
 
-def sample_rows(road: Road, stage: str, step: int) -> Rows:
-    """Each sample of a training step: where it is from, which documents it holds, and how it begins."""
+def step_tables(road: Road, stage: str, step: int, rank: int, world: int) -> tuple[Rows, Rows]:
+    """Each sample of a training step (where it is from, which documents it holds, how it begins), of one data-parallel rank of
+    `world`; and what was planned and read of each source when the step was done."""
     from skyloom.core.errors import ConfigError
     from skyloom.tokenizer import Tokenizer
 
@@ -81,12 +84,26 @@ def sample_rows(road: Road, stage: str, step: int) -> Rows:
     if step >= feed.steps:
         raise ConfigError(f"{stage} has {feed.steps} steps, 0 to {feed.steps - 1}; there is no step {step}")
     tokenizer = Tokenizer.load(road.folder("tokenizer"))
-    batch = feed.batch(step)
+    batch = feed.batch(step, rank=rank, world=world)
     rows = []
-    for seen in feed.documents(step):
+    for seen in feed.documents(step, rank=rank, world=world):
         text = " ".join(tokenizer.decode(batch.tokens[seen.row].tolist()).split())[:SNIPPET]
         rows.append({"row": seen.row, "source": seen.domain, "epoch": seen.epoch, "documents": " ".join(seen.ids), "text": text})
-    return rows
+    return rows, progress_rows(feed.progress(step + 1))
+
+
+def progress_rows(sources: Sequence[SourceProgress]) -> Rows:
+    """Planned against realised shares of each source so far in a stage, in percent."""
+    return [
+        {
+            "source": source.domain,
+            "planned %": round(100 * source.planned, 3),
+            "realised %": round(100 * source.realised, 3),
+            "samples": source.samples,
+            "passes": round(source.passes, 3),
+        }
+        for source in sources
+    ]
 
 
 def heldout_rows(road: Road) -> Rows:

@@ -1,0 +1,57 @@
+"""How a source's share runs over a stage: points of the recipe in, knots and their values out (report 2.1, Stage 2).
+
+Three ways to write a course, one form to compute with. `ramp` has shares at evenly spaced points, `curve` at given tokens of the
+stage, both with straight lines between them; `steps` has shares that hold from a given token on. All become knots: pairs of a
+position from 0 to 1 through the stage and the share there, in order. Two knots at one position are a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+Points = tuple[tuple[int, float], ...]
+"""(token of the stage, share), in order."""
+Knots = tuple[tuple[float, float], ...]
+"""(position, share), in order; the first at 0, the last at 1."""
+
+
+def evenly(shares: Sequence[float]) -> Knots:
+    """Shares at evenly spaced points; one share holds throughout."""
+    if len(shares) == 1:
+        return ((0.0, shares[0]), (1.0, shares[0]))
+    return tuple((i / (len(shares) - 1), share) for i, share in enumerate(shares))
+
+
+def curve(points: Points, tokens: int) -> Knots:
+    """Straight lines between points of a stage of `tokens` tokens; before the first and after the last the share holds."""
+    inner = [(place / tokens, share) for place, share in points]
+    return tuple([(0.0, points[0][1])] * (points[0][0] > 0) + inner + [(1.0, points[-1][1])] * (points[-1][0] < tokens))
+
+
+def stairs(points: Points, tokens: int) -> Knots:
+    """Shares that hold from their point, the first of which is at token 0, to the next or the end of the stage."""
+    ends = [place / tokens for place, _ in points[1:]] + [1.0]
+    return tuple(knot for (place, share), end in zip(points, ends, strict=True) for knot in ((place / tokens, share), (end, share)))
+
+
+def value(knots: Knots, position: float, *, after: bool) -> float:
+    """The share at a position; at a step, the one before it or `after` it."""
+    inner = [k for k in range(len(knots) - 1) if knots[k][0] <= position <= knots[k + 1][0] and knots[k][0] < knots[k + 1][0]]
+    (left, before), (right, behind) = (knots[inner[-1 if after else 0] + i] for i in (0, 1))
+    return before + (behind - before) * (position - left) / (right - left)
+
+
+def mean(knots: Knots) -> float:
+    """The share averaged over the stage."""
+    return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(knots))
+
+
+def corners(courses: Iterable[Knots]) -> list[tuple[float, bool]]:
+    """Positions at which some share bends or steps, with the ends of the stage; a step comes twice: (position, after it?)."""
+    found = {(0.0, True), (1.0, False)}
+    for knots in courses:
+        places = [place for place, _ in knots if 0 < place < 1]
+        found.update((place, True) for place in places)
+        found.update((place, False) for place in places if places.count(place) > 1)
+    return sorted(found)
