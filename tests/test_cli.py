@@ -25,7 +25,7 @@ VERBS = {
     "tokenizer check": ["as_json"],
     "tokenizer gguf": [],
     "data pack": ["as_json"],
-    "data show": ["stage", "step", "as_json"],
+    "data show": ["stage", "step", "rank", "world", "as_json"],
     "train": ["as_json"],
     "eval": ["as_json"],
     "leak": ["as_json"],

@@ -31,6 +31,14 @@ def test_round_trip_of_bytes_text_json_and_tables(store):
     assert store.names() == ["b.json", "c.txt"]
 
 
+def test_rows_are_read_by_their_numbers(store):
+    store.write_table("x.parquet", pa.table({"id": [f"文{n}" for n in range(25)], "n": list(range(25))}), row_group=4)
+    assert store.read_rows("x.parquet", [0, 3, 4, 17, 24], ["id"]).to_pydict() == {"id": ["文0", "文3", "文4", "文17", "文24"]}
+    assert store.read_rows("x.parquet", [], ["id"]).to_pydict() == {"id": []}
+    with pytest.raises(IntegrityError, match="has 25 rows, row 25"):
+        store.read_rows("x.parquet", [2, 25])
+
+
 def test_an_interrupted_write_leaves_nothing(store):
     store.write_text("kept.txt", "old")
     with pytest.raises(RuntimeError), store.writing("kept.txt") as file:

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import json
+import os
+import shutil
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skyloom.core.errors import ConfigError, DataError
+from skyloom.core.errors import ConfigError, DataError, IntegrityError
 from skyloom.core.progress import Progress
+from skyloom.core.store import Store
+from skyloom.data.indexed import write_index
 from skyloom.data.loader import Loader
 from skyloom.data.mixture import Phase, resolve
 from skyloom.data.permute import key_of, permute, shuffled
-from skyloom.data.schedule import BLOCK, Schedule
+from skyloom.data.schedule import BLOCK
 from tests.data.test_pack import parse
 
 SILENT = Progress.silent()
@@ -43,48 +50,6 @@ def test_the_order_is_pinned():
     assert shuffled(10, key_of("pinned", 1)).tolist() == [9, 0, 7, 4, 6, 3, 1, 2, 8, 5]
 
 
-@st.composite
-def shares_over_a_stage(draw) -> tuple[int, np.ndarray, np.ndarray]:
-    sources, corners = draw(st.integers(1, 8)), draw(st.integers(2, 4))
-    weights = draw(st.lists(st.integers(0, 100), min_size=sources * corners, max_size=sources * corners))
-    rows = np.array(weights, float).reshape(corners, sources)
-    rows[:, 0] += 1e-3
-    samples = draw(st.integers(1, 400))
-    return samples, np.linspace(0, samples, corners), rows / rows.sum(1, keepdims=True)
-
-
-@settings(max_examples=200, deadline=None)
-@given(stage=shares_over_a_stage())
-def test_every_prefix_is_within_one_sample_of_the_plan(stage):
-    samples, positions, shares = stage
-    schedule = Schedule(samples, positions, shares)
-    sources, ranks = schedule.block(0).sources, schedule.block(0).ranks
-    counts = np.cumsum(np.eye(shares.shape[1])[sources], axis=0)
-    grid = np.linspace(0, samples, 4_001)
-    curves = np.stack([np.interp(grid, positions, shares[:, i]) for i in range(shares.shape[1])], 1)
-    steps = (curves[1:] + curves[:-1]) / 2 * (samples / 4_000)
-    totals = np.vstack([np.zeros(shares.shape[1]), np.cumsum(steps, axis=0)])  # integrated independently, by trapezoids
-    ideal = np.stack([np.interp(np.arange(1, samples + 1), grid, totals[:, i]) for i in range(shares.shape[1])], 1)
-    assert np.abs(counts - ideal).max() < 1
-    for s in {0, samples // 3, samples - 1}:
-        np.testing.assert_allclose(schedule.ideal(s + 1), ideal[s], atol=1e-2)
-        assert (schedule.counts(s + 1) == counts[s]).all()
-        assert ranks[s] == (counts[s - 1, sources[s]] if s else 0)
-
-
-def test_schedules_are_the_same_from_any_block():
-    shares = np.array([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]])
-    samples = 3 * BLOCK + 100
-    whole, jump = (Schedule(samples, np.array([0.0, samples]), shares) for _ in range(2))
-    in_order = [whole.block(n) for n in range(4)]
-    assert sum(len(block.sources) for block in in_order) == samples
-    for number in (3, 0, 2, 1):
-        for field in ("sources", "ranks", "before"):
-            assert (getattr(jump.block(number), field) == getattr(in_order[number], field)).all()
-    counts = jump.counts(2 * BLOCK + 17)
-    assert np.abs(counts - jump.ideal(2 * BLOCK + 17)).max() < 1 and counts.sum() == 2 * BLOCK + 17
-
-
 def test_samples_are_windows_of_the_stream(tokens):
     stage = loader(tokens, tokens=20_000, **STAGE2)
     streams = {d: np.concatenate(parse(tokens.root, d)) for d in stage.domains}
@@ -111,21 +76,34 @@ def test_an_epoch_repeats_nothing_and_leaves_out_nothing(tokens):
         assert [e for e, _ in places[domain]] == sorted(e for e, _ in places[domain])
 
 
-def test_every_rank_and_resume_gives_the_same_stream(tokens):
-    plan = resolve(Phase(tokens=20_000, **STAGE2), tokens.read_json("tokens.json"), progress=SILENT)
-    stage = Loader(tokens, plan, seed=1, batch=8, context=32)
-    for step in (0, 5, stage.steps - 1):
-        fresh = Loader(tokens, plan, seed=1, batch=8, context=32)  # as after a resume: nothing but the step is known
-        whole = stage.batch(step)
-        for world in (1, 2, 4, 8):
-            joined = np.empty_like(whole.tokens)
-            for rank in range(world):
-                part = fresh.batch(step, rank=rank, world=world)
-                joined[rank::world] = part.tokens
-                assert (part.samples % 8 % world == rank).all()
-            assert (joined == whole.tokens).all()
-    other = Loader(tokens, plan, seed=2, batch=8, context=32)
-    assert (other.batch(0).tokens != stage.batch(0).tokens).any()
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_every_rank_and_resume_gives_the_same_stream(tokens, data):
+    """With samples enough for several blocks of the schedule, and steps that lie across their borders."""
+    plan = resolve(Phase(tokens=620_000, repeat_cap=100.0, **STAGE2), tokens.read_json("tokens.json"), progress=SILENT)
+    shape = {"seed": 1, "batch": 60, "context": 4}
+    stage = Loader(tokens, plan, **shape)
+    assert stage.steps * 60 > 2 * BLOCK
+    across = [BLOCK // 60, 2 * BLOCK // 60, 0, stage.steps - 1]
+    step = data.draw(st.one_of(st.sampled_from(across), st.integers(0, stage.steps - 1)))
+    world = data.draw(st.sampled_from([1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60]))
+    fresh = Loader(tokens, plan, **shape)  # as after a resume: nothing but the step is known
+    whole, seen = stage.batch(step), stage.documents(step)
+    for rank in range(world):
+        part = fresh.batch(step, rank=rank, world=world)
+        for field in ("tokens", "domains", "windows", "samples"):
+            assert (getattr(part, field) == getattr(whole, field)[rank::world]).all()
+    assert whole.samples.tolist() == list(range(60 * step, 60 * step + 60))
+    rank = data.draw(st.integers(0, world - 1))
+    mine = fresh.documents(step, rank=rank, world=world)
+    assert [(s.domain, s.window, s.epoch, s.ids) for s in mine] == [(s.domain, s.window, s.epoch, s.ids) for s in seen[rank::world]]
+    assert fresh.prefetch(step, rank=rank, world=world) is None, "asks the system for pages that are there"
+
+
+def test_a_seed_gives_an_order_of_its_own(tokens):
+    first, second = (loader(tokens, tokens=20_000, seed=seed, **STAGE2) for seed in (1, 2))
+    assert (first.batch(0).tokens != second.batch(0).tokens).any()
+    assert (first.batch(0).domains == second.batch(0).domains).all(), "the mixture is the plan's"
 
 
 def test_shares_follow_the_ramp_and_are_told(tokens):
@@ -169,6 +147,124 @@ def test_documents_are_those_whose_text_is_in_the_rows(tokens, documents, tokeni
         assert " ".join(map(str, row.tolist())) in text
         for document, identity in zip(seen.documents, seen.ids, strict=True):
             assert words.decode(sequences[document]) == texts[seen.domain][identity]
+
+
+@pytest.mark.parametrize("context", [24, 200])
+def test_borders_number_the_documents_of_each_row(tokens, tokenizer, context):
+    """Chinese, English, code: what lies between two borders is a piece of the document that `documents` names there."""
+    shares = {"web_en": 1.0, "web_zh": 1.0, "code": 1.0, "parallel": 1.0}
+    plan = resolve(Phase(tokens=20_000, shares=shares), tokens.read_json("tokens.json"), progress=SILENT)
+    stage = Loader(tokens, plan, seed=1, batch=16, context=context, borders=True)
+    sequences, several = {d: parse(tokens.root, d) for d in stage.domains}, 0
+    for step in range(4):
+        batch = stage.batch(step)
+        assert batch.documents is not None and batch.documents.shape == (16, context) and batch.documents.dtype == np.int64
+        for seen, ids, numbers in zip(stage.documents(step), batch.tokens, batch.documents, strict=True):
+            pieces = [ids[:-1][numbers == number].tolist() for number in np.unique(numbers)]
+            several += len(pieces) > 1
+            assert len(pieces) in (len(seen.documents), len(seen.documents) - 1), "the last target may begin one more"
+            for piece, document in zip(pieces, seen.documents, strict=False):
+                assert " ".join(map(str, piece)) in " ".join(map(str, sequences[seen.domain][document]))
+    assert several > (20 if context == 200 else 3)
+    assert loader(tokens, tokens=20_000, context=context, shares=shares).batch(0).documents is None
+
+
+def test_attention_inside_borders_reads_a_document_as_if_it_were_alone(tokens):
+    """Batches with borders fit the decoder: a row's second document gets the logits that it gets by itself."""
+    import torch
+
+    from skyloom.model.config import ModelConfig
+    from skyloom.model.decoder import Decoder
+    from skyloom.model.init import initialise
+
+    vocabulary = tokens.read_json("tokens.json")["vocabulary"]
+    plan = resolve(Phase(tokens=20_000, shares={"web_zh": 1.0, "web_en": 1.0}), tokens.read_json("tokens.json"), progress=SILENT)
+    stage = Loader(tokens, plan, seed=1, batch=16, context=200, borders=True, vocabulary=vocabulary)
+    batch = stage.batch(0)
+    assert batch.documents is not None
+    row = next(r for r in range(16) if batch.documents[r].max() > batch.documents[r].min())
+    inputs, numbers = torch.from_numpy(batch.tokens[row : row + 1, :-1]), torch.from_numpy(batch.documents[row : row + 1])
+    model = initialise(Decoder(ModelConfig(vocabulary=vocabulary, hidden=16, layers=2, heads=2, ffn=32, context=200)), 1)
+    second = numbers[0] == numbers[0, 0] + 1
+    with torch.no_grad():
+        alone, masked, crossing = model(inputs[:, second]), model(inputs, numbers)[:, second], model(inputs)[:, second]
+    torch.testing.assert_close(masked, alone, atol=1e-5, rtol=1e-4)
+    assert (crossing - alone).abs().max() > 1e-3, "without borders it sees the document before"
+
+
+def test_a_streams_identity_says_what_it_is_a_function_of(tokens, tmp_path):
+    phase = {"tokens": 20_000, **STAGE2}
+    stage = loader(tokens, **phase)
+    recorded = json.loads(json.dumps(stage.identity))  # as a checkpoint keeps it
+    same = loader(tokens, **phase)
+    assert same.fingerprint == stage.fingerprint and len(stage.fingerprint) == 64
+    same.check_identity(recorded)
+    changes = {
+        "seed": loader(tokens, seed=2, **phase),
+        "batch": loader(tokens, batch=4, **phase),
+        "context": loader(tokens, context=16, **phase),
+        "plan": loader(tokens, **phase | {"tokens": 19_000}),
+    }
+    other = Store(tmp_path)
+    for name in tokens.names():
+        shutil.copy(tokens.path(name), tmp_path / name)
+    manifest = tokens.read_json("tokens.json")
+    manifest["domains"]["web_zh"]["files"][0]["sha256"] = "0" * 64
+    other.write_json("tokens.json", manifest)
+    changes["the tokens of web_zh"] = loader(other, **phase)
+    for words, changed in changes.items():
+        assert changed.fingerprint != stage.fingerprint
+        with pytest.raises(IntegrityError, match=f"changed: {words}\\. Bring back"):
+            changed.check_identity(recorded)
+    with pytest.raises(IntegrityError, match=r"changed: order; .*the tokens of code"):
+        stage.check_identity({})
+
+
+def test_the_tokens_vocabulary_must_be_the_models(tokens, tmp_path):
+    manifest = tokens.read_json("tokens.json")
+    plan = resolve(Phase(tokens=20_000, **STAGE2), manifest, progress=SILENT)
+    shape = {"seed": 1, "batch": 8, "context": 32}
+    Loader(tokens, plan, vocabulary=manifest["vocabulary"], **shape)
+    for wrong in (manifest["vocabulary"] - 1, manifest["vocabulary"] + 1):
+        with pytest.raises(ConfigError, match=rf"vocabulary of {manifest['vocabulary']:,}, the model has one of {wrong:,}"):
+            Loader(tokens, plan, vocabulary=wrong, **shape)
+    for name in tokens.names():
+        shutil.copy(tokens.path(name), tmp_path / name)
+    for change, words in (
+        ({"dtype": "int32"}, "holds uint16, tokens.json says int32"),
+        ({"vocabulary": 70_000}, "do not fit uint16"),
+    ):
+        Store(tmp_path).write_json("tokens.json", manifest | change)
+        with pytest.raises(DataError, match=words):
+            Loader(Store(tmp_path), plan, **shape)
+
+
+def test_places_beyond_32_bits(tmp_path):
+    """A shard of 8.6 G tokens that takes no room: a file of holes, with ids where the windows of one step lie."""
+    store, tokens, piece = Store(tmp_path, sync=False), 2**33 + 12_345, 2**27
+    store.write_bytes("web_en.bin", b"")
+    os.truncate(store.path("web_en.bin"), 2 * tokens)
+    sizes = np.array([piece] * (tokens // piece) + [tokens % piece], np.int64)
+    write_index(store, "web_en", sizes, np.dtype("<u2"))
+    store.write_table("web_en.ids.parquet", pa.table({"id": [f"d{n}" for n in range(len(sizes))]}))
+    entry = {"documents": len(sizes), "tokens": tokens, "files": []}
+    manifest = {"vocabulary": 60_000, "bos": 1, "eos": 2, "dtype": "uint16", "domains": {"web_en": entry}}
+    store.write_json("tokens.json", manifest)
+    stage = Loader(store, resolve(Phase(tokens=4 * tokens), manifest, progress=SILENT), seed=1, batch=64, context=4096)
+    step = stage.steps - 2
+    windows, drawn = stage.batch(step).windows, np.random.default_rng(1)
+    expected = drawn.integers(3, 60_000, (64, 4097))
+    with store.path("web_en.bin").open("r+b") as file:
+        for window, ids in zip(windows.tolist(), expected, strict=True):
+            file.seek(2 * 4096 * window)
+            file.write(ids.astype("<u2").tobytes())
+    assert (windows * 4096 > 2**32).sum() > 10, "most places do not fit 32 bits"
+    found = stage.batch(step).tokens
+    assert (found[:, :4096] == expected[:, :4096]).all()
+    assert stage.consumed(stage.steps)["web_en"] == pytest.approx(4 * tokens, rel=1e-4)
+    for seen in stage.documents(step):
+        inside = range(seen.window * 4096 // piece, min((seen.window + 1) * 4096, tokens) // piece + 1)
+        assert seen.documents == tuple(inside) and seen.ids == tuple(f"d{n}" for n in inside) and seen.epoch == 3
 
 
 def test_the_next_stage_goes_on_where_the_last_one_ended(tokens):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from skyloom.core.config import build
+from skyloom.core.config import build, plain
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.data.mixture import TABLE_1, Phase, StagePlan, mixture_table, resolve, show_mixture
+from skyloom.release.recipe import to_toml
 
 SIZES = {"web_en": 40_000, "web_zh": 35_000, "code": 10_000, "stem_en": 6_000, "stem_zh": 2_000, "parallel": 3_000, "canary": 700}
 MANIFEST = {"domains": {d: {"tokens": n} for d, n in SIZES.items()}}
@@ -24,8 +27,11 @@ def listening() -> tuple[Progress, io.StringIO]:
 
 
 def at(plan: StagePlan, position: float) -> dict[str, float]:
-    rows = np.array(plan.shares)
-    return {d: float(np.interp(position, plan.positions, rows[:, i])) for i, d in enumerate(plan.domains)}
+    """Shares at a position; at a step, those from it on."""
+    rows, places = np.array(plan.shares), np.array(plan.positions)
+    right = min(int(np.searchsorted(places, position, side="right")), len(places) - 1)
+    part = (position - places[right - 1]) / (places[right] - places[right - 1])
+    return dict(zip(plan.domains, ((1 - part) * rows[right - 1] + part * rows[right]).tolist(), strict=True))
 
 
 def test_shares_are_normalised_over_what_exists_and_the_absent_named():
@@ -61,6 +67,77 @@ def test_ramps_of_different_corners_meet():
     assert at(plan, 0.25)["code"] == pytest.approx(0.225)
     assert at(plan, 0.75)["stem_en"] + at(plan, 0.75)["stem_zh"] == pytest.approx(0.3)
     assert all(sum(row) == pytest.approx(1) for row in plan.shares)
+
+
+def test_steps_and_curves_are_in_tokens_of_the_stage():
+    phase = Phase(
+        tokens=20_000,
+        shares={"web_en": 0.75, "code": 0.25},
+        ramp={"parallel": (0.0, 0.2)},
+        curve={"stem": ((4_000, 0.1), (12_000, 0.3))},
+        steps={"web_zh": ((0, 0.4), (5_000, 0.2), (16_000, 0.3))},
+    )
+    plan = resolve(phase, MANIFEST, progress=SILENT)
+    assert plan.positions == (0.0, 0.2, 0.25, 0.25, 0.6, 0.8, 0.8, 1.0)
+    for token, parallel, stem, zh in ((0, 0, 0.1, 0.4), (4_999, 0.04999, 0.124975, 0.4), (5_000, 0.05, 0.125, 0.2),
+                                      (8_000, 0.08, 0.2, 0.2), (15_999, 0.15999, 0.3, 0.2), (19_999, 0.19999, 0.3, 0.3)):  # fmt: skip
+        shares = at(plan, token / 20_000)
+        assert shares["parallel"] == pytest.approx(parallel) and shares["web_zh"] == pytest.approx(zh)
+        assert shares["stem_en"] + shares["stem_zh"] == pytest.approx(stem)
+        assert shares["web_en"] == pytest.approx(0.75 * (1 - parallel - stem - zh)) and sum(shares.values()) == pytest.approx(1)
+    assert plan.wants()["web_zh"] == pytest.approx(5_000 * 0.4 + 11_000 * 0.2 + 4_000 * 0.3)
+    assert sum(plan.wants().values()) == pytest.approx(20_000)
+
+
+def test_a_changed_mix_within_a_stage_needs_no_base_shares():
+    steps = {"web_en": ((0, 1.0), (6_000, 0.25)), "web_zh": ((0, 0.0), (6_000, 0.75))}
+    plan = resolve(Phase(tokens=10_000, steps=steps, shares={"web_en": 1.0}), MANIFEST, progress=SILENT)
+    assert at(plan, 0.59) == pytest.approx({"web_en": 1.0, "web_zh": 0.0})
+    assert at(plan, 0.6) == pytest.approx({"web_en": 0.25, "web_zh": 0.75})
+    assert plan.wants() == pytest.approx({"web_en": 7_000, "web_zh": 3_000})
+
+
+def test_a_course_that_makes_no_sense_is_refused_with_its_key():
+    for table, words in (
+        ({"curve": {"stem": ((0, 0.1), (0, 0.2))}}, r"curve.stem: its points must be in order"),
+        ({"steps": {"stem": ((500, 0.1), (100, 0.2))}}, r"steps.stem: its points must be in order"),
+        ({"curve": {"stem": ((-1, 0.1), (100, 0.2))}}, r"curve.stem: its points must be in order"),
+        ({"curve": {"stem": ((0, 0.1), (1_001, 0.2))}}, r"curve.stem has a point at token 1,001, the stage has 1,000"),
+        ({"steps": {"stem": ((1, 0.1),)}}, r"steps.stem must say from token 0 on"),
+        ({"steps": {"stem": ((0, 1.1),)}}, r"steps.stem has the share 1.1"),
+        ({"ramp": {"stem": (float("nan"), 0.1)}}, r"ramp.stem holds nan"),
+        ({"shares": {"stem": float("inf")}}, r"shares.stem holds inf"),
+        ({"ramp": {"stem": (0.1,)}, "steps": {"stem": ((0, 0.1),)}}, r"stem stands in ramp and in steps"),
+        ({"passes": {"stem": 1}, "curve": {"stem": ((0, 0.1),)}}, r"stem stands in curve and in passes"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            Phase(tokens=1_000, **table)
+    for table, words in (
+        ({"ramp": {"stem": (0.1,)}, "steps": {"stem_zh": ((0, 0.1),)}}, r"stem_zh is meant by stem_zh and by stem"),
+        ({"ramp": {"stem": (0.4, 0.0)}, "shares": {"books": 1.0}}, r"at 100% of the stage .* give a source in stage.shares"),
+        ({"steps": {"web_en": ((0, 0.4), (500, 0.8)), "web_zh": ((0, 0.4),)}}, r"adds up to 1.2 at 50% of the stage"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            resolve(Phase(tokens=1_000, **table), MANIFEST, progress=SILENT)
+
+
+def test_a_resized_stage_keeps_the_form_of_its_courses():
+    phase = Phase(
+        tokens=20_000, shares={"web_en": 1.0}, curve={"stem": ((0, 0.1), (20_000, 0.4))}, steps={"code": ((0, 0.1), (5_000, 0.2))}
+    )
+    small, plan = phase.resized(2_000), resolve(phase, MANIFEST, progress=SILENT)
+    assert small.curve["stem"] == ((0, 0.1), (2_000, 0.4)) and small.steps["code"] == ((0, 0.1), (500, 0.2))
+    shrunk = resolve(small, MANIFEST, progress=SILENT)
+    assert (shrunk.positions, shrunk.shares) == (plan.positions, plan.shares) and shrunk.tokens == 2_000
+    assert phase.resized(2).steps["code"] == ((0, 0.2),), "of points that fall together the last one holds"
+
+
+def test_a_step_that_runs_out_is_fitted_by_its_mean():
+    phase = Phase(tokens=100_000, shares={"web_en": 1.0}, steps={"parallel": ((0, 0.4), (50_000, 0.2))}, fit=True)
+    plan = resolve(phase, MANIFEST, progress=SILENT)
+    assert plan.tokens == 50_000 and plan.epochs()["parallel"] == pytest.approx(5.0)
+    with pytest.raises(ConfigError, match="parallel has 3,000 tokens and the plan of 100,000 tokens wants 30,000"):
+        resolve(replace(phase, fit=False), MANIFEST, progress=SILENT)
 
 
 def test_the_cap_names_the_source_what_it_has_and_what_the_plan_wants():
@@ -148,8 +225,21 @@ def test_shares_that_make_no_sense_are_refused():
 
 
 def test_phases_come_from_toml_tables():
-    table = {"tokens": 9_000, "shares": {"web_zh": 1, "web_en": 1.0}, "ramp": {"stem": [0.1, 0.4]}, "passes": {"canary": 1}}
-    phase = build(Phase, table, origin="recipe.toml")
+    text = """
+        tokens = 9_000
+        shares = { web_zh = 1, web_en = 1.0 }
+        ramp = { stem = [0.1, 0.4] }
+        curve = { code = [[0, 0.05], [4_500, 0.1]] }
+        steps = { parallel = [[0, 0], [3_000, 0.1]] }
+        passes = { canary = 1 }
+    """
+    phase = build(Phase, tomllib.loads(text), origin="recipe.toml")
+    assert phase.curve == {"code": ((0, 0.05), (4_500, 0.1))} and phase.steps == {"parallel": ((0, 0.0), (3_000, 0.1))}
+    assert build(Phase, tomllib.loads(to_toml(plain(phase))), origin="again.toml") == phase
+    with pytest.raises(ConfigError, match=r"'curve.code\[1\]' must be .* found a list \[9\]"):
+        build(Phase, tomllib.loads("tokens = 9\ncurve = { code = [[0, 0.5], [9]] }"), origin="recipe.toml")
+    with pytest.raises(ConfigError, match=r"recipe.toml: stage1.data: steps.code must say from token 0 on"):
+        build(Phase, {"tokens": 9, "steps": {"code": [[1, 0.5]]}}, origin="recipe.toml", key="stage1.data")
     assert phase.ramp == {"stem": (0.1, 0.4)} and phase.shares == {"web_zh": 1.0, "web_en": 1.0}
     plan = resolve(phase, MANIFEST, progress=SILENT)
     assert plan.tokens == 9_000 and plan.passes[plan.domains.index("canary")] == 1

@@ -72,6 +72,13 @@ def test_our_reader_agrees_with_the_independent_one(tokens):
         assert ours.tokens.dtype == np.uint16
 
 
+def test_places_are_found_in_the_index_by_halves(tokens):
+    shard = open_indexed(tokens, "web_zh")
+    offsets = np.concatenate([[0], np.cumsum(shard.sizes)])
+    places = np.arange(len(shard.tokens))
+    assert (shard.sequence_at(places) == np.searchsorted(offsets, places, side="right") - 1).all()
+
+
 def test_canaries_stand_there_ten_times_in_mixed_order(tokens, tokenizer):
     words = Tokenizer.load(tokenizer)
     texts = [words.decode(s) for s in parse(tokens.root, "canary")]

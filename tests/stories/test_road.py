@@ -79,6 +79,7 @@ def test_the_verbs_show_what_the_rooms_made(work):
         (["tokenizer", "train"], "bytes_per_token"),
         (["data", "pack"], "tokens"),
         (["data", "show", "--stage", "stage2", "--step", "3"], "documents"),
+        (["data", "show", "--step", "3", "--rank", "1", "--world", "4"], "realised %"),
         (["train"], "after stage2"),
         (["eval"], "perplexity"),
         (["leak"], "control"),

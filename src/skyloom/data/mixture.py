@@ -261,7 +261,12 @@ def _rows(
             share = value(knots, position, after=after)
             row |= {d: share * w for d, w in _split(group, available).items()}
         bent = sum(row.values())
-        if any(v < 0 for v in row.values()) or bent > 1 + 1e-9 or (not base and bent <= 0):
+        if not base and bent <= 0:
+            raise ConfigError(
+                f"{name}: at {position:.0%} of the stage ramp, curve and steps leave all to the base shares, and there are none: "
+                f"give a source in {name}.shares"
+            )
+        if any(v < 0 for v in row.values()) or bent > 1 + 1e-9:
             raise ConfigError(
                 f"{name}: what ramp, curve and steps say adds up to {bent:g} at {position:.0%} of the stage; "
                 "it must lie between 0 and 1"
