@@ -15,7 +15,7 @@ from skyloom.model import hf
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
-from skyloom.score.nll import bootstrap, score_continuations, score_texts, score_tokens
+from skyloom.score.nll import bootstrap, score_continuations, score_texts, score_tokens, token_losses
 
 CONFIG = ModelConfig(vocabulary=260, hidden=32, layers=2, heads=2, ffn=64, context=16)
 BOS = 0
@@ -168,6 +168,25 @@ def test_continuations_equal_the_texts_tail(model: Decoder) -> None:
         assert found.tokens[number] == len(continuation)
 
 
+class LossesOnly:
+    """A model none of whose processes holds all logits."""
+
+    def __init__(self, model: Decoder) -> None:
+        self._model = model
+
+    def token_losses(self, tokens: torch.Tensor) -> torch.Tensor:
+        return token_losses(self._model(tokens[:, :-1]), tokens[:, 1:])
+
+
+def test_a_model_without_logits_gives_the_same_nats_and_no_greedy_flag(model: Decoder) -> None:
+    pairs = [([BOS, 5], [7, 8, 9]), ([BOS, *range(2, 30)], [3, 200]), ([BOS], [4])]
+    ours = score_continuations(LossesOnly(model), pairs, context=16, batch_tokens=30)
+    theirs = score_continuations(model, pairs, context=16, batch_tokens=30)
+    np.testing.assert_array_equal(ours.nats, theirs.nats)
+    np.testing.assert_array_equal(ours.tokens, theirs.tokens)
+    assert ours.greedy is None and theirs.greedy is not None
+
+
 def test_greedy_flag_and_cut_prompts() -> None:
     def successor(tokens: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.one_hot((tokens + 1) % 50, 50).float() * 9
@@ -175,7 +194,7 @@ def test_greedy_flag_and_cut_prompts() -> None:
     found = score_continuations(
         successor, [([1, 2], [3, 4]), ([1, 2], [3, 5]), (list(range(30)), [30, 31])], context=4, batch_tokens=99
     )
-    assert found.greedy.tolist() == [True, False, True]
+    assert found.greedy is not None and found.greedy.tolist() == [True, False, True]
     assert found.nats[0] == pytest.approx(found.nats[2], rel=1e-4)
     for bad in (([], [1]), ([1], []), ([1], [1] * 5)):
         with pytest.raises(DataError, match="item 0"):

@@ -10,6 +10,8 @@ leaves the corpus: one string of text with its provenance.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 
 PAGE = pa.schema(
@@ -77,6 +79,26 @@ def domain_of(category: str, lang: str) -> str:
         return category
     short = {"en": "en", "zh-Hans": "zh", "zh-Hant": "zh"}.get(lang, "other")
     return f"{category}_{short}"
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What a held-out set is of. `lang`: "en", "zh", "en-zh" (parallel), "code" or "other"; `domain`: one of CATEGORIES;
+    `kind`: "prose", "exercises", "parallel" or "code"."""
+
+    lang: str
+    domain: str
+    kind: str
+
+
+def tags_of(name: str) -> Tags:
+    """The tags of a held-out set by its name, which is a document's tag (`domain_of`): `stem_zh` is Chinese exercises."""
+    if name in ("code", "parallel"):
+        return Tags("code" if name == "code" else "en-zh", name, name)
+    domain, _, lang = name.rpartition("_")
+    if not domain or lang not in ("en", "zh"):
+        return Tags("other", domain if lang == "other" and domain else name, "prose")
+    return Tags(lang, domain, "exercises" if domain == "stem" else "prose")
 
 
 def record_id(*parts: bytes | str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from skyloom.core.store import Store
 from skyloom.evaluate.intervals import figure, wilson
 from skyloom.evaluate.models import LoadedModel
-from skyloom.score.nll import score_continuations
+from skyloom.score.nll import Model, Scorer, score_continuations
 from skyloom.suites import Item, Prompt, few_shot, multiple_choice, prompt
 from skyloom.tokenizer import Tokenizer
 
@@ -34,11 +34,16 @@ def prompts(exercises: Store, *, items: int, shots: int, scoring: str) -> list[t
 
 def answers(model: LoadedModel, tokenizer: Tokenizer, asked: Sequence[Prompt], batch_tokens: int) -> list[int]:
     """The index of the choice that the model takes, for each prompt."""
+    return choose(model.decoder, tokenizer, asked, context=model.context, batch_tokens=batch_tokens)
+
+
+def choose(model: Model | Scorer, tokenizer: Tokenizer, asked: Sequence[Prompt], *, context: int, batch_tokens: int) -> list[int]:
+    """As `answers`, for a model in training: a callable, and the longest sequence in tokens that it is shown."""
     pairs = []
     for item in asked:
-        context = [tokenizer.bos_id, *tokenizer.encode(item.context)]
-        pairs += [(context, tokenizer.encode(text)) for text in item.continuations]
-    scored = score_continuations(model.decoder, pairs, context=model.context, batch_tokens=batch_tokens)
+        begun = [tokenizer.bos_id, *tokenizer.encode(item.context)]
+        pairs += [(begun, tokenizer.encode(text)) for text in item.continuations]
+    scored = score_continuations(model, pairs, context=context, batch_tokens=batch_tokens)
     sizes = np.array([len(text.encode("utf-8")) for item in asked for text in item.continuations])
     costs = np.split(scored.nats / sizes, np.cumsum([len(item.continuations) for item in asked])[:-1])
     return [int(np.argmin(cost)) for cost in costs]

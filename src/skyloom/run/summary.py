@@ -8,8 +8,8 @@ from typing import Any
 from skyloom.core.ledger import Ledger
 from skyloom.core.step import TIMING
 from skyloom.core.store import Store
-from skyloom.run.recipe import sessions
 from skyloom.data.loader import SourceProgress
+from skyloom.run.recipe import sessions
 from skyloom.run.road import ORDER, Road, loader
 
 Rows = list[dict[str, Any]]

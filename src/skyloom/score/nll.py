@@ -185,15 +185,16 @@ def score_tokens(
 
 @dataclass(frozen=True)
 class Continuations:
-    """Of each continuation: `nats` float64[n], `tokens` int64[n], and whether greedy decoding would have written it."""
+    """Of each continuation: `nats` float64[n], `tokens` int64[n], and whether greedy decoding would have written it, which a
+    model without logits cannot tell (None)."""
 
     nats: npt.NDArray[np.float64]
     tokens: Counts
-    greedy: npt.NDArray[np.bool_]
+    greedy: npt.NDArray[np.bool_] | None
 
 
 def score_continuations(
-    model: Model, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], *, context: int, batch_tokens: int
+    model: Model | Scorer, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], *, context: int, batch_tokens: int
 ) -> Continuations:
     """What each continuation costs after its prompt: (prompt ids, continuation ids), for multiple choice.
 
@@ -210,14 +211,16 @@ def score_continuations(
             )
         rows.append(np.array([*prompt, *continuation], np.int64)[-(context + 1) :])
         sizes.append(len(continuation))
+    places = [slice(len(row) - 1 - size, len(row) - 1) for row, size in zip(rows, sizes, strict=True)]
     nats, greedy = np.zeros(len(rows)), np.zeros(len(rows), np.bool_)
+    if isinstance(model, Scorer):
+        for numbers, losses in _losses(model, rows, batch_tokens):
+            nats[numbers] = [float(losses[k, places[n]].double().sum()) for k, n in enumerate(numbers)]
+        return Continuations(nats, np.array(sizes, np.int64), None)
     for numbers, losses, (logits, targets) in _scored(model, rows, batch_tokens):
         hits = logits.argmax(-1) == targets
-        for place, number in enumerate(numbers):
-            end = len(rows[number]) - 1
-            own = slice(end - sizes[number], end)
-            nats[number] = float(losses[place, own].double().sum())
-            greedy[number] = bool(hits[place, own].all())
+        nats[numbers] = [float(losses[k, places[n]].double().sum()) for k, n in enumerate(numbers)]
+        greedy[numbers] = [bool(hits[k, places[n]].all()) for k, n in enumerate(numbers)]
     return Continuations(nats, np.array(sizes, np.int64), greedy)
 
 

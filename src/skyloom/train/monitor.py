@@ -7,20 +7,27 @@ bytes is reached. Many short pieces make the interval narrow and a point cheap.
 
 One process scores with the fp32 master weights, which are what is released, and plain eager code, which takes windows of
 any length without compiling again; see `learner`.
+
+A small set of benchmark scores at the named checkpoints supplements the losses (report 2.2: benchmarks only supplement).
+Training does not know benchmarks: it is handed a function (`Scores`) and writes down what that says.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from skyloom.core.errors import DataError
 from skyloom.core.progress import Progress
+from skyloom.core.records import tags_of
 from skyloom.score.nll import Encode, Model, Scorer, TextLosses, score_texts
 from skyloom.train.config import TrainConfig
 
 BATCH_TOKENS = 4096
+
+Scores: TypeAlias = Callable[[Model | Scorer], Sequence[Mapping[str, Any]]]
+"""A model to its benchmark scores, `{benchmark, lang, items, accuracy, low, high, chance}` each."""
 
 
 class HeldOutSet(Protocol):
@@ -81,11 +88,15 @@ class Monitor:
 def line(stage: str, step: int, tokens: int, name: str, losses: TextLosses) -> dict[str, Any]:
     """A line of `heldout.jsonl`; the ends of the interval are null where one document gives none."""
     low, high = losses.interval()
+    tags = tags_of(name)
     return {
         "stage": stage,
         "step": step,
         "tokens": tokens,
         "set": name,
+        "lang": tags.lang,
+        "domain": tags.domain,
+        "kind": tags.kind,
         "loss": losses.loss,
         "bits_per_byte": losses.bits_per_byte,
         "low": low if math.isfinite(low) else None,
@@ -93,3 +104,8 @@ def line(stage: str, step: int, tokens: int, name: str, losses: TextLosses) -> d
         "scored_tokens": int(losses.tokens.sum()),
         "scored_bytes": int(losses.bytes.sum()),
     }
+
+
+def score_line(stage: str, step: int, tokens: int, score: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of `scores.jsonl`: one benchmark score of a named checkpoint."""
+    return {"stage": stage, "step": step, "tokens": tokens, **score}
