@@ -111,6 +111,9 @@ def _start(recipe: Recipe) -> None:
             f"train.layout {recipe.train.layout} needs {recipe.train.layout.world} processes, {processes()} are running: start "
             "them with torchrun --nproc-per-node, or change train.layout"
         )
+    import torch.distributed as dist
+
     from skyloom.train.mesh import join
 
-    join(recipe.train.layout, timeout_seconds=DAYS)
+    if not dist.is_initialized():  # a mesh is made by all processes together, so as often by each
+        join(recipe.train.layout, timeout_seconds=DAYS)

@@ -31,9 +31,9 @@ class RecoverConfig:
     )
     rollbacks: int = setting(3, doc="times that training goes back in a stage before it gives up", low=0)
     hang_seconds: float = setting(
-        1800.0, doc="a step or a look at held-out sets that takes longer hangs; 0: never", unit="seconds", low=0.0
+        1800.0, doc="a step or a look at held-out sets that takes longer hangs; 0: never", unit="seconds", low=0.0, identity=False
     )
-    straggler: float = setting(1.5, doc="a replica this many times slower than the median is named", low=1.0)
+    straggler: float = setting(1.5, doc="a replica this many times slower than the median is named", low=1.0, identity=False)
 
 
 @dataclass(frozen=True)
