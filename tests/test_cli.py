@@ -26,6 +26,7 @@ VERBS = {
     "tokenizer gguf": [],
     "data pack": ["as_json"],
     "data show": ["stage", "step", "rank", "world", "as_json"],
+    "model show": ["which", "sequence", "as_json"],
     "train": ["as_json"],
     "eval": ["as_json"],
     "leak": ["as_json"],
@@ -35,7 +36,7 @@ VERBS = {
     "generate": ["tokens", "temperature", "top_p", "seed"],
     "doctor": ["work", "as_json"],
 }
-SHARED = ["recipe", "work", "overrides", "source", "workers", "engine", "shard", "patience", "memory", "verify"]
+SHARED = ["recipe", "work", "overrides", "source", "init_from", "workers", "engine", "shard", "patience", "memory", "verify"]
 
 
 def commands(group: click.Group, prefix: str = ""):

@@ -6,6 +6,7 @@ always tokens read since the start of stage 1, so that the stages stand one behi
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from typing import Any
@@ -24,8 +25,8 @@ TONES = 8
 
 def boundary(evidence: Evidence) -> float | None:
     """Tokens read when stage 2 began, or None if it did not."""
-    ends = [row["tokens"] for row in evidence.metrics or evidence.heldout or [] if row["stage"] == STAGES[0]]
-    later = any(row["stage"] == STAGES[1] for row in evidence.metrics or evidence.heldout or [])
+    ends = [row["tokens"] for row in evidence.metrics or evidence.heldout or [] if row["stage"] != STAGES[-1]]
+    later = any(row["stage"] == STAGES[-1] for row in evidence.metrics or evidence.heldout or [])
     return max(ends) if ends and later else None
 
 
@@ -129,11 +130,13 @@ def _number(value: Any) -> float:
 
 
 def _joined(series: list[Series]) -> list[Series]:
-    """Let the second stage's line start where the first one's ends, so that the curve shows no gap that was not there."""
-    first, second = series
-    if first.points and second.points and first.points[-1].x < second.points[0].x:
-        second = Series(second.name, second.tone, (first.points[-1], *second.points))
-    return [second, first]
+    """Let each session's line start where the one before ends, so that the curve shows no gap that was not there."""
+    lines = [s for s in series if s.points]
+    joined = lines[:1]
+    for before, line in itertools.pairwise(lines):
+        gap = before.points[-1].x < line.points[0].x
+        joined.append(Series(line.name, line.tone, (before.points[-1], *line.points)) if gap else line)
+    return joined[::-1]
 
 
 def _median(rows: Rows, key: str) -> float | None:

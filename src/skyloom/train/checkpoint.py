@@ -140,12 +140,15 @@ class Saver:
 def write(folder: Store, checkpoint: Checkpoint) -> None:
     """Write a checkpoint of one process, and wait for it."""
     folder.remove(STATE)
-    files = _write_whole(folder, {**checkpoint.weights, **checkpoint.moments})
-    _write_state(folder, checkpoint.state, files)
+    _write_state(folder, checkpoint.state, _write_parts(folder, checkpoint.weights, checkpoint.moments))
 
 
 def _write_whole(folder: Store, tensors: Mapping[str, Tensor]) -> list[FileRecord]:
-    parts = zip((WEIGHTS, MOMENTS), split_state(tensors), strict=True)
+    return _write_parts(folder, *split_state(tensors))
+
+
+def _write_parts(folder: Store, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> list[FileRecord]:
+    parts = ((WEIGHTS, weights), (MOMENTS, moments))
     return [folder.write_bytes(name, safetensors.torch.save({k: v.contiguous() for k, v in part.items()})) for name, part in parts]
 
 
