@@ -144,7 +144,7 @@ def data_show(road: Road, stage: str, step: int, rank: int, world: int, as_json:
         click.echo(json.dumps({"samples": samples, "mixture": mixture}, ensure_ascii=False, indent=1))
     else:
         show(samples, False, f"{stage}, step {step}" + (f", rank {rank} of {world}" if world > 1 else ""))
-        show(mixture, False, f"{stage} up to and with step {step}: shares of samples, passes with earlier stages")
+        show(mixture, False, f"{stage}, steps 0 to {step}")
 
 
 @main.group("model", cls=Group)

@@ -14,7 +14,6 @@ All counts are 64-bit integers, and shares float64: exact to far less than a sam
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import math
@@ -37,6 +36,8 @@ from skyloom.data.schedule import Schedule
 
 ORDER = 1
 """Raised whenever equal settings come to give other samples; part of a stream's identity."""
+Places = tuple[npt.NDArray[np.int16], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Domain, window and epoch of samples."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class Loader:
         self._before = np.array([self._samples_of(used, i) for i, used in enumerate(plan.used)], np.int64)
         self._check_cap()
         self._keys = np.array([key_of("window", seed, domain) for domain in plan.domains], np.uint64)
-        self._block = functools.lru_cache(maxsize=2)(self._rows)
+        self._recent: dict[int, Places] = {}
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> Batch:
         """Rows rank, rank + world, … of the batch of `step` (0 … steps - 1)."""
@@ -282,7 +283,7 @@ class Loader:
             raise ConfigError(f"rank {rank} of {world} cannot take equal parts of a batch of {self.batch_size} samples")
         return np.arange(step * self.batch_size + rank, (step + 1) * self.batch_size, world, dtype=np.int64)
 
-    def _places(self, samples: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _places(self, samples: npt.NDArray[np.int64]) -> Places:
         """Domain, window and epoch of samples."""
         size = self._schedule.block_size
         first, last = int(samples[0]) // size, int(samples[-1]) // size
@@ -297,11 +298,15 @@ class Loader:
         domains, windows, epochs = (np.concatenate(column) for column in zip(*parts, strict=True))
         return domains, windows, epochs
 
-    def _rows(self, number: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Domain, window and epoch of a block of samples."""
-        block = self._schedule.block(number)
-        windows, epochs = _permuted(block.sources, block.ranks, self._before, self.windows, self._keys)
-        return block.sources, windows, epochs
+    def _block(self, number: int) -> Places:
+        """Domain, window and epoch of a block of samples; the last two blocks are kept, since a step may lie across a border."""
+        recent = self._recent
+        if number not in recent:
+            block = self._schedule.block(number)
+            windows, epochs = _permuted(block.sources, block.ranks, self._before, self.windows, self._keys)
+            # Replaced whole, never changed: another thread may be reading ahead.
+            self._recent = recent = dict([*recent.items(), (number, (block.sources, windows, epochs))][-2:])
+        return recent[number]
 
 
 def _documents_in(stream: Indexed, starts: npt.NDArray[np.int64], width: int) -> list[tuple[int, ...]]:
