@@ -129,7 +129,7 @@ def data_pack(road: Road, as_json: bool) -> None:
 
 @data_group.command("show", epilog=example("skyloom data show recipes/demo.toml --stage stage2 --step 10"))
 @on_recipe
-@click.option("--stage", type=click.Choice(["stage1", "stage2"]), default="stage1", show_default=True)
+@click.option("--stage", type=click.Choice(["stage1", "stage1b", "stage2"]), default="stage1", show_default=True)
 @click.option("--step", type=click.IntRange(0), required=True, help="Step of the stage, from 0.")
 @click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Data-parallel rank whose rows are shown.")
 @click.option("--world", type=click.IntRange(1), default=1, show_default=True, help="Number of data-parallel ranks.")

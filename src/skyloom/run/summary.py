@@ -80,6 +80,8 @@ def step_tables(road: Road, stage: str, step: int, rank: int, world: int) -> tup
     from skyloom.core.errors import ConfigError
     from skyloom.tokenizer import Tokenizer
 
+    if stage not in sessions(road.recipe):
+        raise ConfigError(f"the recipe has no {stage}; its sessions are {', '.join(sessions(road.recipe))}")
     feed = loader(road.recipe, stage, road.folder("tokens"), road.progress)
     if step >= feed.steps:
         raise ConfigError(f"{stage} has {feed.steps} steps, 0 to {feed.steps - 1}; there is no step {step}")
