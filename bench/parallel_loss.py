@@ -5,8 +5,8 @@ its losses over 20 steps are from those of one process that knows nothing of lay
 The processes are started by torchrun and talk through gloo. The rate warms up over 10 steps to 1e-3, above the report's peak.
 At half time each run goes on in a second learner, filled from the first one's state.
 
-    python bench/parallel_loss.py [--only NAME ...]       the table: loss, norm, scores, weights, moments, for both precisions
-    python bench/parallel_loss.py --json fp32,bf16        the largest deviation of a loss over all layouts
+    python bench/parallel_loss.py [--only NAME ...] [--peak RATE] [--warmup STEPS]     the table, for both precisions
+    python bench/parallel_loss.py --json fp32,bf16                                     the largest deviation of a loss
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ CASES = {
     "PP2 interleaved": Case(Layout(pipeline=2, micro_batch=2, schedule="interleaved")),
     "PP2 zero-bubble": Case(Layout(pipeline=2, micro_batch=2, schedule="zero-bubble")),
     "TP2": Case(Layout(tensor=2)),
-    "TP2, grouped heads, tied": Case(Layout(tensor=2, micro_batch=4), GROUPED + TIED),
+    "TP2, grouped heads, tied": Case(Layout(tensor=2, micro_batch=4), GROUPED + TIED, precisions=("fp32",)),
     "TP2, gpt block": Case(Layout(tensor=2), GPT),
     "TP2, selective recomputation": Case(Layout(tensor=2, recompute="selective"), precisions=("fp32",)),
     "PP2, documents apart": Case(Layout(pipeline=2, micro_batch=2), documents=True, precisions=("fp32",)),
@@ -80,8 +80,24 @@ CASES = {
 }
 
 
-def rate(step: int) -> float:
-    return 1e-3 * min(1.0, (step + 1) / 10)
+COMPILED = {
+    "TP2, full recomputation, compiled": Case(Layout(tensor=2, recompute="full"), compiled=True, precisions=("fp32",)),
+    "ZeRO-1 x2, selective recomputation, compiled": Case(
+        Layout(data=2, micro_batch=2, recompute="selective"), compiled=True, precisions=("bf16",)
+    ),
+}
+"""Only where torch finds a C++ compiler; no part of the bars."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A linear warm-up over `warmup` steps, then constant."""
+
+    peak: float = 1e-3
+    warmup: int = 10
+
+    def __call__(self, step: int) -> float:
+        return self.peak * min(1.0, (step + 1) / max(self.warmup, 1))
 
 
 def tokens(step: int, rows: int = BATCH, width: int = SHAPE["context"]) -> Tensor:
@@ -107,7 +123,7 @@ class Trained:
 
 
 @cache
-def reference(model: ModelConfig, precision: str, documents: bool) -> Trained:
+def reference(model: ModelConfig, precision: str, documents: bool, rate: Rate) -> Trained:
     """One process, the whole batch at once, no layout."""
     config = TrainConfig(batch=BATCH, context=SHAPE["context"], precision=precision)
     decoder = initialise(Decoder(model), config.seed)
@@ -127,7 +143,7 @@ def reference(model: ModelConfig, precision: str, documents: bool) -> Trained:
     return Trained(steps, scores, {**optimiser.weights(), **optimiser.moments()})
 
 
-def train(case: Case, precision: str) -> tuple[ParallelLearner, Trained]:
+def train(case: Case, precision: str, rate: Rate) -> tuple[ParallelLearner, Trained]:
     """The same on the processes of the case's layout."""
     config = TrainConfig(batch=BATCH, context=SHAPE["context"], precision=precision)
     model = ModelConfig(**{**SHAPE, **dict(case.model)})
@@ -149,10 +165,10 @@ def train(case: Case, precision: str) -> tuple[ParallelLearner, Trained]:
     return learner, Trained(steps, scores, learner.state())
 
 
-def deviations(case: Case, precision: str) -> dict[str, float]:
+def deviations(case: Case, precision: str, rate: Rate) -> dict[str, float]:
     """How far the layout is from one process; computed by all of its processes together, the same on each."""
-    learner, found = train(case, precision)
-    expected = reference(learner.model, precision, case.documents)
+    learner, found = train(case, precision, rate)
+    expected = reference(learner.model, precision, case.documents, rate)
     assert found.scores.shape == expected.scores.shape
 
     def weights(name: str) -> float:
@@ -176,16 +192,19 @@ def deviations(case: Case, precision: str) -> dict[str, float]:
     return {**dict(zip(names, own.tolist(), strict=True)), "missing": learner.model.parameters - float(count)}
 
 
-def measure(names: Iterable[str], precisions: Sequence[str] = PRECISIONS) -> dict[tuple[str, str], dict[str, float]]:
+def measure(
+    names: Iterable[str], precisions: Sequence[str] = PRECISIONS, rate: Rate = Rate()
+) -> dict[tuple[str, str], dict[str, float]]:
     """Deviations by (case, precision); all cases of one number of processes share a torchrun."""
-    wanted = [(n, p) for n in names for p in precisions if p in CASES[n].precisions]
+    every = CASES | COMPILED
+    wanted = [(n, p) for n in names for p in precisions if p in every[n].precisions]
     result = {}
-    for world in sorted({CASES[name].layout.world for name, _ in wanted}):
-        mine = [pair for pair in wanted if CASES[pair[0]].layout.world == world]
+    for world in sorted({every[name].layout.world for name, _ in wanted}):
+        mine = [pair for pair in wanted if every[pair[0]].layout.world == world]
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "deviations.json"
             command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-            command += [str(Path(__file__).resolve()), "--worker", str(out), json.dumps(mine)]
+            command += [str(Path(__file__).resolve()), "--worker", str(out), json.dumps(mine), str(rate.peak), str(rate.warmup)]
             done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
             if done.returncode:
                 raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-6000:]}")
@@ -193,11 +212,11 @@ def measure(names: Iterable[str], precisions: Sequence[str] = PRECISIONS) -> dic
     return result
 
 
-def work(out: Path, pairs: list[list[str]]) -> None:
+def work(out: Path, pairs: list[list[str]], rate: Rate) -> None:
     """What each process of a torchrun does: every case in turn; the first process writes the result."""
     torch.use_deterministic_algorithms(True)  # as training does
     torch.manual_seed(0)
-    found = [deviations(CASES[name], precision) for name, precision in pairs]
+    found = [deviations((CASES | COMPILED)[name], precision, rate) for name, precision in pairs]
     if torch.distributed.get_rank() == 0:
         out.write_text(json.dumps(found))
     mesh.leave()
@@ -205,15 +224,18 @@ def work(out: Path, pairs: list[list[str]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--only", nargs="+", choices=[*CASES, *COMPILED], default=list(CASES))
     parser.add_argument("--json", metavar="fp32,bf16")
-    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--peak", type=float, default=Rate.peak)
+    parser.add_argument("--warmup", type=int, default=Rate.warmup)
+    parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        work(Path(arguments.worker[0]), json.loads(arguments.worker[1]))
+        out, pairs, peak, warmup = arguments.worker
+        work(Path(out), json.loads(pairs), Rate(float(peak), int(warmup)))
         return
     precisions = arguments.json.split(",") if arguments.json else PRECISIONS
-    found = measure(arguments.only, precisions)
+    found = measure(arguments.only, precisions, Rate(arguments.peak, arguments.warmup))
     if arguments.json:
         values = {p: max(d["loss"] for (_, precision), d in found.items() if precision == p) for p in precisions}
         print(json.dumps({"values": values} if len(values) > 1 else {"value": values[precisions[0]]}))
