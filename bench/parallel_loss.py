@@ -38,7 +38,7 @@ from skyloom.train.layout import Layout
 from skyloom.train.optim import MasterAdamW, to_precision
 from skyloom.train.parallel import ParallelLearner
 
-SHAPE = {"vocabulary": 64, "hidden": 32, "layers": 4, "heads": 4, "ffn": 96, "context": 32}
+SHAPE = {"vocabulary": 64, "hidden": 32, "layers": 2, "heads": 4, "ffn": 96, "context": 32}
 BATCH, STEPS, BOS = 8, 20, 0
 PRECISIONS = ("fp32", "bf16")
 
@@ -54,29 +54,29 @@ class Case:
     precisions: tuple[str, ...] = field(default=PRECISIONS)
 
 
-GPT, GROUPED, TIED = (("block", "gpt"),), (("key_heads", 2),), (("tied", True),)
+GPT, GROUPED, TIED, DEEPER = (("block", "gpt"),), (("key_heads", 2),), (("tied", True),), (("layers", 4),)
 CASES = {
     "single": Case(Layout(micro_batch=2)),
     "DP2": Case(Layout(data=2, zero=False, micro_batch=2)),
     "ZeRO-1 x2": Case(Layout(data=2, micro_batch=2)),
     "ZeRO-1 x2, one micro-batch": Case(Layout(data=2), precisions=("fp32",)),
-    "PP2 1F1B": Case(Layout(pipeline=2, micro_batch=2)),
-    "PP2 interleaved": Case(Layout(pipeline=2, micro_batch=2, schedule="interleaved")),
-    "PP2 zero-bubble": Case(Layout(pipeline=2, micro_batch=2, schedule="zero-bubble")),
+    "PP2 1F1B": Case(Layout(pipeline=2, micro_batch=2), DEEPER),
+    "PP2 interleaved": Case(Layout(pipeline=2, micro_batch=2, schedule="interleaved"), DEEPER),
+    "PP2 zero-bubble": Case(Layout(pipeline=2, micro_batch=2, schedule="zero-bubble"), DEEPER),
     "TP2": Case(Layout(tensor=2)),
     "TP2, grouped heads, tied": Case(Layout(tensor=2, micro_batch=4), GROUPED + TIED, precisions=("fp32",)),
     "TP2, gpt block": Case(Layout(tensor=2), GPT),
     "TP2, selective recomputation": Case(Layout(tensor=2, recompute="selective"), precisions=("fp32",)),
     "PP2, documents apart": Case(Layout(pipeline=2, micro_batch=2), documents=True, precisions=("fp32",)),
     "PP2 zero-bubble, gpt block, full recomputation": Case(
-        Layout(pipeline=2, micro_batch=4, schedule="zero-bubble", recompute="full"), GPT, precisions=("fp32",)
+        Layout(pipeline=2, micro_batch=4, schedule="zero-bubble", recompute="full"), GPT + DEEPER, precisions=("fp32",)
     ),
     "ZeRO-1 x2, tied, documents apart": Case(Layout(data=2, micro_batch=2), TIED, documents=True, precisions=("bf16",)),
     "DP2+PP2": Case(Layout(data=2, pipeline=2, micro_batch=2)),
     "DP2+TP2": Case(Layout(data=2, tensor=2)),
     "DP2+TP2 without ZeRO": Case(Layout(data=2, tensor=2, zero=False), precisions=("fp32",)),
-    "PP2+TP2": Case(Layout(pipeline=2, tensor=2, micro_batch=4)),
-    "PP4": Case(Layout(pipeline=4, micro_batch=2), precisions=("fp32",)),
+    "PP2+TP2": Case(Layout(pipeline=2, tensor=2, micro_batch=4, schedule="interleaved"), DEEPER),
+    "PP4": Case(Layout(pipeline=4, micro_batch=2), DEEPER, precisions=("fp32",)),
 }
 
 

@@ -26,7 +26,7 @@ from skyloom.train.parallel import ParallelLearner
 from skyloom.train.parallelize import parallelize
 
 CONFIG = TrainConfig(batch=BATCH, context=SHAPE["context"])
-MODEL = ModelConfig(**SHAPE)
+MODEL = ModelConfig(**{**SHAPE, "layers": 4})
 
 
 @contextmanager
