@@ -74,6 +74,7 @@ CASES = {
     "ZeRO-1 x2, tied, documents apart": Case(Layout(data=2, micro_batch=2), TIED, documents=True, precisions=("bf16",)),
     "DP2+PP2": Case(Layout(data=2, pipeline=2, micro_batch=2)),
     "DP2+TP2": Case(Layout(data=2, tensor=2)),
+    "DP2+TP2, uneven shards": Case(Layout(data=2, tensor=2), (("vocabulary", 66), ("ffn", 90)), precisions=("fp32",)),
     "DP2+TP2 without ZeRO": Case(Layout(data=2, tensor=2, zero=False), precisions=("fp32",)),
     "PP2+TP2": Case(Layout(pipeline=2, tensor=2, micro_batch=4, schedule="interleaved"), DEEPER),
     "PP4": Case(Layout(pipeline=4, micro_batch=2), DEEPER, precisions=("fp32",)),

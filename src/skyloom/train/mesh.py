@@ -89,9 +89,8 @@ def leave() -> None:
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
-        time.sleep(
-            0.1
-        )  # gloo's threads still let go of tensors; one that meets the interpreter's end aborts (3 % of exits without)
+        # gloo's threads still let go of tensors; one that meets the end of the interpreter aborts (3 % of exits without this)
+        time.sleep(0.1)
 
 
 def _own_device() -> torch.device:

@@ -49,7 +49,7 @@ def parallelize(config: ModelConfig, place: Place, precision: str, compiled: boo
         # 3. Compile: sees 2 as plain code and can fuse around it.
         if compiled:
             compile_blocks(part)
-        # 4. Recompute: runs a block's graph again as it is, exchanges of 2 included, so that shards are kept and not wholes.
+        # 4. Recompute: runs a block's graph again as it is; torch cannot put that inside of a graph that has the exchanges of 2.
         recompute(part, layout.recompute)
         # 5. Data: gathers a block's weights before all of this and reduces their gradients behind it, outside of any graph.
         share_states(part, place.mesh[DATA], layout.zero, precision)
@@ -76,9 +76,10 @@ def split_matrices(part: Decoder, mesh: DeviceMesh) -> None:
 
     Within attention and the feed-forward part each process has some of the heads and columns for all positions; outside of
     them (norms, residual stream) it has all columns for its part of the positions, so that nothing is computed or kept
-    twice. Each pair of matrices needs one all-gather before and one reduce-scatter behind it. The embedding and the head
-    are split by vocabulary. The logits stay split: the loss needs three numbers per token from each process instead of
-    the 65,536-wide rows (torch's `loss_parallel`; see `pipeline`).
+    twice. Each pair of matrices needs one all-gather before and one reduce-scatter behind it; what was gathered is kept for
+    the backward pass, whole (Megatron-LM gathers it again). The embedding and the head are split by vocabulary. The logits
+    stay split: the loss needs three numbers per token from each process instead of the 65,536-wide rows (torch's
+    `loss_parallel`; see `pipeline`).
     """
     whole, positions = Replicate(), Shard(1)
     gathered = PrepareModuleInput(input_layouts=(positions,), desired_input_layouts=(whole,))

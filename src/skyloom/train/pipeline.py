@@ -95,7 +95,7 @@ class Pipeline:
     def __init__(self, parts: dict[int, Decoder], place: Place, config: ModelConfig, micro_batch: int, dtype: torch.dtype) -> None:
         """`dtype`: of the hidden states that stages exchange."""
         self.parts, self.place, self.config, self.micro_batch, self.dtype = parts, place, config, micro_batch, dtype
-        self.first, self.last = 0 in parts, place.layout.stages - 1 in parts
+        self.first = 0 in parts
         self._schedules: dict[bool, tuple[tuple[int, int, int], Any]] = {}  # one to train and the last one to score
 
     def train(self, tokens: Tensor, documents: Tensor | None) -> Tensor:
