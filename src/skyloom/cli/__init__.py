@@ -24,6 +24,7 @@ import click
 from skyloom import __version__
 from skyloom.cli.common import EPILOG_CODES, Group, example, on_recipe, show, verdict
 from skyloom.cli.corpus import corpus_group
+from skyloom.cli.plan import plan
 from skyloom.cli.tokenizer import tokenizer_group
 from skyloom.core.errors import ConfigError, SkyloomError
 
@@ -180,6 +181,9 @@ def train(road: Road, as_json: bool) -> None:
     from skyloom.run.summary import heldout_rows
 
     show(heldout_rows(road), as_json, "held-out loss")
+
+
+main.add_command(plan)
 
 
 @main.command("eval", epilog=example("skyloom eval recipes/demo.toml --json"))

@@ -1,0 +1,195 @@
+"""`skyloom plan`: what a training run would take on machines that one need not have (report 3.5, appendix B).
+
+Options say what is trained, on what, and with which batch; a table for people or one JSON object for scripts leaves. See
+`train.plan` for how it is predicted and docs/11-planner.md for how far it may be trusted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import click
+
+from skyloom.cli.common import example, show
+from skyloom.core.errors import ConfigError
+from skyloom.train.plan import Job, Plan, Search, error_note, predict, search
+from skyloom.train.plan_inputs import Subject, layout_text, parse_count, parse_layout, read_subject
+from skyloom.train.plan_machines import CPU, MACHINES, TABLE10, changed, machine_of
+from skyloom.train.plan_memory import KERNELS
+from skyloom.train.plan_time import Cluster
+
+_HELP = {
+    "model": "A preset (skywork-13b, llama2-13b, …) or a TOML file with a [model] table, such as a recipe.",
+    "gpu": "A machine's name (see --machines), a TOML file with a [machine] table, or cpu: this one, measured now.",
+    "sequences": "Sequences of a step, all replicas together. [default: the recipe's, else 4096; cpu: 8]",
+    "context": "Tokens of a sequence. [default: the recipe's, else the model's]",
+    "micro": "Sequences of a micro-batch. [default: all that are worth trying]",
+    "layout": "Answer for this one instead of searching: dp=256,pp=2, also tp, micro, schedule, chunks, recompute, zero.",
+    "tokens": "Tokens of the whole run: 3.2T, 130B. [default: the recipe's, else 3.2T]",
+    "kernels": "fused: Megatron's, near to compiled blocks; eager: our decoder uncompiled.",
+}
+
+
+@click.command(
+    "plan",
+    epilog=example(
+        "skyloom plan --model skywork-13b --gpu a800-80g --nodes 64 --sequences 4096",
+        "skyloom plan --model skywork-13b --gpu a800-80g --nodes 64 --sequences 4096 --micro-batch 1 --layout dp=256,pp=2 --json",
+        "skyloom plan --model recipes/demo.toml --gpu cpu",
+        "skyloom plan --machines",
+    ),
+)
+@click.option("--model", default=None, metavar="NAME|FILE", help=_HELP["model"])
+@click.option("--gpu", default=None, metavar="NAME|FILE", help=_HELP["gpu"])
+@click.option("--nodes", type=click.IntRange(1, 1_000_000), default=1, show_default=True)
+@click.option("--gpus-per-node", type=click.IntRange(1, 1024), default=None, help="[default: the machine's, mostly 8]")
+@click.option("--sequences", type=click.IntRange(1, 2**31), default=None, help=_HELP["sequences"])
+@click.option("--context", type=click.IntRange(1, 2**31), default=None, help=_HELP["context"])
+@click.option("--micro-batch", type=click.IntRange(1, 2**31), default=None, help=_HELP["micro"])
+@click.option("--layout", default=None, metavar="TEXT", help=_HELP["layout"])
+@click.option("--tokens", default=None, metavar="COUNT", help=_HELP["tokens"])
+@click.option("--kernels", type=click.Choice(["fused", "eager"]), default="fused", show_default=True, help=_HELP["kernels"])
+@click.option("--link", type=click.FloatRange(0, min_open=True), default=None, help="GB/s within a node, each way.")
+@click.option("--network", type=click.FloatRange(0, min_open=True), default=None, help="Gb/s of a node's cards, each way.")
+@click.option("--memory", type=click.FloatRange(0, min_open=True), default=None, help="GiB of one accelerator.")
+@click.option("--watts", type=click.FloatRange(0), default=None, help="Of one accelerator with its share of the node.")
+@click.option("--matmul", type=click.FloatRange(0, 1, min_open=True), default=None, help="Share of the bf16 peak that is reached.")
+@click.option("--fixed", type=click.FloatRange(0), default=None, help="GiB beside what is counted. [default: 10.19, as fitted]")
+@click.option("--threads", type=click.IntRange(0), default=0, help="Of the CPU. [default: physical cores]")
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many layouts a search shows.")
+@click.option("--machines", is_flag=True, help="List the machines that are known, with their figures and sources.")
+@click.option("--json", "as_json", is_flag=True)
+def plan(model: str | None, gpu: str | None, as_json: bool, machines: bool, top: int, **options: Any) -> None:
+    """Predict memory, speed, MFU, days and kWh of a training run, for one layout or the best of all.
+
+    Exit code 0 also for a layout that does not fit: `fits` and `reason` say so. 2 for one that cannot exist.
+    """
+
+    if machines:
+        show([dataclasses.asdict(machine) for machine in MACHINES.values()], as_json)
+        return
+    if model is None or gpu is None:
+        raise ConfigError("say what is trained with --model and on what with --gpu (skyloom plan --machines lists them)")
+
+    subject = read_subject(model)
+    job, micro = _job(subject, gpu, options)
+    title = _title(subject.name, job)
+    if options["layout"] is not None or gpu.lower() == "cpu":
+        layout = parse_layout(options["layout"] or "", job.cluster.world, micro)
+        _show_one(predict(job, layout), title, as_json)
+    else:
+        _show_search(search(job, micro), title, top, as_json)
+
+
+def _job(subject: Subject, gpu: str, options: dict[str, Any]) -> tuple[Job, int]:
+    """The `Job` of these options, and the micro-batch (0: free)."""
+    on_cpu = gpu.lower() == CPU
+    batch = options["sequences"] or subject.batch or (8 if on_cpu else 4096)
+    context = options["context"] or subject.context or subject.model.context
+    micro = options["micro_batch"] or 0
+    if on_cpu:
+        if options["nodes"] > 1 or (options["gpus_per_node"] or 1) > 1:
+            raise ConfigError("a plan for the CPU is for one process on this machine; leave out --nodes and --gpus-per-node")
+        from skyloom.train.plan_cpu import measure_cpu
+
+        rows = max(1, parse_layout(options["layout"] or "", 1, micro).micro(batch))
+        machine, achieved = measure_cpu(subject.model, min(rows, batch), min(context, subject.model.context), options["threads"])
+    else:
+        machine, achieved = machine_of(gpu), TABLE10
+    machine = changed(machine, **{key: options[key] for key in ("memory", "link", "network", "watts")})
+    if options["matmul"] is not None:
+        achieved = dataclasses.replace(achieved, matmul=options["matmul"])
+    if options["fixed"] is not None:
+        achieved = dataclasses.replace(achieved, fixed_gib=options["fixed"])
+    cluster = Cluster(machine, achieved, options["nodes"], options["gpus_per_node"] or machine.per_node)
+    tokens = parse_count(options["tokens"]) if options["tokens"] is not None else subject.tokens or 3.2e12
+    return Job(subject.model, cluster, batch, context, tokens, KERNELS[options["kernels"]]), micro
+
+
+def _title(name: str, job: Job) -> str:
+    machine, nodes, each = job.cluster.machine.name, job.cluster.nodes, job.cluster.per_node
+    where = machine if nodes * each == 1 else f"{nodes} x {each} {machine}"
+    return f"{name} on {where}: {job.batch:,} sequences of {job.context:,} tokens a step, {_count(job.tokens)} tokens in all"
+
+
+def _count(number: float) -> str:
+    for scale, letter in ((1e12, " T"), (1e9, " B"), (1e6, " M")):
+        if number >= scale:
+            return f"{number / scale:.4g}{letter}"
+    return f"{number:,.0f}"
+
+
+def _assumptions(job: Job) -> dict[str, Any]:
+    """What a plan rests on, for the JSON."""
+    return {
+        "sequences": job.batch,
+        "context": job.context,
+        "tokens": job.tokens,
+        "parameters": job.model.parameters,
+        "flops_per_token": job.model.flops_per_token(job.context),
+        "nodes": job.cluster.nodes,
+        "gpus_per_node": job.cluster.per_node,
+        "kernels": job.kernels.name,
+        "machine": dataclasses.asdict(job.cluster.machine),
+        "achieved": dataclasses.asdict(job.cluster.achieved),
+    }
+
+
+def _row(found: Plan) -> dict[str, Any]:
+    """A plan as a line of a table; nothing of speed where it does not fit."""
+    ran = {
+        "tokens/GPU/s": round(found.tokens_per_gpu_per_s),
+        "MFU %": 100 * found.mfu,
+        "TFLOP/s": found.tflops,
+        "days": found.days,
+        "kWh": round(found.kwh),
+    }
+    row = {"layout": layout_text(found.layout), "fits": "yes" if found.fits else "no", "GiB": found.memory_gib}
+    return {**row, **(ran if found.fits else dict.fromkeys(ran))}
+
+
+def _show_one(found: Plan, title: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({**found.to_json(), "assumptions": _assumptions(found.job)}, ensure_ascii=False, indent=1))
+        return
+    show([_row(found)], False, title)
+    show([found.memory.gib()], False, "memory of the process that needs most, GiB")
+    if found.fits:
+        show([vars(found.seconds)], False, f"seconds of a step, {found.seconds.total:,.3f} in all")
+    else:
+        click.secho(found.reason, fg="red")
+    _notes(found)
+
+
+def _show_search(found: Search, title: str, top: int, as_json: bool) -> None:
+    first = found.best[0] if found.best else found.nearest
+    if as_json:
+        answer = _nothing(found) if first is None else {**first.to_json(), "assumptions": _assumptions(first.job)}
+        others = [plan.to_json() for plan in found.best[1:top]]
+        answer |= {"alternatives": others, "failed": found.failed, "tried": found.tried}
+        click.echo(json.dumps(answer, ensure_ascii=False, indent=1))
+        return
+    if found.best:
+        show([_row(plan) for plan in found.best[:top]], False, title)
+    if found.failed:
+        show(found.failed, False, f"{sum(row['layouts'] for row in found.failed):,} of {found.tried:,} layouts fail, and why")
+    if not found.best:
+        click.secho(first.reason if first else _nothing(found)["reason"], fg="red")
+    if first is not None:
+        _notes(first)
+
+
+def _nothing(found: Search) -> dict[str, Any]:
+    """The answer where no layout can even be counted."""
+    numbers = ("tokens_per_gpu_per_s", "mfu", "tflops", "memory_gib", "days")
+    why = f"no layout suits this batch and model: {found.failed[0]['reason']}" if found.failed else "there is no layout to try"
+    return {"layout": None, "fits": False, **dict.fromkeys(numbers), "reason": why}
+
+
+def _notes(found: Plan) -> None:
+
+    click.echo(f"Error: {error_note(found)['note']}.")
+    if found.kwh:
+        click.echo(f"Energy: {found.job.cluster.machine.watts:,.0f} W for each accelerator with its share of the node, no cooling.")
