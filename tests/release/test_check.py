@@ -73,7 +73,10 @@ def test_other_weights_than_the_config_says_are_found(copy: Path, sign: Sign) ->
     assert "another shape" in _failed(copy)["config"]
     (copy / "config.json").write_text(json.dumps({**config, "num_key_value_heads": 1}))
     sign(copy)
-    assert "one key head" in _failed(copy)["config"]
+    assert "another shape" in _failed(copy)["config"]
+    (copy / "config.json").write_text(json.dumps({**config, "attention_bias": True}))
+    sign(copy)
+    assert "attention_bias" in _failed(copy)["config"]
 
 
 def test_weights_that_are_not_numbers_are_no_agreement(copy: Path, sign: Sign) -> None:
