@@ -260,12 +260,30 @@ def test_another_thread_count_is_said(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_settings_that_do_not_fit_are_told(whole: Store, tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match="other train settings"):
         train(whole, STEPS, config=dataclasses.replace(CONFIG, weight_decay=0.2))
+    with pytest.raises(IntegrityError, match=r"another stream: .*别的数据流"):
+        train(whole, STEPS, loader=ToyLoader(STEPS, seed=6))
     with pytest.raises(ConfigError, match="at most 32 tokens"):
         train(Store(str(tmp_path / "a")), 3, config=dataclasses.replace(CONFIG, context=64))
     with pytest.raises(ConfigError, match="training needs int64"):
         train(Store(str(tmp_path / "b")), 3, loader=ToyLoader(3, batch_size=2))
     with pytest.raises(IntegrityError, match="not a whole checkpoint"):
         train(Store(str(tmp_path / "c")), 3, start=Store(str(tmp_path / "nothing")))
+
+
+def test_the_next_batch_is_asked_for_before_it_is_needed(tmp_path: Path) -> None:
+    calls: list[tuple[str, int]] = []
+
+    class Noting(ToyLoader):
+        def batch(self, step: int, *, rank: int = 0, world: int = 1) -> ToyBatch:
+            calls.append(("batch", step))
+            return super().batch(step, rank=rank, world=world)
+
+        def prefetch(self, step: int, *, rank: int = 0, world: int = 1) -> None:
+            calls.append(("prefetch", step))
+
+    train(Store(str(tmp_path)), 3, stage=SECOND, loader=Noting(3))
+    rehearsal = [("batch", 0), ("prefetch", 1)]
+    assert calls == [*rehearsal, *rehearsal, ("batch", 1), ("prefetch", 2), ("batch", 2)]
 
 
 def test_no_compiler_means_eager_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,15 @@ The corpus is arithmetic in two languages; it is learnable, endless and our own.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.errors import IntegrityError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
@@ -75,6 +78,17 @@ class ToyLoader:
             text = "".join(sentence(stream, DOMAINS[row % 2]) for _ in range(self.context))
             rows.append([0, *ToyTokenizer().encode(text)][: self.context + 1])
         return ToyBatch(np.array(rows, np.int64)[rank::world])
+
+    @property
+    def identity(self) -> dict[str, int]:
+        return {"seed": self.seed, "batch": self.batch_size}
+
+    def check_identity(self, recorded: Mapping[str, Any]) -> None:
+        if recorded != self.identity:
+            raise IntegrityError(f"another stream: {recorded}, 别的数据流")
+
+    def prefetch(self, step: int, *, rank: int = 0, world: int = 1) -> None:
+        assert 0 <= step < self.steps and rank < world
 
     def documents(self, step: int) -> list[ToySeen]:
         return [ToySeen(DOMAINS[row % 2], (f"document-{step}-{row}",)) for row in range(self.batch_size)]

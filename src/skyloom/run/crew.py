@@ -68,6 +68,7 @@ def follow(recipe: Recipe, steps: Mapping[str, Step], work: Store, engine: Engin
 
 def train(recipe: Recipe, name: str, ctx: StepContext) -> None:
     """One session of training, on this process or as its part of many."""
+    from skyloom.data.mixture import mixture_table, show_mixture
     from skyloom.model.adopt import Adopted
     from skyloom.run.road import loader
     from skyloom.suites import heldout_sets
@@ -76,8 +77,8 @@ def train(recipe: Recipe, name: str, ctx: StepContext) -> None:
     from skyloom.train.loop import MakeLearner, one_process, train_stage
 
     tokenizer = Tokenizer.load(ctx.need("tokenizer"))
-    feed = loader(recipe, name, ctx.need("tokens"), ctx.progress)
     shape = replace(recipe.model, vocabulary=tokenizer.vocab_size)
+    feed = loader(recipe, name, ctx.need("tokens"), ctx.progress, vocabulary=shape.vocabulary)
     weights: Weights | None = None
     make: MakeLearner = one_process
     before = [need for need in ctx.step.needs if need.name.startswith("stage")]
@@ -102,6 +103,9 @@ def train(recipe: Recipe, name: str, ctx: StepContext) -> None:
         make=make,
         weights=weights,
     )
+    ctx.progress.log(f"{name}: what was read of each part, in shares of the session and in passes with earlier sessions")
+    for told in show_mixture(mixture_table(feed.plan, feed.realised(feed.steps))).splitlines():
+        ctx.progress.log(told)
 
 
 def _start(recipe: Recipe) -> None:

@@ -250,16 +250,18 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     return steps
 
 
-def loader(recipe: Recipe, stage: str, tokens: Store, progress: Progress) -> Any:
+def loader(recipe: Recipe, stage: str, tokens: Store, progress: Progress, *, vocabulary: int | None = None) -> Any:
     """The stream of samples of a session, which goes on in each source where the one before stopped.
 
+    `vocabulary`: of the model that will read it. ConfigError if that is not the one of the tokens, or a session cannot work.
     All sessions are planned, so that one that cannot work is refused before the first is trained, not after.
     """
     from skyloom.data.loader import Loader
     from skyloom.data.mixture import resolve
 
     manifest = tokens.read_json("tokens.json")
-    shape: dict[str, Any] = {"seed": recipe.train.seed, "batch": recipe.train.batch, "context": recipe.train.context}
+    train = recipe.train
+    shape: dict[str, Any] = {"seed": train.seed, "batch": train.batch, "context": train.context, "vocabulary": vocabulary}
     made: dict[str, Loader] = {}
     used: dict[str, float] = {}
     for name in sessions(recipe):

@@ -149,6 +149,7 @@ class Job:
         found = disk.find(self.out, self.progress, self.crew, self._valid)
         if found is not None:
             _check_settings(found.state, self.config, self.calendar, self.model, self.out)
+            self.loader.check_identity(found.state.get("stream", {}))
         return found
 
     def _valid(self, state: Mapping[str, Any]) -> bool:
@@ -332,11 +333,13 @@ class Job:
             self.journals[SKIPS].write(self.out, SKIPS)
 
     def _tokens(self, step: int) -> Tensor:
-        """This process's rows of a global batch."""
+        """This process's rows of a global batch. The next one's are asked of the disk meanwhile."""
         tokens = torch.as_tensor(self.loader.batch(step, rank=self.learner.replica, world=self.learner.replicas).tokens)
         expected = (self.config.batch // self.learner.replicas, self.config.context + 1)
         if tuple(tokens.shape) != expected or tokens.dtype != torch.int64:
             raise ConfigError(f"the loader gives {tokens.dtype} {tuple(tokens.shape)}, training needs int64 {expected}")
+        if step + 1 < self.calendar.steps:
+            self.loader.prefetch(step + 1, rank=self.learner.replica, world=self.learner.replicas)
         return tokens
 
     def _name_stragglers(self, busy: float) -> None:
@@ -394,6 +397,7 @@ class Job:
             "threads": self.threads,
             "torch": torch.__version__,
             "layout": plain(self.config.layout),
+            "stream": dict(self.loader.identity),
             "journals": {name: journal.seal() for name, journal in self.journals.items()},
         }
 
