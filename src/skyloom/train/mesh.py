@@ -77,8 +77,20 @@ def join(layout: Layout, device: torch.device | None = None, *, timeout_seconds:
             dist.init_process_group(backend, timeout=limit, device_id=device if device.type == "cuda" else None)
         else:
             dist.init_process_group(backend, timeout=limit, store=HashStore(), rank=0, world_size=1)
-    shape = (layout.pipeline, layout.data, layout.tensor)
-    return Place(layout, init_device_mesh(device.type, shape, mesh_dim_names=(PIPELINE, DATA, TENSOR)), device)
+    return Place(layout, _mesh(device.type, (layout.pipeline, layout.data, layout.tensor)), device)
+
+
+_made: dict[tuple[str, tuple[int, int, int]], tuple[dist.ProcessGroup, DeviceMesh]] = {}
+
+
+def _mesh(kind: str, shape: tuple[int, int, int]) -> DeviceMesh:
+    """The mesh of a shape, made once while the processes stay together: each takes communicators, and memory for them."""
+    world = dist.group.WORLD
+    known = _made.get((kind, shape))
+    if known is None or known[0] is not world:
+        assert world is not None
+        known = _made[kind, shape] = (world, init_device_mesh(kind, shape, mesh_dim_names=(PIPELINE, DATA, TENSOR)))
+    return known[1]
 
 
 def leave() -> None:
@@ -87,6 +99,7 @@ def leave() -> None:
     After an error do not call it, the others may wait elsewhere; torchrun ends them.
     """
     if dist.is_initialized():
+        _made.clear()
         dist.barrier()
         dist.destroy_process_group()
         # gloo's threads still let go of tensors; one that meets the end of the interpreter aborts (3 % of exits without this)
