@@ -27,6 +27,7 @@ VERBS = {
     "data pack": ["as_json"],
     "data show": ["stage", "step", "rank", "world", "as_json"],
     "model show": ["which", "sequence", "as_json"],
+    "model export": ["checkpoint", "out", "tokenizer", "dtype", "as_json"],
     "train": ["as_json"],
     "plan": [
         "model",

@@ -164,6 +164,27 @@ def model_show(which: str | None, sequence: int | None, as_json: bool) -> None:
     show([table(name, shape) for name, shape in named().items()] if which is None else facts(which, sequence), as_json, which or "")
 
 
+@model_group.command(
+    "export",
+    epilog=example(
+        "skyloom model export runs/demo/stage1-…/checkpoints/step-0000096 stage1-half",
+        "skyloom model export runs/demo/stage2-…/final final --dtype float32",
+    ),
+)
+@click.argument("checkpoint", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--tokenizer", type=click.Path(exists=True, file_okay=False, path_type=Path), help="[default: that of CHECKPOINT's work folder]"
+)
+@click.option("--dtype", type=click.Choice(["bfloat16", "float16", "float32"]), default="bfloat16", show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str, as_json: bool) -> None:
+    """Write CHECKPOINT, of any layout of processes, to the new folder OUT in Hugging Face's layout."""
+    from skyloom.run.models import export
+
+    show([export(checkpoint, out, tokenizer, dtype)], as_json, str(out))
+
+
 @main.command(
     epilog=example(
         "skyloom train recipes/demo.toml",

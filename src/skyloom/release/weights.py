@@ -25,7 +25,7 @@ import safetensors.torch
 import torch
 
 from skyloom.core.config import build
-from skyloom.core.errors import DataError, IntegrityError
+from skyloom.core.errors import ConfigError, DataError, IntegrityError
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
 from skyloom.model.config import ModelConfig
@@ -107,18 +107,26 @@ def _models(
     models = []
     with progress.task("release models", len(sources), "models") as bar:
         for folder, place in sources:
-            made, written = _model(place, inputs["tokenizer"], out, folder, config.dtype)
+            made, written = write_model(place, inputs["tokenizer"], out, folder, config.dtype)
             models.append(made)
             records += written
             bar.advance()
     return records, models
 
 
-def _model(place: Store, tokenizer: Store, out: Store, folder: str, dtype: str) -> tuple[Published, list[FileRecord]]:
-    """One loadable model: weights, configs and tokenizer."""
+def write_model(place: Store, tokenizer: Store, out: Store, folder: str, dtype: str) -> tuple[Published, list[FileRecord]]:
+    """One loadable model from the checkpoint in `place`: weights, configs and tokenizer.
+
+    IntegrityError if the checkpoint is damaged, ConfigError if the tokenizer is not the model's or transformers has no such block.
+    """
     found = checkpoint.read(place, moments=False)
     shape = build(ModelConfig, found.state["model"], origin=place.url(checkpoint.STATE))
     tokens = Tokenizer.load(tokenizer)
+    if tokens.vocab_size != shape.vocabulary:
+        raise ConfigError(
+            f"the tokenizer in {tokenizer.root} has {tokens.vocab_size:,} tokens, the model in {place.root} {shape.vocabulary:,}: "
+            "give the tokenizer that it was trained with"
+        )
     kind = getattr(torch, dtype)
     weights = {name: tensor.to(kind).contiguous() for name, tensor in to_hf(found.weights, shape).items()}
     ids = {"bos_token_id": tokens.bos_id, "eos_token_id": tokens.eos_id, "pad_token_id": tokens.pad_id}

@@ -1,14 +1,17 @@
-"""What a model of a given shape costs: a preset, a recipe or a Hugging Face folder enters, rows of figures leave.
+"""Models beside the road: what one of a given shape costs, and a checkpoint as a folder that others load.
 
-Memory is what the numbers take and nothing else; `skyloom plan` adds activations and says what fits where.
+A preset, a recipe or a Hugging Face folder enters `facts`, rows of figures leave; any checkpoint of any layout enters `export`,
+a folder for transformers leaves. Memory is what the numbers take and nothing else; `skyloom plan` adds activations and says what fits where.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
-from skyloom.core.errors import ConfigError
+from skyloom.core.errors import ConfigError, StorageError
+from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import PRESETS, preset
 
@@ -69,3 +72,37 @@ def facts(which: str, sequence: int | None = None) -> list[dict[str, Any]]:
         ("cache of a sequence, MiB", cache * tokens / 2**20, f"keys and values of {tokens:,} tokens, bf16"),
     ]
     return [{"what": what, "value": value, "note": note} for what, value, note in rows]
+
+
+def export(checkpoint: Path, out: Path, tokenizer: Path | None = None, dtype: str = "bfloat16") -> dict[str, Any]:
+    """Write the checkpoint in a folder to the new folder `out`, for `AutoModelForCausalLM` and `AutoTokenizer`.
+
+    `tokenizer`: a folder with the tokenizer, None for the one of the work folder that the checkpoint lies in. Returns stage, step,
+    tokens seen and bytes. ConfigError for what does not fit together, StorageError if `out` is there, IntegrityError if the
+    checkpoint is damaged. `out` appears whole or not at all.
+    """
+    from skyloom.release.weights import write_model
+
+    if out.exists():
+        raise StorageError(f"{out} is there already; name a new folder")
+    vocabulary = tokenizer or _tokenizer_beside(checkpoint)
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    try:
+        made, records = write_model(Store(checkpoint), Store(vocabulary), Store(unfinished), "", dtype)
+        unfinished.rename(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return {"stage": made.stage, "step": made.step, "tokens": made.tokens, "bytes": sum(r.size for r in records)}
+
+
+def _tokenizer_beside(checkpoint: Path) -> Path:
+    """The tokenizer of the work folder above a checkpoint."""
+    for folder in checkpoint.absolute().parents[:4]:
+        found = [path for path in folder.glob("tokenizer-*") if path.is_dir()]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ConfigError(
+                f"{folder} has {len(found)} tokenizers ({', '.join(sorted(p.name for p in found))}): give --tokenizer"
+            )
+    raise ConfigError(f"no tokenizer was found above {checkpoint}: give --tokenizer")
