@@ -1,7 +1,8 @@
 """Models beside the road: what one of a given shape costs, and a checkpoint as a folder that others load.
 
 A preset, a recipe or a Hugging Face folder enters `facts`, rows of figures leave; any checkpoint of any layout enters `export`,
-a folder for transformers leaves. Memory is what the numbers take and nothing else; `skyloom plan` adds activations and says what fits where.
+a folder for transformers leaves. Memory is what the numbers take and nothing else; `skyloom plan` adds activations and says
+what fits where.
 """
 
 from __future__ import annotations
