@@ -36,6 +36,7 @@ from skyloom.train import checkpoint as disk
 from skyloom.train import recover
 from skyloom.train.config import StageConfig, TrainConfig
 from skyloom.train.crew import Crew
+from skyloom.train.fits import check_fits
 from skyloom.train.inputs import Batches, Vocabulary
 from skyloom.train.journal import Journal
 from skyloom.train.learner import Learner, SingleLearner, Weights
@@ -87,6 +88,7 @@ def train_stage(
     if tokenizer.vocab_size > model_config.vocabulary:
         raise ConfigError(f"the tokenizer has {tokenizer.vocab_size} tokens, the model only {model_config.vocabulary}")
     config.layout.check(model_config, config.batch, config.context)
+    check_fits(config, model_config)
     before = None if start is None else disk.read_state(start.child(disk.FINAL))
     first_step, first_tokens = (before["step"], before["tokens"]) if before else (0, 0)
     calendar = Calendar(stage, loader.steps, first_step, first_tokens, config.batch * config.context)

@@ -1,0 +1,50 @@
+"""What cannot fit is refused before it is allocated; what trains here passes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from skyloom.core.errors import ConfigError
+from skyloom.core.store import Store
+from skyloom.model.presets import preset
+from skyloom.train import fits
+from skyloom.train.config import TrainConfig
+from skyloom.train.fits import check_fits, least_bytes, memory_here
+from skyloom.train.layout import Layout
+from tests.train.toy import CONFIG, MODEL, train
+
+GIB = 2**30
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a card's memory is counted there, not this machine's")
+
+
+def test_the_least_is_what_the_state_takes_and_more() -> None:
+    model = preset("skywork-13b")
+    config = TrainConfig(batch=1, context=4096)
+    assert least_bytes(config, model) > 16 * model.parameters
+    assert least_bytes(dataclasses.replace(config, precision="fp32"), model) > 16 * model.parameters
+    recomputed = dataclasses.replace(config, layout=Layout(recompute="full"))
+    assert 16 * model.parameters < least_bytes(recomputed, model) < least_bytes(config, model)
+    shared = dataclasses.replace(config, batch=256, layout=Layout(data=256, micro_batch=1))
+    assert least_bytes(shared, model) == pytest.approx(least_bytes(config, model) - 12 * model.parameters * 255 / 256, rel=1e-9)
+
+
+def test_it_is_refused_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text(f"{GIB}\n")
+    monkeypatch.setattr(fits, "CGROUP", limit)
+    assert memory_here() == (GIB, "this machine")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert memory_here() == (GIB / 4, "each of the 4 processes on this machine")
+    check_fits(CONFIG, MODEL)
+    with pytest.raises(ConfigError, match=r"134,\d+,\d+ parameters .* at least [\d.]+ GiB .* has 0\.2 GiB.*micro_batch"):
+        check_fits(CONFIG, preset("small-134m"))
+    wide = dataclasses.replace(MODEL, hidden=8192, ffn=8192, layers=8)
+    with pytest.raises(ConfigError, match="at least"):
+        train(Store(str(tmp_path / "run")), 3, model=wide)
+    assert not (tmp_path / "run").exists()
+    limit.write_text("max\n")
+    assert memory_here()[0] > 0
