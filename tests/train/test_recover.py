@@ -24,6 +24,7 @@ from skyloom.core.store import TELEMETRY, Store
 from skyloom.train import checkpoint as disk
 from skyloom.train.config import RecoverConfig, StageConfig, TrainConfig
 from skyloom.train.learner import SingleLearner
+from skyloom.train.machine import probe
 from skyloom.train.recover import (
     HUNG,
     Interrupted,
@@ -189,6 +190,10 @@ def test_slow_replicas_are_named() -> None:
     assert stragglers([(0, 1.0), (1, 1.1), (2, 2.0), (3, 0.9)], 1.5) == [(2, 2.0)]
     assert stragglers([(0, 1.0), (1, 3.0)], 1.5) == [(1, 3.0)]
     assert stragglers([(0, 5.0)], 1.5) == []
+
+
+def test_a_task_of_its_own_takes_time_on_any_device() -> None:
+    assert probe(torch.device("cpu"), size=64, times=1) > 0
 
 
 def test_a_hung_process_leaves_its_stacks(tmp_path: Path) -> None:

@@ -35,8 +35,11 @@ class Learner(Protocol):
     replica: int
     """This process reads the rows replica, replica + replicas, … of each global batch."""
     replicas: int
-    busy: float
-    """Seconds of the last `measure` that this process computed by itself, waiting for no other."""
+
+    @property
+    def busy(self) -> float:
+        """Seconds that this process takes for what all do alike, waiting for no other: to find the slow ones by."""
+        ...
 
     def begin(self, weights: Weights) -> None:
         """Set the weights, with moments of zero and no updates."""

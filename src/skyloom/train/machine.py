@@ -113,6 +113,22 @@ def matmul_flops(precision: str, size: int = 1024) -> float:
     return 2 * size**3 / best
 
 
+def probe(device: torch.device, size: int = 4096, times: int = 8) -> float:
+    """Seconds of a few square bf16 products on `device`, which are done when what was asked of it before is done.
+
+    On a card they take milliseconds and 100 MB. A card that is hot, throttled or shared takes longer than its neighbours.
+    """
+    a = torch.ones(size, size, dtype=torch.bfloat16, device=device)
+    wait = torch.cuda.synchronize if device.type == "cuda" else torch.cpu.synchronize
+    torch.mm(a, a)
+    wait(device)
+    started = time.perf_counter()
+    for _ in range(times):
+        torch.mm(a, a)
+    wait(device)
+    return time.perf_counter() - started
+
+
 def peak_memory() -> int:
     """Most memory this process has held so far, bytes."""
     unit = 1 if sys.platform == "darwin" else 1024

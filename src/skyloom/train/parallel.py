@@ -21,6 +21,7 @@ from skyloom.model.decoder import Decoder
 from skyloom.train.config import TrainConfig
 from skyloom.train.layout import Layout
 from skyloom.train.learner import Weights
+from skyloom.train.machine import probe
 from skyloom.train.mesh import Place, join
 from skyloom.train.optim import MEAN, SQUARE
 from skyloom.train.parallelize import materialise, parallelize
@@ -38,8 +39,7 @@ class ParallelLearner:
         self.rank, self.world = place.rank, layout.world
         self.replica, self.replicas = place.replica, layout.data
         self.updates = 0
-        self.busy = 0.0
-        self._norm = 0.0
+        self._busy = self._norm = 0.0
         micro = layout.micro(config.batch)
         self.runner: Runner
         if layout.pipeline == 1:
@@ -113,8 +113,13 @@ class ParallelLearner:
         dist.all_reduce(totals)
         mean, square = totals.tolist()
         self._norm = square**0.5
-        self.busy = time.process_time() - started
+        self._busy = time.process_time() - started
         return mean, self._norm
+
+    @property
+    def busy(self) -> float:
+        """See `Learner`. An accelerator's share of a step cannot be told from its waiting, so it is given a task of its own."""
+        return self._busy if self.place.device.type == "cpu" else probe(self.place.device)
 
     def _square(self) -> Tensor:
         """This process's share of the gradient's squared norm, float64: what several processes hold counts once in all."""
