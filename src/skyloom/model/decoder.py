@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skyloom.model.attention import attend
 from skyloom.model.config import ModelConfig
 
 
@@ -81,7 +82,6 @@ class Attention(nn.Module):
         super().__init__()
         biases = config.block == "gpt"
         self.head_dim, self.dropout = config.head_dim, config.dropout
-        self.grouped = config.grouped_heads != config.heads
         self.query = nn.Linear(config.hidden, config.hidden, bias=biases)
         self.key = nn.Linear(config.hidden, config.key_width, bias=biases)
         self.value = nn.Linear(config.hidden, config.key_width, bias=biases)
@@ -95,7 +95,7 @@ class Attention(nn.Module):
         if rotate is not None:
             query, key = rotate(query), rotate(key)
         dropout = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, mask, dropout, mask is None, enable_gqa=self.grouped)
+        mixed = attend(query, key, value, mask, dropout)
         return self.output(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
