@@ -78,6 +78,73 @@ def test_masters_keep_what_bf16_loses() -> None:
     assert torch.equal(parameter, optimiser.weights()[name].bfloat16())
 
 
+def gradients(optimiser: MasterAdamW, update: int) -> dict[str, torch.Tensor]:
+    stream = torch.Generator().manual_seed(update)
+    return {n: torch.randn(p.shape, generator=stream).to(p.dtype) for n, p in optimiser.parameters.items()}
+
+
+@pytest.mark.parametrize("part", [1, 3_000, 1 << 26])
+@pytest.mark.parametrize("clip", [0.5, 1e9])
+def test_updates_in_parts_are_one_update_of_torch(monkeypatch: pytest.MonkeyPatch, part: int, clip: float) -> None:
+    """Each weight by itself, some together, all at once: as torch's AdamW over the fp32 masters does it in one step."""
+    monkeypatch.setattr("skyloom.train.optim.PART", part)
+    config = TrainConfig(clip=clip, weight_decay=0.3)
+    optimiser = made("bf16", config)
+    masters = {n: w.clone().requires_grad_() for n, w in optimiser.weights().items()}
+    groups = [
+        {"params": [m for m in masters.values() if m.dim() >= 2], "weight_decay": 0.3},
+        {"params": [m for m in masters.values() if m.dim() < 2], "weight_decay": 0.0},
+    ]
+    adam = torch.optim.AdamW(groups, betas=(0.9, 0.95), eps=1e-8)
+    for update in range(3):
+        for name, gradient in gradients(optimiser, update).items():
+            optimiser.parameters[name].grad = gradient.clone()
+            masters[name].grad = gradient.float()
+        norm = float(torch.nn.utils.clip_grad_norm_(masters.values(), clip))
+        for group in adam.param_groups:
+            group["lr"] = 0.01 / (1 + update)
+        adam.step()
+        assert optimiser.step(0.01 / (1 + update)) == pytest.approx(norm, rel=1e-6)
+        assert all(p.grad is None for p in (*optimiser.parameters.values(), *optimiser.masters.values()))
+    assert optimiser.updates == 3
+    for name, weight in optimiser.weights().items():
+        torch.testing.assert_close(weight, masters[name].detach(), rtol=1e-6, atol=1e-7, msg=name)
+        state = adam.state[masters[name]]
+        torch.testing.assert_close(optimiser.moments()[f"{name}.mean"], state["exp_avg"], rtol=1e-5, atol=1e-8)
+        torch.testing.assert_close(optimiser.moments()[f"{name}.square"], state["exp_avg_sq"], rtol=1e-5, atol=1e-8)
+        assert torch.equal(optimiser.parameters[name], weight.to(optimiser.parameters[name].dtype))
+
+
+def test_parts_hold_every_weight_once_and_few_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skyloom.train.optim.PART", 3_000)
+    optimiser = made("bf16")
+    parts = optimiser._parts
+    assert [name for part in parts for name in part] == list(optimiser.parameters) and len(parts) > 2
+    for part in parts:
+        assert len(part) == 1 or sum(optimiser.parameters[name].numel() for name in part) <= 3_000
+
+
+def test_collected_micro_batches_are_their_sum() -> None:
+    """Collected gradients are added in fp32; without `collect` a single one gives the same update."""
+    both, once = made("bf16"), made("bf16")
+    for optimiser, micro in ((both, (1, 2)), (once, (1,))):
+        for number in micro:
+            for name, gradient in gradients(optimiser, number).items():
+                weight = optimiser.parameters[name]
+                weight.grad = gradient if weight.grad is None else weight.grad + gradient
+            if len(micro) > 1:
+                optimiser.collect()
+    first, second = gradients(both, 1), gradients(both, 2)
+    expected = math.sqrt(sum(float((first[n].float() + second[n].float()).double().square().sum()) for n in first))
+    assert both.norm() == pytest.approx(expected, rel=1e-5)
+    collected = made("bf16")
+    for name, gradient in gradients(collected, 1).items():
+        collected.parameters[name].grad = gradient
+    collected.collect()
+    assert collected.step(0.01) == once.step(0.01)
+    assert all(torch.equal(w, collected.weights()[n]) for n, w in once.weights().items())
+
+
 def test_a_gradient_that_is_no_number_changes_nothing() -> None:
     optimiser = made("bf16")
     before = {n: w.clone() for n, w in optimiser.weights().items()}

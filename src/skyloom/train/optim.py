@@ -18,6 +18,8 @@ from skyloom.model.decoder import Decoder
 from skyloom.train.config import TrainConfig
 
 MEAN, SQUARE = "mean", "square"
+PART = 1 << 26
+"""Numbers that are updated at a time: their gradients take 256 MiB in fp32, and not 27 GB beside a model of 7 B."""
 
 
 def to_precision(model: Decoder, precision: str) -> Decoder:
@@ -37,7 +39,10 @@ class MasterAdamW:
     """Decoupled weight decay (Loshchilov and Hutter 2019) on matrices, clipping of the whole gradient, fp32 masters."""
 
     def __init__(self, model: Decoder, masters: Mapping[str, Tensor], config: TrainConfig) -> None:
-        """`masters`: fp32 weights by name; the model's weights are set to them, rounded to their dtype."""
+        """`masters`: fp32 weights by name; the model's weights are set to them, rounded to their dtype.
+
+        Everything lies where the model's weights lie.
+        """
         self.clip = config.clip
         self.parameters = dict(model.named_parameters())
         if set(masters) != set(self.parameters):
@@ -46,7 +51,9 @@ class MasterAdamW:
             for name, parameter in self.parameters.items():
                 parameter.copy_(masters[name])
         self.masters: dict[str, Tensor] = {
-            name: parameter if parameter.dtype == torch.float32 else masters[name].float().clone().requires_grad_()
+            name: parameter
+            if parameter.dtype == torch.float32
+            else masters[name].to(parameter.device, torch.float32, copy=True).requires_grad_()
             for name, parameter in self.parameters.items()
         }
         groups = [
@@ -54,6 +61,8 @@ class MasterAdamW:
             {"params": [m for m in self.masters.values() if m.dim() < 2], "weight_decay": 0.0},
         ]
         self.adam = torch.optim.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
+        self._parts = _parts(self.parameters)
+        self._norm = 0.0
 
     def step(self, rate: float) -> float:
         """One update from the gradients of the model's weights, which are then cleared. Returns the norm before clipping.
@@ -65,7 +74,10 @@ class MasterAdamW:
         return norm
 
     def collect(self) -> None:
-        """Add the gradients of the model's weights to those of the masters, in fp32, and clear them: once a micro-batch."""
+        """Add the gradients of the model's weights to those of the masters, in fp32, and clear them: once a micro-batch.
+
+        A step that has only one micro-batch need not: its gradients are widened a part at a time.
+        """
         for name, parameter in self.parameters.items():
             master = self.masters[name]
             if parameter is master or parameter.grad is None:
@@ -74,23 +86,44 @@ class MasterAdamW:
             parameter.grad = None
 
     def norm(self) -> float:
-        """Collect, and clip the whole gradient to its largest norm. Returns the norm before that."""
-        self.collect()
-        return float(torch.nn.utils.clip_grad_norm_(self.masters.values(), self.clip))
+        """The norm of the whole gradient, added up in fp32; `apply` clips by it."""
+        if any(m.grad is not None for name, m in self.masters.items() if m is not self.parameters[name]):
+            self.collect()
+        norms = [torch.linalg.vector_norm(g, dtype=torch.float32) for g in self._gradients().values()]
+        self._norm = float(torch.linalg.vector_norm(torch.stack(norms)))
+        return self._norm
 
+    @torch.no_grad()
     def apply(self, rate: float) -> None:
-        """One update from what `norm` left, and clear it."""
+        """Clip the gradient that `norm` measured to its largest norm, update by it, and clear it."""
+        scale = min(1.0, self.clip / (self._norm + 1e-6))
         for group in self.adam.param_groups:
             group["lr"] = rate
-        self.adam.step()
-        self._round()
+        gradients = self._gradients()
         self.discard()
+        for part in self._parts:
+            wide = {name: gradients.pop(name).float() for name in part if name in gradients}
+            if scale < 1:
+                torch._foreach_mul_(list(wide.values()), scale)
+            for name, gradient in wide.items():
+                self.masters[name].grad = gradient
+            self.adam.step()
+            for name in wide:
+                self.masters[name].grad = None
+        self._round()
 
     def discard(self) -> None:
         """Clear all gradients without an update."""
-        for parameter in self.parameters.values():
+        for parameter in (*self.parameters.values(), *self.masters.values()):
             parameter.grad = None
-        self.adam.zero_grad(set_to_none=True)
+
+    def _gradients(self) -> dict[str, Tensor]:
+        """What has been collected by name, or else the gradients of the model's weights."""
+        found = {
+            name: parameter.grad if self.masters[name].grad is None else self.masters[name].grad
+            for name, parameter in self.parameters.items()
+        }
+        return {name: gradient for name, gradient in found.items() if gradient is not None}
 
     @torch.no_grad()
     def _round(self) -> None:
@@ -129,7 +162,20 @@ class MasterAdamW:
             raise IntegrityError(f"moments and model differ: {sorted(set(moments) ^ expected)[:5]}")
         for name, master in self.masters.items():
             self.adam.state[master] = {
-                "step": torch.tensor(float(updates)),
-                "exp_avg": moments[f"{name}.{MEAN}"].clone(),
-                "exp_avg_sq": moments[f"{name}.{SQUARE}"].clone(),
+                "step": torch.tensor(float(updates), device=master.device),
+                "exp_avg": moments[f"{name}.{MEAN}"].to(master.device, copy=True),
+                "exp_avg_sq": moments[f"{name}.{SQUARE}"].to(master.device, copy=True),
             }
+
+
+def _parts(parameters: Mapping[str, Tensor]) -> list[list[str]]:
+    """Names of `parameters` in order, cut where a part would have more than `PART` numbers (one parameter at least)."""
+    parts: list[list[str]] = [[]]
+    held = 0
+    for name, parameter in parameters.items():
+        if parts[-1] and held + parameter.numel() > PART:
+            parts.append([])
+            held = 0
+        parts[-1].append(name)
+        held += parameter.numel()
+    return parts
