@@ -60,6 +60,13 @@ class TrainConfig:
     checkpoint_seconds: float = setting(
         15.0, doc="work between two checkpoints, the most a killed run loses", unit="seconds", low=0.0, identity=False
     )
+    log_every: int = setting(10, doc="steps of one line of telemetry/speed.jsonl", unit="steps", low=1, identity=False)
+    trackers: tuple[str, ...] = setting(
+        (), doc="services that get the curves too (extras of the same names)", choices=("wandb", "mlflow"), identity=False
+    )
+    score_items: int = setting(
+        20, doc="multiple-choice items of each language scored at released checkpoints; 0: none", unit="items", low=0
+    )
     mask_documents: bool = setting(False, doc="keep attention inside the documents of a packed sequence")
     init_from: str = setting(
         "", doc="folder of a Hugging Face LLaMA to continue; the model's shape is then its own", identity=False

@@ -1,4 +1,10 @@
-"""What a run costs and how it looks while it runs: rates in `telemetry/speed.jsonl`, curves for TensorBoard.
+"""What a run costs and how it looks while it runs: rates in `telemetry/speed.jsonl`, curves for TensorBoard and trackers.
+
+Every N steps (`train.log_every`) a line says tokens per second, of the run and of one accelerator; the utilisation (MFU) by
+6·(N − input embedding) + 12·L·h·s FLOPs a token, which is as close to the report's (3.5) as a stated formula gets, and
+`mfu_causal` beside it, which counts half of the attention scores; memory; and the share of time spent waiting for data. On an
+accelerator the memory is its own: the most that tensors took since the last line, and what torch reserved for them. It is
+written by the process that leads, and memory is that process's.
 
 Nothing here is part of a run's content: the figures differ from one run to the next.
 """
@@ -6,31 +12,50 @@ Nothing here is part of a run's content: the figures differ from one run to the 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
+import torch
 
+from skyloom.core.progress import Progress
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.train.journal import Journal
 from skyloom.train.machine import peak_memory
+from skyloom.train.trackers import BOARD, SENT, Board, Remote, Tracker, connect
 
 SPEED = f"{TELEMETRY}speed.jsonl"
-BOARD = f"{TELEMETRY}tensorboard"
 EVERY = 10
-"""Steps of one line of `speed.jsonl`."""
+"""Steps of one line of `speed.jsonl` unless told."""
 
 
 class Telemetry:
-    """Times steps and writes curves. `peak_flops`: FLOP/s that a utilisation (mfu) of 1 would be."""
+    """Times steps and writes curves. See `__init__` for the figures behind a utilisation."""
 
-    def __init__(self, out: Store, first_step: int, flops_per_token: int, peak_flops: float) -> None:
-        self._out, self._flops, self._peak = out, flops_per_token, peak_flops
+    def __init__(
+        self,
+        out: Store,
+        first_step: int,
+        flops_per_token: int,
+        peak_flops: float,
+        *,
+        causal_flops_per_token: int = 0,
+        world: int = 1,
+        every: int = EVERY,
+        device: torch.device | str = "cpu",
+        trackers: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """`peak_flops`: FLOP/s of one of `world` accelerators at a utilisation of 1 (`peak.peak_flops`); `device`: of this process;
+        `settings`: what the trackers should know of the run. ConfigError if a tracker's package is not installed."""
+        self._out, self._flops, self._causal, self._peak = out, flops_per_token, causal_flops_per_token, peak_flops
+        self._world, self._every, self._device = world, every, torch.device(device)
         lines = out.read_text(SPEED).splitlines(keepends=True) if out.exists(SPEED) else []
         self._journal = Journal([line for line in lines if json.loads(line)["step"] <= first_step])
-        self._board = SummaryWriter(str(out.path(BOARD)), purge_step=first_step) if out.local else None
+        self._remotes: list[Remote] = connect(trackers, out, settings or {}, progress or Progress.silent())
+        self._trackers: list[Tracker] = [*self._remotes, *([Board(out.path(BOARD), first_step)] if out.local else [])]
+        self._last: dict[str, Any] = {}
         self._restart()
 
     def __enter__(self) -> Telemetry:
@@ -38,12 +63,15 @@ class Telemetry:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.write()
-        if self._board is not None:
-            self._board.close()
+        for tracker in self._trackers:
+            tracker.close()
+        self._write_sent()
 
     def _restart(self) -> None:
         self._seconds = self._waited = 0.0
         self._tokens = self._steps = 0
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
 
     def step(self, record: Mapping[str, Any], tokens: int, seconds: float, waited: float) -> None:
         """A finished step: its line of `metrics.jsonl`, its tokens, its seconds, and how many of them it waited for data."""
@@ -51,34 +79,70 @@ class Telemetry:
         self._tokens += tokens
         self._seconds += seconds
         self._waited += waited
-        if self._board is not None:
-            for name in ("loss", "lr", "grad_norm"):
-                self._board.add_scalar(f"train/{name}", record[name], record["step"])
-        if self._steps == EVERY:
+        self._add({f"train/{name}": record[name] for name in ("loss", "lr", "grad_norm", "tokens")}, record["step"])
+        if self._steps == self._every:
             self._flush(record["step"])
 
     def _flush(self, step: int) -> None:
         rate = self._tokens / self._seconds
+        reachable = self._peak * self._world
         speed = {
             "step": step,
             "tokens_per_s": rate,
+            "tokens_per_s_per_device": rate / self._world,
             "data_wait_share": self._waited / self._seconds,
-            "mfu": rate * self._flops / self._peak,
+            "mfu": rate * self._flops / reachable,
+            **({"mfu_causal": rate * self._causal / reachable} if self._causal else {}),
             "memory_bytes": peak_memory(),
+            **self._device_memory(),
             "seconds": self._seconds,
         }
         self._journal.add(speed)
-        if self._board is not None:
-            self._board.add_scalar("speed/tokens_per_s", rate, step, walltime=time.time())
+        self._add({f"speed/{name}": value for name, value in speed.items() if name != "step"}, step)
+        self._last = speed
         self._restart()
+
+    def _device_memory(self) -> dict[str, int]:
+        if self._device.type != "cuda":
+            return {}
+        return {
+            "device_memory_bytes": torch.cuda.max_memory_allocated(self._device),
+            "device_reserved_bytes": torch.cuda.max_memory_reserved(self._device),
+        }
+
+    def note(self) -> str:
+        """The last line in words, for whoever watches the log; empty before the first."""
+        if not self._last:
+            return ""
+        held = self._last.get("device_memory_bytes", self._last["memory_bytes"])
+        return (
+            f"{self._last['tokens_per_s']:,.0f} tokens/s, MFU {100 * self._last['mfu']:.1f} %, "
+            f"waiting {100 * self._last['data_wait_share']:.1f} %, {held / 1e9:.1f} GB"
+        )
 
     def heldout(self, record: Mapping[str, Any]) -> None:
         """A line of `heldout.jsonl`."""
-        if self._board is not None:
-            self._board.add_scalar(f"heldout_loss/{record['set']}", record["loss"], record["step"])
-            self._board.add_scalar(f"heldout_bits_per_byte/{record['set']}", record["bits_per_byte"], record["step"])
+        names = {f"heldout_loss/{record['set']}": record["loss"], f"heldout_bits_per_byte/{record['set']}": record["bits_per_byte"]}
+        self._add(names, record["step"])
+
+    def score(self, record: Mapping[str, Any]) -> None:
+        """A line of `scores.jsonl`."""
+        self._add({f"score/{record['benchmark']}/{record['lang']}": record["accuracy"]}, record["step"])
+
+    def alarm(self, record: Mapping[str, Any]) -> None:
+        """A line of `alarms.jsonl`: a mark on the curves."""
+        self._add({f"alarm/{record['kind']}/{record['set']}": 1.0}, record["step"])
 
     def write(self) -> None:
         self._journal.write(self._out, SPEED)
-        if self._board is not None:
-            self._board.flush()
+        for tracker in self._trackers:
+            tracker.flush()
+        self._write_sent()
+
+    def _write_sent(self) -> None:
+        if self._remotes:
+            self._out.write_json(SENT, {remote.name: remote.told() for remote in self._remotes})
+
+    def _add(self, figures: Mapping[str, float], step: int) -> None:
+        for tracker in self._trackers:
+            tracker.add(figures, step)
