@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skyloom.core.errors import ConfigError
+from skyloom.core.progress import Progress
+from skyloom.core.store import Store
+from skyloom.corpus.stem import StemConfig, generate
 from skyloom.evaluate.models import LoadedModel
-from skyloom.evaluate.tasks import BOTH, answers, prompts, rows
+from skyloom.evaluate.tasks import BOTH, answers, prompts, rows, scorer
+from skyloom.score.nll import token_losses
 from skyloom.suites import Item, Prompt
+from skyloom.train.config import TrainConfig
 from tests.evaluate.world import World
 
 
@@ -82,3 +91,42 @@ def test_worked_examples_are_of_the_train_split_and_the_items_language(world: Wo
             question = example.split("\n")[0].split("：" if item.lang == "zh-Hans" else ": ", 1)[1]
             assert any(question in meta for meta in train)
     assert all("\n\n" not in p.context for _, p in prompts(world.exercises, items=3, shots=0, scoring="letter"))
+
+
+class Guesses(torch.nn.Module):
+    """Each byte depends on the one before it, by a fixed random table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Parameter(torch.randn(257, 257, generator=torch.Generator().manual_seed(3)))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.table[tokens]
+
+
+class LossesOnly:
+    def __init__(self, model: Guesses) -> None:
+        self._model = model
+
+    def token_losses(self, tokens: torch.Tensor) -> torch.Tensor:
+        return token_losses(self._model(tokens[:, :-1]), tokens[:, 1:])
+
+
+def test_scores_in_training_are_those_of_the_tables(tmp_path: Path) -> None:
+    exercises, tokenizer, model = Store(str(tmp_path)), Bytes(), Guesses()
+    generate(StemConfig(train=52, valid=26, test=104, ref=26, canaries=26), exercises, progress=Progress.silent())
+    config = TrainConfig(score_items=8, score_shots=1, context=900)
+    scores = scorer(exercises, tokenizer, config)  # type: ignore[arg-type]
+    assert scores is not None
+    found = scores(model)
+    asked = prompts(exercises, items=8, shots=1, scoring="text")
+    table = rows("x", asked, answers(LoadedModel(model, 900), tokenizer, [p for _, p in asked], 4096))  # type: ignore[arg-type]
+    assert [f["lang"] for f in found] == ["en", "zh-Hans", BOTH] and [f["items"] for f in found] == [8, 8, 16]
+    for ours, theirs in zip(found, table, strict=True):
+        assert ours["benchmark"] == "exercises"
+        assert all(ours[key] == theirs[key] for key in ("accuracy", "low", "high", "chance"))
+        assert ours["low"] <= ours["accuracy"] <= ours["high"]
+    assert scores(LossesOnly(model)) == found
+    assert scorer(exercises, tokenizer, replace(config, score_items=0)) is None  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"a choice of the exercises has .* train\.context is 2: .* train\.score_items to 0"):
+        scorer(exercises, tokenizer, replace(config, context=2))  # type: ignore[arg-type]

@@ -100,7 +100,7 @@ def test_resume_on_the_same_layout_is_bit_equal(stopped: Path, tmp_path: Path) -
     shutil.copytree(stopped, resumed)
     for out in (whole, resumed):
         assert [code for code, _ in crew(out, PIPED)] == [0] * 4
-    for name in ("metrics.jsonl", "heldout.jsonl", "skips.jsonl"):
+    for name in ("metrics.jsonl", "heldout.jsonl", "skips.jsonl", "alarms.jsonl", "scores.jsonl"):
         assert (whole / name).read_bytes() == (resumed / name).read_bytes()
     ours, theirs = (disk.read(Store(out).child("final")) for out in (whole, resumed))
     for a, b in ((ours.weights, theirs.weights), (ours.moments, theirs.moments)):

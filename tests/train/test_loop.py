@@ -62,9 +62,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def test_what_a_stage_writes(whole: Store) -> None:
     names = [n for n in whole.names() if not n.startswith(f"{TELEMETRY}tensorboard")]
     assert names == [
+        "alarms.jsonl",
         *(f"checkpoints/step-0000012/{n}" for n in ("model.safetensors", "optimizer.safetensors", "state.json")),
         *(f"final/{n}" for n in ("model.safetensors", "optimizer.safetensors", "state.json")),
-        "heldout.jsonl", "metrics.jsonl", "plan.json", "skips.jsonl", "telemetry/speed.jsonl",
+        "heldout.jsonl", "metrics.jsonl", "plan.json", "scores.jsonl", "skips.jsonl", "telemetry/live.jsonl", "telemetry/speed.jsonl",
     ]  # fmt: skip
     metrics = lines(whole, "metrics.jsonl")
     assert [m["step"] for m in metrics] == list(range(1, STEPS + 1))
@@ -78,7 +79,17 @@ def test_what_a_stage_writes(whole: Store) -> None:
         assert record["bits_per_byte"] == pytest.approx(record["loss"] * ratio)
     speed = lines(whole, "telemetry/speed.jsonl")
     assert [s["step"] for s in speed] == [10, 20]
-    figures = {"step", "tokens_per_s", "tokens_per_s_per_device", "data_wait_share", "mfu", "memory_bytes", "seconds"}
+    figures = {
+        "step",
+        "tokens",
+        "tokens_per_s",
+        "tokens_per_s_per_device",
+        "data_wait_share",
+        "mfu",
+        "mfu_causal",
+        "memory_bytes",
+        "seconds",
+    }
     assert figures <= set(speed[0])
     assert any(n.startswith("telemetry/tensorboard/events") for n in whole.names())
 

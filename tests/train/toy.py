@@ -7,7 +7,7 @@ The corpus is arithmetic in two languages; it is learnable, endless and our own.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from skyloom.core.errors import IntegrityError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
+from skyloom.score.nll import Model, Scorer, score_continuations
 from skyloom.train.config import StageConfig, TrainConfig
 from skyloom.train.loop import MakeLearner, one_process, train_stage
 
@@ -111,6 +112,23 @@ def heldout() -> dict[str, ToySet]:
     }
 
 
+def scores(model: Model | Scorer) -> Sequence[Mapping[str, Any]]:
+    """How often a sum's right result is cheaper than that plus one, in each language."""
+    found = []
+    for domain, said in (("web_en", "{} plus {} is {}."), ("web_zh", "{}加{}等于{}。")):
+        words, pairs = (ENGLISH if domain == "web_en" else list(CHINESE)), []
+        for a, b in ((1, 2), (2, 2), (3, 1), (0, 4)):
+            begun, _, end = said.rpartition("{}")
+            prompt = [0, *ToyTokenizer().encode(begun.format(words[a], words[b]))]
+            pairs += [(prompt, ToyTokenizer().encode(words[a + b + more] + end)) for more in (0, 1)]
+        nats = score_continuations(model, pairs, context=CONFIG.context, batch_tokens=256).nats.reshape(-1, 2)
+        right = float((nats[:, 0] < nats[:, 1]).mean())
+        found.append(
+            {"benchmark": "sums", "lang": domain[4:], "items": 4, "accuracy": right, "low": 0.0, "high": 1.0, "chance": 0.5}
+        )
+    return found
+
+
 def train(
     out: Store,
     steps: int,
@@ -126,7 +144,7 @@ def train(
     stage = stage or StageConfig(name="stage1", peak=3e-3, warmup_steps=2, monitor_points=4, releases=2)
     loader = loader or ToyLoader(steps, config.batch, config.context)
     shown = progress or Progress.silent()
-    train_stage(config, stage, model, loader, heldout(), ToyTokenizer(), start, out, progress=shown, make=make)
+    train_stage(config, stage, model, loader, heldout(), ToyTokenizer(), start, out, progress=shown, make=make, scores=scores)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,20 @@ from typing import Any
 
 import numpy as np
 
+from skyloom.core.errors import ConfigError
 from skyloom.core.store import Store
 from skyloom.evaluate.intervals import figure, wilson
 from skyloom.evaluate.models import LoadedModel
 from skyloom.score.nll import Model, Scorer, score_continuations
 from skyloom.suites import Item, Prompt, few_shot, multiple_choice, prompt
 from skyloom.tokenizer import Tokenizer
+from skyloom.train.config import TrainConfig
+from skyloom.train.monitor import BATCH_TOKENS, Scores
 
 BOTH = "both"
 """The row over all languages."""
+EXERCISES = "exercises"
+"""The benchmark of our own test exercises."""
 
 
 def prompts(exercises: Store, *, items: int, shots: int, scoring: str) -> list[tuple[Item, Prompt]]:
@@ -39,14 +44,19 @@ def answers(model: LoadedModel, tokenizer: Tokenizer, asked: Sequence[Prompt], b
 
 def choose(model: Model | Scorer, tokenizer: Tokenizer, asked: Sequence[Prompt], *, context: int, batch_tokens: int) -> list[int]:
     """As `answers`, for a model in training: a callable, and the longest sequence in tokens that it is shown."""
+    scored = score_continuations(model, _pairs(tokenizer, asked), context=context, batch_tokens=batch_tokens)
+    sizes = np.array([len(text.encode("utf-8")) for item in asked for text in item.continuations])
+    costs = np.split(scored.nats / sizes, np.cumsum([len(item.continuations) for item in asked])[:-1])
+    return [int(np.argmin(cost)) for cost in costs]
+
+
+def _pairs(tokenizer: Tokenizer, asked: Sequence[Prompt]) -> list[tuple[list[int], list[int]]]:
+    """Ids of the prompt, BOS in front, and of each of its choices."""
     pairs = []
     for item in asked:
         begun = [tokenizer.bos_id, *tokenizer.encode(item.context)]
         pairs += [(begun, tokenizer.encode(text)) for text in item.continuations]
-    scored = score_continuations(model, pairs, context=context, batch_tokens=batch_tokens)
-    sizes = np.array([len(text.encode("utf-8")) for item in asked for text in item.continuations])
-    costs = np.split(scored.nats / sizes, np.cumsum([len(item.continuations) for item in asked])[:-1])
-    return [int(np.argmin(cost)) for cost in costs]
+    return pairs
 
 
 def rows(name: str, items: Sequence[tuple[Item, Prompt]], given: Sequence[int]) -> list[dict[str, Any]]:
@@ -71,3 +81,26 @@ def rows(name: str, items: Sequence[tuple[Item, Prompt]], given: Sequence[int]) 
             }
         )
     return found
+
+
+def scorer(exercises: Store, tokenizer: Tokenizer, config: TrainConfig) -> Scores | None:
+    """What training asks at its released checkpoints: the accuracy on a few test exercises of each language, with intervals.
+
+    None if `config` wants none or there are no exercises. ConfigError, before the first step, if a choice exceeds a sequence.
+    """
+    asked = prompts(exercises, items=config.score_items, shots=config.score_shots, scoring="text") if config.score_items else []
+    if not asked:
+        return None
+    longest = max(len(choice) for _, choice in _pairs(tokenizer, [p for _, p in asked]))
+    if longest > config.context:
+        raise ConfigError(
+            f"a choice of the exercises has {longest} tokens, train.context is {config.context}: give longer sequences, or set "
+            "train.score_items to 0"
+        )
+
+    def scores(model: Model | Scorer) -> list[dict[str, Any]]:
+        given = choose(model, tokenizer, [p for _, p in asked], context=config.context, batch_tokens=BATCH_TOKENS)
+        kept = ("lang", "items", "accuracy", "low", "high", "chance")
+        return [{"benchmark": EXERCISES, **{key: row[key] for key in kept}} for row in rows("", asked, given)]
+
+    return scores

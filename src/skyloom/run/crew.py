@@ -69,6 +69,7 @@ def follow(recipe: Recipe, steps: Mapping[str, Step], work: Store, engine: Engin
 def train(recipe: Recipe, name: str, ctx: StepContext) -> None:
     """One session of training, on this process or as its part of many."""
     from skyloom.data.mixture import mixture_table, show_mixture
+    from skyloom.evaluate.tasks import scorer
     from skyloom.model.adopt import Adopted
     from skyloom.run.road import loader
     from skyloom.suites import heldout_sets
@@ -102,6 +103,7 @@ def train(recipe: Recipe, name: str, ctx: StepContext) -> None:
         progress=ctx.progress,
         make=make,
         weights=weights,
+        scores=scorer(ctx.need("exercises"), tokenizer, recipe.train),
     )
     ctx.progress.log(f"{name}: what was read of each part, in shares of the session and in passes with earlier sessions")
     for told in show_mixture(mixture_table(feed.plan, feed.realised(feed.steps))).splitlines():

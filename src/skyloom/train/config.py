@@ -67,6 +67,7 @@ class TrainConfig:
     score_items: int = setting(
         20, doc="multiple-choice items of each language scored at released checkpoints; 0: none", unit="items", low=0
     )
+    score_shots: int = setting(1, doc="worked examples before each of them", unit="examples", low=0)
     mask_documents: bool = setting(False, doc="keep attention inside the documents of a packed sequence")
     init_from: str = setting(
         "", doc="folder of a Hugging Face LLaMA to continue; the model's shape is then its own", identity=False

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skyloom.core.errors import IntegrityError
 from skyloom.core.store import Store
+
+METRICS, HELDOUT, SKIPS, SCORES = "metrics.jsonl", "heldout.jsonl", "skips.jsonl", "scores.jsonl"
 
 
 class Journal:
@@ -27,6 +29,10 @@ class Journal:
 
     def add(self, record: Mapping[str, Any]) -> None:
         self._lines.append(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def lines(self) -> Sequence[str]:
+        """As they stand in the file, each with its newline."""
+        return self._lines
 
     def records(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self._lines]

@@ -34,19 +34,19 @@ from skyloom.model.config import ModelConfig
 from skyloom.model.init import first_weights
 from skyloom.train import checkpoint as disk
 from skyloom.train import recover
+from skyloom.train.alarms import ALARMS, Alarms
 from skyloom.train.config import StageConfig, TrainConfig
 from skyloom.train.crew import Crew
 from skyloom.train.fits import check_fits
 from skyloom.train.inputs import Batches, Vocabulary
-from skyloom.train.journal import Journal
+from skyloom.train.journal import HELDOUT, METRICS, SCORES, SKIPS, Journal
 from skyloom.train.learner import Learner, SingleLearner, Weights
-from skyloom.train.machine import choose_compile, matmul_flops, settled
-from skyloom.train.monitor import HeldOutSet, Monitor, line
+from skyloom.train.machine import choose_compile, settled
+from skyloom.train.monitor import HeldOutSet, Monitor, Scores, line, score_line
+from skyloom.train.peak import peak_flops
 from skyloom.train.schedule import Calendar
 from skyloom.train.telemetry import EVERY, Telemetry
-
-METRICS, HELDOUT, SKIPS = "metrics.jsonl", "heldout.jsonl", "skips.jsonl"
-
+from skyloom.train.trackers import check as check_trackers
 
 MakeLearner = Callable[[TrainConfig, ModelConfig, bool, int], Learner]
 """From settings, shape, whether to compile, and the id of BOS."""
@@ -75,13 +75,15 @@ def train_stage(
     progress: Progress,
     make: MakeLearner = one_process,
     weights: Weights | None = None,
+    scores: Scores | None = None,
 ) -> None:
     """Train one stage into `out`, going on where an earlier, stopped run of the same settings left it.
 
     `start`: folder of the stage before, whose `final/` is the beginning, or None. `weights`: what the first stage begins with,
-    seeded weights if None. `make`: how a step is done; all processes call this function alike. Raises `Interrupted` after
-    SIGINT or SIGTERM (a checkpoint is written first), `NotFiniteError` where the loss stays bad, ConfigError for settings that
-    do not fit together, IntegrityError if `start` or `out` holds something else than these settings write.
+    seeded weights if None. `make`: how a step is done; all processes call this function alike. `scores`: benchmark scores of the
+    released checkpoints. Raises `Interrupted` after SIGINT or SIGTERM (a checkpoint is written first), `NotFiniteError` where the
+    loss stays bad, ConfigError for settings that do not fit together, IntegrityError if `start` or `out` holds something else
+    than these settings write.
     """
     if config.context > model_config.context:
         raise ConfigError(f"train.context is {config.context}, but the model is made for at most {model_config.context} tokens")
@@ -89,11 +91,12 @@ def train_stage(
         raise ConfigError(f"the tokenizer has {tokenizer.vocab_size} tokens, the model only {model_config.vocabulary}")
     config.layout.check(model_config, config.batch, config.context)
     check_fits(config, model_config)
+    check_trackers(config.trackers)
     before = None if start is None else disk.read_state(start.child(disk.FINAL))
     first_step, first_tokens = (before["step"], before["tokens"]) if before else (0, 0)
     calendar = Calendar(stage, loader.steps, first_step, first_tokens, config.batch * config.context)
     with settled(config.threads) as threads:
-        job = Job(config, calendar, model_config, loader, start, out, threads, progress, Crew.here())
+        job = Job(config, calendar, model_config, loader, start, out, threads, progress, Crew.here(), scores)
         job.open(make, tokenizer.bos_id, weights or first_weights(model_config, config.seed))
         if job.crew.leads:
             out.write_json("plan.json", _plan(config, calendar, model_config))
@@ -117,12 +120,14 @@ class Job:
     threads: int
     progress: Progress
     crew: Crew
+    scores: Scores | None = None
     done: int = 0
     compiled: bool = False
     journals: dict[str, Journal] = field(default_factory=dict)
     rollbacks: list[recover.Rollback] = field(default_factory=list)
     bad: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    alarms: Alarms = field(default_factory=Alarms)
 
     def open(self, make: MakeLearner, bos_id: int, weights: Weights) -> None:
         """Make the learner and set it as the last whole checkpoint in `out` left it, else as the stage begins."""
@@ -160,7 +165,7 @@ class Job:
 
     def _restore(self, found: disk.Found | None) -> None:
         """Set the learner, the journals and the count of steps as a checkpoint says, or as the stage begins."""
-        names = (METRICS, HELDOUT, SKIPS)
+        names = (METRICS, HELDOUT, SKIPS, ALARMS, SCORES)
         self.journals = {name: found.journals[name] if found else Journal() for name in names}
         self.done = found.state["stage_step"] if found else 0
         if found is not None:
@@ -176,7 +181,9 @@ class Job:
             disk.verify(folder, state, self.crew)
             disk.fill(folder, state, self.learner.state(), self.crew)
             self.learner.load(state["updates"])
-        self.losses = [record["loss"] for record in self.journals[METRICS].records()]
+        metrics = self.journals[METRICS].records()
+        self.losses = [record["loss"] for record in metrics]
+        self.alarms = Alarms(metrics, self.journals[HELDOUT].records())
         skipped = [record["stage_step"] for record in self.journals[SKIPS].records()]
         self.bad = []
         while skipped and skipped[-1] == self.done - 1 - len(self.bad) and skipped[-1] not in recover.left_out(self.rollbacks):
@@ -259,15 +266,22 @@ class Job:
         if not self.crew.leads:
             yield None
             return
-        flops = self.model.flops_per_token(self.config.context)
-        with Telemetry(self.out, first_step, flops, matmul_flops(self.config.precision) * self.crew.world) as telemetry:
+        flops, causal = (self.model.flops_per_token(self.config.context, causal=causal) for causal in (False, True))
+        device = next(iter(self.learner.state().values())).device
+        peak = peak_flops(device, self.config.precision)
+        self.progress.log(f"a utilisation (MFU) of 100 % is {peak.flops / 1e12:,.3g} TFLOP/s a process: {peak.source}")
+        with Telemetry(
+            self.out, first_step, flops, peak.flops, causal_flops_per_token=causal, world=self.crew.world,
+            every=self.config.log_every, device=device, trackers=self.config.trackers, progress=self.progress,
+            settings=_plan(self.config, self.calendar, self.model), journals=self.journals,
+        ) as telemetry:  # fmt: skip
             yield telemetry
 
     def _step(self, telemetry: Telemetry | None, bar: Task) -> None:
         """One update and its line of metrics; or the record of a batch that is left out."""
         reason = recover.left_out(self.rollbacks).get(self.done)
         if reason is not None:
-            self._skip(f"left out: {reason}", None, None)
+            self._skip(f"left out: {reason}", None, None, telemetry)
             bar.advance(self.calendar.tokens_per_step)
             return
         started = time.perf_counter()
@@ -279,7 +293,7 @@ class Job:
         if bad:
             self.learner.discard()
             self.bad.append(self.done)
-            self._suspect(bad, loss, norm)
+            self._suspect(bad, loss, norm, telemetry)
             bar.advance(self.calendar.tokens_per_step)
             return
         rate = self.calendar.rate(self.done)
@@ -297,19 +311,21 @@ class Job:
             "shares": {k: float(v) for k, v in self.loader.realised(self.done).items()},
         }
         self.journals[METRICS].add(record)
-        if telemetry is not None:
-            telemetry.step(record, self.calendar.tokens_per_step, time.perf_counter() - started, waited)
+        self.alarms.step(record)
+        took = time.perf_counter() - started
+        if telemetry is not None and telemetry.step(record, self.calendar.tokens_per_step, took, waited):
+            self.progress.log(f"{self.calendar.stage.name}, step {step:,}: loss {loss:.3f}, rate {rate:.2e}, {telemetry.note()}")
         if self.done % EVERY == 0:
             self._name_stragglers(self.learner.busy + waited)
         bar.note(f"loss {loss:.3f}")
         bar.advance(self.calendar.tokens_per_step)
 
-    def _suspect(self, reason: str, loss: float, norm: float) -> None:
+    def _suspect(self, reason: str, loss: float, norm: float, telemetry: Telemetry | None) -> None:
         """Leave out a bad batch; go back if there were too many in a row."""
         recovery = self.config.recover
         told = f"{self.calendar.stage.name}, step {self.calendar.total_step(self.done + 1)}: {reason}"
         self.progress.log(f"{told}; the batch is skipped")
-        self._skip(reason, loss, norm)
+        self._skip(reason, loss, norm, telemetry)
         if len(self.bad) < recovery.skips:
             return
         told = f"{told}, {len(self.bad)} bad batches in a row"
@@ -321,7 +337,7 @@ class Job:
         self.progress.log(f"going back; steps {last.first + 1} to {last.last + 1} of the stage are left out")
         raise GoBack
 
-    def _skip(self, reason: str, loss: float | None, norm: float | None) -> None:
+    def _skip(self, reason: str, loss: float | None, norm: float | None, telemetry: Telemetry | None) -> None:
         """Record a step without an update, with the documents that were in its batch."""
         documents: dict[str, list[str]] = {}
         for row in self.loader.documents(self.done):
@@ -330,7 +346,7 @@ class Job:
         finite = {k: v if v is not None and math.isfinite(v) else None for k, v in (("loss", loss), ("grad_norm", norm))}
         told = {domain: list(dict.fromkeys(ids)) for domain, ids in sorted(documents.items())}
         where = {"stage": self.calendar.stage.name, "step": self.calendar.total_step(self.done), "stage_step": self.done - 1}
-        self.journals[SKIPS].add({**where, "reason": reason, **finite, "documents": told})
+        self._add(SKIPS, {**where, "reason": reason, **finite, "documents": told}, telemetry)
         if self.crew.leads:
             self.journals[SKIPS].write(self.out, SKIPS)
 
@@ -352,20 +368,29 @@ class Job:
             self.progress.log(f"rank {rank} is slow: {times:.1f} times the median of the others")
 
     def _watch(self, monitor: Monitor, telemetry: Telemetry | None) -> None:
-        """Score the held-out sets if this is a monitoring point."""
-        if self.done not in self.calendar.monitored:
-            return
-        step, tokens = self.calendar.total_step(self.done), self.calendar.total_tokens(self.done)
-        for name, losses in monitor.score(self.learner).items():
-            if not math.isfinite(losses.loss):
-                raise recover.NotFiniteError(
-                    f"{self.calendar.stage.name}, step {step}: the loss on the held-out set {name} is {losses.loss}; lower the "
-                    "stage's peak or lengthen its warm-up"
-                )
-            record = line(self.calendar.stage.name, step, tokens, name, losses)
-            self.journals[HELDOUT].add(record)
-            if telemetry is not None:
-                telemetry.heldout(record)
+        """Score the held-out sets if this is a monitoring point, and the benchmarks if the checkpoint is one to release."""
+        where = (self.calendar.stage.name, self.calendar.total_step(self.done), self.calendar.total_tokens(self.done))
+        if self.done in self.calendar.monitored:
+            lines = []
+            for name, losses in monitor.score(self.learner).items():
+                if not math.isfinite(losses.loss):
+                    raise recover.NotFiniteError(
+                        f"{where[0]}, step {where[1]}: the loss on the held-out set {name} is {losses.loss}; lower the stage's "
+                        "peak or lengthen its warm-up"
+                    )
+                lines.append(line(*where, name, losses))
+                self._add(HELDOUT, lines[-1], telemetry)
+            for alarm in self.alarms.point(lines):
+                self.progress.log(f"{where[0]}, step {where[1]:,}: alarm: {alarm['sentence']}")
+                self._add(ALARMS, alarm, telemetry)
+        if self.scores is not None and self.done in self.calendar.released:
+            for score in self.scores(self.learner):
+                self._add(SCORES, score_line(*where, score), telemetry)
+
+    def _add(self, name: str, record: Mapping[str, Any], telemetry: Telemetry | None) -> None:
+        self.journals[name].add(record)
+        if telemetry is not None:
+            telemetry.line(name, record)
 
     def _save(self, saver: disk.Saver, telemetry: Telemetry | None) -> None:
         """A checkpoint to go on from, and the ones that are no longer needed removed once it is whole."""

@@ -4,7 +4,7 @@ Every N steps (`train.log_every`) a line says tokens per second, of the run and 
 6·(N − input embedding) + 12·L·h·s FLOPs a token, which is as close to the report's (3.5) as a stated formula gets, and
 `mfu_causal` beside it, which counts half of the attention scores; memory; and the share of time spent waiting for data. On an
 accelerator the memory is its own: the most that tensors took since the last line, and what torch reserved for them. It is
-written by the process that leads, and memory is that process's.
+written by the process that leads, and memory is that process's. What watches a run that goes on reads `live`.
 
 Nothing here is part of a run's content: the figures differ from one run to the next.
 """
@@ -20,7 +20,9 @@ import torch
 
 from skyloom.core.progress import Progress
 from skyloom.core.store import TELEMETRY, Store
-from skyloom.train.journal import Journal
+from skyloom.train.alarms import ALARMS
+from skyloom.train.journal import HELDOUT, METRICS, SCORES, Journal
+from skyloom.train.live import Live
 from skyloom.train.machine import peak_memory
 from skyloom.train.trackers import BOARD, SENT, Board, Remote, Tracker, connect
 
@@ -46,14 +48,18 @@ class Telemetry:
         trackers: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
+        journals: Mapping[str, Journal] | None = None,
     ) -> None:
         """`peak_flops`: FLOP/s of one of `world` accelerators at a utilisation of 1 (`peak.peak_flops`); `device`: of this process;
-        `settings`: what the trackers should know of the run. ConfigError if a tracker's package is not installed."""
+        `settings`: what the trackers should know of the run; `journals`: the lines that it goes on with, by file.
+        ConfigError if a tracker's package is not installed."""
         self._out, self._flops, self._causal, self._peak = out, flops_per_token, causal_flops_per_token, peak_flops
         self._world, self._every, self._device = world, every, torch.device(device)
         lines = out.read_text(SPEED).splitlines(keepends=True) if out.exists(SPEED) else []
         self._journal = Journal([line for line in lines if json.loads(line)["step"] <= first_step])
-        self._remotes: list[Remote] = connect(trackers, out, settings or {}, progress or Progress.silent())
+        shown = progress or Progress.silent()
+        self._remotes: list[Remote] = connect(trackers, out, settings or {}, shown)
+        self._live = Live(out, {**(journals or {}), SPEED: self._journal}, shown)
         self._trackers: list[Tracker] = [*self._remotes, *([Board(out.path(BOARD), first_step)] if out.local else [])]
         self._last: dict[str, Any] = {}
         self._restart()
@@ -63,6 +69,7 @@ class Telemetry:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.write()
+        self._live.close()
         for tracker in self._trackers:
             tracker.close()
         self._write_sent()
@@ -73,21 +80,28 @@ class Telemetry:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
 
-    def step(self, record: Mapping[str, Any], tokens: int, seconds: float, waited: float) -> None:
-        """A finished step: its line of `metrics.jsonl`, its tokens, its seconds, and how many of them it waited for data."""
+    def step(self, record: Mapping[str, Any], tokens: int, seconds: float, waited: float) -> bool:
+        """A finished step: its line of `metrics.jsonl`, its tokens, its seconds, and how many of them it waited for data.
+
+        Returns whether it ended a line of `speed.jsonl`, which `note` then tells.
+        """
         self._steps += 1
         self._tokens += tokens
         self._seconds += seconds
         self._waited += waited
+        self._live.add(METRICS, record)
         self._add({f"train/{name}": record[name] for name in ("loss", "lr", "grad_norm", "tokens")}, record["step"])
-        if self._steps == self._every:
-            self._flush(record["step"])
+        if self._steps < self._every:
+            return False
+        self._flush(record["step"], record["tokens"])
+        return True
 
-    def _flush(self, step: int) -> None:
+    def _flush(self, step: int, tokens: int) -> None:
         rate = self._tokens / self._seconds
         reachable = self._peak * self._world
         speed = {
             "step": step,
+            "tokens": tokens,
             "tokens_per_s": rate,
             "tokens_per_s_per_device": rate / self._world,
             "data_wait_share": self._waited / self._seconds,
@@ -98,7 +112,8 @@ class Telemetry:
             "seconds": self._seconds,
         }
         self._journal.add(speed)
-        self._add({f"speed/{name}": value for name, value in speed.items() if name != "step"}, step)
+        self._live.add(SPEED, speed)
+        self._add({f"speed/{name}": value for name, value in speed.items() if name not in ("step", "tokens")}, step)
         self._last = speed
         self._restart()
 
@@ -120,18 +135,16 @@ class Telemetry:
             f"waiting {100 * self._last['data_wait_share']:.1f} %, {held / 1e9:.1f} GB"
         )
 
-    def heldout(self, record: Mapping[str, Any]) -> None:
-        """A line of `heldout.jsonl`."""
-        names = {f"heldout_loss/{record['set']}": record["loss"], f"heldout_bits_per_byte/{record['set']}": record["bits_per_byte"]}
-        self._add(names, record["step"])
-
-    def score(self, record: Mapping[str, Any]) -> None:
-        """A line of `scores.jsonl`."""
-        self._add({f"score/{record['benchmark']}/{record['lang']}": record["accuracy"]}, record["step"])
-
-    def alarm(self, record: Mapping[str, Any]) -> None:
-        """A line of `alarms.jsonl`: a mark on the curves."""
-        self._add({f"alarm/{record['kind']}/{record['set']}": 1.0}, record["step"])
+    def line(self, journal: str, record: Mapping[str, Any]) -> None:
+        """A line of a journal other than `metrics.jsonl`; an alarm is a mark on the curves."""
+        self._live.add(journal, record)
+        if journal == HELDOUT:
+            kinds = ("loss", "bits_per_byte")
+            self._add({f"heldout_{kind}/{record['set']}": record[kind] for kind in kinds}, record["step"])
+        elif journal == SCORES:
+            self._add({f"score/{record['benchmark']}/{record['lang']}": record["accuracy"]}, record["step"])
+        elif journal == ALARMS:
+            self._add({f"alarm/{record['kind']}/{record['set']}": 1.0}, record["step"])
 
     def write(self) -> None:
         self._journal.write(self._out, SPEED)
