@@ -11,9 +11,12 @@ import tokenizers
 import torch
 import transformers
 
-from skyloom.core.errors import DataError
+from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
-from skyloom.evaluate.reference import OtherModel, score_sets
+from skyloom.core.store import Store
+from skyloom.evaluate.config import ReferencesConfig
+from skyloom.evaluate.reference import OtherModel, references, score_sets
+from tests.train.test_telemetry import Listener
 
 SETS = {
     "web_en": ["The loom weaves the sky.", "A short text about rain.\nIt has two lines."],
@@ -79,3 +82,20 @@ def test_what_is_no_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama", "没有": 1}')
     with pytest.raises(DataError, match="cannot be read as a causal language model"):
         OtherModel(tmp_path)
+
+
+def test_computed_and_given_figures_stand_in_one_file(tmp_path: Path) -> None:
+    folder = save(tmp_path / "hf", bos=True, lower=True)
+    config = ReferencesConfig(file="f.toml", models={"小模型": str(folder)})
+    listener, out = Listener(), Store(tmp_path / "out")
+    references(config, {"given": {"zh": 1.5}}, SETS, out, progress=listener)
+    rows = out.read_json("references.json")
+    assert [(r["model"], r["set"]) for r in rows] == [("given", "web_zh"), ("小模型", "web_en"), ("小模型", "web_zh")]
+    assert rows[0]["bits_per_byte"] == 1.5 and rows[0]["low"] is rows[0]["documents"] is None
+    assert rows[1]["low"] <= rows[1]["bits_per_byte"] <= rows[1]["high"] and rows[1]["changed"] == 2
+    assert sum("gives back 2 of 2 texts of web_en changed" in text for text in listener.said) == 1
+    alone = {"web_zh": ["机"]}
+    references(config, {}, alone, out, progress=listener)
+    assert out.read_json("references.json")[0]["low"] is None, "one document has no interval, and NaN is no JSON"
+    with pytest.raises(ConfigError, match="web_fr"):
+        references(ReferencesConfig(models={"x": "/nowhere"}), {"given": {"web_fr": 1.5}}, SETS, out, progress=listener)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from skyloom.core.config import setting
@@ -30,3 +31,13 @@ class EvaluateConfig:
     resamples: int = setting(1000, doc="bootstrap resamples behind each interval", low=200)
     seed: int = setting(1, doc="seed of the resampling", low=0)
     batch_tokens: int = setting(1024, doc="positions scored at once, padding included", unit="tokens", low=1)
+
+
+@dataclass(frozen=True)
+class ReferencesConfig:
+    """Other models' losses on our held-out sets, which are drawn as dashed lines beside our curves (report, Fig. 3)."""
+
+    file: str = setting("", doc="TOML or JSON of figures: a model's name, and its bits per byte by held-out set or tag")
+    models: Mapping[str, str] = setting(
+        factory=dict, doc="name and folder of Hugging Face models, whose bits per byte on the monitor's texts are computed"
+    )

@@ -4,13 +4,15 @@ The report draws them as horizontal lines beside its own curves (2.2, Fig. 3). T
 byte of the same sampled texts that the monitor scores, through the same `score.nll`, with the model's own tokenizer. Nothing
 is fetched and no code of the model's folder is run. A tokenizer that does not give a text back has been asked about another
 text, and its figure is too low: how many there are is said.
+
+Figures that a user has from elsewhere (`figures`) stand beside the computed ones in `references.json`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,13 @@ from torch import Tensor
 
 from skyloom.core.errors import DataError
 from skyloom.core.progress import Progress
+from skyloom.core.store import Store
+from skyloom.evaluate.config import ReferencesConfig
+from skyloom.evaluate.figures import Figures, spread
+from skyloom.evaluate.intervals import figure
 from skyloom.score.nll import bootstrap, score_texts
 
+REFERENCES = "references.json"
 LONGEST = 2048
 """Tokens of a window at most; the monitor's documents are shorter."""
 BATCH_TOKENS = 4096
@@ -96,3 +103,25 @@ def score_sets(model: OtherModel, sets: Mapping[str, Sequence[str]], *, progress
             found.append(SetLoss(name, losses.bits_per_byte, low, high, len(texts), int(losses.bytes.sum()), changed))
             bar.advance()
     return found
+
+
+def references(
+    config: ReferencesConfig, figures: Figures, sets: Mapping[str, Sequence[str]], out: Store, *, progress: Progress
+) -> None:
+    """Write `references.json`: `{model, set, bits_per_byte, low, high, documents, bytes, changed}`, the last five null for figures
+    from the file.
+
+    `sets`: the texts that the monitor scores. ConfigError for figures of sets that are not there, before any model is read.
+    """
+    blank = dict.fromkeys(("low", "high", "documents", "bytes", "changed"))
+    rows: list[dict[str, Any]] = [{**row, **blank} for row in spread(figures, list(sets), config.file)]
+    for name, folder in config.models.items():
+        progress.log(f"{name}: bits per byte of {folder} on the {len(sets)} held-out sets")
+        for found in score_sets(OtherModel(Path(folder)), sets, progress=progress):
+            rows.append({"model": name, **asdict(found), **{key: figure(getattr(found, key)) for key in ("low", "high")}})
+            if found.changed:
+                progress.log(
+                    f"{name}: its tokenizer gives back {found.changed} of {found.documents} texts of {found.set} changed, so its "
+                    "figure there is too low"
+                )
+    out.write_json(REFERENCES, rows)

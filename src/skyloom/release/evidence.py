@@ -41,6 +41,10 @@ class Evidence:
     choice: dict[str, Any] | None
     samples: Rows | None
     leakage: dict[str, Any] | None
+    alarms: Rows | None = None
+    skips: Rows | None = None
+    scores: Rows | None = None
+    references: Rows | None = None
 
     @property
     def canaries_read(self) -> bool:
@@ -70,6 +74,10 @@ def read(inputs: Mapping[str, Store]) -> Evidence:
         choice=_json(inputs, "evaluate", "choice.json"),
         samples=_json(inputs, "evaluate", "samples.json"),
         leakage=_json(inputs, "leakage", "leakage.json"),
+        alarms=_lines(inputs, "alarms.jsonl"),
+        skips=_lines(inputs, "skips.jsonl"),
+        scores=_lines(inputs, "scores.jsonl"),
+        references=_json(inputs, "references", "references.json"),
     )
 
 

@@ -21,7 +21,7 @@ from skyloom.corpus.sources import SourceConfig
 from skyloom.corpus.stem import StemConfig
 from skyloom.data.mixture import Phase
 from skyloom.data.pack import PackConfig
-from skyloom.evaluate.config import EvaluateConfig
+from skyloom.evaluate.config import EvaluateConfig, ReferencesConfig
 from skyloom.leakage.config import LeakageConfig
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
@@ -73,6 +73,7 @@ class Recipe:
     evaluate: EvaluateConfig = setting(factory=EvaluateConfig, doc="evaluation")
     leakage: LeakageConfig = setting(factory=LeakageConfig, doc="the leakage audit")
     release: ReleaseConfig = setting(factory=ReleaseConfig, doc="the released folder")
+    references: ReferencesConfig = setting(factory=ReferencesConfig, doc="other models' losses beside ours")
     report: ReportConfig = setting(factory=ReportConfig, doc="the report page")
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ from skyloom.tokenizer.train import TokenizerConfig
 DOWNLOADS = "downloads"
 RUN_RECORD = "telemetry/run.json"
 ORDER = (
-    "pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens",
+    "pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens", "references",
     "stage1", "stage1b", "stage2", "evaluate", "leakage", "release", "report",
 )  # fmt: skip
 
@@ -75,6 +76,7 @@ class Road:
         )
         self.recipe = scaled(self.recipe, found, self.progress)
         steps = _corpus_steps(self.recipe, found)
+        steps |= _reference_step(self.recipe, steps)
         steps |= _training_steps(self.recipe, steps)
         return steps | _judging_steps(self.recipe, steps)
 
@@ -94,7 +96,7 @@ class Road:
             self._prepare()
         with watch.peak_memory() as peak:
             try:
-                outcomes = run_steps([self.steps[until]], self.work, self.engine, self.progress)
+                outcomes = run_steps(self._targets(until), self.work, self.engine, self.progress)
                 crew.dismiss(self.recipe)
             finally:
                 self.engine.close()
@@ -107,6 +109,11 @@ class Road:
         # A run that found everything done must not hide what the run that did it took.
         self.work.write_json(RUN_RECORD if any(o.status != "skipped" for o in outcomes) else "telemetry/rerun.json", record)
         return outcomes
+
+    def _targets(self, until: str) -> list[Step]:
+        """`until`, and before it what other models pay for the held-out texts, so that it can be seen while ours is trained."""
+        first = [self.steps["references"]] if "references" in self.steps and ORDER.index(until) >= ORDER.index("stage1") else []
+        return [*first, self.steps[until]]
 
     def _prepare(self) -> None:
         """Start the workers of the corpus steps, and say why that takes long where it does."""
@@ -221,6 +228,29 @@ def _vocabulary(config: TokenizerConfig) -> tuple[dict[str, Any], str]:
     return settings, identity
 
 
+def _reference_step(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
+    """Other models' bits per byte on the monitor's texts, if the recipe names any. Training does not depend on it."""
+    from skyloom.evaluate.figures import fingerprint, read_figures
+
+    config, train = recipe.references, recipe.train
+    figures = read_figures(config)
+    identity = [[name, fingerprint(name, Path(folder))] for name, folder in config.models.items()]
+    if not figures and not identity:
+        return {}
+
+    def compare(ctx: StepContext) -> None:
+        from skyloom.evaluate.reference import references
+        from skyloom.suites import heldout_sets
+        from skyloom.train.monitor import watched
+
+        sets = heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout)
+        references(config, figures, watched(sets, train, ctx.progress), ctx.out, progress=ctx.progress)
+
+    settings = {"heldout": recipe.heldout, "bytes": train.monitor_bytes, "document": train.monitor_document_bytes}
+    needs = (done["corpus"], done["exercises"])
+    return {"references": Step("references", compare, settings, needs=needs, identity=json.dumps([figures, identity]))}
+
+
 def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     """The sessions; each begins with the weights, the moments and the data positions that the one before ended with."""
     names = sessions(recipe)
@@ -308,7 +338,8 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     audited = Step("leakage", leak, recipe.leakage, needs=base)
     # A release carries the resolved recipe, so every setting is part of it; so does the report.
     released = Step("release", publish, recipe, needs=(*base, done["pages"], done["extract"], done["parallel"], judged, audited))
-    shown = Step("report", show, recipe, needs=(*released.needs, released))
+    others = tuple(done[name] for name in ("references",) if name in done)
+    shown = Step("report", show, recipe, needs=(*others, *released.needs, released))
     return {s.name: s for s in (judged, audited, released, shown)}
 
 
@@ -337,6 +368,9 @@ def publishable(recipe: Recipe) -> dict[str, Any]:
     """The resolved recipe as plain values, with local source files by their names: folders of a machine are nobody's business."""
     table: dict[str, Any] = plain(recipe)
     table["train"]["init_from"] = Path(table["train"]["init_from"]).name
+    others = table["references"]
+    others["file"] = Path(others["file"]).name
+    others["models"] = {name: Path(folder).name for name, folder in others["models"].items()}
     for source in table["corpus"]["sources"]:
         if "://" not in source["path"]:
             source["path"] = Path(source["path"]).name

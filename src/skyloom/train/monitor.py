@@ -59,6 +59,19 @@ def sample(heldout: HeldOutSet, budget: int, document: int) -> list[str]:
     return texts
 
 
+def watched(heldout: Mapping[str, HeldOutSet], config: TrainConfig, progress: Progress) -> dict[str, list[str]]:
+    """The texts that are scored of each set. DataError if no set has text; an empty set is named and left out."""
+    texts: dict[str, list[str]] = {}
+    for name, item in heldout.items():
+        texts[name] = sample(item, config.monitor_bytes, config.monitor_document_bytes)
+        if not texts[name]:
+            del texts[name]
+            progress.log(f"held-out set {name} has no documents: it is not watched")
+    if not texts:
+        raise DataError("no held-out set has any document; raise the share that the corpus keeps for validation")
+    return texts
+
+
 class Monitor:
     """The sampled texts of all held-out sets, and how to score them."""
 
@@ -66,15 +79,7 @@ class Monitor:
         self, heldout: Mapping[str, HeldOutSet], encode: Encode, bos_id: int, config: TrainConfig, progress: Progress
     ) -> None:
         """DataError if no set has text; an empty set is named and left out."""
-        self.texts: dict[str, list[str]] = {}
-        for name, item in heldout.items():
-            texts = sample(item, config.monitor_bytes, config.monitor_document_bytes)
-            if texts:
-                self.texts[name] = texts
-            else:
-                progress.log(f"held-out set {name} has no documents: it is not watched")
-        if not self.texts:
-            raise DataError("no held-out set has any document; raise the share that the corpus keeps for validation")
+        self.texts = watched(heldout, config, progress)
         self._encode, self._bos_id, self._context = encode, bos_id, config.context
 
     def score(self, model: Model | Scorer) -> dict[str, TextLosses]:
