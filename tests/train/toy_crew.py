@@ -1,6 +1,7 @@
-"""A stage on the toy corpus by several processes: `python toy_crew.py OUT STEPS LAYOUT [STOP]`, in torchrun's environment.
+"""A stage on the toy corpus by several processes: `python toy_crew.py OUT STEPS LAYOUT [STOP [KILLED]]`, in torchrun's environment.
 
-LAYOUT is JSON. At step STOP the last rank gets SIGTERM (or, as `-STOP`, hangs in the middle of a step for ever).
+LAYOUT is JSON. At step STOP the last rank gets SIGTERM (or, as `-STOP`, hangs in the middle of a step for ever). With KILLED
+there is a checkpoint after each step, and at STOP this rank gets SIGKILL, unless torchrun has started it again already.
 """
 
 from __future__ import annotations
@@ -30,8 +31,14 @@ DEEP = dataclasses.replace(MODEL, layers=4, vocabulary=MODEL.vocabulary + MODEL.
 @dataclasses.dataclass(frozen=True)
 class Disturbed(ToyLoader):
     stop: int = 0
+    killed: int | None = None
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> ToyBatch:
+        if self.killed is not None:
+            mine = int(os.environ.get("RANK", "0")) == self.killed and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
+            if mine and step == self.stop:
+                signal.raise_signal(signal.SIGKILL)
+            return super().batch(step, rank=rank, world=world)
         last = int(os.environ.get("RANK", "0")) == int(os.environ.get("WORLD_SIZE", "1")) - 1
         if self.stop and step == abs(self.stop) and last:
             if self.stop < 0:
@@ -40,8 +47,8 @@ class Disturbed(ToyLoader):
         return super().batch(step, rank=rank, world=world)
 
 
-def main(out: str, steps: int, layout: Layout, stop: int = 0) -> None:
-    config = dataclasses.replace(BASE, layout=layout)
+def main(out: str, steps: int, layout: Layout, stop: int = 0, killed: int | None = None) -> None:
+    config = dataclasses.replace(BASE, layout=layout, checkpoint_seconds=BASE.checkpoint_seconds if killed is None else 0.0)
     if stop < 0:
         config = dataclasses.replace(config, recover=RecoverConfig(hang_seconds=4.0))
     many = layout.world > 1
@@ -49,7 +56,8 @@ def main(out: str, steps: int, layout: Layout, stop: int = 0) -> None:
         join(layout)
     leads = int(os.environ.get("RANK", "0")) == 0
     train(
-        Store(out), steps, config=config, stage=STAGE, model=DEEP, loader=Disturbed(steps, config.batch, stop=stop),
+        Store(out), steps, config=config, stage=STAGE, model=DEEP, 
+        loader=Disturbed(steps, config.batch, stop=stop, killed=killed),
         progress=Progress() if leads else Progress.silent(), make=share_of_many if many else one_process,
     )  # fmt: skip
     if many:
@@ -58,7 +66,7 @@ def main(out: str, steps: int, layout: Layout, stop: int = 0) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1], int(sys.argv[2]), Layout(**json.loads(sys.argv[3])), int(sys.argv[4]) if len(sys.argv) > 4 else 0)
+        main(sys.argv[1], int(sys.argv[2]), Layout(**json.loads(sys.argv[3])), *map(int, sys.argv[4:]))
     except SkyloomError as problem:
         print(problem, file=sys.stderr, flush=True)
         os._exit(problem.exit_code)

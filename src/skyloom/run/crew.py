@@ -21,6 +21,8 @@ from skyloom.run.recipe import Recipe
 
 DAYS = 86_400.0 * 7
 """A collective's own time limit: the others wait this long for pages to be cleaned. Hung training is the watchdog's to end."""
+MEETING = 1200.0
+"""Seconds in which all processes must have come; torchrun starts them together."""
 
 
 def processes() -> int:
@@ -33,37 +35,59 @@ def follows() -> bool:
     return int(os.environ.get("RANK", "0")) > 0 and processes() > 1
 
 
+def meet(recipe: Recipe) -> None:
+    """Meet the other processes, before anything else is done: one that never comes is noticed now, not after days of cleaning.
+
+    ConfigError if there are more or fewer than the recipe's layout needs.
+    """
+    if recipe.train.layout.world != processes():
+        raise ConfigError(
+            f"train.layout {recipe.train.layout} needs {recipe.train.layout.world} processes, {processes()} are running: start "
+            "them with torchrun --nproc-per-node, or change train.layout"
+        )
+    import torch.distributed as dist
+
+    from skyloom.train.mesh import join
+    from skyloom.train.recover import Watchdog, lost_processes
+
+    if not dist.is_initialized():  # a mesh is made by all processes together, so as often by each
+        with lost_processes(), Watchdog(MEETING, None):
+            join(recipe.train.layout, timeout_seconds=DAYS)
+
+
 def call(recipe: Recipe, name: str) -> None:
-    """Tell the others that a session of training begins."""
-    if processes() > 1:
-        from skyloom.train.crew import Crew
-
-        _start(recipe)
-        Crew.here().share(name)
+    """Tell the others that a session of training begins; for one of the others, nothing: it was told."""
+    if processes() > 1 and not follows():
+        _share(name)
 
 
-def dismiss(recipe: Recipe) -> None:
+def dismiss() -> None:
     """Tell the others that nothing is left for them."""
     if processes() > 1:
-        from skyloom.train.crew import Crew
         from skyloom.train.mesh import leave
 
-        _start(recipe)
-        Crew.here().share("")
+        _share("")
         leave()
 
 
-def follow(recipe: Recipe, steps: Mapping[str, Step], work: Store, engine: Engine) -> None:
+def follow(steps: Mapping[str, Step], work: Store, engine: Engine) -> None:
     """Come along for each session that the leading process calls, until it dismisses us."""
-    from skyloom.train.crew import Crew
     from skyloom.train.mesh import leave
 
-    _start(recipe)
-    while name := Crew.here().share(""):
+    while name := _share(""):
         step = steps[name]
         inputs = {need.name: work.child(need.folder) for need in step.needs}
-        train(recipe, name, StepContext(step, work.child(step.folder), inputs, engine, Progress.silent()))
+        step.run(StepContext(step, work.child(step.folder), inputs, engine, Progress.silent()))
     leave()
+
+
+def _share(name: str) -> str:
+    """The name that the leading process gives, on all."""
+    from skyloom.train.crew import Crew
+    from skyloom.train.recover import lost_processes
+
+    with lost_processes():
+        return str(Crew.here().share(name))
 
 
 def train(recipe: Recipe, name: str, ctx: StepContext) -> None:
@@ -108,18 +132,3 @@ def train(recipe: Recipe, name: str, ctx: StepContext) -> None:
     ctx.progress.log(f"{name}: what was read of each part, in shares of the session and in passes with earlier sessions")
     for told in show_mixture(mixture_table(feed.plan, feed.realised(feed.steps))).splitlines():
         ctx.progress.log(told)
-
-
-def _start(recipe: Recipe) -> None:
-    """Meet the other processes. ConfigError if there are more or fewer than the recipe's layout needs."""
-    if recipe.train.layout.world != processes():
-        raise ConfigError(
-            f"train.layout {recipe.train.layout} needs {recipe.train.layout.world} processes, {processes()} are running: start "
-            "them with torchrun --nproc-per-node, or change train.layout"
-        )
-    import torch.distributed as dist
-
-    from skyloom.train.mesh import join
-
-    if not dist.is_initialized():  # a mesh is made by all processes together, so as often by each
-        join(recipe.train.layout, timeout_seconds=DAYS)

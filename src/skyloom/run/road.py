@@ -89,15 +89,18 @@ class Road:
         from skyloom.run import crew
 
         started = time.monotonic()
+        steps = self.steps
+        if crew.processes() > 1:
+            crew.meet(self.recipe)
         if crew.follows():
-            crew.follow(self.recipe, self.steps, self.work, self.engine)
+            crew.follow(steps, self.work, self.engine)
             return []
         if not is_done(self.work, self.steps["corpus"]):
             self._prepare()
         with watch.peak_memory() as peak:
             try:
                 outcomes = run_steps(self._targets(until), self.work, self.engine, self.progress)
-                crew.dismiss(self.recipe)
+                crew.dismiss()
             finally:
                 self.engine.close()
         record = {

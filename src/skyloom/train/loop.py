@@ -62,6 +62,7 @@ class GoBack(Exception):  # noqa: N818 - an order to the loop, not a fault
     """The weights are suspected: open the run again before the steps that are now left out."""
 
 
+@recover.lost_processes()
 def train_stage(
     config: TrainConfig,
     stage: StageConfig,
@@ -199,22 +200,19 @@ class Job:
             self.progress.log("compiling the training step: 10 to 20 seconds, a few where it was compiled before")
         self._warn_of_space()
         stacks = self.out.path(f"{TELEMETRY}stacks-rank-{self.crew.rank}.txt") if self.out.local else None
-        saver = disk.Saver(self.crew)
-        try:
-            with (
-                recover.StopRequest(self.progress) as stop,
-                recover.Watchdog(self.config.recover.hang_seconds, stacks) as watchdog,
-            ):
-                self._rehearse()
-                while not self.finished:
-                    watchdog.beat()
-                    try:
-                        self._train(monitor, saver, stop, watchdog)
-                    except GoBack:
-                        saver.settle()
-                        self._restore(self._find())
-        finally:
-            saver.close()
+        with (
+            recover.StopRequest(self.progress) as stop,
+            recover.Watchdog(self.config.recover.hang_seconds, stacks) as watchdog,
+            contextlib.closing(disk.Saver(self.crew)) as saver,
+        ):
+            self._rehearse()
+            while not self.finished:
+                watchdog.beat()
+                try:
+                    self._train(monitor, saver, stop, watchdog)
+                except GoBack:
+                    saver.settle()
+                    self._restore(self._find())
 
     def _rehearse(self) -> None:
         """A step of full size that is thrown away: what does not fit or does not compile shows now, and not in an hour."""

@@ -70,6 +70,7 @@ def join(layout: Layout, device: torch.device | None = None, *, timeout_seconds:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if not dist.is_initialized():
+        _check_restarts()
         # gloo beside NCCL: asynchronous checkpoints and small agreements travel as CPU tensors, beside the training's own traffic
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         limit = timedelta(seconds=timeout_seconds)
@@ -104,6 +105,19 @@ def leave() -> None:
         dist.destroy_process_group()
         # gloo's threads still let go of tensors; one that meets the end of the interpreter aborts (3 % of exits without this)
         time.sleep(0.1)
+
+
+def _check_restarts() -> None:
+    """ConfigError where torchrun would start the workers again on a store that still holds the addresses of dead ones.
+
+    Its agents keep one store over all restarts (pytorch issue 135712), and a new gloo or NCCL group then waits for ever for a
+    process of the life before. `TORCHELASTIC_RESTART_COUNT` cannot tell the lives apart: each agent counts for itself.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")):
+        raise ConfigError(
+            "torchrun --max-restarts would keep the addresses of dead workers, and a restart would hang: set "
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun and give it --rdzv-backend c10d --rdzv-endpoint HOST:PORT"
+        )
 
 
 def _own_device() -> torch.device:

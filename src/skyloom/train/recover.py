@@ -11,11 +11,13 @@ skip 200 to 500 batches). Each time goes further back; after `rollbacks` times t
 of the losses before, so that a resumed run judges alike; what was skipped does not depend on which checkpoints there were.
 
 **Hung processes.** A collective waits for ever for a process that died. A watchdog in each process writes the stacks of all its
-threads to a file and ends the process if no step is finished in a set time, so that a launcher can begin again.
+threads to a file and ends the process if no step is finished in a set time, so that a launcher can begin again. Where the
+dead process's connections break, as a killed one's do, the others notice at their next collective and say so (`LostError`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import math
 import os
@@ -24,7 +26,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -37,7 +39,9 @@ from skyloom.train.config import RecoverConfig
 
 ROLLBACKS = "rollbacks.json"
 HUNG = 7
-"""Exit code of a process that its watchdog ended."""
+"""Exit code of a process that its watchdog ended, or that lost another one."""
+BROKEN = ("gloo", "NCCL", "connection", "Broken pipe")
+"""What torch's messages of a broken connection hold; they come as a bare RuntimeError from gloo, as a DistError from NCCL."""
 
 
 class Interrupted(SkyloomError):  # noqa: N818 - it is a request that was met, not a fault
@@ -55,6 +59,26 @@ class NotFiniteError(SkyloomError):
     """The loss or its gradient is not a number, or keeps jumping: training cannot go on from here."""
 
     exit_code = 6
+
+
+class LostError(SkyloomError):
+    """Another process of the run ended or cannot be reached: no collective can be finished any more."""
+
+    exit_code = HUNG
+
+
+@contextlib.contextmanager
+def lost_processes() -> Iterator[None]:
+    """Tell an error of torch about broken connections as what it is, in the block or the function that it decorates."""
+    try:
+        yield
+    except RuntimeError as problem:
+        if not any(word in str(problem) for word in BROKEN):
+            raise
+        raise LostError(
+            f"another process of this run ended or cannot be reached ({str(problem).strip().splitlines()[0]}); its own messages "
+            "say why. The same command goes on from the last checkpoint"
+        ) from problem
 
 
 class StopRequest:
