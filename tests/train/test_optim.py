@@ -154,9 +154,20 @@ def test_a_gradient_that_is_no_number_changes_nothing() -> None:
     assert all(torch.equal(w, before[n]) for n, w in optimiser.weights().items())
 
 
-def test_moments_of_another_model_are_refused() -> None:
-    with pytest.raises(IntegrityError, match="moments and model differ"):
-        made("fp32").load_moments({"x.mean": torch.zeros(1)}, 3)
+def test_a_restart_forgets_moments_and_updates() -> None:
+    optimiser, fresh = made("bf16"), made("bf16")
+    for name, gradient in gradients(optimiser, 1).items():
+        optimiser.parameters[name].grad = gradient
+    optimiser.step(0.01)
+    optimiser.restart()
+    fresh.restart()
+    assert optimiser.updates == 0
+    assert all(torch.equal(moment, fresh.moments()[name]) for name, moment in optimiser.moments().items())
+
+
+def test_weights_of_another_model_are_refused() -> None:
+    with pytest.raises(IntegrityError, match="weights and model differ"):
+        MasterAdamW(Decoder(MODEL), {"x": torch.zeros(1)}, CONFIG)
 
 
 def test_cosine_of_the_report() -> None:

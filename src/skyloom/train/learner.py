@@ -22,6 +22,7 @@ from skyloom.score.nll import token_losses
 from skyloom.train.config import TrainConfig
 from skyloom.train.machine import loss_function
 from skyloom.train.optim import MEAN, SQUARE, MasterAdamW, to_precision
+from skyloom.train.recompute import recompute
 
 Weights = Callable[[str], Tensor]
 """The whole first weight of a name, fp32."""
@@ -86,25 +87,23 @@ class SingleLearner:
     def __init__(
         self, config: TrainConfig, model: ModelConfig, *, compiled: bool, bos_id: int, device: torch.device | str = "cpu"
     ) -> None:
-        self.model = Decoder(model).to(device)
+        with torch.device(device):
+            self.model = Decoder(model)
+        recompute(self.model, config.layout.recompute)
         self.busy = 0.0
         self._seed, self._bos = config.seed, bos_id if config.mask_documents else None
         self._micro = config.layout.micro(config.batch)
         self._device = torch.device(device)
-        masters = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
+        masters = {name: weight.detach() for name, weight in self.model.named_parameters()}
         self.optimiser = MasterAdamW(to_precision(self.model, config.precision), masters, config)
-        self.optimiser.load_moments(self._zeros(), 0)
+        self.optimiser.restart()
         self._loss = loss_function(compiled)
-
-    def _zeros(self) -> dict[str, Tensor]:
-        weights = self.optimiser.weights()
-        return {f"{name}.{kind}": torch.zeros_like(weight) for name, weight in weights.items() for kind in (MEAN, SQUARE)}
 
     def begin(self, weights: Weights) -> None:
         with torch.no_grad():
             for name, master in self.optimiser.weights().items():
                 master.copy_(weights(name))
-        self.optimiser.load_moments(self._zeros(), 0)
+        self.optimiser.restart()
         self.load(0)
 
     def measure(self, tokens: Tensor, step: int) -> tuple[float, float]:

@@ -41,7 +41,7 @@ class MasterAdamW:
     def __init__(self, model: Decoder, masters: Mapping[str, Tensor], config: TrainConfig) -> None:
         """`masters`: fp32 weights by name; the model's weights are set to them, rounded to their dtype.
 
-        Everything lies where the model's weights lie.
+        Those of weights in another dtype are kept, not copied. Everything lies where the model's weights lie.
         """
         self.clip = config.clip
         self.parameters = dict(model.named_parameters())
@@ -53,7 +53,7 @@ class MasterAdamW:
         self.masters: dict[str, Tensor] = {
             name: parameter
             if parameter.dtype == torch.float32
-            else masters[name].to(parameter.device, torch.float32, copy=True).requires_grad_()
+            else masters[name].detach().to(parameter.device, torch.float32).requires_grad_()
             for name, parameter in self.parameters.items()
         }
         groups = [
@@ -155,16 +155,13 @@ class MasterAdamW:
             state["step"].fill_(updates)
         self._round()
 
-    def load_moments(self, moments: Mapping[str, Tensor], updates: int) -> None:
-        """Go on from `moments` after `updates` updates. IntegrityError if they are not this model's."""
-        expected = {f"{name}.{kind}" for name in self.masters for kind in (MEAN, SQUARE)}
-        if set(moments) != expected:
-            raise IntegrityError(f"moments and model differ: {sorted(set(moments) ^ expected)[:5]}")
-        for name, master in self.masters.items():
+    def restart(self) -> None:
+        """Moments of zero and no updates, as before the first one."""
+        for master in self.masters.values():
             self.adam.state[master] = {
-                "step": torch.tensor(float(updates), device=master.device),
-                "exp_avg": moments[f"{name}.{MEAN}"].to(master.device, copy=True),
-                "exp_avg_sq": moments[f"{name}.{SQUARE}"].to(master.device, copy=True),
+                "step": torch.zeros((), device=master.device),
+                "exp_avg": torch.zeros_like(master, requires_grad=False),
+                "exp_avg_sq": torch.zeros_like(master, requires_grad=False),
             }
 
 

@@ -6,9 +6,6 @@ model knows nothing of this: everything is put on from outside, and every weight
 
 from __future__ import annotations
 
-from functools import cache, partial
-from typing import Any
-
 import torch
 from torch import nn
 from torch.distributed._composable.replicate_with_fsdp import replicate
@@ -23,13 +20,13 @@ from torch.distributed.tensor.parallel import (
     SequenceParallel,
     parallelize_module,
 )
-from torch.utils.checkpoint import checkpoint
 
 from skyloom.model.config import ModelConfig
-from skyloom.model.decoder import Block, Decoder
+from skyloom.model.decoder import Decoder
 from skyloom.model.init import first_weight
 from skyloom.train.layout import cut
 from skyloom.train.mesh import DATA, TENSOR, Place
+from skyloom.train.recompute import recompute
 
 
 def parallelize(config: ModelConfig, place: Place, precision: str, compiled: bool) -> dict[int, Decoder]:
@@ -117,29 +114,6 @@ def compile_blocks(part: Decoder) -> None:
         block.forward = torch.compile(block.forward, dynamic=False)
     if part.embedding is not None:
         part.embedding.register_forward_hook(lambda module, tokens, output: output.clone())
-
-
-def recompute(part: Decoder, what: str) -> None:
-    """Keep only the inputs of some modules for the backward pass, and compute the rest again there: less memory, more time.
-
-    Nothing is wrapped in a module, which would change the weights' names. Modules within a compiled block change their
-    class, because to the compiler blocks with patched methods are all different, and it gives up after the eighth.
-    """
-    for block in part.blocks.values():
-        assert isinstance(block, Block)
-        if what == "full":
-            block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
-        elif what == "selective":
-            for module in (block.attention_norm, block.attention, block.ffn_norm):
-                module.__class__ = _recomputed(type(module))  # type: ignore[arg-type] # classes are hashable
-
-
-@cache
-def _recomputed(kind: type[nn.Module]) -> type[nn.Module]:
-    def forward(self: nn.Module, *inputs: Any) -> Any:
-        return checkpoint(partial(kind.forward, self), *inputs, use_reentrant=False)
-
-    return type(f"Recomputed{kind.__name__}", (kind,), {"forward": forward})
 
 
 def share_states(part: Decoder, mesh: DeviceMesh, zero: bool, precision: str) -> None:
