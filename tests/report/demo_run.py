@@ -12,7 +12,7 @@ from skyloom.core.store import Store
 from skyloom.corpus.funnel import EXEMPT
 
 SETS = ("web_en", "web_zh", "code", "stem_en", "stem_zh", "parallel")
-STEPS = ("pages", "extract", "corpus", "tokenizer", "tokens", "stage1", "stage2", "evaluate", "leakage")
+STEPS = ("pages", "extract", "corpus", "tokenizer", "tokens", "references", "stage1", "stage2", "evaluate", "leakage")
 HOSTILE = '</div><script>document.title="owned"</script><img src=x onerror=alert(1)> & "quotes" \x00\u202e 中文\ud800'
 LONG = "https://example.org/" + "a" * 300
 MIX = {"stage1": {"web_en": 0.45, "web_zh": 0.42, "code": 0.08, "parallel": 0.05, "stem_en": 0.0, "stem_zh": 0.0}}
@@ -26,6 +26,9 @@ def build(root: Path) -> dict[str, Store]:
     for stage, first in (("stage1", 0), ("stage2", 240)):
         _stage(stores[stage], stage, first)
     _results(stores)
+    none = dict.fromkeys(("low", "high", "documents", "bytes", "changed"))
+    others = [("LLaMA2-7B", "web_en", 1.4), ("LLaMA2-7B", "web_zh", 2.9), ("小模型 <1B>", "web_zh", 3.4)]
+    stores["references"].write_json("references.json", [{"model": m, "set": s, "bits_per_byte": b, **none} for m, s, b in others])
     return stores
 
 
@@ -196,7 +199,46 @@ def _stage(store: Store, stage: str, first: int) -> None:
                 )
     for name, rows in (("metrics.jsonl", metrics), ("heldout.jsonl", heldout), ("telemetry/speed.jsonl", speed)):
         store.write_text(name, "".join(json.dumps(row) + "\n" for row in rows))
-    store.write_json("plan.json", {"stage": stage, "parameters": 3_000_000, "steps": 240, "shares": MIX[stage]})
+    _told(store, stage, first)
+    calendar = {"first_step": first, "steps": 240}
+    store.write_json(
+        "plan.json", {"stage": stage, "calendar": calendar, "parameters": 3_000_000, "steps": 240, "shares": MIX[stage]}
+    )
+
+
+REPEATS = {"points": 8, "heldout_change": 0.21, "training_change": -0.4, "heldout": 3.3}
+TREND = {"loss": 3.4, "expected": 3.1, "departure": 0.09677, "limit": 0.02}
+HOSTILE_REASON = "the loss is nan <script>alert(1)</script>"
+
+
+def _told(store: Store, stage: str, first: int) -> None:
+    """An alarm of each kind, a skipped batch in stage 2, and the scores of two checkpoints."""
+    where = {"stage": stage, "step": first + 120, "tokens": (first + 120) * 4096}
+    alarms = [
+        {
+            "kind": "repeats",
+            "set": "all",
+            **where,
+            "figures": REPEATS,
+            "sentence": "over the last 8 monitoring points the mean rose",
+        },
+        {"kind": "trend", "set": "web_zh", **where, "figures": TREND, "sentence": "the held-out loss of web_zh is 3.400"},
+    ]
+    skips = [
+        {**where, "stage_step": 119, "reason": HOSTILE_REASON, "loss": None, "grad_norm": None, "documents": {"web_zh": ["a", "b"]}}
+    ]
+    scores = [
+        {"stage": stage, "step": first + step, "tokens": (first + step) * 4096, "benchmark": "exercises", "lang": lang, "items": 20,
+         "accuracy": 0.4, "low": 0.22, "high": 0.61, "chance": 0.25}
+        for step in (120, 240) for lang in ("en", "zh-Hans", "both")
+    ]  # fmt: skip
+    told = {
+        "alarms.jsonl": alarms if stage == "stage1" else [],
+        "skips.jsonl": skips if stage == "stage2" else [],
+        "scores.jsonl": scores,
+    }
+    for name, rows in told.items():
+        store.write_text(name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def _results(stores: dict[str, Store]) -> None:

@@ -100,6 +100,29 @@ def test_each_stage_has_its_colour_in_each_held_out_chart(text: str) -> None:
         assert "<title>Held-out loss" in chart and "<desc>" in chart
 
 
+def test_other_models_are_dashed_lines_in_our_own_unit(text: str, outline: Outline) -> None:
+    """A figure in bits per byte lies where our own curve would have that many: here a nat per token is half a bit per byte."""
+    charts = {
+        name: chart
+        for chart in re.findall(r'<svg class="chart".*?</svg>', text, re.S)
+        for name in re.findall(r"<title>(.*?)<", chart)[:1]
+    }
+    chinese, code = charts["Held-out loss on Web, Chinese"], charts["Held-out loss on Code"]
+    assert re.findall(r'class="level tone-(d\d)".*?<title>(.*?)</title>', chinese) == [
+        ("d3", "LLaMA2-7B: 5.800"), ("d4", "小模型 &lt;1B&gt;: 6.800"),
+    ]  # fmt: skip
+    assert "LLaMA2-7B lies at 5.800" in chinese and 'class="level' not in code
+    assert "on the same texts: LLaMA2-7B, 小模型 <1B>." in outline.sections["training"]
+
+
+def test_alarms_skips_and_scores_stand_beside_the_curves(text: str, outline: Outline) -> None:
+    body = " ".join(outline.sections["training"].split())
+    assert "Stage 1, step 120: over the last 8 monitoring points the mean rose" in body
+    assert "Left out: 1; the last 1:" in body and "the loss is nan <script>alert(1)</script>" in body
+    assert "<script>alert" not in text
+    assert body.count("exercises") == 13 and body.count("40.0 %") == 12 and text.count("95 % 22.0 % to 61.0 %; chance 25.0 %") == 24
+
+
 def test_hostile_text_is_shown_and_not_obeyed(text: str, outline: Outline) -> None:
     assert "<script>document.title" not in text and "<img" not in text
     assert '<script>document.title="owned"' in outline.sections["examples"]

@@ -18,6 +18,7 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 from skyloom.release.formats import axis, decimal, known
+from skyloom.report.words import ENGLISH, Say
 
 WIDE, NARROW, HEIGHT = 360.0, 300.0, 200.0
 RIGHT, TOP, BOTTOM = 12.0, 12.0, 36.0
@@ -45,6 +46,15 @@ class Series:
     name: str
     tone: str
     points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Level:
+    """A dashed horizontal line: what something else reaches, whatever x."""
+
+    name: str
+    tone: str
+    y: float
 
 
 @dataclass(frozen=True)
@@ -93,23 +103,27 @@ def line_chart(
     y_label: str,
     y_text: Callable[[float], str] = decimal,
     boundary: float | None = None,
+    levels: Sequence[Level] = (),
     dots: bool = True,
     zero: bool = False,
     width: float = WIDE,
+    say: Say = ENGLISH,
 ) -> Markup:
     """Lines with bands over a common x axis, as one `<svg>` `width` px wide.
 
     `boundary` draws a dashed vertical line (where the second stage begins). `dots` marks every point; leave it off for
-    dense series. `zero` makes the y axis begin at 0. `y_text` writes a value in the hover text.
+    dense series. `zero` makes the y axis begin at 0. `y_text` writes a value in the hover text, `say` the words around it.
+    `levels` are drawn over the whole width and always in sight.
     """
     points = [p for s in series for p in s.points if known(p.x) and known(p.y)]
     if not points:
-        return Markup('<p class="missing">not measured</p>')
-    frame = _frame(points, width, zero)
+        return Markup(f'<p class="missing">{escape(say("not measured"))}</p>')
+    frame = _frame([*points, *(Point(points[0].x, level.y) for level in levels if known(level.y))], width, zero)
     body = [_axes(frame, x_label, y_label)]
     if boundary is not None and frame.left < boundary < frame.right:
         at = _n(frame.x(boundary))
         body.append(f'<line class="boundary" x1="{at}" x2="{at}" y1="{_n(TOP)}" y2="{_n(HEIGHT - BOTTOM)}"/>')
+    body += [_level(level, frame, y_text) for level in levels if known(level.y)]
     for one in series:
         tone = escape(one.tone)
         for run in _runs(one.points):
@@ -117,11 +131,14 @@ def line_chart(
             if len(run) > 1:
                 path = " ".join(f"{_n(frame.x(p.x))},{_n(frame.y(p.y))}" for p in run)
                 body.append(f'<polyline class="line tone-{tone}" points="{path}"/>')
-            body += [_dot(p, one, frame, y_text, dots or len(run) == 1) for p in run]
-    last = "; ".join(f"{s.name} ends at {y_text(p.y)}" for s in series for p in [*(r[-1] for r in _runs(s.points))][-1:])
+            body += [_dot(p, one, frame, y_text, dots or len(run) == 1, say) for p in run]
+    ends = [(s.name, r[-1].y) for s in series for r in _runs(s.points)[-1:]]
+    last = [say("{name} ends at {value}", name=name, value=y_text(y)) for name, y in ends]
+    last += [say("{name} lies at {value}", name=level.name, value=y_text(level.y)) for level in levels if known(level.y)]
+    told = f"{say('{y} over {x}', y=y_label, x=x_label)}. {'; '.join(last)}."
     return Markup(
         f'<svg class="chart" viewBox="0 0 {_n(width)} {_n(HEIGHT)}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title><desc>{escape(y_label)} over {escape(x_label)}. {escape(last)}.</desc>{''.join(body)}</svg>"
+        f"<title>{escape(title)}</title><desc>{escape(told)}</desc>{''.join(body)}</svg>"
     )
 
 
@@ -222,8 +239,17 @@ def _band(run: Sequence[Point], frame: _Frame, tone: str) -> str:
     return f'<polygon class="band tone-{tone}" points="{" ".join(upper + lower)}"/>'
 
 
-def _dot(point: Point, series: Series, frame: _Frame, y_text: Callable[[float], str], visible: bool) -> str:
-    interval = f" ({y_text(point.low)} to {y_text(point.high)})" if known(point.low) and known(point.high) else ""
+def _level(level: Level, frame: _Frame, y_text: Callable[[float], str]) -> str:
+    at = _n(frame.y(level.y))
+    return (
+        f'<line class="level tone-{escape(level.tone)}" x1="{_n(frame.margin)}" x2="{_n(frame.end)}" y1="{at}" y2="{at}">'
+        f"<title>{escape(f'{level.name}: {y_text(level.y)}')}</title></line>"
+    )
+
+
+def _dot(point: Point, series: Series, frame: _Frame, y_text: Callable[[float], str], visible: bool, say: Say) -> str:
+    known_ends = known(point.low) and known(point.high)
+    interval = f" ({say('{low} to {high}', low=y_text(point.low), high=y_text(point.high))})" if known_ends else ""
     tip = f"{series.name}, {axis(float(f'{point.x:.4g}'))}: {y_text(point.y)}{interval}"
     radius, kind = ("3", "dot") if visible else ("6", "dot ghost")
     return (

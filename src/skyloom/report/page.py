@@ -29,6 +29,7 @@ from skyloom.release import evidence, formats, tables
 from skyloom.release.recipe import to_toml
 from skyloom.report import examples, results, training
 from skyloom.report.config import ReportConfig
+from skyloom.report.words import ENGLISH
 
 PAGE = "report.html"
 
@@ -59,7 +60,7 @@ def location(out: Store) -> str:
 
 def render(found: evidence.Evidence, config: ReportConfig, run: Mapping[str, Any], *, has_release: bool = False) -> str:
     """The page as text; see `write`."""
-    script = _asset("script.js")
+    script = asset("script.js")
     context = {
         "title": config.title or str(run.get("name") or "A run"),
         "run": run,
@@ -76,6 +77,11 @@ def render(found: evidence.Evidence, config: ReportConfig, run: Mapping[str, Any
         "rate": training.rate_chart(found),
         "shares": training.shares(found),
         "speed": training.speed(found),
+        "others": training.others(found),
+        "alarms": training.alarms(found),
+        "skips": training.skips(found),
+        "scores": training.scores(found),
+        "say": ENGLISH,
         "perplexity": tables.perplexity(found),
         "choice": results.choice(found),
         "leakage": results.leakage(found),
@@ -83,15 +89,16 @@ def render(found: evidence.Evidence, config: ReportConfig, run: Mapping[str, Any
         "samples": (found.samples or [])[: config.samples],
         "recipe": to_toml(run.get("recipe") or {}),
         "has_release": has_release,
-        "style": Markup(_asset("style.css")),
+        "style": Markup(asset("style.css")),
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
-    return _environment().get_template("page.html.jinja").render(context)
+    return environment().get_template("page.html.jinja").render(context)
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates that escape all text and refuse what they do not know."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("skyloom.report", "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
         finalize=_printable, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -112,7 +119,8 @@ def _printable(value: Any) -> Any:
     return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\t\n" else c for c in value)
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file beside the templates."""
     return (Path(str(importlib.resources.files("skyloom.report"))) / "templates" / name).read_text("utf-8")
 
 

@@ -1,7 +1,9 @@
 """The training in figures: loss curves with both stages in their own colour (the report's Fig. 3), shares, throughput.
 
-Lines of `metrics.jsonl`, `heldout.jsonl` and `telemetry/speed.jsonl` enter, charts and plain rows leave. The x axis is
-always tokens read since the start of stage 1, so that the stages stand one behind the other on it.
+Lines of `metrics.jsonl`, `heldout.jsonl` and `telemetry/speed.jsonl` enter, charts and plain rows leave; of `alarms.jsonl`,
+`skips.jsonl` and `scores.jsonl` rows. The x axis is always tokens read since the start of stage 1, so that the stages stand one
+behind the other on it. Other models' bits per byte become dashed lines in nats per token of our tokenizer: both are of the
+same texts, so the factor is that of our own two figures. The report page and the dashboard draw with this one code.
 """
 
 from __future__ import annotations
@@ -15,12 +17,17 @@ from markupsafe import Markup
 
 from skyloom.release.evidence import STAGES, Evidence, Rows
 from skyloom.release.formats import known, percent, scientific, short
-from skyloom.release.tables import domain_name, in_order, model_name
-from skyloom.report.charts import NARROW, Point, Series, line_chart, thin
+from skyloom.release.tables import in_order
+from skyloom.report.charts import NARROW, Level, Point, Series, line_chart, strip, thin
+from skyloom.report.words import ENGLISH, Say
 
-TOKENS = "tokens read"
+TOKENS, NATS = "tokens read", "nats per token"
 TONES = 8
 """Number of colours for domains in style.css."""
+OTHERS = ("d3", "d4", "d5", "d6", "d2", "d7")
+"""Colours of other models: none of them is a stage's."""
+SHOWN = 20
+"""Skipped batches that are listed."""
 
 
 def boundary(evidence: Evidence) -> float | None:
@@ -30,41 +37,88 @@ def boundary(evidence: Evidence) -> float | None:
     return max(ends) if ends and later else None
 
 
-def heldout_panels(evidence: Evidence) -> list[dict[str, Any]]:
-    """One panel per held-out set: a chart of its loss with the 95 % band, and the last figures of each stage."""
+def heldout_panels(evidence: Evidence, say: Say = ENGLISH) -> list[dict[str, Any]]:
+    """One panel per held-out set: its loss with the 95 % band and other models' lines, and the last figures of each stage."""
     rows = evidence.heldout or []
     panels = []
     for name in in_order(row["set"] for row in rows):
         mine = [row for row in rows if row["set"] == name]
-        series = [Series(model_name(s), s, _points([r for r in mine if r["stage"] == s], "loss")) for s in STAGES]
+        series = [Series(say.stage(s), s, _points([r for r in mine if r["stage"] == s], "loss")) for s in STAGES]
         chart = line_chart(
-            _joined(series), title=f"Held-out loss on {domain_name(name)}", x_label=TOKENS, y_label="nats per token",
-            boundary=boundary(evidence), width=NARROW,
+            _joined(series), title=say("Held-out loss on {name}", name=say.domain(name)), x_label=say(TOKENS), y_label=say(NATS),
+            boundary=boundary(evidence), levels=_levels(evidence, name, mine), width=NARROW, say=say,
         )  # fmt: skip
         ends = {s: [r for r in mine if r["stage"] == s][-1] for s in STAGES if any(r["stage"] == s for r in mine)}
-        panels.append({"set": name, "name": domain_name(name), "chart": chart, "first": mine[0], "ends": ends})
+        panels.append({"set": name, "name": say.domain(name), "chart": chart, "first": mine[0], "ends": ends})
     return panels
 
 
-def loss_chart(evidence: Evidence) -> Markup | None:
+def others(evidence: Evidence) -> list[dict[str, str]]:
+    """The other models with the colour of their lines."""
+    names = dict.fromkeys(row["model"] for row in evidence.references or [])
+    return [{"name": name, "tone": OTHERS[n % len(OTHERS)]} for n, name in enumerate(names)]
+
+
+def _levels(evidence: Evidence, name: str, rows: Rows) -> list[Level]:
+    """Other models' losses on a set, in nats per token of the tokenizer that its rows are of."""
+    factors = [r["loss"] / r["bits_per_byte"] for r in rows if known(r.get("loss")) and known(r.get("bits_per_byte"))]
+    tones = {other["name"]: other["tone"] for other in others(evidence)}
+    found = [row for row in evidence.references or [] if row["set"] == name and factors]
+    return [Level(row["model"], tones[row["model"]], row["bits_per_byte"] * factors[0]) for row in found]
+
+
+def loss_chart(evidence: Evidence, say: Say = ENGLISH) -> Markup | None:
     """Training loss, averaged over runs of steps so that at most 160 points a stage are drawn."""
     if not evidence.metrics:
         return None
-    series = [Series(model_name(s), s, thin(_points(_of(evidence.metrics, s), "loss"))) for s in STAGES]
+    series = [Series(say.stage(s), s, thin(_points(_of(evidence.metrics, s), "loss"))) for s in STAGES]
     return line_chart(
-        series, title="Training loss", x_label=TOKENS, y_label="nats per token", boundary=boundary(evidence), dots=False
+        series, title=say("Training loss"), x_label=say(TOKENS), y_label=say(NATS), boundary=boundary(evidence), dots=False, say=say
     )
 
 
-def rate_chart(evidence: Evidence) -> Markup | None:
+def rate_chart(evidence: Evidence, say: Say = ENGLISH) -> Markup | None:
     """The learning rate over both stages."""
     if not evidence.metrics:
         return None
-    series = [Series(model_name(s), s, thin(_points(_of(evidence.metrics, s), "lr"))) for s in STAGES]
+    series = [Series(say.stage(s), s, thin(_points(_of(evidence.metrics, s), "lr"))) for s in STAGES]
     return line_chart(
-        series, title="Learning rate", x_label=TOKENS, y_label="learning rate", y_text=scientific,
-        boundary=boundary(evidence), dots=False,
+        series, title=say("Learning rate"), x_label=say(TOKENS), y_label=say("learning rate"), y_text=scientific,
+        boundary=boundary(evidence), dots=False, say=say,
     )  # fmt: skip
+
+
+def alarms(evidence: Evidence, say: Say = ENGLISH) -> list[dict[str, Any]]:
+    """What the alarms said, in order."""
+    return [{**row, "name": say.stage(row["stage"]), "told": say.alarm(row)} for row in evidence.alarms or []]
+
+
+def skips(evidence: Evidence, say: Say = ENGLISH, count: int | None = None) -> dict[str, Any]:
+    """How many batches were left out (`count`, if the rows are not all), and the last of them with their reasons."""
+    rows = evidence.skips or []
+    last = [
+        {"name": say.stage(r["stage"]), "step": r["step"], "reason": r["reason"], "documents": _documents(r)} for r in rows[-SHOWN:]
+    ]
+    return {"count": len(rows) if count is None else count, "rows": last}
+
+
+def _documents(row: dict[str, Any]) -> int:
+    held = row.get("documents") or {}
+    return held if isinstance(held, int) else sum(len(ids) for ids in held.values())
+
+
+def scores(evidence: Evidence, say: Say = ENGLISH) -> list[dict[str, Any]]:
+    """Benchmark scores of released checkpoints: accuracy with its interval on a line from 0 to 1, chance as a tick on it."""
+    rows = []
+    for row in evidence.scores or []:
+        texts = {key: percent(row[key]) for key in ("accuracy", "low", "high", "chance")}
+        title = say("{accuracy}, 95 % {low} to {high}; chance {chance}", **texts)
+        line = strip(
+            row["accuracy"], row["low"], row["high"], left=0.0, right=1.0, mark=row["chance"], title=title, tone=row["stage"]
+        )
+        names = {"name": say.stage(row["stage"]), "language": say.language(row["lang"]), "told": say.benchmark(row["benchmark"])}
+        rows.append({**row, **names, "strip": line})
+    return rows
 
 
 def shares(evidence: Evidence) -> dict[str, Any] | None:
@@ -78,41 +132,42 @@ def shares(evidence: Evidence) -> dict[str, Any] | None:
         tone = f"d{number % TONES}"
         for stage in STAGES:
             points = [Point(r["tokens"], r["shares"].get(domain, 0.0)) for r in rows if r["stage"] == stage]
-            series.append(Series(domain_name(domain), tone, thin(points, 80)))
+            series.append(Series(ENGLISH.domain(domain), tone, thin(points, 80)))
     ends = {stage: mine[-1]["shares"] for stage in STAGES if (mine := _of(rows, stage))}
     chart = line_chart(
         series, title="Realised shares of the domains by tokens", x_label=TOKENS, y_label="share of the stage so far",
         y_text=percent, boundary=boundary(evidence), dots=False,
     )  # fmt: skip
     table = [
-        {"name": domain_name(d), "tone": f"d{n % TONES}", "shares": {s: ends[s].get(d, 0.0) for s in ends}}
+        {"name": ENGLISH.domain(d), "tone": f"d{n % TONES}", "shares": {s: ends[s].get(d, 0.0) for s in ends}}
         for n, d in enumerate(domains)
     ]
     return {"chart": chart, "rows": table, "stages": list(ends)}
 
 
-def speed(evidence: Evidence) -> dict[str, Any] | None:
+def speed(evidence: Evidence, say: Say = ENGLISH) -> dict[str, Any] | None:
     """Throughput: a chart, and the median by stage. These are timings of one machine and differ from run to run."""
     if not evidence.speed:
         return None
     tokens_at = {row["step"]: row["tokens"] for row in evidence.metrics or []}
-    x_label = TOKENS if tokens_at else "step"
+    tokens_at |= {row["step"]: row["tokens"] for row in evidence.speed if known(row.get("tokens"))}
+    x_label = say(TOKENS if tokens_at else "step")
     series = []
     rows = []
     for stage in STAGES:
         mine = _of(evidence.speed, stage)
         points = [Point(_number(tokens_at.get(r["step"], r["step"])), _number(r.get("tokens_per_s"))) for r in mine]
-        series.append(Series(model_name(stage), stage, thin(points)))
+        series.append(Series(say.stage(stage), stage, thin(points)))
         if mine:
             rows.append(
                 {
-                    "stage": model_name(stage),
+                    "stage": say.stage(stage),
                     **{k: _median(mine, k) for k in ("tokens_per_s", "data_wait_share", "mfu", "memory_bytes")},
                 }
             )
     chart = line_chart(
-        series, title="Throughput", x_label=x_label, y_label="tokens per second", y_text=short,
-        boundary=boundary(evidence) if tokens_at else None, dots=False, zero=True,
+        series, title=say("Throughput"), x_label=x_label, y_label=say("tokens per second"), y_text=short,
+        boundary=boundary(evidence) if tokens_at else None, dots=False, zero=True, say=say,
     )  # fmt: skip
     return {"chart": chart, "rows": rows}
 

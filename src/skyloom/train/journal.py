@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skyloom.core.errors import IntegrityError
-from skyloom.core.store import Store
+from skyloom.core.store import TELEMETRY, Store
 
 METRICS, HELDOUT, SKIPS, SCORES = "metrics.jsonl", "heldout.jsonl", "skips.jsonl", "scores.jsonl"
+SPEED = f"{TELEMETRY}speed.jsonl"
+"""Rates; no part of a run's content."""
 
 
 class Journal:

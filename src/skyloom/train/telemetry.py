@@ -19,14 +19,13 @@ from typing import Any
 import torch
 
 from skyloom.core.progress import Progress
-from skyloom.core.store import TELEMETRY, Store
+from skyloom.core.store import Store
 from skyloom.train.alarms import ALARMS
-from skyloom.train.journal import HELDOUT, METRICS, SCORES, Journal
+from skyloom.train.journal import HELDOUT, METRICS, SCORES, SPEED, Journal
 from skyloom.train.live import Live
 from skyloom.train.machine import peak_memory
 from skyloom.train.trackers import BOARD, SENT, Board, Remote, Tracker, connect
 
-SPEED = f"{TELEMETRY}speed.jsonl"
 EVERY = 10
 """Steps of one line of `speed.jsonl` unless told."""
 
