@@ -55,7 +55,8 @@ VERBS = {
     "leak": ["as_json"],
     "release build": [],
     "release check": ["as_json"],
-    "report": [],
+    "report page": [],
+    "report serve": ["host", "port"],
     "generate": ["tokens", "temperature", "top_p", "seed"],
     "doctor": ["work", "as_json"],
 }

@@ -274,14 +274,46 @@ def release_check(folder: str, as_json: bool) -> None:
     verdict([dataclasses.asdict(f) for f in check(Path(folder))], as_json, folder)
 
 
-@main.command(epilog=example("skyloom report recipes/demo.toml"))
+class _Report(Group):
+    """`skyloom report RECIPE` is `skyloom report page RECIPE`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = {*self.commands, *self.get_help_option_names(ctx)}
+        return super().parse_args(ctx, ["page", *args] if args and args[0] not in known else args)
+
+
+@main.group("report", cls=_Report, epilog=example("skyloom report recipes/demo.toml", "skyloom report serve recipes/demo.toml"))
+def report_group() -> None:
+    """A run as one page, or watched while it trains."""
+
+
+@report_group.command("page", epilog=example("skyloom report recipes/demo.toml", "skyloom report page recipes/demo.toml"))
 @on_recipe
-def report(road: Road) -> None:
+def report_page(road: Road) -> None:
     """Write RECIPE's report page and print where it is."""
     road.run("report")
     from skyloom.report.page import location
 
     click.echo(location(road.folder("report")))
+
+
+@report_group.command(
+    "serve", epilog=example("skyloom report serve recipes/demo.toml", "skyloom report serve my.toml --host 0.0.0.0 --port 8080")
+)
+@on_recipe
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 shows it to the network.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True, help="Port; 0 takes a free one.")
+def report_serve(road: Road, host: str, port: int) -> None:
+    """Show RECIPE's training while it goes on: losses by held-out set, speed, alarms. Ctrl-C ends it and not the training."""
+    from skyloom.report.dashboard import Dashboard
+    from skyloom.report.serve import Server
+    from skyloom.run.recipe import sessions
+
+    others = road.folder("references") if "references" in road.steps else None
+    dashboard = Dashboard(road.recipe.name, {name: road.folder(name) for name in sessions(road.recipe)}, others)
+    with contextlib.suppress(KeyboardInterrupt), Server(dashboard, host, port) as server:
+        click.echo(f"{road.recipe.name} in {road.work.root} is shown at {server.url} (Ctrl-C ends this, not the training)")
+        server.serve_forever()
 
 
 @main.command(

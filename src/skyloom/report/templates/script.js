@@ -7,13 +7,13 @@
   tip.hidden = true;
   document.body.append(tip);
 
-  for (const chart of document.querySelectorAll("svg.chart")) {
+  const bind = (chart) => {
     const dots = [...chart.querySelectorAll("circle.dot")].map((dot) => {
       const title = dot.querySelector("title");
       title.remove(); // otherwise the browser would show it a second time
       return { dot, x: Number(dot.getAttribute("cx")), text: title.textContent };
     });
-    if (!dots.length) continue;
+    if (!dots.length) return;
     const lit = [];
     const clear = () => {
       for (const dot of lit.splice(0)) dot.classList.remove("lit");
@@ -40,5 +40,11 @@
     chart.addEventListener("pointermove", show);
     chart.addEventListener("pointerdown", show);
     chart.addEventListener("pointerleave", clear);
-  }
+  };
+
+  document.querySelectorAll("svg.chart").forEach(bind);
+  document.addEventListener("redrawn", (event) => {
+    tip.hidden = true;
+    event.target.querySelectorAll("svg.chart").forEach(bind);
+  });
 })();

@@ -1,0 +1,160 @@
+"""A training read while it goes on: the folder of a stage enters, bit by bit, what the dashboard draws leaves.
+
+`telemetry/live.jsonl` is read from where the last look ended, so a look costs what is new; another attempt, which its first line
+tells, is read from the beginning. A stage without that file (on an object store, say) is read from its journals, which are
+written whole at each checkpoint. Steps and rates are kept as at most 2,048 means of neighbours, so that neither memory nor
+a picture grows with the length of a run.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from skyloom.core.errors import DataError
+from skyloom.core.step import MANIFEST
+from skyloom.core.store import Store
+from skyloom.release.evidence import Rows
+from skyloom.train.alarms import ALARMS
+from skyloom.train.journal import HELDOUT, METRICS, SCORES, SKIPS, SPEED
+from skyloom.train.live import JOURNAL, LIVE
+
+MOST = 1024
+KEPT_SKIPS = 100
+REMOTE_SECONDS = 15.0
+"""Between two looks at journals that are not on this machine's disks."""
+
+_STEP = ("step", "tokens", "loss", "lr")
+_RATES = ("step", "tokens", "tokens_per_s", "data_wait_share", "mfu", "memory_bytes")
+
+
+class Thinned:
+    """Rows of figures: MOST to 2 · MOST of them at most, each the mean of equally many neighbours."""
+
+    def __init__(self) -> None:
+        self._rows: Rows = []
+        self._waiting: Rows = []
+        self._width = 1
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._waiting.append(row)
+        if len(self._waiting) < self._width:
+            return
+        self._rows.append(_mean(self._waiting))
+        self._waiting = []
+        if len(self._rows) == 2 * MOST:
+            self._rows = [_mean(self._rows[k : k + 2]) for k in range(0, 2 * MOST, 2)]
+            self._width *= 2
+
+    def rows(self) -> Rows:
+        return [*self._rows, *([_mean(self._waiting)] if self._waiting else [])]
+
+
+def _mean(rows: Rows) -> dict[str, Any]:
+    return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]} if len(rows) > 1 else rows[0]
+
+
+class Following:
+    """One stage. `read` takes in what is new."""
+
+    def __init__(self, stage: str, folder: Store) -> None:
+        self.stage, self.folder = stage, folder
+        self._attempt, self._place = b"", 0
+        self._sizes: dict[str, int] = {}
+        self._asked = float("-inf")
+        self._clear()
+
+    def _clear(self) -> None:
+        self.plan: dict[str, Any] = {}
+        self.last: dict[str, Any] = {}
+        self.rates: dict[str, Any] = {}
+        self.skipped = 0
+        self._steps, self._speed = Thinned(), Thinned()
+        self._kept: dict[str, Rows] = {HELDOUT: [], ALARMS: [], SCORES: [], SKIPS: []}
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.last or self._kept[HELDOUT] or self.skipped)
+
+    @property
+    def done(self) -> bool:
+        return self.folder.exists(MANIFEST)
+
+    def age(self) -> float | None:
+        """Seconds since the last line; None where only journals are read."""
+        if not self.folder.local or not self.folder.exists(LIVE):
+            return None
+        return max(0.0, time.time() - self.folder.path(LIVE).stat().st_mtime)
+
+    def rows(self, journal: str) -> Rows:
+        """The lines of a journal, each with its stage; of steps and rates the means of neighbours."""
+        found = {METRICS: self._steps, SPEED: self._speed}
+        lines = found[journal].rows() if journal in found else self._kept[journal]
+        return [{"stage": self.stage, **line} for line in lines]
+
+    def read(self) -> set[str]:
+        """Take in what is new. Returns the journals that changed. DataError for a line that is not JSON."""
+        changed = set()
+        for journal, record in self._new():
+            changed.add(journal)
+            self._take(journal, record)
+        if self.begun and not self.plan and self.folder.exists("plan.json"):
+            self.plan = self.folder.read_json("plan.json")
+        return changed
+
+    def _take(self, journal: str, record: dict[str, Any]) -> None:
+        if journal == METRICS:
+            self.last = record
+            self._steps.add({key: record[key] for key in _STEP})
+        elif journal == SPEED:
+            self.rates = record
+            self._speed.add({key: record.get(key, record["step"] if key == "tokens" else 0.0) for key in _RATES})
+        elif journal == SKIPS:
+            self.skipped += 1
+            slim = {**record, "documents": sum(len(ids) for ids in record["documents"].values())}
+            self._kept[SKIPS] = [*self._kept[SKIPS][-KEPT_SKIPS + 1 :], slim]
+        elif journal in self._kept:
+            self._kept[journal].append(record)
+
+    def _new(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        if self.folder.local and self.folder.exists(LIVE):
+            yield from self._live()
+        elif self.folder.local or time.monotonic() - self._asked >= REMOTE_SECONDS:
+            self._asked = time.monotonic()
+            yield from self._journals()
+
+    def _live(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        with self.folder.path(LIVE).open("rb") as file:
+            attempt = file.readline()
+            if attempt != self._attempt:
+                self._clear()
+                self._attempt, self._place = attempt, len(attempt)
+            file.seek(self._place)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]  # the rest is still being written
+        self._place += len(whole)
+        for record in _parsed(whole.splitlines(), self.folder.url(LIVE)):
+            yield record.pop(JOURNAL), record
+
+    def _journals(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        names = (METRICS, SPEED, HELDOUT, ALARMS, SKIPS, SCORES)
+        texts = {name: self.folder.read_bytes(name) for name in names if self.folder.exists(name)}
+        sizes = {name: len(text) for name, text in texts.items()}
+        if sizes == self._sizes:
+            return
+        self._clear()
+        self._sizes = sizes
+        for name, text in texts.items():
+            for record in _parsed(text.splitlines(), self.folder.url(name)):
+                yield name, record
+
+
+def _parsed(lines: Iterable[bytes], place: str) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError as problem:
+            raise DataError(f"{place}: a line is not JSON ({problem})") from problem
+        yield record
