@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from skyloom.core.store import Store
+from skyloom.report.dashboard import Dashboard
+from skyloom.report.serve import Server
+from skyloom.train.journal import METRICS
+from tests.report import demo_run
 from tests.report.browser import Browser, find, running
+from tests.report.test_dashboard import begun, metric
 
 pytestmark = pytest.mark.browser
 
@@ -87,10 +96,37 @@ def test_the_figures_of_a_point_appear_under_the_pointer(browser: Browser, page:
 
 def test_an_empty_run_renders_too(browser: Browser, tmp_path: Path) -> None:
     from skyloom.core.progress import Progress
-    from skyloom.core.store import Store
     from skyloom.report.config import ReportConfig
     from skyloom.report.page import write
 
     write({}, Store(tmp_path), ReportConfig(), {"name": "空" * 80}, progress=Progress.silent())
     browser.open(tmp_path / "report.html", width=390)
     assert browser.problems() == [] and browser.value("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_dashboard_redraws_what_changed(browser: Browser, run: dict[str, Store], tmp_path: Path, width: int) -> None:
+    for name in ("stage1", "stage2"):
+        shutil.copytree(run[name].root, tmp_path / name)
+    live = begun(tmp_path / "stage2")
+    dashboard = Dashboard("演示", {name: Store(tmp_path / name) for name in ("stage1", "stage2")}, run["references"])
+    with Server(dashboard, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        browser.open(f"{server.url}?lang=zh", width=width)
+        assert browser.value("document.documentElement.scrollWidth") <= width
+        drawn = browser.value("document.querySelectorAll('svg.chart').length")
+        live.add(METRICS, {**metric(481), "stage": "stage2"})
+        end = time.monotonic() + 60
+        while "第 241 步" not in browser.value("document.getElementById('said').textContent"):
+            assert time.monotonic() < end, "the page does not ask for news"
+            time.sleep(0.2)
+        assert "241" in browser.value("document.getElementById('now').textContent")
+        assert browser.value("document.querySelectorAll('svg.chart').length") == drawn == len(demo_run.SETS) + 3
+        assert browser.value("document.querySelectorAll('#training circle').length") > 100
+        assert browser.value("document.querySelectorAll('#training circle title').length") == 0, (
+            "a redrawn chart has its reading line"
+        )
+        assert browser.problems() == [] and all(url.startswith(server.url) for url in browser.requests())
+        server.shutdown()
+        thread.join()

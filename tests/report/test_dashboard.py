@@ -92,7 +92,7 @@ def test_it_shows_what_the_report_shows(copied: dict[str, Path]) -> None:
         2,
     )
     assert set(figures["bits_per_byte"]) == set(demo_run.SETS) and figures["tokens_per_s"] > 5000
-    assert news["state"] == "running"
+    assert news["said"] == "Running: Stage 2, step 240 of 240 at the last checkpoint."
     (copied["stage2"] / "_step.json").write_text("{}")
     assert dashboard(copied).news("", "zh")["said"] == "所有阶段都已训练完毕。"
 
@@ -103,6 +103,7 @@ def test_a_poll_brings_only_what_changed(tmp_path: Path) -> None:
     cursor = board.news("", "en")["cursor"]
     assert board.news(cursor, "en")["parts"] == {}
     live = begun(folders["stage1"])
+    cursor = board.news(cursor, "en")["cursor"]
     seen = {}
     for journal, record in (
         (METRICS, metric(1)), (HELDOUT, held(1, "web_zh", 3.5)),
@@ -117,7 +118,7 @@ def test_a_poll_brings_only_what_changed(tmp_path: Path) -> None:
     assert set(board.news("another server.3", "en")["parts"]) == set(PARTS) == set(board.news("nonsense", "en")["parts"])
     Store(folders["references"]).write_json("references.json", [{"model": "m", "set": "web_zh", "bits_per_byte": 1.0}])
     assert set(board.news(cursor, "en")["parts"]) == {"heldout"}
-    assert "is old" not in board.news(cursor, "en")["said"] and board.news(cursor, "en")["state"] == "running"
+    assert re.fullmatch(r"Running: Stage 1, step 1 of –; the last line is [\d.]+ s old\.", board.news(cursor, "en")["said"])
 
 
 def test_only_new_bytes_are_read_and_half_a_line_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +128,7 @@ def test_only_new_bytes_are_read_and_half_a_line_waits(tmp_path: Path, monkeypat
     parsed = list[int]()
     real = follow._parsed
     monkeypatch.setattr(follow, "_parsed", lambda lines, place: real(parsed.append(len(lines)) or lines, place))  # type: ignore[func-returns-value]
-    assert stage.read() == {METRICS} and stage.read() == set()
+    assert stage.read() == set(follow.JOURNALS) and stage.read() == set()
     live.add(METRICS, metric(5))
     line = json.dumps({"journal": METRICS, **metric(6)}, ensure_ascii=False)
     with (tmp_path / LIVE).open("a") as file:
@@ -143,13 +144,28 @@ def test_a_resumed_run_is_read_anew(tmp_path: Path) -> None:
     live, stage = begun(tmp_path), Following("stage1", Store(tmp_path))
     for step in range(1, 9):
         live.add(METRICS, metric(step, loss=9.0))
+    live.add(HELDOUT, held(8, "web_zh", 9.0))
     stage.read()
     live.close()
     (tmp_path / METRICS).write_text("".join(json.dumps(metric(step)) + "\n" for step in range(1, 5)))
     live = begun(tmp_path)
     live.add(METRICS, metric(5))
-    assert stage.read() == {METRICS}
+    assert stage.read() == set(follow.JOURNALS), "what was undone must go from the page too"
     assert [row["step"] for row in stage.rows(METRICS)] == [1, 2, 3, 4, 5] and {row["loss"] for row in stage.rows(METRICS)} == {3.0}
+    assert stage.rows(HELDOUT) == []
+
+
+def test_without_live_lines_the_journals_are_read_once_for_each_change(
+    copied: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Following("stage1", Store(copied["stage1"]))
+    assert stage.read() == set(follow.JOURNALS) and stage.last["step"] == 240 and stage.age() is None
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "read_bytes", lambda *_: pytest.fail("nothing changed"))
+        assert stage.read() == set()
+    with (copied["stage1"] / METRICS).open("a") as file:
+        file.write(json.dumps(metric(241)) + "\n")
+    assert stage.read() and stage.last["step"] == 241 and len(stage.rows(METRICS)) == 241
 
 
 def test_broken_files_are_told_and_not_fatal(copied: dict[str, Path]) -> None:

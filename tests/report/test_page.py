@@ -120,7 +120,7 @@ def test_alarms_skips_and_scores_stand_beside_the_curves(text: str, outline: Out
     assert "Stage 1, step 120: over the last 8 monitoring points the mean rose" in body
     assert "Left out: 1; the last 1:" in body and "the loss is nan <script>alert(1)</script>" in body
     assert "<script>alert" not in text
-    assert body.count("exercises") == 13 and body.count("40.0 %") == 12 and text.count("95 % 22.0 % to 61.0 %; chance 25.0 %") == 24
+    assert body.count("exercises") == 13 and body.count("40.0 %") == 24 and text.count("95 % 22.0 % to 61.0 %; chance 25.0 %") == 24
 
 
 def test_hostile_text_is_shown_and_not_obeyed(text: str, outline: Outline) -> None:

@@ -131,9 +131,11 @@ class Dashboard:
                 return "done", say("All stages are trained.")
             return "between", say("{stage} is done; the next stage has not begun.", stage=say.stage(now.stage))
         step, steps = _place(now)
-        words = "Running: {stage}, step {step} of {steps}; the last line is {age} old."
-        age = formats.seconds(now.age())
-        return "running", say(words, stage=say.stage(now.stage), step=formats.count(step), steps=formats.count(steps), age=age)
+        words, age = "Running: {stage}, step {step} of {steps}; the last line is {age} old.", now.age()
+        if age is None:
+            words = "Running: {stage}, step {step} of {steps} at the last checkpoint."
+        values = {"stage": say.stage(now.stage), "step": formats.count(step), "steps": formats.count(steps)}
+        return "running", say(words, **values, age=formats.seconds(age))
 
     def _figures(self, found: Evidence) -> dict[str, Any]:
         """The latest figures, for scripts."""
@@ -178,14 +180,18 @@ class Dashboard:
         )
         held = rates.get("device_memory_bytes", rates.get("memory_bytes"))
         rows = [
-            (say.stage(now.stage), formats.count(step), f"{say('step of')} {formats.count(steps)}"),
+            (say.stage(now.stage), formats.count(step), say("of {steps} steps", steps=formats.count(steps))),
             (say("Tokens read"), formats.short(last.get("tokens")), say("by {parameters} parameters", parameters=parameters)),
             (say("Training loss"), formats.decimal(last.get("loss")), rate),
         ]
         if rates:
             causal = say("of the peak; causal {causal}", causal=formats.percent(rates.get("mfu_causal")))
             rows += [
-                (say("Tokens per second"), formats.short(rates.get("tokens_per_s")), formats.seconds(rates.get("seconds"))),
+                (
+                    say("Tokens per second"),
+                    formats.short(rates.get("tokens_per_s")),
+                    say("over {time}", time=formats.seconds(rates.get("seconds"))),
+                ),
                 (say("MFU"), formats.percent(rates.get("mfu")), causal),
                 (say("Waiting for data"), formats.percent(rates.get("data_wait_share")), say("of the time")),
                 (say("Memory"), formats.size(held), say("of the leading process")),

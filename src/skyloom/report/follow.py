@@ -23,6 +23,7 @@ from skyloom.train.live import JOURNAL, LIVE
 
 MOST = 1024
 KEPT_SKIPS = 100
+JOURNALS = (METRICS, SPEED, HELDOUT, ALARMS, SKIPS, SCORES)
 REMOTE_SECONDS = 15.0
 """Between two looks at journals that are not on this machine's disks."""
 
@@ -62,7 +63,7 @@ class Following:
     def __init__(self, stage: str, folder: Store) -> None:
         self.stage, self.folder = stage, folder
         self._attempt, self._place = b"", 0
-        self._sizes: dict[str, int] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
         self._asked = float("-inf")
         self._clear()
 
@@ -97,9 +98,12 @@ class Following:
     def read(self) -> set[str]:
         """Take in what is new. Returns the journals that changed. DataError for a line that is not JSON."""
         changed = set()
+        before = self._attempt, self._sizes
         for journal, record in self._new():
             changed.add(journal)
             self._take(journal, record)
+        if (self._attempt, self._sizes) != before:  # what another attempt undid is gone, even where nothing new came
+            changed |= set(JOURNALS)
         if self.begun and not self.plan and self.folder.exists("plan.json"):
             self.plan = self.folder.read_json("plan.json")
         return changed
@@ -139,15 +143,18 @@ class Following:
             yield record.pop(JOURNAL), record
 
     def _journals(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        names = (METRICS, SPEED, HELDOUT, ALARMS, SKIPS, SCORES)
-        texts = {name: self.folder.read_bytes(name) for name in names if self.folder.exists(name)}
-        sizes = {name: len(text) for name, text in texts.items()}
+        names = [name for name in JOURNALS if self.folder.exists(name)]
+        if self.folder.local:
+            stats = {name: self.folder.path(name).stat() for name in names}
+            sizes = {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+        else:
+            sizes = {name: (size, 0) for name, size in self.folder.sizes().items() if name in names}
         if sizes == self._sizes:
             return
         self._clear()
         self._sizes = sizes
-        for name, text in texts.items():
-            for record in _parsed(text.splitlines(), self.folder.url(name)):
+        for name in names:
+            for record in _parsed(self.folder.read_bytes(name).splitlines(), self.folder.url(name)):
                 yield name, record
 
 

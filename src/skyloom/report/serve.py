@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -27,11 +28,15 @@ class Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), _Handler)
-        except OSError as problem:
+        except (OSError, UnicodeError) as problem:
+            why = getattr(problem, "strerror", None) or problem
             raise ConfigError(
-                f"{host} port {port} cannot be opened ({problem.strerror or problem}): give another --port (0 takes a free one) "
-                "or --host"
+                f"{host} port {port} cannot be opened ({why}): give another --port (0 takes a free one) or --host"
             ) from problem
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a browser that went away is no fault
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:

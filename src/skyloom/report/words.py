@@ -73,7 +73,9 @@ CHINESE = {
         "题目不多，区间较宽；检查点的好坏主要看保留集损失。"
     ),
     "tick: chance": "刻度：随机水平",
-    "step of": "步，共",
+    "of {steps} steps": "步，共 {steps} 步",
+    "over {time}": "最近 {time} 内",
+    "{stage}, step {step}:": "{stage}，第 {step} 步：",
     "Tokens read": "已读词元",
     "by {parameters} parameters": "参数量 {parameters}",
     "rate {rate}, gradient {norm}": "学习率 {rate}，梯度范数 {norm}",
@@ -87,6 +89,9 @@ CHINESE = {
     "The training has not started yet; this page begins to draw as soon as it does.": "训练尚未开始；一旦开始，本页就会画出曲线。",
     "Running: {stage}, step {step} of {steps}; the last line is {age} old.": (
         "运行中：{stage}，第 {step} 步，共 {steps} 步；最后一行写于 {age} 前。"
+    ),
+    "Running: {stage}, step {step} of {steps} at the last checkpoint.": (
+        "运行中：{stage}，上个检查点在第 {step} 步，共 {steps} 步。"
     ),
     "{stage} is done; the next stage has not begun.": "{stage}已完成；下一阶段尚未开始。",
     "All stages are trained.": "所有阶段都已训练完毕。",
