@@ -257,11 +257,13 @@ def test_the_browsers_language_decides() -> None:
 
 def test_the_verb_says_where_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "skyloom.cli", "report", "serve", str(ROOT / "recipes" / "tiny.toml"), "--port", "0"]
-    process = subprocess.Popen([*program, "--work", str(tmp_path / "工作")], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    (tmp_path / "工作" / "stage1-0123").mkdir(parents=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen([*program, "--work", str(tmp_path / "工作")], **pipes, text=True)  # type: ignore[call-overload]
+    assert process.stdout is not None and process.stderr is not None
     told = process.stdout.readline()
     address = re.findall(r"shown at (http://127\.0\.0\.1:\d+/) \(Ctrl-C", told)
     assert json.loads(get(f"{address[0]}news?lang=zh")[0])["state"] == "waiting"
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
-    process.stdout.close()
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0 and "stage1-0123 in" in said and "give the same --set" in said

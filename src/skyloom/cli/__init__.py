@@ -310,7 +310,15 @@ def report_serve(road: Road, host: str, port: int) -> None:
     from skyloom.run.recipe import sessions
 
     others = road.folder("references") if "references" in road.steps else None
-    dashboard = Dashboard(road.recipe.name, {name: road.folder(name) for name in sessions(road.recipe)}, others)
+    stages = {name: road.folder(name) for name in sessions(road.recipe)}
+    dashboard = Dashboard(road.recipe.name, stages, others)
+    strangers = [path.name for path in road.work.path().glob("stage1-*")] if road.work.local else []
+    if strangers and road.steps["stage1"].folder not in strangers:
+        click.echo(
+            f"{', '.join(sorted(strangers))} in {road.work.root} was trained with other settings: to watch it, give the same --set "
+            "as its training was given",
+            err=True,
+        )
     with contextlib.suppress(KeyboardInterrupt), Server(dashboard, host, port) as server:
         click.echo(f"{road.recipe.name} in {road.work.root} is shown at {server.url} (Ctrl-C ends this, not the training)")
         server.serve_forever()
