@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from skyloom.report.charts import HEIGHT, TINIEST, WIDE, Point, Series, line_chart, strip, thin, ticks
+from skyloom.report.charts import HEIGHT, TINIEST, WIDE, Level, Point, Series, line_chart, strip, thin, ticks
 
 FINITE = st.floats(-1e9, 1e12, allow_nan=False, allow_infinity=False)
 ANY = st.one_of(FINITE, st.just(math.nan), st.just(math.inf))
@@ -97,3 +97,24 @@ def test_a_strip_is_drawn_on_a_common_line_and_clipped_to_it() -> None:
     assert place(0) == pytest.approx((place(-1) + place(1)) / 2)
     assert str(strip(None, None, None, left=0, right=1, title="x")) == ""
     assert "whisker" not in str(strip(0.5, None, None, left=0, right=1, title="x"))
+
+
+@settings(deadline=None)
+@given(FINITE, FINITE, NAMES)
+def test_levels_are_in_sight_and_well_formed(ours: float, theirs: float, name: str) -> None:
+    text = chart(
+        Series("s", "d0", (Point(0, ours), Point(1, ours + 1))), levels=(Level(name, "d3", theirs), Level("x", "d4", math.nan))
+    )
+    (line,) = [e for e in ET.fromstring(text).iter() if e.tag == "line" and e.attrib["class"].startswith("level")]
+    assert line.attrib["y1"] == line.attrib["y2"] and 0 <= float(line.attrib["y1"]) <= HEIGHT
+    assert line.attrib["class"] == "level tone-d3"
+    title = line.find("title")
+    assert title is not None and title.text is not None and title.text.startswith(name)
+
+
+def test_a_level_lies_where_a_point_of_its_value_does() -> None:
+    text = chart(Series("s", "d0", (Point(0, 2.0), Point(1, 4.0))), levels=(Level("别的", "d3", 4.0),))
+    root = ET.fromstring(text)
+    (line,) = [e for e in root.iter() if e.attrib.get("class", "").startswith("level")]
+    assert line.attrib["y1"] == [e for e in root.iter() if e.tag == "circle"][-1].attrib["cy"]
+    assert "别的 lies at 4.000" in text

@@ -137,7 +137,7 @@ def test_only_new_bytes_are_read_and_half_a_line_waits(tmp_path: Path, monkeypat
     with (tmp_path / LIVE).open("a") as file:
         file.write(line[40:] + "\n")
     assert stage.read() == {METRICS} and stage.last["step"] == 6
-    assert parsed == [4, 0, 1, 1]
+    assert parsed == [4, 1, 1]
 
 
 def test_a_resumed_run_is_read_anew(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from skyloom.train.journal import HELDOUT, METRICS, SCORES, SKIPS, SPEED
 from skyloom.train.live import JOURNAL, LIVE
 
 MOST = 1024
+CHUNK = 1 << 24
+"""Bytes that are read at once; a line is shorter."""
 KEPT_SKIPS = 100
 JOURNALS = (METRICS, SPEED, HELDOUT, ALARMS, SKIPS, SCORES)
 REMOTE_SECONDS = 15.0
@@ -136,11 +138,11 @@ class Following:
                 self._clear()
                 self._attempt, self._place = attempt, len(attempt)
             file.seek(self._place)
-            data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]  # the rest is still being written
-        self._place += len(whole)
-        for record in _parsed(whole.splitlines(), self.folder.url(LIVE)):
-            yield record.pop(JOURNAL), record
+            while whole := _lines(file.read(CHUNK)):
+                self._place += len(whole)
+                file.seek(self._place)
+                for record in _parsed(whole.splitlines(), self.folder.url(LIVE)):
+                    yield record.pop(JOURNAL), record
 
     def _journals(self) -> Iterator[tuple[str, dict[str, Any]]]:
         names = [name for name in JOURNALS if self.folder.exists(name)]
@@ -156,6 +158,11 @@ class Following:
         for name in names:
             for record in _parsed(self.folder.read_bytes(name).splitlines(), self.folder.url(name)):
                 yield name, record
+
+
+def _lines(data: bytes) -> bytes:
+    """All but a line that is still being written."""
+    return data[: data.rfind(b"\n") + 1]
 
 
 def _parsed(lines: Iterable[bytes], place: str) -> Iterator[dict[str, Any]]:
