@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -87,9 +88,9 @@ def test_nothing_as_wide_as_all_logits_is_made() -> None:
 
 
 def test_a_cpu_takes_chunks_that_its_cache_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as make each one small, but no more than `PIECES`, which are compiled one by one."""
+    """As many as make each one small; none where that were more than `PIECES`."""
     monkeypatch.setattr(module, "CACHED", 100 * ROW)
-    for rows, longest in ((512, 103), (8 * 512, 512)):
+    for rows, longest in ((512, 103), (9 * 100, 900)):
         with Largest() as seen:
             run(linear_loss, given(rows=(1, rows)))
         assert seen.numbers == max(longest * VOCABULARY, rows * HIDDEN)
@@ -128,9 +129,10 @@ def test_a_models_loss_is_that_of_its_logits(options: dict[str, Any], precision:
     mine, other = gradients(ours), gradients(theirs)
     assert mine.keys() == other.keys() == dict(model.named_parameters()).keys()
     bound = 1e-5 if precision == "fp32" else 2e-2
+    whole = math.sqrt(sum(float(gradient.norm()) ** 2 for gradient in other.values()))
     for name, gradient in mine.items():
         assert gradient.dtype == other[name].dtype
-        assert float((gradient - other[name]).norm()) <= bound * float(other[name].norm()) + 1e-9, name
+        assert float((gradient - other[name]).norm()) <= bound * float(other[name].norm()) + 1e-6 * whole, name
 
 
 def plain_loss(model: Decoder, tokens: Tensor) -> Tensor:

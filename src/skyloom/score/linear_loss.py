@@ -22,7 +22,9 @@ from torch import Tensor
 BUDGET = 2 << 30
 """Bytes that logits may take at a time."""
 CACHED, PIECES = 96 << 20, 8
-"""On a CPU: bytes of logits that are fast to take at a time, and the most chunks that are made for speed; each is compiled."""
+"""On a CPU: bytes of logits that are fast to take at a time, and the most chunks that are made for speed; each is compiled. Where
+more would be needed none are: adding up the matrix's gradient over them costs more than the cache gives (2,048 tokens and a
+vocabulary of 65,536: 8 chunks 670 ms, one 615)."""
 
 
 def linear_loss(features: Tensor, matrix: Tensor, targets: Tensor, budget: int = BUDGET) -> Tensor:
@@ -35,7 +37,8 @@ def linear_loss(features: Tensor, matrix: Tensor, targets: Tensor, budget: int =
     total = rows * matrix.shape[0] * (8 + 2 * matrix.element_size())
     chunks = math.ceil(total / budget)
     if matrix.device.type == "cpu":
-        chunks = max(chunks, min(PIECES, total // CACHED))
+        small = total // CACHED
+        chunks = max(chunks, small if small <= PIECES else 1)
     mean: Tensor = _LinearLoss.apply(  # type: ignore[no-untyped-call]
         features.flatten(0, -2), matrix, targets.flatten(), math.ceil(rows / max(chunks, 1))
     )
