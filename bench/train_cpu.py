@@ -5,9 +5,10 @@ What enters is nothing: four shapes, with first weights and tokens from seeded n
 show that all train the same thing), and then takes turns of a few steps. What leaves is tokens per second, the median of the
 rounds. All run with 2 threads and in the environment that `skyloom` gives itself (`cli.FOR_TORCH`), which helps peers too.
 
-    python bench/train_cpu.py --peers PYTHON [--shape NAME ...] [--only CONTENDER ...] [--rounds N]     the tables
-    python bench/train_cpu.py --peers PYTHON --json trainer_ratio,best_ratio
+    python bench/train_cpu.py [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N]     the tables
+    python bench/train_cpu.py [--peers PYTHON] --json trainer_ratio,best_ratio
 
+The peers' environment is one of its own (`peers_train.txt`); `SKYLOOM_TRAIN_PEERS` names its interpreter where `--peers` does not.
 `trainer_ratio`: our tokens per second over those of Hugging Face's Trainer as it comes, the smallest over the shapes; `best_ratio`:
 over those of the fastest of all the others, which compute in bf16 and are compiled.
 """
@@ -50,6 +51,7 @@ NEEDED = ("hf-loop", "litgpt", "plain")
 """Without these there is no best of the others."""
 BARS = ("trainer_ratio", "best_ratio")
 WATCHED, BATCHES, RATE = 8, 16, 1e-3
+PEERS = os.environ.get("SKYLOOM_TRAIN_PEERS") or sys.executable
 TURN = 2.0
 """Seconds of a turn, about."""
 
@@ -90,7 +92,7 @@ class Worker:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
         )
-        first = self._answer()
+        first = self.answered()
         self.missing: str = first.get("not_installed", "")
         self.version: str = first.get("version", "")
 
@@ -108,9 +110,9 @@ class Worker:
 
     def train(self, steps: int) -> dict[str, Any]:
         self.tell({"steps": steps})
-        return self._answer()
+        return self.answered()
 
-    def _answer(self) -> dict[str, Any]:
+    def answered(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
@@ -157,11 +159,12 @@ class Bench:
     rounds: int
     shapes: Sequence[str]
     contenders: Sequence[str]
+    compiled: bool = True
 
     def measure(self, name: str) -> dict[str, Measured]:
         """All contenders at one shape, turn by turn; who is not installed is left out."""
         shape = SHAPES[name]
-        task = task_of(shape, self.work / name)
+        task = task_of(shape, self.work / name) | {"compile": self.compiled}
         found: dict[str, Measured] = {}
         steps: dict[str, int] = {}
         with ExitStack() as processes:
@@ -169,7 +172,7 @@ class Bench:
             for contender in self.contenders:
                 worker = processes.enter_context(Worker(contender, sys.executable if contender == OURS else self.peers))
                 if worker.missing:
-                    print(f"{contender}: {worker.missing} is not installed (bench/peers.txt)", file=sys.stderr)
+                    print(f"{contender}: {worker.missing} is not installed (bench/peers_train.txt)", file=sys.stderr)
                     continue
                 workers.append(worker)
                 worker.tell({"task": task})
@@ -201,7 +204,7 @@ class Bench:
 
     def _of(self, here: Mapping[str, Measured], name: str) -> float:
         if name not in here:
-            raise NotMeasuredError(f"{name} is not installed: give --peers an interpreter that has it (bench/peers.txt)")
+            raise NotMeasuredError(f"{name} is not installed: give --peers an interpreter that has it (bench/peers_train.txt)")
         return here[name].rate
 
     def tables(self) -> None:
@@ -220,7 +223,7 @@ class Bench:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure a training step on this CPU beside its peers.")
-    parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="the interpreter that has the peers")
+    parser.add_argument("--peers", default=PEERS, metavar="PYTHON", help="the interpreter that has the peers")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--shape", nargs="+", choices=list(SHAPES), default=list(SHAPES))
     parser.add_argument("--only", nargs="+", choices=[OURS, TRAINER, *COMPILED], default=[OURS, TRAINER, *COMPILED])

@@ -4,10 +4,12 @@
 
 reads orders and writes answers, each one line of JSON. The first answer is {"version": text} or {"not_installed": module}.
 {"task": {"shape": {...}, "tokens": file, "weights": file, "batch": sequences, "rate": number, "watched": steps}} begins another
-task; {"steps": n} trains n steps of it and answers {"seconds": [n numbers], "losses": [those that are known]}. A step's time
-runs from its batch to the next one's, so it has all in it that a loop does. Tokens: int64[batches, sequences, context + 1];
-weights: safetensors in Hugging Face's names. Only torch and the peer are imported here, because the peers' environment need not
-have ours.
+task; {"steps": n} trains n steps of it and answers {"seconds": [n numbers], "losses": [those that are known], "gib": most memory
+held on the card}, and with "profile": file it writes there where the time went. A step's time runs from its batch to the next
+one's, so it has all in it that a loop does. A task may also say "device", "compile": false and (to us) "recompute", and answers
+{"out_of_memory": true} where it does not fit. Tokens: int64[batches, sequences, context + 1]; weights: safetensors in Hugging
+Face's names, or null for weights as they come. Only torch and the peer are imported here, because the peers' environment need
+not have ours.
 
 "skyloom" is what our loop calls: `SingleLearner.measure` and `apply`, compiled, in its settings of the machine. "trainer" is
 Hugging Face's Trainer as it comes, in fp32; "trainer-autocast" is told bf16 and torch_compile, "trainer-bf16" holds a model in
@@ -28,6 +30,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 THREADS = 2
@@ -48,6 +51,7 @@ class Clock:
         self.asked, self.step = 0, -1
         self.seconds: list[float] = []
         self.losses: list[float] = []
+        self.profiler: Any = None
 
     def answer(self, said: dict[str, Any]) -> None:
         print(json.dumps(said), file=self.answers, flush=True)
@@ -59,41 +63,107 @@ class Clock:
 
     def __call__(self) -> int:
         """The number of the step that begins now."""
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         if self.step >= 0 and self.asked:
             self.seconds.append(time.perf_counter() - self.last)
         if len(self.seconds) == self.asked:
             if self.asked:
-                self.answer({"seconds": self.seconds, "losses": self.losses})
+                self._report()
             order = self.read()
             if order is None or "task" in order:
                 raise NextTaskError
             self.asked, self.seconds, self.losses = order["steps"], [], []
+            if "profile" in order:
+                self.profiler = torch.profiler.profile()
+                self.profiler.start()
         self.step += 1
         self.last = time.perf_counter()
         return self.step
 
+    def _report(self) -> None:
+        import torch
+
+        assert self.order is not None
+        if self.profiler is not None:
+            self.profiler.stop()
+            Path(self.order["profile"]).write_text(where_time_went(self.profiler.key_averages()), encoding="utf-8")
+            self.profiler = None
+        gib = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
+        self.answer({"seconds": self.seconds, "losses": self.losses, "gib": gib})
+
     def batches(self, task: Task) -> Iterator[Any]:
-        """Batch after batch of the task, int64[sequences, context + 1], in a circle."""
+        """Batch after batch of the task, int64[sequences, context + 1] on its device, in a circle."""
         import numpy as np
         import torch
 
-        tokens = torch.from_numpy(np.load(task["tokens"]))
+        tokens = torch.from_numpy(np.load(task["tokens"])).to(device_of(task))
         while True:
             yield tokens[self() % len(tokens)]
 
 
+KINDS = {
+    "matrix products": ("gemm", "nvjet", "cutlass", "aten::mm", "addmm", "mkldnn", "bmm"),
+    "attention": ("flash", "fmha", "attention", "softmax"),
+    "optimiser": ("multi_tensor", "adam", "foreach", "norm_kernel"),
+}
+
+
+def where_time_went(rows: Any) -> str:
+    """Shares of the kernels' own time by kind, and the largest kernels."""
+    on_card = any(row.self_device_time_total for row in rows)
+    times = {row.key: row.self_device_time_total if on_card else row.self_cpu_time_total for row in rows}
+    total = sum(times.values()) or 1
+    shares = dict.fromkeys((*KINDS, "everything else"), 0.0)
+    for name, spent in times.items():
+        kind = next((kind for kind, parts in KINDS.items() if any(part in name.lower() for part in parts)), "everything else")
+        shares[kind] += spent / total
+    head = "\n".join(f"{share:6.1%} {kind}" for kind, share in shares.items())
+    table = rows.table(sort_by="self_device_time_total" if on_card else "self_cpu_time_total", row_limit=40)
+    return f"{head}\n\n{table}\n"
+
+
+def device_of(task: Task) -> str:
+    return str(task.get("device", "cpu"))
+
+
+def compiled(model: Any, task: Task) -> Any:
+    import torch
+
+    return torch.compile(model) if task.get("compile", True) else model
+
+
 def skyloom(task: Task, clock: Clock) -> None:
+    import torch
+
     from skyloom.model.config import ModelConfig
     from skyloom.model.hf import from_hf
     from skyloom.train.config import TrainConfig
+    from skyloom.train.layout import Layout
     from skyloom.train.learner import SingleLearner
     from skyloom.train.machine import settled
 
     model = ModelConfig(**task["shape"])
-    config = TrainConfig(batch=task["batch"], context=model.context, beta1=BETAS[0], beta2=BETAS[1], weight_decay=DECAY, clip=CLIP)
+    config = TrainConfig(
+        batch=task["batch"],
+        context=model.context,
+        beta1=BETAS[0],
+        beta2=BETAS[1],
+        weight_decay=DECAY,
+        clip=CLIP,
+        layout=Layout(recompute=task.get("recompute", "none")),
+    )
     with settled(THREADS):
-        learner = SingleLearner(config, model, compiled=True, bos_id=0)
-        learner.begin(from_hf(weights(task), model).__getitem__)
+        learner = SingleLearner(config, model, compiled=task.get("compile", True), bos_id=0, device=device_of(task))
+        if task["weights"]:
+            learner.begin(from_hf(weights(task), model).__getitem__)
+        else:
+            with torch.no_grad():
+                for weight in learner.optimiser.weights().values():
+                    weight.normal_(0, 0.02) if weight.dim() > 1 else weight.fill_(1)
+            learner.load(0)
         for step, tokens in enumerate(clock.batches(task)):
             loss, _ = learner.measure(tokens, step)
             learner.apply(task["rate"])
@@ -101,6 +171,7 @@ def skyloom(task: Task, clock: Clock) -> None:
 
 
 def hugging_face(task: Task) -> Any:
+    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     shape = task["shape"]
@@ -115,8 +186,10 @@ def hugging_face(task: Task) -> Any:
         tie_word_embeddings=False,
         use_cache=False,
     )
-    model = LlamaForCausalLM(config)
-    model.load_state_dict(weights(task))
+    with torch.device(device_of(task)):
+        model = LlamaForCausalLM(config)
+    if task["weights"]:
+        model.load_state_dict(weights(task))
     return model.train()
 
 
@@ -194,7 +267,7 @@ def loop(model: Any, loss: Callable[[Any], Any], task: Task, clock: Clock, autoc
     groups = [{"params": matrices, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=task["rate"], betas=BETAS, fused=True)
     for tokens in clock.batches(task):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        with torch.autocast(device_of(task), dtype=torch.bfloat16, enabled=autocast):
             value = loss(tokens)
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
@@ -205,13 +278,11 @@ def loop(model: Any, loss: Callable[[Any], Any], task: Task, clock: Clock, autoc
 
 def hf_loop(autocast: bool) -> Callable[[Task, Clock], None]:
     def run(task: Task, clock: Clock) -> None:
-        import torch
-
         model = hugging_face(task)
         if not autocast:
             model = model.bfloat16()
-        compiled = torch.compile(model)
-        loop(model, lambda tokens: compiled(input_ids=tokens[:, :-1], labels=tokens[:, :-1]).loss, task, clock, autocast)
+        fast = compiled(model, task)
+        loop(model, lambda tokens: fast(input_ids=tokens[:, :-1], labels=tokens[:, :-1]).loss, task, clock, autocast)
 
     return run
 
@@ -241,14 +312,15 @@ def litgpt(precision: str) -> Callable[[Task, Clock], None]:
             mlp_class_name="LLaMAMLP",
             intermediate_size=shape["ffn"],
         )
-        fabric = lightning.Fabric(devices=1, accelerator="cpu", precision=precision)
+        fabric = lightning.Fabric(devices=1, accelerator=device_of(task), precision=precision)
         fabric.launch()
-        state: dict[str, Any] = {}
-        copy_weights_hf_llama(config, {}, state, weights(task))
         with fabric.init_module():
             model = GPT(config)
-        model.load_state_dict(state)
-        model = fabric.setup(torch.compile(model))
+        if task["weights"]:
+            state: dict[str, Any] = {}
+            copy_weights_hf_llama(config, {}, state, weights(task))
+            model.load_state_dict(state)
+        model = fabric.setup(compiled(model, task))
         optimiser = torch.optim.AdamW(model.parameters(), lr=task["rate"], betas=BETAS, weight_decay=DECAY, fused=True)
         optimiser = fabric.setup_optimizers(optimiser)
         for tokens in clock.batches(task):
@@ -321,19 +393,28 @@ def plain(task: Task, clock: Clock) -> None:
                 x = block(x, self.cos, self.sin)
             return F.cross_entropy(self.head(self.norm(x)).flatten(0, 1), targets.flatten())
 
-    model, given = Plain(), weights(task)
+    with torch.device(device_of(task)):
+        model = Plain()
+    if task["weights"]:
+        fill_plain(model, weights(task), shape["layers"])
+    fast = compiled(model, task)
+    loop(model, lambda tokens: fast(tokens[:, :-1], tokens[:, 1:]), task, clock)
+
+
+def fill_plain(model: Any, given: dict[str, Any], layers: int) -> None:
+    """Set the plain decoder's weights to those of Hugging Face's names."""
+    import torch
+
     names = {"input_layernorm": "first", "post_attention_layernorm": "second", "self_attn.o_proj": "out"}
     names |= {f"mlp.{part}_proj": part for part in ("gate", "up", "down")}
     state = {"embedding.weight": given["model.embed_tokens.weight"], "norm.weight": given["model.norm.weight"]}
     state |= {"head.weight": given["lm_head.weight"], "cos": model.cos, "sin": model.sin}
-    for layer in range(shape["layers"]):
+    for layer in range(layers):
         theirs = f"model.layers.{layer}"
         state |= {f"blocks.{layer}.{ours}.weight": given[f"{theirs}.{name}.weight"] for name, ours in names.items()}
         parts = [given[f"{theirs}.self_attn.{part}_proj.weight"] for part in "qkv"]
         state[f"blocks.{layer}.mixed.weight"] = torch.cat(parts)
     model.load_state_dict(state)
-    compiled = torch.compile(model)
-    loop(model, lambda tokens: compiled(tokens[:, :-1], tokens[:, 1:]), task, clock)
 
 
 def weights(task: Task) -> dict[str, Any]:
@@ -375,8 +456,12 @@ def main() -> int:
         task = clock.order["task"]
         torch.compiler.reset()
         clock.asked, clock.step, clock.seconds = 0, -1, []
-        with contextlib.suppress(NextTaskError):
-            contender(task, clock)
+        try:
+            with contextlib.suppress(NextTaskError):
+                contender(task, clock)
+        except torch.OutOfMemoryError:
+            clock.answer({"out_of_memory": True})
+            return 0
     return 0
 
 
