@@ -11,9 +11,9 @@ its update, which is the worst case: in a run an update serves many.
     python bench/train_gpu.py --tiny --device cpu [--eager]      the same code at a tiny shape
 
 Utilisation (MFU) is `ModelConfig.flops_per_token` × tokens per second ÷ the data sheet's bf16 peak without sparsity, and beside
-it with only the half of the scores counted that a causal mask leaves. `--profile` writes what our step spends its time on: shares by kind
-and the largest kernels. transformers and litgpt hold bf16 weights without fp32 masters (8 bytes of state for a parameter instead of
-our 14), so they may fit where we recompute. Never run on a card so far; on a CPU at the tiny shape only.
+it with only the half of the scores counted that a causal mask leaves. `--profile` writes what our step spends its time on:
+shares by kind and the largest kernels. transformers and litgpt hold bf16 weights without fp32 masters (8 bytes of state for a
+parameter instead of our 14), so they may fit where we recompute. Never run on a card so far; on a CPU at the tiny shape only.
 """
 
 from __future__ import annotations
