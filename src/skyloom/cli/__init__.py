@@ -200,12 +200,34 @@ def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str
         "skyloom train recipes/demo.toml --set train.compile=off",
         "skyloom train my.toml --init-from ~/models/TinyLlama",
         "torchrun --nproc-per-node 8 -m skyloom.cli train my.toml --set train.layout.data=4 --set train.layout.pipeline=2",
+        "skyloom train recipes/skywork-13b.toml --dry-run --world 512",
+        "skyloom train recipes/skywork-13b.toml --dry-run --world 512 --layout tp=2 --layout tp=2,pp=2 --json",
     )
 )
 @on_recipe
+@click.option(
+    "--dry-run", is_flag=True, help="Build one step of the layout on fake processes; no data, no accelerator, no training."
+)
+@click.option("--world", type=click.IntRange(1, 1 << 20), default=None, help="Processes of the dry run. [default: the layout's]")
+@click.option("--layout", "layouts", multiple=True, metavar="TEXT", help="Of the dry run, instead of the recipe's: tp=2,pp=2.")
+@click.option("--table10", is_flag=True, help="Dry-run all layouts of the report's Table 10 (512 processes).")
+@click.option(
+    "--every", is_flag=True, help="Dry-run every micro-batch; otherwise the later, equal ones are reckoned from the first."
+)
 @click.option("--json", "as_json", is_flag=True)
-def train(road: Road, as_json: bool) -> None:
+def train(
+    road: Road, dry_run: bool, world: int | None, layouts: tuple[str, ...], table10: bool, every: bool, as_json: bool
+) -> None:
     """Train both stages of RECIPE and print the held-out losses; Ctrl-C saves, the same command goes on."""
+    if dry_run:
+        from skyloom.cli.dryrun import chosen, run_dry
+
+        run_dry(road.recipe, chosen(road.recipe, world or 0, layouts, table10), road.engine.workers, every, as_json)
+        return
+    if world or layouts or table10 or every:
+        raise ConfigError(
+            "--world, --layout, --table10 and --every belong to --dry-run; a training takes its layout from the recipe"
+        )
     if not road.run("stage2"):
         return  # a process that came along; the one that leads tells
     from skyloom.run.summary import heldout_rows

@@ -103,18 +103,22 @@ class ParallelLearner:
 
         Returns mean nats per token over the whole batch and the norm of the whole gradient, the same on all processes.
         """
+        started = time.process_time()  # not the clock on the wall, by which all wait for the slowest
+        mean, square = self.backward(tokens, step).tolist()
+        self._norm = square**0.5
+        self._busy = time.process_time() - started
+        return mean, self._norm
+
+    def backward(self, tokens: Tensor, step: int = 0) -> Tensor:
+        """What `measure` does, before its result is looked at: float64[2], the mean and the square of the norm."""
         if self.model.dropout:  # a function of seed, step and rank, so that a run that goes on draws the same
             torch.manual_seed((self.config.seed * 1_000_003 + step) * 100_003 + self.rank)
-        started = time.process_time()  # not the clock on the wall, by which all wait for the slowest
         tokens = tokens.to(self.place.device)
         documents = None if self.bos_id is None else (tokens[:, :-1] == self.bos_id).cumsum(1)
         loss = self.runner.train(tokens, documents) / (self.replicas * self.place.layout.tensor)
         totals = torch.stack((loss.double(), self._square()))
         dist.all_reduce(totals)
-        mean, square = totals.tolist()
-        self._norm = square**0.5
-        self._busy = time.process_time() - started
-        return mean, self._norm
+        return totals
 
     @property
     def busy(self) -> float:

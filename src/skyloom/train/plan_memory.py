@@ -8,9 +8,12 @@ Report 3.5 and Table 10. Counted are, for the N parameters that a process holds 
 - activations: what the backward pass needs of each block and micro-batch in flight (`Kernels`; Korthikanti et al. 2022 count
   the same for a GPT block). Flash attention keeps queries, keys, values and output but no scores;
 - logits: on the last stage, for one micro-batch;
+- received: what torch's pipeline receives hidden states and their gradients into, made for all micro-batches of a step at
+  once (our trainer; Megatron-LM makes one at a time);
 - fixed: what no formula counts, the one fitted figure (`Calibration.fixed_gib`).
 
-Nothing is measured here, and torch is not imported.
+Our trainer's own part (`EAGER`) is checked against the trainer itself, run on fake tensors (`dryrun_check`). Nothing is measured
+here, and torch is not imported.
 """
 
 from __future__ import annotations
@@ -23,7 +26,12 @@ from skyloom.train.layout import Layout, cut
 from skyloom.train.plan_machines import GIB
 
 LOGITS_BYTES = 12
-"""Bytes of a logit at the peak, when its gradient is made: bf16 logit, fp32 log-probability, fp32 and bf16 gradient."""
+"""Bytes of a logit at the peak, when its gradient is made: bf16 logit, fp32 log-probability, fp32 and bf16 gradient. In our trainer
+three fp32 ones: log-probability, its gradient and the logit's."""
+SPLIT_LOGITS_BYTES = 4
+"""More than that in our trainer where logits are split: torch's `loss_parallel` makes the gradient's sum beside it."""
+STAGE_LOGITS_BYTES = 2
+"""More than that in our trainer under a pipeline, whose schedule holds on to the stage's bf16 output."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,8 @@ class Kernels:
     gathered: int
     exchanges: int
     """All-gathers and reduce-scatters of tensor parallelism in a block, forward and backward."""
+    ends: tuple[int, int]
+    """The same of the embedding and of the head, in bytes per token in units of the width."""
     selective_hidden: int
     """Instead of `per_hidden`, where attention and norms are computed again; then nothing is kept of keys and values."""
     moved_forward: tuple[int, int]
@@ -49,7 +59,7 @@ class Kernels:
 
 
 FUSED = Kernels(
-    "fused", per_hidden=12, per_key=4, per_ffn=6, gathered=0, exchanges=10, selective_hidden=8,
+    "fused", per_hidden=12, per_key=4, per_ffn=6, gathered=0, exchanges=10, ends=(0, 0), selective_hidden=8,
     moved_forward=(28, 6), moved_backward=(32, 10),
 )  # fmt: skip
 """Megatron-LM's, which Table 10 was measured with. torch.compile comes near to it.
@@ -59,13 +69,15 @@ product (2 f), SiLU is computed again. Gathered inputs are not kept but gathered
 that. Moved forward: two norms (4 h each), rotation (8 h), two sums (6 h each), SwiGLU (6 f); backward: norms and sums 6 h each,
 rotation 8 h, SwiGLU 10 f."""
 EAGER = Kernels(
-    "eager", per_hidden=24, per_key=4, per_ffn=8, gathered=4, exchanges=8, selective_hidden=8,
+    "eager", per_hidden=26, per_key=4, per_ffn=8, gathered=4, exchanges=8, ends=(8, 4), selective_hidden=8,
     moved_forward=(180, 10), moved_backward=(360, 20),
 )  # fmt: skip
 """Our decoder without torch.compile, operation by operation; a test counts what is kept on the decoder itself.
 
-RMSNorm keeps two fp32 copies (16 h in a block), SwiGLU also SiLU's output. Moved forward: norms 36 h each, rotation of queries
-and of keys 48 h each, sums 12 h, SwiGLU 10 f; backward is taken for twice that."""
+RMSNorm keeps two fp32 copies (16 h in a block), SwiGLU also SiLU's output; attention's output is kept by the kernel in the order
+of heads and by the next matrix in that of positions. The embedding's exchanges are in fp32 (4 h each way), the head's in bf16.
+Moved forward: norms 36 h each, rotation of queries and of keys 48 h each, sums 12 h, SwiGLU 10 f; backward is taken for twice
+that."""
 KERNELS = {k.name: k for k in (FUSED, EAGER)}
 
 
@@ -78,11 +90,12 @@ class Memory:
     optimiser: float
     activations: float
     logits: float
+    received: float
     fixed: float
 
     @property
     def total(self) -> float:
-        return self.weights + self.gradients + self.optimiser + self.activations + self.logits + self.fixed
+        return float(sum(vars(self).values()))
 
     def gib(self) -> dict[str, float]:
         """The parts in GiB, largest first."""
@@ -175,11 +188,17 @@ def memory(
     count, micro = layout.micro_batches(batch), layout.micro(batch)
     parameters, tokens = share.parameters(model, layout.tensor), micro * context
     weights, gradients = 2 * parameters, 4 * parameters
+    logits, received = LOGITS_BYTES, 0.0
     if kernels is EAGER:
-        if share.embedding:  # ours computes with an fp32 embedding (ADR 0006)
-            weights += 2 * (model.embedding_parameters + model.position_parameters) / layout.tensor
-        if count == 1 and layout.zero:  # reduced block by block, as soon as they are there
+        looked_up = model.embedding_parameters + model.position_parameters
+        if share.embedding:
+            weights += 2 * looked_up / layout.tensor  # ours computes with an fp32 embedding (ADR 0006)
+            gradients += 4 * looked_up * (1 - 1 / layout.tensor)  # DTensor's gradient of it is whole, a shard only a view of that
+        if count == 1 and layout.pipeline == 1 and layout.zero:  # reduced block by block, as soon as they are there
             gradients /= layout.data
+        logits += SPLIT_LOGITS_BYTES * (layout.tensor > 1) + STAGE_LOGITS_BYTES * (layout.pipeline > 1)
+        borders = 2 * len(share.chunks) - share.embedding - share.head
+        received = borders * count * 2 * model.hidden * tokens / layout.tensor
     kept = in_flight(layout, share.place, count) * max(share.chunks) * block_bytes(model, kernels, layout.tensor, layout.recompute)
     if layout.recompute != "none":  # the block that is being computed again
         kept += block_bytes(model, kernels, layout.tensor) - block_bytes(model, kernels, layout.tensor, layout.recompute)
@@ -188,6 +207,7 @@ def memory(
         gradients=gradients,
         optimiser=12 * parameters / (layout.data if layout.zero else 1),
         activations=kept * tokens,
-        logits=LOGITS_BYTES * model.vocabulary / layout.tensor * tokens if share.head else 0.0,
+        logits=logits * model.vocabulary / layout.tensor * tokens if share.head else 0.0,
+        received=received,
         fixed=fixed,
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from skyloom.model.config import ModelConfig
 from skyloom.train.layout import Layout
 from skyloom.train.plan_machines import Calibration, Machine
-from skyloom.train.plan_memory import Kernels, Share, shares
+from skyloom.train.plan_memory import EAGER, Kernels, Share, shares
 
 LOGIT_BYTES = 52
 """Read and written for each logit: to fp32 (6), maximum (4), subtract (8), exponential (8), sum (4), divide (8); gradient (8), back
@@ -60,11 +60,12 @@ class Cluster:
 def step_seconds(model: ModelConfig, layout: Layout, batch: int, context: int, kernels: Kernels, cluster: Cluster) -> Seconds:
     """One step of `batch` sequences."""
     count = layout.micro_batches(batch)
-    each = [_micro_batch(model, layout, layout.micro(batch), context, kernels, cluster, share) for share in shares(model, layout)]
+    each_share = shares(model, layout)
+    each = [_micro_batch(model, layout, layout.micro(batch), context, kernels, cluster, share) for share in each_share]
     totals = [sum(parts) for parts in each]
     slowest = max(range(len(each)), key=totals.__getitem__)
     compute, moving, tensor, transfer = (part * count for part in each[slowest])
-    largest = max(share.parameters(model, layout.tensor) for share in shares(model, layout))
+    largest = max(share.parameters(model, layout.tensor) for share in each_share)
     owned = largest / (layout.data if layout.zero else 1)
     return Seconds(
         compute=compute,
@@ -72,7 +73,7 @@ def step_seconds(model: ModelConfig, layout: Layout, batch: int, context: int, k
         tensor=tensor,
         transfer=transfer,
         pipeline=(sum(totals) - totals[slowest]) * bubble(layout),
-        data=_data_seconds(layout, largest, cluster),
+        data=_data_seconds(layout, max(data_bytes(model, layout, kernels, share) for share in each_share), cluster),
         update=UPDATE_BYTES * owned / cluster.machine.memory_rate,
     )
 
@@ -103,7 +104,7 @@ def _micro_batch(
     return (
         flops * tokens / tensor / (machine.flops * achieved.matmul),
         (moved * tokens / tensor + summed) / machine.memory_rate,
-        _tensor_seconds(model, layout, tokens, kernels, cluster) * share.blocks,
+        _tensor_seconds(layout, tensor_bytes(model, layout, tokens, kernels, share), cluster),
         _transfer_seconds(model, layout, tokens, cluster),
     )
 
@@ -127,39 +128,62 @@ def _block_moved(model: ModelConfig, recompute: str, kernels: Kernels) -> float:
     return forward + backward + (forward if recompute == "full" else 0)
 
 
-def _tensor_seconds(model: ModelConfig, layout: Layout, tokens: int, kernels: Kernels, cluster: Cluster) -> float:
-    """All-gathers and reduce-scatters of one block; each moves (t − 1)/t of the bf16 hidden states.
+def tensor_bytes(model: ModelConfig, layout: Layout, tokens: int, kernels: Kernels, share: Share) -> float:
+    """All-gathers and reduce-scatters of one micro-batch that each process sends: (t − 1)/t of the bf16 hidden states for each.
 
-    What is computed again gathers and reduces again.
+    What is computed again gathers and reduces again. Sums of a few numbers for each token (the loss) are left out.
     """
     if layout.tensor == 1:
         return 0.0
     exchanges = kernels.exchanges + {"none": 0, "selective": 2, "full": 4}[layout.recompute]
-    size = 2 * model.hidden * tokens * (layout.tensor - 1) / layout.tensor
+    ends = kernels.ends[0] * share.embedding + kernels.ends[1] * share.head
+    return (2 * exchanges * share.blocks + ends) * model.hidden * tokens * (layout.tensor - 1) / layout.tensor
+
+
+def _tensor_seconds(layout: Layout, size: float, cluster: Cluster) -> float:
     if layout.tensor <= cluster.per_node:
-        return exchanges * size / (cluster.machine.link_rate * cluster.achieved.link)
-    return exchanges * size * cluster.per_node / (cluster.machine.network_rate * cluster.achieved.network)
+        return size / (cluster.machine.link_rate * cluster.achieved.link)
+    return size * cluster.per_node / (cluster.machine.network_rate * cluster.achieved.network)
+
+
+def transfer_bytes(model: ModelConfig, layout: Layout, tokens: int) -> float:
+    """Hidden states of one micro-batch to the next stage and their gradient back, for one of this process's stages.
+
+    Each process of a tensor group sends its part of the positions.
+    """
+    return 0.0 if layout.pipeline == 1 else 2 * 2 * model.hidden * tokens / layout.tensor
 
 
 def _transfer_seconds(model: ModelConfig, layout: Layout, tokens: int, cluster: Cluster) -> float:
-    """Hidden states to the next stage and their gradient back, waited for; each process sends its part of the positions."""
-    if layout.pipeline == 1:
-        return 0.0
-    size = 2 * 2 * model.hidden * tokens / layout.tensor * (layout.stages / layout.pipeline)
+    """All of it is waited for."""
+    size = transfer_bytes(model, layout, tokens) * (layout.stages / layout.pipeline)
     if 2 * layout.tensor * layout.data <= cluster.per_node:  # neighbours in one node
         return size / (cluster.machine.link_rate * cluster.achieved.link)
     return size / (cluster.machine.network_rate / cluster.per_node * cluster.achieved.network)
 
 
-def _data_seconds(layout: Layout, parameters: float, cluster: Cluster) -> float:
-    """Gradients reduced in fp32 and, under ZeRO-1, weights gathered in bf16, once a step.
+def data_bytes(model: ModelConfig, layout: Layout, kernels: Kernels, share: Share) -> float:
+    """Gradients reduced in fp32 and, under ZeRO-1, weights gathered in bf16, once a step; in our trainer the embedding in fp32.
+
+    Without ZeRO-1 gradients travel twice: reduced, and the sums back. A ring carries (n − 1)/n of it over each border.
+    """
+    if layout.data == 1:
+        return 0.0
+    parameters = share.parameters(model, layout.tensor)
+    if not layout.zero:
+        return 8 * parameters
+    wide = (model.embedding_parameters + model.position_parameters) / layout.tensor if share.embedding and kernels is EAGER else 0
+    return 6 * parameters + 2 * wide
+
+
+def _data_seconds(layout: Layout, size: float, cluster: Cluster) -> float:
+    """Seconds of data parallelism's `size` bytes.
 
     Ranks of a node are numbered tensor first, then data (`mesh`), so a group of replicas has some members in a node, and
     several groups share its network cards. A ring carries (n − 1)/n of the bytes over each border it crosses.
     """
     if layout.data == 1:
         return 0.0
-    size = parameters * (6 if layout.zero else 8)
     inside = min(layout.data, max(1, cluster.per_node // layout.tensor))
     outside = -(-layout.data // inside)
     links = size * (inside - 1) / inside / (cluster.machine.link_rate * cluster.achieved.link)

@@ -1,0 +1,176 @@
+"""`skyloom train RECIPE --dry-run`: what each of many processes would hold and send, without any of them (report 3.5).
+
+A recipe's model and batch and some layouts enter; tables for people or one JSON list for scripts leave. No step of the recipe is
+done, no data and no accelerator is needed. See `train.dryrun` for how, and docs/11-planner.md for what it cannot see.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from skyloom.cli.common import show
+from skyloom.core.errors import ConfigError
+from skyloom.core.progress import Progress
+from skyloom.run.recipe import Recipe
+from skyloom.train.dryrun import DryRun, Rank, dry_run
+from skyloom.train.dryrun_check import compare
+from skyloom.train.layout import Layout
+from skyloom.train.plan_inputs import layout_text, parse_layout
+from skyloom.train.plan_table10 import PREDICTED, rows
+
+GIB, GB = 2**30, 1e9
+
+
+def chosen(recipe: Recipe, world: int, texts: Sequence[str], table10: bool) -> list[Layout]:
+    """The layouts of the command line, else the recipe's. ConfigError for one that does not take `world` processes (0: any)."""
+    own = recipe.train.layout
+    layouts = [parse_layout(text, world, own.micro_batch) for text in texts]
+    if table10:
+        layouts += [row.layout for row in rows(PREDICTED)]
+    if not layouts:
+        layouts = [own]
+    for layout in layouts:
+        if world and layout.world != world:
+            fewer = layout.tensor * layout.pipeline
+            ways = (
+                f"data = {world // fewer} would make it so"
+                if world % fewer == 0
+                else f"tensor x pipeline = {fewer} does not divide {world}, change one of the three"
+            )
+            raise ConfigError(
+                f"the layout {layout} is {layout.data} x {layout.tensor} x {layout.pipeline} = {layout.world} processes, not "
+                f"{world}; {ways} (--layout dp=…,tp=…,pp=… or --set train.layout.data=…)"
+            )
+    return layouts
+
+
+def run_dry(recipe: Recipe, layouts: Sequence[Layout], workers: int, every: bool, as_json: bool) -> None:
+    """Build each layout and show it."""
+    runs = dry_run(recipe.train, recipe.model, layouts, workers=workers, every=every, progress=Progress())
+    if as_json:
+        click.echo(json.dumps([as_object(run) for run in runs], ensure_ascii=False, indent=1))
+        return
+    for run in runs:
+        _show(run)
+    if len(runs) > 1:
+        show([_summary(run) for run in runs], False, "the rank of each layout that needs most")
+    click.echo(
+        "Counted on fake tensors, uncompiled; without CUDA's context, NCCL's and cuBLAS's buffers and the allocator's slack. "
+        "Never run on NCCL with several GPUs."
+    )
+
+
+def as_object(run: DryRun) -> dict[str, Any]:
+    """A layout for scripts; bytes are bytes."""
+    layout = run.layout
+    return {
+        "layout": layout_text(layout),
+        "name": str(layout),
+        "world": layout.world,
+        "mesh": {"pp": layout.pipeline, "dp": layout.data, "tp": layout.tensor},
+        "micro_batches": layout.micro_batches(run.config.batch),
+        "fullest": run.fullest.rank,
+        "ranks": [
+            {
+                "rank": rank.rank,
+                "place": rank.place,
+                "blocks": list(rank.blocks),
+                "peak_bytes": rank.peak,
+                "memory": dict(rank.memory),
+                "states_bytes": rank.states,
+                "traffic": [dataclasses.asdict(row) for row in rank.traffic],
+                "shards": [dataclasses.asdict(shard) for shard in rank.shards],
+                "planner": [{**dataclasses.asdict(row), "ratio": row.ratio} for row in compare(run, rank)],
+                "seconds": round(rank.seconds, 1),
+            }
+            for rank in run.ranks
+        ],
+    }
+
+
+def _show(run: DryRun) -> None:
+    layout, config = run.layout, run.config
+    stand = ", ".join(str(rank.rank) for rank in run.ranks)
+    click.secho(
+        f"\n{layout}: {layout.world} processes, mesh pp {layout.pipeline} x dp {layout.data} x tp {layout.tensor}; "
+        f"{config.batch:,} sequences of {config.context:,} tokens a step, {layout.micro_batches(config.batch)} micro-batches of "
+        f"{layout.micro(config.batch)} in each replica",
+        bold=True,
+    )
+    click.echo(
+        f"Built: rank {stand}. Replicas differ in their data only, tensor ranks in their columns; number 0 of both holds the "
+        "largest shards."
+    )
+    show([_held(rank) for rank in run.ranks], False, "GiB at the peak of a step")
+    show(_shards(run.fullest), False, f"what rank {run.fullest.rank} holds of each weight")
+    show([row for rank in run.ranks for row in _traffic(rank)], False, "exchanges of one step")
+    if compared := [row for rank in run.ranks for row in _compared(run, rank)]:
+        show(compared, False, "against the planner (our trainer, uncompiled, nothing fixed)")
+
+
+def _held(rank: Rank) -> dict[str, Any]:
+    kinds = {kind: size / GIB for kind, size in rank.memory.items()}
+    blocks = f"{rank.blocks[0]}–{rank.blocks[-1]} ({len(rank.blocks)})"
+    return {"rank": rank.rank, "stage": rank.place, "blocks": blocks, **kinds, "peak": rank.peak / GIB}
+
+
+def _shards(rank: Rank) -> list[dict[str, Any]]:
+    """Weights that are alike in all blocks are one row."""
+    found: dict[tuple[Any, ...], int] = {}
+    for shard in rank.shards:
+        key = re.sub(r"^blocks\.\d+\.", "blocks.*.", shard.name), shard.whole, shard.placement, shard.local
+        found[key] = found.get(key, 0) + 1
+    return [
+        {"weight": name, "times": times, "whole": _shape(whole), "placement": placement, "here": _shape(local)}
+        for (name, whole, placement, local), times in found.items()
+    ]
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return " x ".join(f"{size:,}" for size in sizes)
+
+
+def _traffic(rank: Rank) -> list[dict[str, Any]]:
+    return [
+        {
+            "rank": rank.rank,
+            "along": row.dimension,
+            "processes": row.processes,
+            "what": row.kind,
+            "count": row.count,
+            "GB": row.size / GB,
+            "GB sent by a ring": row.sent / GB,
+        }
+        for row in rank.traffic
+    ]
+
+
+def _compared(run: DryRun, rank: Rank) -> list[dict[str, Any]]:
+    return [
+        {
+            "rank": rank.rank,
+            "what": row.what,
+            "planned, GB": row.planned / GB,
+            "counted, GB": row.counted / GB,
+            "counted / planned": row.ratio,
+        }
+        for row in compare(run, rank)
+    ]
+
+
+def _summary(run: DryRun) -> dict[str, Any]:
+    rank = run.fullest
+    ratios = {row.what: row.ratio for row in compare(run, rank) if row.what == "memory" or row.what.startswith("sent")}
+    dims = dict.fromkeys(("dp", "tp", "pp"), 0.0)
+    for row in rank.traffic:
+        if row.dimension in dims:
+            dims[row.dimension] += row.sent / GB
+    sent = {f"{name}, GB sent": size for name, size in dims.items()}
+    return {"layout": str(run.layout), "rank": rank.rank, "peak, GiB": rank.peak / GIB, **sent,
+            **{f"{what}: counted / planned": ratio for what, ratio in ratios.items()}}  # fmt: skip
