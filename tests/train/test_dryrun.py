@@ -24,8 +24,8 @@ from tests.train.real_crew import CONFIG, LAYOUTS, MODEL
 
 pytestmark = pytest.mark.xdist_group("dryrun")
 SMALL = ModelConfig(vocabulary=64, hidden=32, layers=4, heads=4, ffn=96, context=32)
-WIDE = replace(preset("skywork-13b"), layers=8, vocabulary=8192)
-"""Of few blocks, and with so small a head that four stages have two blocks each."""
+WIDE = replace(preset("skywork-13b"), layers=4, vocabulary=8192)
+"""Of few blocks, and with so small a head that four stages have one block each."""
 
 
 def one(layout: Layout, rank: int = 0, model: ModelConfig = SMALL, config: TrainConfig = CONFIG, every: bool = False) -> Rank:
@@ -108,7 +108,7 @@ def test_the_pipeline_by_hand() -> None:
     ids=["whole", "1f1b", "interleaved"],
 )
 def test_short_steps_tell_what_every_micro_batch_would(layout: Layout) -> None:
-    config = replace(CONFIG, batch=24)
+    config = replace(CONFIG, batch=12)
     short, every = (one(layout, 0, config=config, every=every) for every in (False, True))
     assert short.traffic == every.traffic
     assert short.memory == pytest.approx(every.memory, rel=1e-3, abs=1024)
@@ -126,7 +126,7 @@ def test_short_steps_tell_what_every_micro_batch_would(layout: Layout) -> None:
     ids=["PP2", "TP4+PP2", "interleaved", "full", "selective"],
 )
 def test_the_planner_counts_what_the_trainer_asks_for(layout: Layout) -> None:
-    """512 ranks at the report's width and batch, of 8 blocks."""
+    """512 ranks at the report's width and batch, of 4 blocks."""
     config = TrainConfig(batch=4096, context=4096)
     for run in dry_run(config, WIDE, [layout]):
         for rank in run.ranks:
