@@ -39,7 +39,7 @@ def test_several_layouts_as_json():
         assert one["world"] == 512
         for rank in one["ranks"]:
             assert sum(rank["memory"].values()) == rank["peak_bytes"] and rank["shards"] and rank["traffic"]
-            assert next(row for row in rank["planner"] if row["what"] == "memory")["ratio"] == pytest.approx(1, abs=0.05)
+            assert next(row for row in rank["planner"] if row["what"] == "memory")["ratio"] == pytest.approx(1, abs=0.1)
 
 
 def test_table_10_has_six_layouts_of_512():

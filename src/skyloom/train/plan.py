@@ -275,8 +275,8 @@ def error_note(plan: Plan) -> dict[str, Any]:
     if machine.name == CPU:
         return {
             "validated": False,
-            "note": "not validated for this model and machine: from this CPU's own rates, measured just now; two small models on two "
-            "cores ran 12 and 14 % slower than told (docs/11-planner.md)",
+            "note": "not validated for this model and machine: from this CPU's own rates, measured just now; two small models on "
+            "two cores were predicted 13 and 17 % too fast (docs/11-planner.md)",
         }
     if machine != MACHINE:
         outside.append(f"machine {machine.name}" if machine.name != MACHINE.name else "other figures of the machine")
