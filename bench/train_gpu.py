@@ -38,7 +38,7 @@ from train_cpu import OURS, PEERS, Shape, Worker
 
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
-from skyloom.train.machine import matmul_flops
+from skyloom.train.peak import peak_flops
 
 CONTENDERS = (OURS, "hf-loop-bf16", "litgpt-bf16")
 BARS = ("mfu-slice", "mfu-7b")
@@ -49,8 +49,6 @@ SHAPES = {
 }
 TINY = {"tiny": Shape(ModelConfig(vocabulary=512, hidden=64, layers=2, heads=4, ffn=176, context=64), 2)}
 WARM, STEPS, BATCHES = 4, 5, 4
-TFLOPS = {"H200": 989.4, "H100 80GB HBM3": 989.4, "A800": 312.0, "A100": 312.0}
-"""bf16 without sparsity, by a part of the name that the driver gives the card."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +81,7 @@ class Bench:
     @cached_property
     def peak(self) -> float:
         """FLOP/s that utilisation is a share of; on a CPU those of a matrix product now."""
-        if self.device == "cpu":
-            return matmul_flops("bf16")
-        name = torch.cuda.get_device_name()
-        for part, tflops in TFLOPS.items():
-            if part in name:
-                return tflops * 1e12
-        raise NotMeasuredError(f"the bf16 peak of {name} is not in bench/train_gpu.py; add it to TFLOPS from its data sheet")
+        return peak_flops(self.device, "bf16").flops
 
     @cached_property
     def found(self) -> dict[str, dict[str, Measured]]:
