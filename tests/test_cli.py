@@ -29,6 +29,7 @@ VERBS = {
     "model show": ["which", "sequence", "as_json"],
     "model export": ["checkpoint", "out", "tokenizer", "dtype", "as_json"],
     "train": ["as_json"],
+    "train lr-test": ["stage", "checkpoint", "rates", "tokens", "as_json"],
     "plan": [
         "model",
         "gpu",
@@ -69,6 +70,7 @@ def commands(group: click.Group, prefix: str = ""):
             yield from commands(command, f"{prefix}{name} ")
         else:
             yield f"{prefix}{name}", command
+            yield from ((f"{prefix}{name} {also}", beside) for also, beside in getattr(command, "also", {}).items())
 
 
 def test_verbs_and_options_are_the_promised_ones():

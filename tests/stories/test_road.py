@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import time
 
 import pytest
+from click.testing import CliRunner
 
+from skyloom.cli import main
 from skyloom.tokenizer.pieces import first_pieces
-from tests.stories.program import TINY, contents, read, skyloom, step_folder
+from tests.stories.program import TINY, contents, read, skyloom, start, step_folder
 
 STEPS = "pages extract parallel exercises corpus tokenizer tokens stage1 stage2 evaluate leakage release report".split()
 
@@ -115,3 +120,48 @@ def test_another_models_base_is_extended_on_the_same_corpus(work, tmp_path):
     refused = skyloom(*extend)
     assert refused.returncode == 2 and "is not a SentencePiece model" in refused.stderr and "Traceback" not in refused.stderr
     assert skyloom(*(tmp_path / "none" if argument == base else argument for argument in extend)).returncode == 5
+
+
+@pytest.mark.xdist_group("road")
+def test_learning_rates_are_tried_before_a_session(work, tmp_path):
+    """At the session's own rate a test is the session's first steps; a killed test goes on; a rate that diverges is named."""
+    place = tmp_path / "速率"
+    shutil.copytree(work, place)
+    test = ("train", "lr-test", TINY, "--work", place, "--rates", "6e-4,1e-3,40", "--tokens", "20500")
+    test += ("--set", "train.checkpoint_seconds=0")
+    process = start(*test)
+    deadline = time.monotonic() + 200
+    while not list(place.glob("lr-0.001-*/checkpoints/*/state.json")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    first = (step_folder(place, "lr-0.0006") / "_step.json").stat().st_mtime_ns
+    done = skyloom(*test, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "lr-0.0006: already there" in done.stderr
+    assert (step_folder(place, "lr-0.0006") / "_step.json").stat().st_mtime_ns == first
+    found = json.loads(done.stdout)
+    rows = {row["rate"]: row for row in found["rates"]}
+    assert found["recommended"] in (6e-4, 1e-3) and found["steps"] == 20 and found["from"].startswith("stage1, step ")
+    assert "40 (" in found["reason"] and rows[40.0]["excluded"] and rows[6e-4]["to_start"]["high"] < 0
+    losses = [
+        [json.loads(line)["loss"] for line in (step_folder(place, name) / "metrics.jsonl").read_text().splitlines()[:20]]
+        for name in ("lr-0.0006", "stage2")
+    ]
+    assert losses[0] == losses[1], "the same checkpoint, samples and rate"
+    sets = {line["set"]: line["loss"] for line in map(json.loads, (step_folder(place, "lr-0.001") / "heldout.jsonl").open())}
+    assert {name: both["end"] for name, both in rows[1e-3]["sets"].items()} == pytest.approx(sets), "scored like the monitor"
+    assert not list(place.glob("lr-*/final")) and not list(place.glob("lr-*/checkpoints"))
+    folder = step_folder(place, "lr-test")
+    assert (folder / "lr-test.csv").read_text().startswith("rate,loss_of,tokens,nats_per_token\n0.0006,training,1024,")
+    assert "学习率" in (folder / "lr-test.svg").read_text()
+    for wrong, told in (
+        (("--from", step_folder(place, "stage2")), "which comes after stage1"),
+        (("--from", place), "there is no checkpoint"),
+        (("--from", step_folder(place, "stage1"), "--set", "model.hidden=64"), "checkpoint of another model: model.hidden is 32"),
+    ):
+        refused = CliRunner().invoke(
+            main, ["train", "lr-test", str(TINY), "--work", str(place), "--stage", "stage1", *map(str, wrong)]
+        )
+        assert refused.exit_code == 2 and told in refused.output.replace("\n", " "), refused.output

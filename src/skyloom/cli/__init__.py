@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 import click
 
 from skyloom import __version__
-from skyloom.cli.common import EPILOG_CODES, Group, example, on_recipe, show, verdict
+from skyloom.cli.common import EPILOG_CODES, Group, Verb, example, on_recipe, show, verdict
 from skyloom.cli.corpus import corpus_group
+from skyloom.cli.lr_test import lr_test
 from skyloom.cli.plan import plan
 from skyloom.cli.tokenizer import tokenizer_group
 from skyloom.core.errors import ConfigError, SkyloomError
@@ -195,6 +196,8 @@ def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str
 
 
 @main.command(
+    cls=Verb,
+    also=(lr_test,),
     epilog=example(
         "skyloom train recipes/demo.toml",
         "skyloom train recipes/demo.toml --set train.compile=off",
@@ -202,7 +205,7 @@ def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str
         "torchrun --nproc-per-node 8 -m skyloom.cli train my.toml --set train.layout.data=4 --set train.layout.pipeline=2",
         "skyloom train recipes/skywork-13b.toml --dry-run --world 512",
         "skyloom train recipes/skywork-13b.toml --dry-run --world 512 --layout tp=2 --layout tp=2,pp=2 --json",
-    )
+    ),
 )
 @on_recipe
 @click.option(

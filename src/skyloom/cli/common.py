@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,26 @@ class Group(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             ctx.exit(0)
+
+
+class Verb(click.Command):
+    """A command that is also a group: `skyloom train RECIPE`, and beside it `skyloom train lr-test RECIPE` (see `also`)."""
+
+    def __init__(self, *arguments: Any, also: Sequence[click.Command] = (), **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.also = {command.name or "": command for command in also}
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args and args[0] in self.also:
+            return self.also[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str()) for name, command in self.also.items()])
 
 
 def example(*lines: str) -> str:

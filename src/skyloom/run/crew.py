@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 
 from skyloom.core.engine import Engine
 from skyloom.core.errors import ConfigError
@@ -94,41 +92,25 @@ def train(recipe: Recipe, name: str, ctx: StepContext) -> None:
     """One session of training, on this process or as its part of many."""
     from skyloom.data.mixture import mixture_table, show_mixture
     from skyloom.evaluate.tasks import scorer
-    from skyloom.model.adopt import Adopted
-    from skyloom.run.road import loader
-    from skyloom.suites import heldout_sets
-    from skyloom.tokenizer import Tokenizer
-    from skyloom.train.learner import Weights
-    from skyloom.train.loop import MakeLearner, one_process, train_stage
+    from skyloom.run.session import open_session
+    from skyloom.train.loop import train_stage
 
-    tokenizer = Tokenizer.load(ctx.need("tokenizer"))
-    shape = replace(recipe.model, vocabulary=tokenizer.vocab_size)
-    feed = loader(recipe, name, ctx.need("tokens"), ctx.progress, vocabulary=shape.vocabulary)
-    weights: Weights | None = None
-    make: MakeLearner = one_process
     before = [need for need in ctx.step.needs if need.name.startswith("stage")]
-    if recipe.train.init_from and not before:
-        adopted = Adopted(Path(recipe.train.init_from), tokenizer.pieces)
-        ctx.progress.log(f"continuing {recipe.train.init_from}: {adopted.summary()}")
-        weights = adopted
-    if recipe.train.layout.world > 1:
-        from skyloom.train.parallel import share_of_many
-
-        make = share_of_many
+    session = open_session(recipe, name, ctx, begins=not before)
     train_stage(
         recipe.train,
         getattr(recipe, name).rate,
-        shape,
-        feed,
-        heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout),
-        tokenizer,
+        session.shape,
+        session.feed,
+        session.heldout,
+        session.tokenizer,
         ctx.need(before[-1].name) if before else None,
         ctx.out,
         progress=ctx.progress,
-        make=make,
-        weights=weights,
-        scores=scorer(ctx.need("exercises"), tokenizer, recipe.train),
+        make=session.make,
+        weights=session.weights,
+        scores=scorer(ctx.need("exercises"), session.tokenizer, recipe.train),
     )
     ctx.progress.log(f"{name}: what was read of each part, in shares of the session and in passes with earlier sessions")
-    for told in show_mixture(mixture_table(feed.plan, feed.realised(feed.steps))).splitlines():
+    for told in show_mixture(mixture_table(session.feed.plan, session.feed.realised(session.feed.steps))).splitlines():
         ctx.progress.log(told)

@@ -33,7 +33,7 @@ from skyloom.tokenizer.train import TokenizerConfig
 DOWNLOADS = "downloads"
 RUN_RECORD = "telemetry/run.json"
 ORDER = (
-    "pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens", "references",
+    "pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens", "lr-test", "references",
     "stage1", "stage1b", "stage2", "evaluate", "leakage", "release", "report",
 )  # fmt: skip
 

@@ -186,6 +186,11 @@ def _digest(state: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+def beginning(start: Store) -> Store:
+    """The checkpoint that a run begins from: `start` itself if it is one, else the `final/` of the session that it holds."""
+    return start if start.exists(STATE) else start.child(FINAL)
+
+
 def verify(folder: Store, state: Mapping[str, Any], crew: Crew | None = None) -> None:
     """Compare all files with their checksums, each process its share. IntegrityError naming one that is missing or damaged."""
     crew = crew or Crew()

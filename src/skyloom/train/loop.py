@@ -80,11 +80,11 @@ def train_stage(
 ) -> None:
     """Train one stage into `out`, going on where an earlier, stopped run of the same settings left it.
 
-    `start`: folder of the stage before, whose `final/` is the beginning, or None. `weights`: what the first stage begins with,
-    seeded weights if None. `make`: how a step is done; all processes call this function alike. `scores`: benchmark scores of the
-    released checkpoints. Raises `Interrupted` after SIGINT or SIGTERM (a checkpoint is written first), `NotFiniteError` where the
-    loss stays bad, ConfigError for settings that do not fit together, IntegrityError if `start` or `out` holds something else
-    than these settings write.
+    `start`: a checkpoint, or the folder of the stage before with its `final/`, or None. `weights`: what the first stage begins
+    with, seeded weights if None. `make`: how a step is done; all processes call this function alike. `scores`: benchmark scores
+    of the released checkpoints. Raises `Interrupted` after SIGINT or SIGTERM (a checkpoint is written first), `NotFiniteError`
+    where the loss stays bad, ConfigError for settings that do not fit together, IntegrityError if `start` or `out` holds
+    something else than these settings write.
     """
     if config.context > model_config.context:
         raise ConfigError(f"train.context is {config.context}, but the model is made for at most {model_config.context} tokens")
@@ -93,7 +93,7 @@ def train_stage(
     config.layout.check(model_config, config.batch, config.context)
     check_fits(config, model_config)
     check_trackers(config.trackers)
-    before = None if start is None else disk.read_state(start.child(disk.FINAL))
+    before = None if start is None else disk.read_state(disk.beginning(start))
     first_step, first_tokens = (before["step"], before["tokens"]) if before else (0, 0)
     calendar = Calendar(stage, loader.steps, first_step, first_tokens, config.batch * config.context)
     with settled(config.threads) as threads:
@@ -175,7 +175,7 @@ class Job:
         elif self.start is None:
             self.learner.begin(self._weights)
         else:
-            folder = self.start.child(disk.FINAL)
+            folder = disk.beginning(self.start)
             state = disk.read_state(folder)
             if state["model"] != plain(self.model):
                 raise ConfigError(f"{self.start.root} trained a model of another shape: {state['model']}")

@@ -1,0 +1,46 @@
+"""`skyloom train lr-test`: which constant learning rate a session should have (report Fig. 4, Stage 1 b)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from skyloom.cli.common import example, on_recipe, show
+
+if TYPE_CHECKING:
+    from skyloom.run.road import Road
+
+
+@click.command(
+    "lr-test",
+    epilog=example(
+        "skyloom train lr-test recipes/demo.toml",
+        "skyloom train lr-test my.toml --stage stage1b --rates 6e-5,1.2e-4,2.5e-4 --tokens 10000000000",
+        "skyloom train lr-test my.toml --from runs/my/stage1-…/checkpoints/step-0120000",
+    ),
+)
+@on_recipe
+@click.option("--stage", type=click.Choice(["stage1", "stage1b", "stage2"]), default=None, help="[default: the one after stage1]")
+@click.option("--from", "checkpoint", default=None, metavar="FOLDER", help="Checkpoint. [default: the last of the session before]")
+@click.option("--rates", default=None, metavar="R,R,…", help="Rates that are tried. [default: 1/2, 1, 2, 4 times the session's]")
+@click.option("--tokens", type=int, default=None, help="Tokens of each run. [default: a tenth of the session, 50 steps at least]")
+@click.option("--json", "as_json", is_flag=True)
+def lr_test(road: Road, stage: str | None, checkpoint: str | None, rates: str | None, tokens: int | None, as_json: bool) -> None:
+    """Try constant learning rates for a session of RECIPE from one checkpoint; a figure, and a recommendation with its reason."""
+    from skyloom.run import lr_test as test
+    from skyloom.train.recover import NotFiniteError
+
+    test.prepare(road, stage=stage, rates=rates, tokens=tokens, checkpoint=checkpoint)
+    if not road.run(test.NAME):
+        return  # a process that came along; the one that leads tells
+    folder = road.folder(test.NAME)
+    found = folder.read_json(test.NUMBERS)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+    else:
+        show(test.table(found), False, f"{found['stage']}, {found['tokens']:,} tokens from {found['from']}, nats per token")
+        click.echo(f"{found['reason']}\n{found['reason_zh']}\nfigure: {folder.url(test.FIGURE)}")
+    if found["recommended"] is None:
+        raise NotFiniteError("no rate can be recommended: every one diverged or spiked")

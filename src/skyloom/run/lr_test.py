@@ -1,0 +1,343 @@
+"""`skyloom train lr-test`: a recipe and rates enter; a step for each rate and one that compares them leave (report Fig. 4).
+
+Each rate is a content-addressed step of its own beside the sessions: it begins from the same checkpoint, reads the same samples
+that the session would read next, and is watched on the same held-out texts. So a test that was killed goes on, a rate that is
+done is not done again, and rates can be added later. Once its held-out losses are written, a run's weights are removed: the
+session itself begins from the checkpoint again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skyloom.core.config import plain
+from skyloom.core.errors import ConfigError
+from skyloom.core.progress import Progress
+from skyloom.core.step import Step, StepContext
+from skyloom.core.store import Store
+from skyloom.report.rates import MEAN, TRAINING, Curve, Points, figure
+from skyloom.run import crew
+from skyloom.run.recipe import Recipe, sessions
+from skyloom.run.road import Road
+from skyloom.run.session import Session, open_session
+from skyloom.score.nll import TextLosses
+from skyloom.train import checkpoint as disk
+from skyloom.train.config import SESSIONS, StageConfig
+from skyloom.train.crew import Crew
+from skyloom.train.loop import train_stage
+from skyloom.train.lr_test import FACTORS, Difference, Part, Trial, Verdict, judge, length, mean_loss, parse_rates
+from skyloom.train.machine import settled
+from skyloom.train.monitor import Monitor
+from skyloom.train.recover import NotFiniteError
+
+NAME = "lr-test"
+LOSSES, NUMBERS, TABLE, FIGURE = "losses.json", "lr-test.json", "lr-test.csv", "lr-test.svg"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is tried: a part of the session `stage`, from its step `first` on, from the checkpoint `start` (None: its beginning)."""
+
+    stage: str
+    rates: tuple[float, ...]
+    steps: int
+    first: int
+    start: Store | None
+    identity: str
+    origin: str
+
+    def config(self, recipe: Recipe, rate: float) -> StageConfig:
+        """How a run at `rate` learns: constantly; the session's own warm-up is kept where the run begins with the session."""
+        own: StageConfig = getattr(recipe, self.stage).rate
+        return replace(own, schedule="constant", peak=rate, warmup_steps=0 if self.first else own.warmup_steps, releases=1)
+
+
+def prepare(road: Road, *, stage: str | None, rates: str | None, tokens: int | None, checkpoint: str | None) -> Plan:
+    """Decide what is tried, and add its steps to the road as `NAME`. ConfigError for what does not fit together."""
+    steps = road.steps
+    recipe = road.recipe
+    stage = stage or ("stage1b" if recipe.stage1b is not None else "stage2")
+    if stage not in sessions(recipe):
+        raise ConfigError(f"the recipe has no session {stage}; it has {', '.join(sessions(recipe))}")
+    own: StageConfig = getattr(recipe, stage).rate
+    tried = parse_rates(rates if rates is not None else ",".join(f"{factor * own.peak:.3g}" for factor in FACTORS))
+    start = _given(checkpoint) if checkpoint else _before(road, stage)
+    first, identity, origin = 0, "", "the beginning of training"
+    if start is not None:
+        state = disk.read_state(start)
+        _check(recipe, stage, start, state)
+        first = state["stage_step"] if state["stage"] == stage else 0
+        identity = hashlib.sha256(start.read_bytes(disk.STATE)).hexdigest()
+        origin = f"{state['stage']}, step {state['step']:,}"
+    elif recipe.train.init_from:
+        identity = steps[sessions(recipe)[0]].identity
+    whole: int = getattr(recipe, stage).data.tokens
+    plan = Plan(stage, tried, length(tokens, whole, recipe.train.batch * recipe.train.context), first, start, identity, origin)
+    road.progress.log(
+        f"{plan.steps:,} steps of {stage} at each of {', '.join(f'{r:g}' for r in tried)}, from {origin}"
+        + (f" ({start.root})" if start else "")
+    )
+    runs = {step.name: step for step in (_run(road, plan, rate) for rate in tried)}
+    steps.update(runs)
+    steps[NAME] = Step(NAME, _compare(recipe, plan, list(runs)), {"rates": list(tried)}, needs=tuple(runs.values()))
+    return plan
+
+
+def _given(path: str) -> Store:
+    """The checkpoint that `--from` names: one itself, or the last whole one of a session's folder."""
+    found = _last(Store(Path(path).absolute()))
+    if found is None:
+        raise ConfigError(f"--from {path}: there is no checkpoint; give the folder of a checkpoint or of a session")
+    return found
+
+
+def _before(road: Road, stage: str) -> Store | None:
+    """The last whole checkpoint of the session before `stage`, or None if it is the first."""
+    place = sessions(road.recipe).index(stage)
+    if not place:
+        return None
+    name = sessions(road.recipe)[place - 1]
+    found = _last(road.folder(name))
+    if found is None:
+        raise ConfigError(
+            f"{stage} begins where {name} ends, and {name} has no checkpoint yet in {road.folder(name).root}: train it first "
+            "(skyloom train), or give a checkpoint with --from"
+        )
+    return found
+
+
+def _last(folder: Store) -> Store | None:
+    """`folder` if it is a checkpoint, else the newest in it that has its `state.json` (training checks the rest)."""
+    names = ["", disk.FINAL, *(disk.folder_of(step) for step in reversed(disk.steps(folder)))]
+    there = [folder.child(name) if name else folder for name in names]
+    return next((found for found in there if found.exists(disk.STATE)), None)
+
+
+def _check(recipe: Recipe, stage: str, start: Store, state: Mapping[str, Any]) -> None:
+    """ConfigError if a checkpoint is of another model or of a later session."""
+    shape = plain(recipe.model)  # the vocabulary is the tokenizer's to say
+    differing = sorted(k for k in {*shape, *state["model"]} - {"vocabulary"} if shape.get(k) != state["model"].get(k))
+    if differing:
+        key = differing[0]
+        raise ConfigError(
+            f"{start.root} is a checkpoint of another model: model.{key} is {state['model'].get(key)!r} there and "
+            f"{shape.get(key)!r} in the recipe"
+        )
+    if state["stage"] not in SESSIONS or SESSIONS.index(state["stage"]) > SESSIONS.index(stage):
+        raise ConfigError(f"{start.root} is of {state['stage']}, which comes after {stage}; give another --stage or --from")
+
+
+def _run(road: Road, plan: Plan, rate: float) -> Step:
+    """The step of one rate."""
+    recipe, name = road.recipe, f"lr-{rate:g}"
+
+    def learn(ctx: StepContext) -> None:
+        crew.call(recipe, name)
+        _learn(recipe, plan, rate, ctx)
+
+    settings = {
+        "train": recipe.train,
+        "model": recipe.model,
+        "heldout": recipe.heldout,
+        "data": [getattr(recipe, session).data for session in sessions(recipe)],
+        "stage": plan.stage,
+        "rate": plan.config(recipe, rate),
+        "first": plan.first,
+        "steps": plan.steps,
+    }
+    needs = tuple(road.steps[n] for n in ("corpus", "exercises", "tokenizer", "tokens"))
+    return Step(name, learn, settings, needs=needs, identity=plan.identity)
+
+
+def _learn(recipe: Recipe, plan: Plan, rate: float, ctx: StepContext) -> None:
+    """Train at one rate, score the held-out documents one by one, write that down, remove the weights. All processes alike."""
+    here = Crew.here()
+    if here.share(ctx.out.exists(LOSSES)):  # ended between its last file and its manifest
+        return
+    session = open_session(recipe, plan.stage, ctx, begins=plan.start is None)
+    feed = Part(session.feed, plan.first, plan.steps)
+    diverged, start, end = "", {}, {}
+    try:
+        train_stage(
+            recipe.train, plan.config(recipe, rate), session.shape, feed, session.heldout, session.tokenizer, plan.start, ctx.out,
+            progress=ctx.progress, make=session.make, weights=session.weights,
+        )  # fmt: skip
+    except NotFiniteError as problem:
+        ctx.progress.log(f"a rate of {rate:g} diverged: {problem}")
+        diverged = str(problem)
+    else:
+        start = _score(recipe, session, plan.start, here)
+        end = _score(recipe, session, ctx.out.child(disk.FINAL), here)
+    if here.leads:
+        skips = ctx.out.read_text("skips.jsonl").splitlines() if ctx.out.exists("skips.jsonl") else []
+        sets = {name: {"start": _row(start[name]), "end": _row(end[name])} for name in end}
+        ctx.out.write_json(LOSSES, {"rate": rate, "diverged": diverged, "skipped": len(skips), "sets": sets})
+        for left in (disk.FINAL, disk.FOLDER):
+            ctx.out.remove(left)
+    here.wait()
+
+
+def _score(recipe: Recipe, session: Session, folder: Store | None, here: Crew) -> dict[str, TextLosses]:
+    """Losses of the watched texts, document by document, with a checkpoint's weights or those that training begins with."""
+    from skyloom.model.init import first_weights
+
+    learner = session.make(recipe.train, session.shape, False, session.tokenizer.bos_id)
+    if folder is None:
+        learner.begin(session.weights or first_weights(session.shape, recipe.train.seed))
+    else:
+        state = disk.read_state(folder)
+        disk.verify(folder, state, here)
+        disk.fill(folder, state, learner.state(), here)
+        learner.load(state["updates"])
+    texts = session.tokenizer
+    with settled(recipe.train.threads):
+        return Monitor(session.heldout, texts.encode_column, texts.bos_id, recipe.train, Progress.silent()).score(learner)
+
+
+def _row(losses: TextLosses) -> dict[str, list[Any]]:
+    return {"nats": losses.nats.tolist(), "tokens": losses.tokens.tolist(), "bytes": losses.bytes.tolist()}
+
+
+def _compare(recipe: Recipe, plan: Plan, names: Sequence[str]) -> Callable[[StepContext], None]:
+    """The step that reads all runs and writes numbers, table and figure."""
+
+    def compare(ctx: StepContext) -> None:
+        folders = [ctx.need(name) for name in names]
+        trials = [_trial(folder) for folder in folders]
+        found = judge(trials)
+        tokens = recipe.train.batch * recipe.train.context
+        curves = [_curve(folder, trial, plan, tokens) for folder, trial in zip(folders, trials, strict=True)]
+        facts = {"stage": plan.stage, "from": plan.origin, "steps": plan.steps, "tokens": plan.steps * tokens, "first": plan.first}
+        rows = [_numbers(trial, curve, found) for trial, curve in zip(trials, curves, strict=True)]
+        ctx.out.write_json(
+            NUMBERS,
+            {
+                **facts,
+                "recommended": found.rate,
+                "lowest_loss": found.best,
+                "reason": found.reason,
+                "reason_zh": found.reason_zh,
+                "rates": rows,
+            },
+        )
+        ctx.out.write_text(TABLE, _table(trials, curves))
+        shown = _fitting(curves, trials)
+        title = f"{plan.stage} at constant learning rates, {plan.steps * tokens:,} tokens each, from {plan.origin}"
+        title_zh = f"{plan.stage}：不同的恒定学习率，各训练 {plan.steps * tokens:,} 个词元"
+        ctx.out.write_text(FIGURE, figure(title, title_zh, shown, found.reason, found.reason_zh))
+
+    return compare
+
+
+def _trial(folder: Store) -> Trial:
+    told = folder.read_json(LOSSES)
+
+    def losses(when: str) -> dict[str, TextLosses]:
+        made = {name: {k: np.array(v) for k, v in both[when].items()} for name, both in told["sets"].items()}
+        return {n: TextLosses(r["nats"].astype(np.float64), r["tokens"], r["bytes"], r["bytes"]) for n, r in made.items()}
+
+    return Trial(told["rate"], losses("start"), losses("end"), told["skipped"], told["diverged"])
+
+
+def _lines(folder: Store, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in folder.read_text(name).splitlines()] if folder.exists(name) else []
+
+
+def _curve(folder: Store, trial: Trial, plan: Plan, tokens: int) -> Curve:
+    """Losses over the tokens since the checkpoint; of a run that diverged, as far as they were written."""
+    begun = folder.read_json("plan.json")["calendar"]["first_tokens"]
+    points: dict[str, list[tuple[float, float]]] = {
+        TRAINING: [(row["tokens"] - begun, row["loss"]) for row in _lines(folder, "metrics.jsonl")]
+    }
+    if trial.start:
+        points[MEAN] = [(0.0, mean_loss(trial.start))]
+        points |= {name: [(0.0, losses.loss)] for name, losses in trial.start.items()}
+    by_tokens: dict[int, list[float]] = {}
+    for row in _lines(folder, "heldout.jsonl"):
+        if row["tokens"] > begun:
+            points.setdefault(row["set"], []).append((row["tokens"] - begun, row["loss"]))
+            by_tokens.setdefault(row["tokens"] - begun, []).append(row["loss"])
+    points.setdefault(MEAN, []).extend((at, float(np.mean(losses))) for at, losses in sorted(by_tokens.items()))
+    return Curve(f"{trial.rate:g}", points)
+
+
+def _fitting(curves: Sequence[Curve], trials: Sequence[Trial]) -> list[Curve]:
+    """The curves as they are drawn: one of an excluded rate says so, and ends where it leaves the range of the others."""
+    fit = [curve for curve, trial in zip(curves, trials, strict=True) if not trial.excluded]
+    shown = []
+    for curve, trial in zip(curves, trials, strict=True):
+        if not trial.excluded:
+            shown.append(curve)
+            continue
+        cut: dict[str, Points] = {}
+        for name, points in curve.points.items():
+            known = [loss for other in fit for _, loss in other.points.get(name, ())]
+            most = max(known) + 0.25 * (max(known) - min(known)) if known else math.inf
+            end = next((k for k, (_, loss) in enumerate(points) if loss > most), len(points))
+            cut[name] = points[:end]
+        shown.append(Curve(f"{curve.name} ({'diverged 发散' if trial.excluded.startswith('diverged') else 'spiked 尖峰'})", cut))
+    return shown
+
+
+def _last_training(points: Points) -> float | None:
+    """Mean training loss over the last tenth of the steps."""
+    losses = [loss for _, loss in points]
+    return float(np.mean(losses[-max(1, len(losses) // 10) :])) if losses else None
+
+
+def _numbers(trial: Trial, curve: Curve, found: Verdict) -> dict[str, Any]:
+    def told(difference: Difference | None) -> dict[str, float] | None:
+        return plain(difference) if difference is not None else None
+
+    return {
+        "rate": trial.rate,
+        "excluded": trial.excluded,
+        "training_loss": _last_training(curve.points[TRAINING]),
+        "heldout_loss": trial.loss,
+        "to_best": told(found.to_best.get(trial.rate)),
+        "to_start": told(found.to_start.get(trial.rate)),
+        "sets": {name: {"start": trial.start[name].loss, "end": end.loss} for name, end in trial.end.items()},
+    }
+
+
+def _table(trials: Sequence[Trial], curves: Sequence[Curve]) -> str:
+    """The curves as CSV: a line for each rate, panel and point."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["rate", "loss_of", "tokens", "nats_per_token"])
+    for trial, curve in zip(trials, curves, strict=True):
+        for name, points in curve.points.items():
+            writer.writerows([f"{trial.rate:g}", name, f"{at:.0f}", f"{loss:.6f}"] for at, loss in points)
+    return text.getvalue()
+
+
+def table(numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows for people, of what `NUMBERS` holds."""
+    rows = []
+    for row in numbers["rates"]:
+        to_best, to_start = row["to_best"], row["to_start"]
+        rows.append(
+            {
+                "rate": f"{row['rate']:g}",
+                "training loss": row["training_loss"],
+                "held-out loss": row["heldout_loss"],
+                "above the best": _interval(to_best),
+                "above the checkpoint": _interval(to_start),
+                "": row["excluded"] or ("recommended" if row["rate"] == numbers["recommended"] else ""),
+            }
+        )
+    return rows
+
+
+def _interval(found: Mapping[str, float] | None) -> str | None:
+    return None if found is None else f"{found['value']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]"
