@@ -156,6 +156,13 @@ def test_learning_rates_are_tried_before_a_session(work, tmp_path):
     folder = step_folder(place, "lr-test")
     assert (folder / "lr-test.csv").read_text().startswith("rate,loss_of,tokens,nats_per_token\n0.0006,training,1024,")
     assert "学习率" in (folder / "lr-test.svg").read_text()
+    half = next(step_folder(place, "stage2").glob("checkpoints/*"))
+    within = skyloom(*test[:5], "--stage", "stage2", "--from", half, "--rates", "6e-4,1e-3", "--tokens", "3100")
+    assert within.returncode == 0, within.stderr
+    went = {row["step"]: row["loss"] for row in map(json.loads, (step_folder(place, "stage2") / "metrics.jsonl").open())}
+    newest = max(place.glob("lr-0.0006-*"), key=lambda path: path.stat().st_mtime)
+    tried = {row["step"]: row["loss"] for row in map(json.loads, (newest / "metrics.jsonl").open())}
+    assert min(tried) == int(half.name[5:]) + 1 and tried == {step: went[step] for step in tried} and len(tried) == 3
     for wrong, told in (
         (("--from", step_folder(place, "stage2")), "which comes after stage1"),
         (("--from", place), "there is no checkpoint"),

@@ -162,8 +162,16 @@ def _run(road: Road, plan: Plan, rate: float) -> Step:
 def _learn(recipe: Recipe, plan: Plan, rate: float, ctx: StepContext) -> None:
     """Train at one rate, score the held-out documents one by one, write that down, remove the weights. All processes alike."""
     here = Crew.here()
-    if here.share(ctx.out.exists(LOSSES)):  # ended between its last file and its manifest
-        return
+    if not here.share(ctx.out.exists(LOSSES)):  # else it was killed between its last file and its manifest
+        _train_and_score(recipe, plan, rate, ctx, here)
+    if here.leads:
+        for left in (disk.FINAL, disk.FOLDER):
+            ctx.out.remove(left)
+    here.wait()
+
+
+def _train_and_score(recipe: Recipe, plan: Plan, rate: float, ctx: StepContext, here: Crew) -> None:
+    """Write `LOSSES`."""
     session = open_session(recipe, plan.stage, ctx, begins=plan.start is None)
     feed = Part(session.feed, plan.first, plan.steps)
     diverged, start, end = "", {}, {}
@@ -182,9 +190,6 @@ def _learn(recipe: Recipe, plan: Plan, rate: float, ctx: StepContext) -> None:
         skips = ctx.out.read_text("skips.jsonl").splitlines() if ctx.out.exists("skips.jsonl") else []
         sets = {name: {"start": _row(start[name]), "end": _row(end[name])} for name in end}
         ctx.out.write_json(LOSSES, {"rate": rate, "diverged": diverged, "skipped": len(skips), "sets": sets})
-        for left in (disk.FINAL, disk.FOLDER):
-            ctx.out.remove(left)
-    here.wait()
 
 
 def _score(recipe: Recipe, session: Session, folder: Store | None, here: Crew) -> dict[str, TextLosses]:
