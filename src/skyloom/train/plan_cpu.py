@@ -15,10 +15,11 @@ from collections.abc import Callable
 import psutil
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from skyloom.core.progress import Progress
+from skyloom.model.attention import attend
 from skyloom.model.config import ModelConfig
-from skyloom.train.machine import matmul_flops, settled
+from skyloom.train.machine import choose_compile, matmul_flops, settled
 from skyloom.train.plan_machines import CPU, GIB, Calibration, Machine
 
 ROUNDS = 5
@@ -71,17 +72,18 @@ def _products(tokens: int, inner: int, outer: int) -> float:
 
 
 def _attention(model: ModelConfig, rows: int, context: int) -> float:
-    """Seconds of causal attention in one block, forward and backward."""
+    """Seconds of causal attention in one block, forward and backward, compiled as the step is where this machine can."""
 
     def heads(count: int) -> Tensor:
         return torch.ones(rows, count, context, model.head_dim, dtype=torch.bfloat16).requires_grad_()
 
     query, key, value = heads(model.heads), heads(model.grouped_heads), heads(model.grouped_heads)
     grad = torch.ones_like(query)
-    grouped = model.grouped_heads != model.heads
+    compiled = choose_compile("auto", None, Progress.silent())
+    mixed = torch.compile(attend, dynamic=False, fullgraph=True) if compiled else attend
 
     def both() -> None:
-        F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=grouped).backward(grad)  # type: ignore[no-untyped-call]
+        mixed(query, key, value, None).backward(grad)  # type: ignore[no-untyped-call]
 
     return _fastest(both)
 
