@@ -12,6 +12,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +260,10 @@ def test_the_verb_says_where_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "skyloom.cli", "report", "serve", str(ROOT / "recipes" / "tiny.toml"), "--port", "0"]
     (tmp_path / "工作" / "stage1-0123").mkdir(parents=True)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen([*program, "--work", str(tmp_path / "工作")], **pipes, text=True)  # type: ignore[call-overload]
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what a shell starts in the background ignores Ctrl-C
+    process = subprocess.Popen(
+        [*program, "--work", str(tmp_path / "工作")], **pipes, text=True, preexec_fn=listening  # type: ignore[call-overload]
+    )  # fmt: skip
     assert process.stdout is not None and process.stderr is not None
     told = process.stdout.readline()
     address = re.findall(r"shown at (http://127\.0\.0\.1:\d+/) \(Ctrl-C", told)
