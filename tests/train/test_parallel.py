@@ -6,6 +6,8 @@ update, so that state, load and token_losses are seen here too.
 
 from __future__ import annotations
 
+import fcntl
+import json
 import shutil
 
 import pytest
@@ -31,8 +33,14 @@ pytestmark = pytest.mark.xdist_group("parallel")
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[tuple[str, str], dict[str, float]]:
-    return measure(EVERY)
+def found(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> dict[tuple[str, str], dict[str, float]]:
+    """Measured once for all workers of a test run: it takes minutes, and workers beside each other would only slow it down."""
+    known = tmp_path_factory.getbasetemp().parent / f"parallel-{testrun_uid}.json"
+    with known.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not known.exists():
+            known.write_text(json.dumps([[*pair, deviations] for pair, deviations in measure(EVERY).items()]))
+    return {(name, precision): deviations for name, precision, deviations in json.loads(known.read_text())}
 
 
 @pytest.mark.parametrize(("name", "precision"), PAIRS)
