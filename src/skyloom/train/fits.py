@@ -29,6 +29,8 @@ def least_bytes(config: TrainConfig, model: ModelConfig) -> float:
     twice = config.precision == "bf16"  # in fp32 the weights are their own masters
     once = config.layout.micro_batches(config.batch) == 1  # nothing is added up, so gradients stay as narrow as the weights
     gradients = parts.gradients / 2 if once and twice else parts.gradients
+    if once and config.layout.zero and config.layout.pipeline == 1:  # reduced block by block: fp32, but each replica's own part
+        gradients = min(gradients, parts.gradients / config.layout.data)
     return (parts.weights if twice else 0.0) + gradients + parts.optimiser + parts.activations
 
 
