@@ -17,6 +17,7 @@ TINY = Path(__file__).parents[2] / "recipes" / "tiny.toml"
     [
         (["--rates", "6e-4,-1"], "-1 is no learning rate"),
         (["--tokens", "100", "--stage", "stage1"], "--tokens 100 is less than one step, which reads 1,024"),
+        (["--tokens", "2048", "--stage", "stage1"], "a test of 2 steps from the beginning of stage1 would end in its warm-up of"),
         (["--stage", "stage1b"], "the recipe has no session stage1b; it has stage1, stage2"),
         ([], "stage1 has no checkpoint yet"),
         (["--from", "没有"], "--from 没有: there is no checkpoint"),

@@ -44,6 +44,7 @@ def test_rates_as_they_are_given() -> None:
         ("6e-5", "2 to 8 rates, not 1"),
         (",".join(f"{k}e-5" for k in range(1, 10)), "not 9"),
         ("1e-4,0.0001", "a rate twice"),
+        ("1e-4,1.0000001e-4", "a rate twice, to six digits"),
     ],
 )
 def test_rates_that_cannot_be_tried(text: str, told: str) -> None:

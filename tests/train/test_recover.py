@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,6 +132,24 @@ def test_a_run_stopped_around_a_rollback_ends_alike(moment: int, tmp_path: Path,
             train(out, STEPS, stage=STAGE, config=CAREFUL)
         assert stopped.value.exit_code == 128 + signal.SIGTERM
         train(out, STEPS, stage=STAGE, config=CAREFUL)
+    assert content(out) == content(whole)
+
+
+def test_a_stop_in_the_last_step_lets_no_other_session_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, out = Store(str(tmp_path / "whole")), Store(str(tmp_path / "out"))
+    train(whole, 4, stage=STAGE)
+    real = disk.Saver.save
+
+    def save(self: disk.Saver, folder: Store, *rest: Any) -> None:
+        if folder.root.endswith(disk.FINAL):
+            signal.raise_signal(signal.SIGTERM)
+        real(self, folder, *rest)
+
+    monkeypatch.setattr(disk.Saver, "save", save)
+    with pytest.raises(Interrupted, match="is trained") as stopped:
+        train(out, 4, stage=STAGE)
+    assert stopped.value.exit_code == 128 + signal.SIGTERM
+    train(out, 4, stage=STAGE)
     assert content(out) == content(whole)
 
 

@@ -9,6 +9,7 @@ session itself begins from the checkpoint again.
 from __future__ import annotations
 
 import csv
+import gc
 import hashlib
 import io
 import json
@@ -83,6 +84,12 @@ def prepare(road: Road, *, stage: str | None, rates: str | None, tokens: int | N
         identity = steps[sessions(recipe)[0]].identity
     whole: int = getattr(recipe, stage).data.tokens
     plan = Plan(stage, tried, length(tokens, whole, recipe.train.batch * recipe.train.context), first, start, identity, origin)
+    warmup = plan.config(recipe, tried[0]).warmup_steps
+    if warmup >= plan.steps:
+        raise ConfigError(
+            f"a test of {plan.steps:,} steps from the beginning of {stage} would end in its warm-up of {warmup:,} steps: give "
+            "more --tokens, or a checkpoint with --from"
+        )
     road.progress.log(
         f"{plan.steps:,} steps of {stage} at each of {', '.join(f'{r:g}' for r in tried)}, from {origin}"
         + (f" ({start.root})" if start else "")
@@ -196,6 +203,7 @@ def _score(recipe: Recipe, session: Session, folder: Store | None, here: Crew) -
     """Losses of the watched texts, document by document, with a checkpoint's weights or those that training begins with."""
     from skyloom.model.init import first_weights
 
+    gc.collect()  # the learner before this one is a cycle under many processes, and as large as this one
     learner = session.make(recipe.train, session.shape, False, session.tokenizer.bos_id)
     if folder is None:
         learner.begin(session.weights or first_weights(session.shape, recipe.train.seed))

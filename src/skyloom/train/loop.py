@@ -16,6 +16,7 @@ run, and the process that leads writes the journals.
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import shutil
 import time
@@ -148,6 +149,7 @@ class Job:
         self.done = recorded["stage_step"] if recorded else 0
         if self.finished:
             return
+        gc.collect()  # the learner of a session before is a cycle (fully_shard's hooks), and as large as the one that is made now
         self.learner = make(self.config, self.model, self.compiled, bos_id)
         self._restore(found)
         if self.done:
@@ -257,6 +259,11 @@ class Job:
                     )
             self._write(self.out.child(disk.FINAL), saver, telemetry, lambda: None)
             saver.settle()
+            if self.crew.any(bool(stop.asked))[0]:  # in the last step or while that was written: no other session may begin
+                raise recover.Interrupted(
+                    f"{name} is trained, and the run was stopped behind it; give the same command again to go on from there",
+                    max(self.crew.gather(stop.asked)),
+                )
 
     @contextlib.contextmanager
     def _telemetry(self, first_step: int) -> Iterator[Telemetry | None]:

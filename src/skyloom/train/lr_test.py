@@ -81,8 +81,8 @@ def parse_rates(text: str) -> tuple[float, ...]:
     wrong = [rate for rate in rates if not (rate > 0 and math.isfinite(rate))]
     if wrong:
         raise ConfigError(f"--rates {text!r}: {wrong[0]:g} is no learning rate; give positive numbers")
-    if any(a == b for a, b in pairwise(rates)):
-        raise ConfigError(f"--rates {text!r} has a rate twice")
+    if any(f"{a:g}" == f"{b:g}" for a, b in pairwise(rates)):  # their runs are named so
+        raise ConfigError(f"--rates {text!r} has a rate twice, to six digits")
     if not 2 <= len(rates) <= MOST:
         raise ConfigError(f"--rates {text!r}: a test compares 2 to {MOST} rates, not {len(rates)}")
     return tuple(rates)
