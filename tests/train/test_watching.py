@@ -163,3 +163,16 @@ def test_a_tracker_that_is_not_installed_is_told_before_anything_is_written(
     with pytest.raises(ConfigError, match="wandb, which is not installed"):
         train(Store(str(tmp_path / "out")), 3, config=dataclasses.replace(CONFIG, trackers=("wandb",)))
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_written_or_read_beside_the_run_does_not_end_it(tmp_path: Path) -> None:
+    """A `live.jsonl` that the disk refuses from the start, and rates of an earlier attempt that are damaged."""
+    (tmp_path / "telemetry" / "live.jsonl").mkdir(parents=True)
+    (tmp_path / "telemetry" / "speed.jsonl").write_text('{"step": 1')
+    out, listener = Store(str(tmp_path)), Listener()
+    train(out, 4, config=dataclasses.replace(CONFIG, log_every=2), progress=listener)
+    said = " ".join(listener.said)
+    assert (
+        said.count("live.jsonl cannot be written (") == 1 and "dashboards stand still" in said and "speed.jsonl is damaged" in said
+    )
+    assert [row["step"] for row in lines(out, "telemetry/speed.jsonl")] == [2, 4]

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from skyloom.core.errors import StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.train.journal import Journal
@@ -33,8 +34,11 @@ class Live:
         if not out.local:
             return
         known = (f"{_begun(name)}, {line[1:]}" for name, journal in journals.items() for line in journal.lines())
-        out.write_text(LIVE, json.dumps({ATTEMPT: uuid.uuid4().hex}) + "\n" + "".join(known))
-        self._file = out.path(LIVE).open("a", encoding="utf-8")
+        try:
+            out.write_text(LIVE, json.dumps({ATTEMPT: uuid.uuid4().hex}) + "\n" + "".join(known))
+            self._file = out.path(LIVE).open("a", encoding="utf-8")
+        except (OSError, StorageError) as problem:
+            self._tell(problem)
 
     def add(self, journal: str, record: Mapping[str, Any]) -> None:
         """A line that was just added to the journal of that name."""
@@ -44,8 +48,12 @@ class Live:
             self._file.write(f"{_begun(journal)}, {json.dumps(record, ensure_ascii=False)[1:]}\n")
             self._file.flush()
         except OSError as problem:
-            self._progress.log(f"{LIVE} cannot be written ({problem.strerror or problem}); the run goes on, dashboards stand still")
+            self._tell(problem)
             self.close()
+
+    def _tell(self, problem: Exception) -> None:
+        why = getattr(problem, "strerror", None) or problem
+        self._progress.log(f"{LIVE} cannot be written ({why}); the run goes on, dashboards stand still")
 
     def close(self) -> None:
         if self._file is not None:

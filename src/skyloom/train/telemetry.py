@@ -55,8 +55,13 @@ class Telemetry:
         self._out, self._flops, self._causal, self._peak = out, flops_per_token, causal_flops_per_token, peak_flops
         self._world, self._every, self._device = world, every, torch.device(device)
         lines = out.read_text(SPEED).splitlines(keepends=True) if out.exists(SPEED) else []
-        self._journal = Journal([line for line in lines if json.loads(line)["step"] <= first_step])
         shown = progress or Progress.silent()
+        try:
+            lines = [line for line in lines if json.loads(line)["step"] <= first_step]
+        except (ValueError, KeyError, TypeError) as problem:  # rates are no part of the run, and no reason to refuse it
+            shown.log(f"{out.url(SPEED)} is damaged and begins anew ({problem})")
+            lines = []
+        self._journal = Journal(lines)
         self._remotes: list[Remote] = connect(trackers, out, settings or {}, shown)
         self._live = Live(out, {**(journals or {}), SPEED: self._journal}, shown)
         self._trackers: list[Tracker] = [*self._remotes, *([Board(out.path(BOARD), first_step)] if out.local else [])]
