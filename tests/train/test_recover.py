@@ -36,6 +36,7 @@ from skyloom.train.recover import (
     read_rollbacks,
     stragglers,
     verdict,
+    waiting,
 )
 from tests.train.toy import CONFIG, ToyLoader, train
 
@@ -209,6 +210,13 @@ def test_slow_replicas_are_named() -> None:
     assert stragglers([(0, 1.0), (1, 1.1), (2, 2.0), (3, 0.9)], 1.5) == [(2, 2.0)]
     assert stragglers([(0, 1.0), (1, 3.0)], 1.5) == [(1, 3.0)]
     assert stragglers([(0, 5.0)], 1.5) == []
+
+
+def test_ranks_that_wait_for_data_are_named_only_where_it_costs_a_part_of_the_step() -> None:
+    assert waiting([(0.001, 1.0), (0.003, 1.0)], 1.5) == []
+    # A step lasts as long for all: the others stand still in its first collective while one reads.
+    assert waiting([(0.01, 2.0), (1.01, 2.0), (0.01, 2.0)], 1.4) == [(1, 1.0)]
+    assert waiting([(5.0, 6.0)], 1.5) == [] and waiting([(5.0, 6.0), (5.0, 6.0)], 1.5) == []
 
 
 def test_a_task_of_its_own_takes_time_on_any_device() -> None:

@@ -194,7 +194,7 @@ def _train_and_score(recipe: Recipe, plan: Plan, rate: float, ctx: StepContext, 
         start = _score(recipe, session, plan.start, here)
         end = _score(recipe, session, ctx.out.child(disk.FINAL), here)
     if here.leads:
-        skips = ctx.out.read_text("skips.jsonl").splitlines() if ctx.out.exists("skips.jsonl") else []
+        skips = ctx.out.read_bytes("skips.jsonl").splitlines() if ctx.out.exists("skips.jsonl") else []
         sets = {name: {"start": _row(start[name]), "end": _row(end[name])} for name in end}
         ctx.out.write_json(LOSSES, {"rate": rate, "diverged": diverged, "skipped": len(skips), "sets": sets})
 
@@ -263,7 +263,7 @@ def _trial(folder: Store) -> Trial:
 
 
 def _lines(folder: Store, name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in folder.read_text(name).splitlines()] if folder.exists(name) else []
+    return [json.loads(line) for line in folder.read_bytes(name).splitlines()] if folder.exists(name) else []
 
 
 def _curve(folder: Store, trial: Trial, plan: Plan, tokens: int) -> Curve:

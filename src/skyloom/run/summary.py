@@ -153,4 +153,4 @@ def step_rows(road: Road) -> Rows:
 def _lines(folder: Store, name: str) -> Rows:
     import json
 
-    return [json.loads(line) for line in folder.read_text(name).splitlines()]
+    return [json.loads(line) for line in folder.read_bytes(name).splitlines()]

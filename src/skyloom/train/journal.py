@@ -52,7 +52,8 @@ class Journal:
             text = out.read_text(name) if out.exists(name) else ""
         except UnicodeDecodeError as problem:
             raise IntegrityError(f"{out.url(name)} is not text any more: {problem}") from problem
-        journal = cls(text.splitlines(keepends=True)[: seal["lines"]])
+        # At newlines only: `splitlines` also cuts at U+2028 and the like, which stand in a JSON string as they are.
+        journal = cls([f"{line}\n" for line in text.split("\n")[:-1]][: seal["lines"]])
         if journal.seal() != dict(seal):
             raise IntegrityError(f"{out.url(name)} does not hold the lines that its checkpoint sealed")
         return journal

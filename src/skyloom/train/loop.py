@@ -321,7 +321,7 @@ class Job:
         if telemetry is not None and telemetry.step(record, self.calendar.tokens_per_step, took, waited):
             self.progress.log(f"{self.calendar.stage.name}, step {step:,}: loss {loss:.3f}, rate {rate:.2e}, {telemetry.note()}")
         if self.done % EVERY == 0:
-            self._name_stragglers(self.learner.busy + waited)
+            self._name_stragglers(self.learner.busy, waited, took)
         bar.note(f"loss {loss:.3f}")
         bar.advance(self.calendar.tokens_per_step)
 
@@ -365,12 +365,16 @@ class Job:
             self.loader.prefetch(step + 1, rank=self.learner.replica, world=self.learner.replicas)
         return tokens
 
-    def _name_stragglers(self, busy: float) -> None:
+    def _name_stragglers(self, busy: float, waited: float, took: float) -> None:
+        """Name ranks that compute slowly, and those that wait for data: each by its own measure, which a card's are not to add."""
         if self.crew.world == 1:
             return
-        like = [(rank, seconds) for rank, seconds in enumerate(self.crew.gather(busy))]
-        for rank, times in recover.stragglers(like, self.config.recover.straggler):
-            self.progress.log(f"rank {rank} is slow: {times:.1f} times the median of the others")
+        times = self.crew.gather((busy, waited, took))
+        factor = self.config.recover.straggler
+        for rank, slower in recover.stragglers([(rank, own) for rank, (own, _, _) in enumerate(times)], factor):
+            self.progress.log(f"rank {rank} is slow: {slower:.1f} times the median of the others")
+        for rank, seconds in recover.waiting([(wait, step) for _, wait, step in times], factor):
+            self.progress.log(f"rank {rank} is slow to get its data: {seconds:.2g} s in a step more than the median of the others")
 
     def _watch(self, monitor: Monitor, telemetry: Telemetry | None) -> None:
         """Score the held-out sets if this is a monitoring point, and the benchmarks if the checkpoint is one to release."""

@@ -214,3 +214,16 @@ def stragglers(busy: Sequence[tuple[int, float]], factor: float) -> list[tuple[i
         return []
     middle = statistics.median_low([seconds for _, seconds in busy])
     return [(rank, seconds / middle) for rank, seconds in busy if middle > 0 and seconds > factor * middle]
+
+
+def waiting(times: Sequence[tuple[float, float]], factor: float) -> list[tuple[int, float]]:
+    """Ranks whose wait for data alone makes a step `factor` times as long, and by how many seconds it is above the median wait.
+
+    `times`: of each rank the seconds that it waited for data, and those of the whole step.
+    """
+    if len(times) < 2:
+        return []
+    usual = statistics.median_low([wait for wait, _ in times])
+    step = statistics.median_low([whole - wait for wait, whole in times])
+    late = [(rank, wait - usual) for rank, (wait, _) in enumerate(times)]
+    return [(rank, above) for rank, above in late if above > (factor - 1) * step]
