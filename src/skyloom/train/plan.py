@@ -276,7 +276,7 @@ def error_note(plan: Plan) -> dict[str, Any]:
         return {
             "validated": False,
             "note": "not validated for this model and machine: from this CPU's own rates, measured just now; two small models on "
-            "two cores were predicted 13 and 17 % too fast (docs/11-planner.md)",
+            "two cores were predicted 8 % too fast (docs/11-planner.md)",
         }
     if machine != MACHINE:
         outside.append(f"machine {machine.name}" if machine.name != MACHINE.name else "other figures of the machine")
