@@ -1,4 +1,4 @@
-"""The weights of exercise detection: how src/skyloom/corpus/exercises_model.json was trained, and what it is worth.
+"""The weights of exercise detection: how src/skyloom/corpus/exercises/model.json was trained, and what it is worth.
 
     SKYLOOM_BENCH_DATA=DATA python -m studies.exercises_model [--write]        (in the project's root)
 
@@ -38,8 +38,9 @@ import pyarrow as pa
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.core.units import hash_units, ngrams
-from skyloom.corpus.exercises_model import BUCKETS, FLAGS, SHORT, features
-from skyloom.corpus.stem import StemConfig, generate
+from skyloom.corpus.exercises.model import BUCKETS, FLAGS, SHORT, features
+from skyloom.corpus.stem.config import StemConfig
+from skyloom.corpus.stem.stage import generate
 
 TRAIN_EXERCISES = ("GSM8K train", "OlympiadBench en", "GAOKAO-Bench", "gaokao_math_qa", "gaokao_math_cloze", "generated")
 TRAIN_PROSE = (
@@ -181,7 +182,7 @@ def quantised(table: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], flo
 
 
 def probabilities(texts: list[str], table: npt.NDArray[np.float32], extra: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    from skyloom.corpus.exercises_model import _scores
+    from skyloom.corpus.exercises.model import _scores
 
     encoded = [text.encode() for text in texts]
     ends = np.cumsum([len(e) for e in encoded]).astype(np.int64)
@@ -200,7 +201,7 @@ def report(found: dict[tuple[str, str, bool], list[str]], table: Any, extra: Any
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Train the model of exercises.")
-    parser.add_argument("--write", action="store_true", help="write src/skyloom/corpus/exercises_model.json")
+    parser.add_argument("--write", action="store_true", help="write src/skyloom/corpus/exercises/model.json")
     parser.add_argument("--cross", action="store_true", help="also leave each training source out in turn")
     options = parser.parse_args()
     data = os.environ.get("SKYLOOM_BENCH_DATA")
@@ -224,7 +225,7 @@ def main() -> int:
             "exercises": list(TRAIN_EXERCISES), "prose": list(TRAIN_PROSE), "scale": unit, "bias": round(float(extra[-1]), 4),
             "flags": [round(float(w), 4) for w in extra[:-1]], "weights": base64.b64encode(whole.tobytes()).decode(),
         }  # fmt: skip
-        Path("src/skyloom/corpus/exercises_model.json").write_text(json.dumps(model, ensure_ascii=False, indent=1) + "\n")
+        Path("src/skyloom/corpus/exercises/model.json").write_text(json.dumps(model, ensure_ascii=False, indent=1) + "\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The model of structural extraction: how src/skyloom/corpus/extract_model.json was trained, and how good it is on other sites.
+"""The model of structural extraction: how src/skyloom/corpus/extract/model.json was trained, and how good it is on other sites.
 
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model            (in the project's root; needs lightgbm, about 3 minutes)
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write    writes the model file as well
@@ -30,21 +30,21 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from bench.extraction import FITTED, NotMeasuredError, Page, Scores, counted, f1, interval, mean, read_pages
+from bench.corpus.extraction import FITTED, NotMeasuredError, Page, Scores, counted, f1, interval, mean, read_pages
 from studies import extraction_pages
 
 from skyloom.core.units import UnitColumn, hash_units, ngrams
-from skyloom.corpus import extract_page as pg
-from skyloom.corpus import extract_select
-from skyloom.corpus.extract_column import extract_column
-from skyloom.corpus.extract_features import FEATURES, ROLES, describe, describe_page, prepare
-from skyloom.corpus.extract_scan import entry
-from skyloom.corpus.extract_tables import tables
-from skyloom.corpus.extract_walk import walk
+from skyloom.corpus.extract import scratch as pg
+from skyloom.corpus.extract import select as extract_select
+from skyloom.corpus.extract.column import extract_column
+from skyloom.corpus.extract.features import FEATURES, ROLES, describe, describe_page, prepare
+from skyloom.corpus.extract.scan import entry
+from skyloom.corpus.extract.tables import tables
+from skyloom.corpus.extract.walk import walk
 
 Floats = npt.NDArray[np.float64]
 
-FILE = Path(extract_select.__file__).with_name("extract_model.json")
+FILE = Path(extract_select.__file__).with_name("model.json")
 N = 4
 SHARE = 0.7
 TREES, LEAVES, RATE, FOLDS = 120, 16, 0.09, 5

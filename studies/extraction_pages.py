@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.extraction import DATA_VARIABLE, Page
+from bench.corpus.extraction import DATA_VARIABLE, Page
 from fastwarc.warc import ArchiveIterator
 from selectolax.lexbor import LexborHTMLParser
 

@@ -40,12 +40,14 @@ from skyloom.core.engine import Engine
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, record_id
 from skyloom.core.store import Store
+from skyloom.data.config import PackConfig, Phase
 from skyloom.data.loader import Loader
-from skyloom.data.mixture import Phase, resolve
-from skyloom.data.pack import PackConfig, pack
+from skyloom.data.mixture import resolve
+from skyloom.data.pack import pack
 from skyloom.model.presets import preset
 from skyloom.tokenizer import Tokenizer
-from skyloom.tokenizer.train import TokenizerConfig, train
+from skyloom.tokenizer.config import TokenizerConfig
+from skyloom.tokenizer.train import train
 from skyloom.train.config import StageConfig, TrainConfig
 from skyloom.train.loop import train_stage
 

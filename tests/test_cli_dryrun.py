@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from skyloom.cli import main
-from skyloom.train.plan_table10 import PREDICTED, rows
+from skyloom.planner.table10 import PREDICTED, rows
 
 ROOT = Path(__file__).parents[1]
 REPORT = ["train", str(ROOT / "recipes/skywork-13b.toml"), "--dry-run", "--world", "512", "--workers", "1"]

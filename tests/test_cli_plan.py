@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from skyloom.cli import main
-from skyloom.train import plan_cpu
-from skyloom.train.plan_machines import MACHINES, TABLE10
+from skyloom.planner.machines import MACHINES, TABLE10
+from skyloom.train.step import cpu_speed as plan_cpu
 
 REPORT = "plan --model skywork-13b --gpu a800-80g --nodes 64 --gpus-per-node 8 --sequences 4096 --micro-batch 1".split()
 KEYS = {"layout", "fits", "tokens_per_gpu_per_s", "mfu", "tflops", "memory_gib", "days", "reason"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from studies.vocabulary_size import Outcome, draw, sizes_of, table
 
-from skyloom.tokenizer.train import TokenizerConfig
+from skyloom.tokenizer.config import TokenizerConfig
 
 
 @pytest.mark.parametrize("size", [16_384, 32_768, 65_536, 102_400])

@@ -108,7 +108,7 @@ def judge(frozen: dict[str, Entry], now: dict[str, Entry]) -> tuple[list[str], l
 
 def run_corpus(work: Path) -> dict[str, Entry]:
     """Build the corpus of the sample pages alone (the standard library's code differs from Python to Python)."""
-    from skyloom.run.road import Road
+    from skyloom.run.run import Road
 
     road = Road.open(RECIPE, work=str(work), progress=Progress.silent())
     road.engine = Engine()

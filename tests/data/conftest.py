@@ -7,8 +7,10 @@ from skyloom.core.engine import Engine
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT
 from skyloom.core.store import Store
-from skyloom.data.pack import PackConfig, pack
-from skyloom.tokenizer.train import TokenizerConfig, train
+from skyloom.data.config import PackConfig
+from skyloom.data.pack import pack
+from skyloom.tokenizer.config import TokenizerConfig
+from skyloom.tokenizer.train import train
 from tests.tokenizer.texts import COUNTS, SIZES, write_documents
 
 CANARIES = 7

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
+from skyloom.data.config import Phase
 from skyloom.data.indexed import write_index
 from skyloom.data.loader import Loader
-from skyloom.data.mixture import Phase, resolve
+from skyloom.data.mixture import resolve
 
 SILENT = Progress.silent()
 SIZES = {"web_en": 5_003, "web_zh": 3_001, "code": 997, "stem_en": 400, "stem_zh": 61, "books_zh": 23, "canary": 130}

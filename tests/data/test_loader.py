@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from skyloom.core.errors import ConfigError, DataError, IntegrityError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
+from skyloom.data.config import Phase
 from skyloom.data.indexed import write_index
 from skyloom.data.loader import Loader
-from skyloom.data.mixture import Phase, resolve
+from skyloom.data.mixture import resolve
 from skyloom.data.permute import key_of, permute, shuffled
 from skyloom.data.schedule import BLOCK
 from tests.data.test_pack import parse

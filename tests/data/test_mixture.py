@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from skyloom.core.config import build, plain
+from skyloom.core.config import build, plain, to_toml
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
-from skyloom.data.mixture import TABLE_1, Phase, StagePlan, mixture_table, resolve, show_mixture
-from skyloom.release.recipe import to_toml
+from skyloom.data.config import Phase
+from skyloom.data.mixture import StagePlan, resolve
+from skyloom.data.mixture_table import TABLE_1, mixture_table, show_mixture
 
 SIZES = {"web_en": 40_000, "web_zh": 35_000, "code": 10_000, "stem_en": 6_000, "stem_zh": 2_000, "parallel": 3_000, "canary": 700}
 MANIFEST = {"domains": {d: {"tokens": n} for d, n in SIZES.items()}}

@@ -12,8 +12,9 @@ from skyloom.core.engine import Engine
 from skyloom.core.errors import DataError, IntegrityError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
+from skyloom.data.config import PackConfig
 from skyloom.data.indexed import dtype_for, open_indexed, write_index
-from skyloom.data.pack import PackConfig, pack
+from skyloom.data.pack import pack
 from skyloom.tokenizer import Tokenizer
 from tests.data.conftest import CANARIES
 from tests.tokenizer.texts import COUNTS
@@ -124,7 +125,7 @@ class _KilledError(Exception):
 
 
 def test_a_run_killed_in_the_merge_goes_on_to_the_same_bytes(tmp_path, documents, exercises, tokenizer, tokens, monkeypatch):
-    import skyloom.data.pack as module
+    from skyloom.data import pack as module
 
     out, encoded = Store(tmp_path / "out"), []
     real_merge, real_encode = module._merge, module.encode_shard

@@ -16,7 +16,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.evaluate.config import ReferencesConfig
 from skyloom.evaluate.reference import OtherModel, references, score_sets
-from tests.train.test_telemetry import Listener
+from tests.train.watch.test_telemetry import Listener
 
 SETS = {
     "web_en": ["The loom weaves the sky.", "A short text about rain.\nIt has two lines."],

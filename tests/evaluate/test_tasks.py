@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus.stem import StemConfig, generate
+from skyloom.corpus.stem.config import StemConfig
+from skyloom.corpus.stem.stage import generate
 from skyloom.evaluate.models import LoadedModel
 from skyloom.evaluate.tasks import BOTH, answers, prompts, rows, scorer
 from skyloom.score.nll import token_losses

@@ -23,16 +23,19 @@ from skyloom.core.engine import Engine
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, record_id
 from skyloom.core.store import Store
-from skyloom.corpus.stem import StemConfig, generate
-from skyloom.data.pack import PackConfig, pack
+from skyloom.corpus.stem.config import StemConfig
+from skyloom.corpus.stem.stage import generate
+from skyloom.data.config import PackConfig
+from skyloom.data.pack import pack
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
 from skyloom.tokenizer import Tokenizer
-from skyloom.tokenizer.train import TokenizerConfig, train
+from skyloom.tokenizer.config import TokenizerConfig
+from skyloom.tokenizer.train import train
 from skyloom.train.checkpoint import Checkpoint, write
 from skyloom.train.config import TrainConfig
-from skyloom.train.optim import MasterAdamW
+from skyloom.train.step.optim import MasterAdamW
 from tests.tokenizer.texts import text
 
 DOMAINS = {"web_en": ("web", "en"), "web_zh": ("web", "zh-Hans"), "code": ("code", "code"), "parallel": ("parallel", "other")}

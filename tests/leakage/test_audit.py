@@ -14,12 +14,13 @@ from skyloom.core.errors import SkyloomError
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT
 from skyloom.core.store import Store
-from skyloom.corpus.stem import StemConfig, generate
+from skyloom.corpus.stem.config import StemConfig
+from skyloom.corpus.stem.stage import generate
 from skyloom.evaluate.models import load
 from skyloom.leakage.config import LeakageConfig
+from skyloom.leakage.corpus_overlap import presence
 from skyloom.leakage.gap import _words, audit
 from skyloom.leakage.items import pairs, read_split
-from skyloom.leakage.presence import presence
 from skyloom.score.nll import score_texts
 from skyloom.tokenizer import Tokenizer
 from tests.evaluate.world import World, shared

@@ -16,7 +16,7 @@ from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
-from skyloom.tokenizer.train import TokenizerConfig
+from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.tokenizer.train import train as train_tokenizer
 from skyloom.train import checkpoint
 from tests.report import demo_run as figures

@@ -9,7 +9,7 @@ from typing import Any
 
 from skyloom.core.ledger import Ledger
 from skyloom.core.store import Store
-from skyloom.corpus.funnel import EXEMPT
+from skyloom.corpus.clean.funnel import EXEMPT
 
 SETS = ("web_en", "web_zh", "code", "stem_en", "stem_zh", "parallel")
 STEPS = ("pages", "extract", "corpus", "tokenizer", "tokens", "references", "stage1", "stage2", "evaluate", "leakage")

@@ -14,7 +14,7 @@ import pytest
 from skyloom.core.store import Store
 from skyloom.report.dashboard import Dashboard
 from skyloom.report.serve import Server
-from skyloom.train.journal import METRICS
+from skyloom.train.watch.journal import METRICS
 from tests.report import demo_run
 from tests.report.browser import Browser, find, running
 from tests.report.test_dashboard import begun, metric

@@ -26,8 +26,8 @@ from skyloom.report.dashboard import PARTS, Dashboard
 from skyloom.report.follow import Following, Thinned
 from skyloom.report.serve import Server, preferred
 from skyloom.report.words import CHINESE, LANGUAGES, Say
-from skyloom.train.journal import HELDOUT, METRICS, SKIPS, SPEED, Journal
-from skyloom.train.live import LIVE, Live
+from skyloom.train.watch.journal import HELDOUT, METRICS, SKIPS, SPEED, Journal
+from skyloom.train.watch.live import LIVE, Live
 from tests.report import demo_run
 
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,10 @@ import pytest
 
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
-from skyloom.corpus.sources import ResolvedSource
+from skyloom.corpus.sources.resolved import ResolvedSource
 from skyloom.run.recipe import load, to_toml
-from skyloom.run.road import publishable, scaled
+from skyloom.run.run import scaled
+from skyloom.run.steps import publishable
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -104,7 +105,8 @@ def test_sample_pages_that_stand_in_scale_the_tokens_down(tmp_path):
 def test_references_are_a_step_that_training_does_not_need(tmp_path):
     """And a folder or a file that cannot be used is told before anything runs."""
     from skyloom.core.store import Store
-    from skyloom.run.road import ORDER, Road
+    from skyloom.run.run import Road
+    from skyloom.run.steps import ORDER
 
     figures = tmp_path / "别的.toml"
     figures.write_text('["LLaMA2-7B"]\nzh = 1.1\n')

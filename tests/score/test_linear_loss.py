@@ -18,8 +18,8 @@ from skyloom.model.init import initialise
 from skyloom.score import linear_loss as module
 from skyloom.score.linear_loss import linear_loss
 from skyloom.score.nll import token_losses
-from skyloom.train.machine import batch_loss
-from skyloom.train.optim import to_precision
+from skyloom.train.step.machine import batch_loss
+from skyloom.train.step.optim import to_precision
 
 VOCABULARY, HIDDEN, ROW = 97, 16, 97 * (8 + 2 * 4)
 """ROW: bytes that `linear_loss` counts for one row in fp32."""

@@ -12,7 +12,7 @@ import pytest
 
 from skyloom.core.engine import Engine, Shard, ShardsMissingError
 from skyloom.core.progress import Progress
-from skyloom.run.road import Road
+from skyloom.run.run import Road
 from tests.stories.program import TINY, contents
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]

@@ -5,7 +5,8 @@ import pytest
 from skyloom.core.errors import DataError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus.stem import StemConfig, generate
+from skyloom.corpus.stem.config import StemConfig
+from skyloom.corpus.stem.stage import generate
 from skyloom.suites import few_shot, multiple_choice, prompt
 
 

@@ -5,7 +5,8 @@ import pytest
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.tokenizer import Tokenizer
-from skyloom.tokenizer.train import TokenizerConfig, train
+from skyloom.tokenizer.config import TokenizerConfig
+from skyloom.tokenizer.train import train
 from tests.tokenizer.texts import COUNTS, SIZES, write_documents
 
 

@@ -18,8 +18,9 @@ from skyloom.core.records import DOCUMENT, record_id
 from skyloom.core.store import Store
 from skyloom.tokenizer import Tokenizer
 from skyloom.tokenizer.check import check
+from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.tokenizer.pieces import read_model
-from skyloom.tokenizer.train import TokenizerConfig, train
+from skyloom.tokenizer.train import train
 
 FILES = {"web_en": "text/en/news_mixed.jsonl.gz", "web_zh": "text/zh/web_mixed.jsonl.gz", "code": "text/code/code.jsonl.gz"}
 

@@ -12,8 +12,9 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT
 from skyloom.core.store import Store
 from skyloom.tokenizer import Tokenizer
+from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.tokenizer.pieces import RESERVED
-from skyloom.tokenizer.train import TokenizerConfig, train
+from skyloom.tokenizer.train import train
 from tests.tokenizer.texts import COUNTS, SIZES, write_documents
 
 SILENT = Progress.silent()

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from skyloom.core.errors import ConfigError
-from skyloom.train.layout import Layout
-from skyloom.train.mesh import join
+from skyloom.planner.layout import Layout
+from skyloom.train.distributed.mesh import join
 from skyloom.train.recover import HUNG, LostError, lost_processes
-from tests.train.toy_crew import main
+from tests.train.toy_ranks import main
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "recipes" / "slurm" / "train.sbatch"
@@ -55,7 +55,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def workers(out: Path, killed: int, stop: int = 7) -> list[str]:
-    return ["-m", "tests.train.toy_crew", str(out), str(STEPS), TWO, str(stop), str(killed)]
+    return ["-m", "tests.train.toy_ranks", str(out), str(STEPS), TWO, str(stop), str(killed)]
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.train import checkpoint as disk
 from skyloom.train.config import StageConfig
-from skyloom.train.monitor import cut, sample
 from skyloom.train.recover import Interrupted, NotFiniteError
+from skyloom.train.watch.heldout import cut, sample
 from tests.train.toy import CONFIG, DOMAINS, MODEL, ToyBatch, ToyLoader, ToySet, heldout, train
 
 STEPS = 24
@@ -299,7 +299,7 @@ def test_the_next_batch_is_asked_for_before_it_is_needed(tmp_path: Path) -> None
 
 
 def test_no_compiler_means_eager_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skyloom.train.machine._compile_problem", lambda: "no g++")
+    monkeypatch.setattr("skyloom.train.step.machine._compile_problem", lambda: "no g++")
     listener = Listener()
     train(Store(str(tmp_path / "a")), 2, stage=SECOND, config=dataclasses.replace(CONFIG, compile="auto"), progress=listener)
     assert any("cannot compile here (no g++)" in text for text in listener.said)

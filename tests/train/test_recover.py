@@ -24,8 +24,6 @@ from skyloom.core.errors import ConfigError, IntegrityError, StorageError
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.train import checkpoint as disk
 from skyloom.train.config import RecoverConfig, StageConfig, TrainConfig
-from skyloom.train.learner import SingleLearner
-from skyloom.train.machine import probe
 from skyloom.train.recover import (
     HUNG,
     Interrupted,
@@ -38,6 +36,8 @@ from skyloom.train.recover import (
     verdict,
     waiting,
 )
+from skyloom.train.step.learner import SingleLearner
+from skyloom.train.step.machine import probe
 from tests.train.toy import CONFIG, ToyLoader, train
 
 STEPS = 24

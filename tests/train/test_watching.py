@@ -14,11 +14,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.train import trackers
 from skyloom.train.config import StageConfig
-from skyloom.train.journal import METRICS, SCORES, SKIPS, Journal
-from skyloom.train.live import ATTEMPT, JOURNAL, LIVE, Live
 from skyloom.train.recover import Interrupted
+from skyloom.train.watch import trackers
+from skyloom.train.watch.journal import METRICS, SCORES, SKIPS, Journal
+from skyloom.train.watch.live import ATTEMPT, JOURNAL, LIVE, Live
 from tests.train.test_loop import Listener, content, lines
 from tests.train.test_recover import CAREFUL, STAGE, poisoned
 from tests.train.toy import CONFIG, ToyBatch, ToyLoader, train

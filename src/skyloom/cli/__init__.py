@@ -30,7 +30,7 @@ from skyloom.cli.tokenizer import tokenizer_group
 from skyloom.core.errors import ConfigError, SkyloomError
 
 if TYPE_CHECKING:
-    from skyloom.run.road import Road
+    from skyloom.run.run import Road
 
 FOR_TORCH = {
     # Threads that wait by spinning take the core from whoever shares the machine, and from our own other thread: under load the
@@ -363,7 +363,7 @@ def report_serve(road: Road, host: str, port: int) -> None:
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 def generate(folder: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int) -> None:
     """Let the released model in FOLDER go on from PROMPT."""
-    from skyloom.run.road import continue_text
+    from skyloom.run.models import continue_text
 
     click.echo(continue_text(Path(folder), prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed))
 

@@ -112,8 +112,9 @@ def on_recipe(function: Callable[..., None]) -> Callable[..., None]:
         verify: str,
         **rest: Any,
     ) -> None:
-        from skyloom.corpus.dedup_files import memory_size
-        from skyloom.run.road import Road, make_engine
+        from skyloom.corpus.dedup import memory_size
+        from skyloom.run.engines import make_engine
+        from skyloom.run.run import Road
 
         size = memory_size(memory) if memory else 0
         settings = (*overrides, f"corpus.clean.memory_gb={size / 1e9!r}") if size else overrides

@@ -9,7 +9,7 @@ import click
 from skyloom.cli.common import Group, example, on_recipe, show
 
 if TYPE_CHECKING:
-    from skyloom.run.road import Road
+    from skyloom.run.run import Road
 
 
 @click.group("corpus", cls=Group)
@@ -104,8 +104,7 @@ def corpus_extract(pages: str, out: str, comments: bool) -> None:
     be read, has its line with its reason.
     """
     from skyloom.core.progress import Progress
-    from skyloom.corpus.extract import ExtractConfig
-    from skyloom.corpus.extract_files import extract_files
+    from skyloom.corpus.extract import ExtractConfig, extract_files
 
     extract_files(pages, out, ExtractConfig(comments=comments), Progress())
 
@@ -154,10 +153,7 @@ def corpus_dedup(
 
     from skyloom.core.engine import Engine
     from skyloom.core.progress import Progress
-    from skyloom.corpus.dedup import DedupConfig
-    from skyloom.corpus.dedup_files import dedup_files, memory_size
-    from skyloom.corpus.dedup_sketch import Columns
-    from skyloom.corpus.repeats import RepeatsConfig
+    from skyloom.corpus.dedup import Columns, DedupConfig, RepeatsConfig, dedup_files, memory_size
     from skyloom.run.doctor import usable_cores
 
     config = DedupConfig() if threshold is None else replace(DedupConfig(), threshold=threshold)
@@ -219,7 +215,7 @@ def fetch_crawl(
     from skyloom.core.config import build
     from skyloom.core.progress import Progress
     from skyloom.core.store import Store
-    from skyloom.corpus.commoncrawl import CrawlConfig, fetch_common_crawl
+    from skyloom.corpus.sources import CrawlConfig, fetch_common_crawl
 
     listed = Path(domains_file).read_text(encoding="utf-8").split() if domains_file else []
     given = {"languages": list(languages), "index_url": index_url, "data_url": data_url}

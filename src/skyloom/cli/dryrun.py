@@ -17,12 +17,11 @@ import click
 from skyloom.cli.common import show
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
+from skyloom.planner.layout import Layout
+from skyloom.planner.layout_text import layout_text, parse_layout
+from skyloom.planner.table10 import PREDICTED, rows
 from skyloom.run.recipe import Recipe
-from skyloom.train.dryrun import DryRun, Rank, dry_run
-from skyloom.train.dryrun_check import compare
-from skyloom.train.layout import Layout
-from skyloom.train.plan_inputs import layout_text, parse_layout
-from skyloom.train.plan_table10 import PREDICTED, rows
+from skyloom.train.dryrun import DryRun, Rank, compare, dry_run
 
 GIB, GB = 2**30, 1e9
 

@@ -10,7 +10,7 @@ import click
 from skyloom.cli.common import example, on_recipe, show
 
 if TYPE_CHECKING:
-    from skyloom.run.road import Road
+    from skyloom.run.run import Road
 
 
 @click.command(

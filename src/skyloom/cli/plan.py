@@ -14,11 +14,12 @@ import click
 
 from skyloom.cli.common import example, show
 from skyloom.core.errors import ConfigError
-from skyloom.train.plan import Job, Plan, Search, error_note, predict, search
-from skyloom.train.plan_inputs import Subject, layout_text, parse_count, parse_layout, read_subject
-from skyloom.train.plan_machines import CPU, MACHINES, TABLE10, changed, machine_of
-from skyloom.train.plan_memory import KERNELS
-from skyloom.train.plan_time import Cluster
+from skyloom.planner.layout_text import layout_text, parse_layout
+from skyloom.planner.machines import CPU, MACHINES, TABLE10, changed, machine_of
+from skyloom.planner.memory import KERNELS
+from skyloom.planner.search import Job, Plan, Search, error_note, predict, search
+from skyloom.planner.time import Cluster
+from skyloom.run.subject import Subject, parse_count, read_subject
 
 _HELP = {
     "model": "A preset (skywork-13b, llama2-13b, …) or a TOML file with a [model] table, such as a recipe.",
@@ -92,7 +93,7 @@ def _job(subject: Subject, gpu: str, options: dict[str, Any]) -> tuple[Job, int]
     if on_cpu:
         if options["nodes"] > 1 or (options["gpus_per_node"] or 1) > 1:
             raise ConfigError("a plan for the CPU is for one process on this machine; leave out --nodes and --gpus-per-node")
-        from skyloom.train.plan_cpu import measure_cpu
+        from skyloom.train.step import measure_cpu
 
         rows = max(1, parse_layout(options["layout"] or "", 1, micro).micro(batch))
         machine, achieved = measure_cpu(subject.model, min(rows, batch), min(context, subject.model.context), options["threads"])

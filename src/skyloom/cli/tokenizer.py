@@ -11,7 +11,7 @@ import click
 from skyloom.cli.common import Group, example, on_recipe, show, verdict
 
 if TYPE_CHECKING:
-    from skyloom.run.road import Road
+    from skyloom.run.run import Road
 
 _FOLDER = click.argument("folder", type=click.Path(exists=True, file_okay=False))
 _COLOURS = {

@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import tomli_w
+
 from skyloom.core.errors import ConfigError
 
 T = TypeVar("T")
@@ -240,3 +242,16 @@ def _type_name(hint: Any) -> str:
     if hint in names:
         return names[hint]
     return str(hint).replace("typing.", "").replace("skyloom.", "")
+
+
+def to_toml(recipe: Mapping[str, Any]) -> str:
+    """TOML of a recipe. TOML has no null: what is None is left out, and reads back as the setting's default."""
+    return tomli_w.dumps(_without_none(recipe))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _without_none(v) for k, v in value.items() if v is not None}
+    if isinstance(value, (list, tuple)):
+        return [_without_none(v) for v in value if v is not None]
+    return value

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from skyloom.core.records import DOCUMENT, domain_of
 from skyloom.core.store import Store
-from skyloom.corpus.columns import list_lengths, lists
+from skyloom.corpus.text import list_lengths, lists
 
 PAGES = ("html", "text")
 """Origins of running prose that distribution filtering and the quality rules judge."""

@@ -19,74 +19,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
-from skyloom.data.course import Knots, Points, corners, curve, evenly, mean, stairs, value
-from skyloom.data.pack import CANARY
-
-_TOLERANCE = 1e-12
-"""Of sums of shares in float64. A stage of 3 T tokens is then exact to a few tokens, which is far less than a sample."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One stage's part of the recipe. A name is a domain (`stem_en`) or a category (`stem`: all `stem_…` by their size)."""
-
-    tokens: int = setting(doc="length of the stage", unit="tokens", low=1)
-    shares: dict[str, float] = setting(
-        factory=dict, doc="base shares by name, normalised over what exists; empty: in proportion to the tokens there are"
-    )
-    ramp: dict[str, tuple[float, ...]] = setting(
-        factory=dict, doc="shares of what passes leave over, at evenly spaced points, linear in between: stem = [0.1, 0.4]"
-    )
-    curve: dict[str, tuple[tuple[int, float], ...]] = setting(
-        factory=dict, doc="the same at given tokens of the stage: stem = [[0, 0.1], [90_000, 0.2], [130_000, 0.4]]"
-    )
-    steps: dict[str, tuple[tuple[int, float], ...]] = setting(
-        factory=dict, doc="the same, held from a token on until the next: web_zh = [[0, 0.4], [90_000, 0.2]]"
-    )
-    passes: dict[str, int] = setting(factory=dict, doc="names that are gone through exactly this often: canary = 1")
-    repeat_cap: float = setting(5.0, doc="most passes over any domain, earlier stages included", unit="epochs", low=0.0)
-    fit: bool = setting(
-        False, doc="beyond the repeat cap, let scarce sources of `shares` give less, then shorten the stage, instead of refusing it"
-    )
-
-    def __post_init__(self) -> None:
-        seen: dict[str, str] = {}
-        for kind, names in (("ramp", self.ramp), ("curve", self.curve), ("steps", self.steps), ("passes", self.passes)):
-            for name in names:
-                if name in seen:
-                    raise ConfigError(f"{name} stands in {seen[name]} and in {kind}; a name has one of ramp, curve, steps, passes")
-                seen[name] = kind
-        for name, share in self.shares.items():
-            _check_share(f"shares.{name}", share)
-        for name, shares in self.ramp.items():
-            for share in shares:
-                _check_share(f"ramp.{name}", share)
-        for key, points in (*_keyed("curve", self.curve), *_keyed("steps", self.steps)):
-            _check_points(key, points, self.tokens)
-
-    def resized(self, tokens: int) -> Phase:
-        """The phase with another length, the points of its courses moved in proportion."""
-
-        def moved(courses: Mapping[str, Points]) -> dict[str, Points]:
-            # Points that come to lie on one token: the last of them holds.
-            return {k: tuple({place * tokens // self.tokens: share for place, share in v}.items()) for k, v in courses.items()}
-
-        return replace(self, tokens=tokens, curve=moved(self.curve), steps=moved(self.steps))
-
-    def courses(self) -> dict[str, Knots]:
-        """How the shares of `ramp`, `curve` and `steps` run over the stage."""
-        bent = {name: evenly(shares) for name, shares in self.ramp.items() if shares}
-        bent |= {name: curve(points, self.tokens) for name, points in self.curve.items() if points}
-        return bent | {name: stairs(points, self.tokens) for name, points in self.steps.items() if points}
+from skyloom.data.config import CANARY, TOLERANCE, Phase
+from skyloom.data.share_curves import Knots, corners, mean, value
 
 
 @dataclass(frozen=True)
@@ -170,7 +111,7 @@ def _capped(plan: StagePlan, phase: Phase, name: str, progress: Progress) -> Sta
     columns = zip(plan.domains, plan.available, plan.used, plan.passes, plan.mean_shares().tolist(), strict=True)
     for domain, available, used, passes, share in columns:
         left = phase.repeat_cap * available - used
-        if passes and passes * available > left + _TOLERANCE * available:
+        if passes and passes * available > left + TOLERANCE * available:
             raise ConfigError(
                 f"{name}: {domain} has {available:,} tokens and was read {used / available:.2f} times before; {passes} more "
                 f"passes exceed the cap of {phase.repeat_cap:g}. Lower {name}.passes or raise {name}.repeat_cap"
@@ -181,7 +122,7 @@ def _capped(plan: StagePlan, phase: Phase, name: str, progress: Progress) -> Sta
         raise ConfigError(
             f"{name}: the passes take {fixed:,} tokens, the stage has {plan.tokens:,}; raise {name}.tokens or lower {name}.passes"
         )
-    if plan.tokens <= longest * (1 + _TOLERANCE):
+    if plan.tokens <= longest * (1 + TOLERANCE):
         return plan
     has, wants, epochs = plan.available[plan.domains.index(tightest)], plan.wants()[tightest], plan.epochs()[tightest]
     problem = (
@@ -196,7 +137,7 @@ def _capped(plan: StagePlan, phase: Phase, name: str, progress: Progress) -> Sta
             f"or set {name}.fit = true"
         )
     progress.log(f"{problem}; the stage is shortened to {int(longest):,} tokens")
-    return replace(plan, tokens=int(longest * (1 + _TOLERANCE)))
+    return replace(plan, tokens=int(longest * (1 + TOLERANCE)))
 
 
 def _base_tokens(tokens: float, courses: Mapping[str, Knots], room: Mapping[str, float], available: Mapping[str, int]) -> float:
@@ -214,7 +155,7 @@ def _within_reach(
     if total <= tokens:  # all run out together, and then the stage is shortened
         return {d: room[d] / total for d in base if room[d]} if total else base
     shares, full = dict(base), set[str]()
-    while over := [d for d in shares if d not in full and shares[d] * tokens > room[d] * (1 + _TOLERANCE)]:
+    while over := [d for d in shares if d not in full and shares[d] * tokens > room[d] * (1 + TOLERANCE)]:
         full.update(over)
         left = 1 - sum(room[d] for d in full) / tokens
         rest = sum(base[d] for d in base if d not in full)
@@ -279,30 +220,6 @@ def _rows(
     return tuple(positions), rows
 
 
-def _check_share(key: str, share: float) -> None:
-    if not math.isfinite(share):
-        raise ConfigError(f"{key} holds {share}; a share is a number")
-
-
-def _keyed(kind: str, courses: Mapping[str, Points]) -> list[tuple[str, Points]]:
-    return [(f"{kind}.{name}", points) for name, points in courses.items()]
-
-
-def _check_points(key: str, points: Points, tokens: int) -> None:
-    """ConfigError if the points of a course are not places of the stage in order, or its shares no shares."""
-    places = [place for place, _ in points]
-    for _, share in points:
-        _check_share(key, share)
-        if not 0 <= share <= 1:
-            raise ConfigError(f"{key} has the share {share:g}; it must lie between 0 and 1")
-    if any(a >= b for a, b in pairwise(places)) or any(place < 0 for place in places):
-        raise ConfigError(f"{key}: its points must be in order, [token, share] from token 0 on, found tokens {places}")
-    if places and places[-1] > tokens:
-        raise ConfigError(f"{key} has a point at token {places[-1]:,}, the stage has {tokens:,}")
-    if places and key.startswith("steps") and places[0]:
-        raise ConfigError(f"{key} must say from token 0 on what holds; its first point is at token {places[0]:,}")
-
-
 def _check_claims(passes: Mapping[str, int], courses: Mapping[str, Knots], available: Mapping[str, int], name: str) -> None:
     """ConfigError if a domain is named twice, as itself and as a part of its category."""
     claimed = dict.fromkeys(passes, "passes")
@@ -331,76 +248,3 @@ def _split(group: str, available: Mapping[str, int]) -> dict[str, float]:
     members = _members(group, available)
     total = sum(available[d] for d in members)
     return {d: available[d] / total for d in members}
-
-
-TABLE_1 = {
-    "English": ("web", "books", "papers", "encyclopedia", "miscellany"),
-    "Chinese": ("web", "social", "encyclopedia", "miscellany"),
-    "Other languages": ("encyclopedia",),
-    "Code": ("code",),
-}
-"""The rows of the report's Table 1, in its order; the table has them even where a corpus has nothing for them."""
-_LANGUAGES = {"en": "English", "zh": "Chinese", "other": "Other languages"}
-
-
-@dataclass(frozen=True)
-class MixtureRow:
-    """A row of the table. Tokens are of this stage; `passes` go over what there is and include earlier stages; shares are 0..1.
-
-    `available`: tokens there are. `realised_share`: None before anything was read. A total of a language has the category "".
-    """
-
-    language: str
-    category: str
-    available: int
-    planned: float
-    planned_share: float
-    realised_share: float | None
-    passes: float
-
-
-def mixture_table(plan: StagePlan, realised: Mapping[str, float] | None = None) -> tuple[MixtureRow, ...]:
-    """The plan by language and category, as the report's Table 1, with a total of each language before its categories.
-
-    `realised`: the share of each domain in what a loader gave out (`Loader.realised`). Categories that Table 1 does not have (STEM,
-    parallel text, canaries) stand after those that it has.
-    """
-    wants, sizes = plan.wants(), dict(zip(plan.domains, plan.available, strict=True))
-    used = dict(zip(plan.domains, plan.used, strict=True))
-    groups: dict[str, dict[str, list[str]]] = {lang: {c: [] for c in categories} for lang, categories in TABLE_1.items()}
-    for domain in plan.domains:
-        language, category = _row_of(domain)
-        groups.setdefault(language, {}).setdefault(category, []).append(domain)
-
-    def row(language: str, category: str, domains: list[str]) -> MixtureRow:
-        planned, available = sum(wants[d] for d in domains), sum(sizes[d] for d in domains)
-        passes = (planned + sum(used[d] for d in domains)) / available if available else 0.0
-        share = None if realised is None else sum(realised.get(d, 0.0) for d in domains)
-        return MixtureRow(language, category, available, planned, planned / plan.tokens, share, passes)
-
-    rows = []
-    for language, categories in groups.items():
-        rows.append(row(language, "", [d for domains in categories.values() for d in domains]))
-        rows += [row(language, category, domains) for category, domains in categories.items()]
-    return tuple(rows)
-
-
-def show_mixture(rows: tuple[MixtureRow, ...]) -> str:
-    """The table as aligned text, one line each; shares in percent."""
-    lines = [("", "planned %", "realised %", "passes", "tokens there are")]
-    for r in rows:
-        realised = "–" if r.realised_share is None else f"{100 * r.realised_share:.2f}"
-        name = f"  {r.category}" if r.category else r.language
-        lines.append((name, f"{100 * r.planned_share:.2f}", realised, f"{r.passes:.2f}", f"{r.available:,}"))
-    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]) for line in lines
-    )
-
-
-def _row_of(domain: str) -> tuple[str, str]:
-    """Language and category of a domain's tag (`core.records.domain_of`)."""
-    category, _, short = domain.rpartition("_")
-    if category and short in _LANGUAGES:
-        return _LANGUAGES[short], category
-    return ("Code", "code") if domain == "code" else ("Both languages", domain)

@@ -15,7 +15,7 @@ on neither the number of workers nor a kill in between.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -23,27 +23,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skyloom.core.config import setting
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.errors import DataError
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
+from skyloom.data.config import CANARY, PackConfig
 from skyloom.data.indexed import dtype_for, open_indexed, write_index
 from skyloom.data.permute import key_of, shuffled
 from skyloom.tokenizer import Tokenizer
 
-CANARY = "canary"
 MANIFEST = "tokens.json"
 _SCRATCH = "parts"
 _BUFFER_BYTES = 8 << 20
-
-
-@dataclass(frozen=True)
-class PackConfig:
-    """How documents become token shards."""
-
-    seed: int = setting(1, doc="orders the documents inside each domain", low=0)
-    canary_copies: int = setting(10, doc="how often each canary stands in its domain; 0 leaves the canaries out", low=0)
 
 
 def pack(

@@ -21,7 +21,7 @@ from skyloom.score.nll import Model, Scorer, score_continuations
 from skyloom.suites import Item, Prompt, few_shot, multiple_choice, prompt
 from skyloom.tokenizer import Tokenizer
 from skyloom.train.config import TrainConfig
-from skyloom.train.monitor import BATCH_TOKENS, Scores
+from skyloom.train.watch import BATCH_TOKENS, Scores
 
 BOTH = "both"
 """The row over all languages."""

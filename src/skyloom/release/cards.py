@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from skyloom.corpus.funnel import EXEMPT
+from skyloom.corpus.clean import EXEMPT
 from skyloom.model.config import ModelConfig
 from skyloom.release import formats, tables
 from skyloom.release.corpus import FIELDS, Published

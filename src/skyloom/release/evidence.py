@@ -14,7 +14,7 @@ from typing import Any
 from skyloom.core.errors import DataError
 from skyloom.core.ledger import Ledger
 from skyloom.core.store import TELEMETRY, Store
-from skyloom.data.pack import CANARY
+from skyloom.data.config import CANARY
 from skyloom.train.config import SESSIONS
 
 Rows = list[dict[str, Any]]

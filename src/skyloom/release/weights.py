@@ -24,7 +24,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from skyloom.core.config import build
+from skyloom.core.config import build, to_toml
 from skyloom.core.errors import ConfigError, DataError, IntegrityError
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
@@ -33,7 +33,6 @@ from skyloom.model.decoder import Decoder
 from skyloom.model.hf import from_hf, from_hf_config, to_hf, to_hf_config
 from skyloom.release import canaries, cards, corpus, evidence, sums
 from skyloom.release.config import ReleaseConfig
-from skyloom.release.recipe import to_toml
 from skyloom.tokenizer.tokenizer import Tokenizer
 from skyloom.train import checkpoint
 from skyloom.train.config import SESSIONS

@@ -25,8 +25,7 @@ from skyloom.report import training
 from skyloom.report.follow import Following
 from skyloom.report.page import asset, environment
 from skyloom.report.words import Say
-from skyloom.train.alarms import ALARMS
-from skyloom.train.journal import HELDOUT, METRICS, SCORES, SKIPS, SPEED
+from skyloom.train.watch import ALARMS, HELDOUT, METRICS, SCORES, SKIPS, SPEED
 
 REFERENCES = "references.json"
 PARTS = {

@@ -17,9 +17,7 @@ from skyloom.core.errors import DataError
 from skyloom.core.step import MANIFEST
 from skyloom.core.store import Store
 from skyloom.release.evidence import Rows
-from skyloom.train.alarms import ALARMS
-from skyloom.train.journal import HELDOUT, METRICS, SCORES, SKIPS, SPEED
-from skyloom.train.live import JOURNAL, LIVE
+from skyloom.train.watch import ALARMS, HELDOUT, JOURNAL, LIVE, METRICS, SCORES, SKIPS, SPEED
 
 MOST = 1024
 CHUNK = 1 << 24

@@ -23,10 +23,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from skyloom.core.config import to_toml
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
 from skyloom.release import evidence, formats, tables
-from skyloom.release.recipe import to_toml
 from skyloom.report import examples, results, training
 from skyloom.report.config import ReportConfig
 from skyloom.report.words import ENGLISH

@@ -12,7 +12,7 @@ from typing import Any
 
 from skyloom.release.formats import decimal, percent
 from skyloom.release.tables import domain_name, language_name, model_name
-from skyloom.train.alarms import ALL, REPEATS
+from skyloom.train.watch import ALL, REPEATS
 
 LANGUAGES = ("en", "zh")
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.store import Store
-from skyloom.corpus.funnel import EXCERPT
+from skyloom.corpus.clean import EXCERPT
 
 _EXTRACTED = ["id", "source", "lang", "url", "reason", "blocks"]
 

@@ -27,19 +27,19 @@ from skyloom.core.progress import Progress
 from skyloom.core.step import Step, StepContext
 from skyloom.core.store import Store
 from skyloom.report.rates import MEAN, TRAINING, Curve, Points, figure
-from skyloom.run import crew
+from skyloom.run import processes
 from skyloom.run.recipe import Recipe, sessions
-from skyloom.run.road import Road
-from skyloom.run.session import Session, open_session
+from skyloom.run.run import Road
+from skyloom.run.stages import Session, open_session
 from skyloom.score.nll import TextLosses
 from skyloom.train import checkpoint as disk
 from skyloom.train.config import SESSIONS, StageConfig
-from skyloom.train.crew import Crew
+from skyloom.train.distributed import Crew
 from skyloom.train.loop import train_stage
-from skyloom.train.lr_test import FACTORS, Difference, Part, Trial, Verdict, judge, length, mean_loss, parse_rates
-from skyloom.train.machine import settled
-from skyloom.train.monitor import Monitor
+from skyloom.train.rates import FACTORS, Difference, Part, Trial, Verdict, judge, length, mean_loss, parse_rates
 from skyloom.train.recover import NotFiniteError
+from skyloom.train.step import settled
+from skyloom.train.watch import Monitor
 
 NAME = "lr-test"
 LOSSES, NUMBERS, TABLE, FIGURE = "losses.json", "lr-test.json", "lr-test.csv", "lr-test.svg"
@@ -149,7 +149,7 @@ def _run(road: Road, plan: Plan, rate: float) -> Step:
     recipe, name = road.recipe, f"lr-{rate:g}"
 
     def learn(ctx: StepContext) -> None:
-        crew.call(recipe, name)
+        processes.call(recipe, name)
         _learn(recipe, plan, rate, ctx)
 
     settings = {

@@ -107,3 +107,18 @@ def _tokenizer_beside(checkpoint: Path) -> Path:
                 f"{folder} has {len(found)} tokenizers ({', '.join(sorted(p.name for p in found))}): give --tokenizer"
             )
     raise ConfigError(f"no tokenizer was found above {checkpoint}: give --tokenizer")
+
+
+def continue_text(folder: Path, prompt: str, *, tokens: int, temperature: float, top_p: float, seed: int) -> str:
+    """What the released model in `folder` writes after `prompt`. ConfigError if the folder holds no model."""
+    from skyloom.release.weights import load_released
+    from skyloom.score.config import SamplingConfig
+    from skyloom.score.generate import generate
+
+    if not (folder / "config.json").exists():
+        raise ConfigError(f"{folder} holds no released model (skyloom release build RECIPE makes one)")
+    model, tokenizer, context = load_released(Store(folder))
+    sampling = SamplingConfig(tokens=tokens, temperature=temperature, top_p=top_p, seed=seed)
+    begun = [tokenizer.bos_id, *tokenizer.encode(prompt)]
+    (made,) = generate(model, [begun], sampling, context=context, eos_id=tokenizer.eos_id)
+    return prompt + tokenizer.decode(made)

@@ -13,23 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from skyloom.core.config import build, override, plain, read_toml, setting
+from skyloom.core.config import to_toml as plain_to_toml
 from skyloom.core.errors import ConfigError
+from skyloom.corpus.bitext import ParallelConfig
+from skyloom.corpus.clean import CleanConfig
 from skyloom.corpus.extract import ExtractConfig
-from skyloom.corpus.parallel import ParallelConfig
-from skyloom.corpus.pipeline import CleanConfig
 from skyloom.corpus.sources import SourceConfig
 from skyloom.corpus.stem import StemConfig
-from skyloom.data.mixture import Phase
-from skyloom.data.pack import PackConfig
+from skyloom.data.config import PackConfig, Phase
 from skyloom.evaluate.config import EvaluateConfig, ReferencesConfig
 from skyloom.leakage.config import LeakageConfig
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
 from skyloom.release.config import ReleaseConfig
-from skyloom.release.recipe import to_toml as plain_to_toml
 from skyloom.report.config import ReportConfig
 from skyloom.suites import HeldoutConfig
-from skyloom.tokenizer.train import TokenizerConfig
+from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.train.config import SESSIONS, StageConfig, TrainConfig
 
 

@@ -10,7 +10,8 @@ from skyloom.core.step import TIMING
 from skyloom.core.store import Store
 from skyloom.data.loader import SourceProgress
 from skyloom.run.recipe import sessions
-from skyloom.run.road import ORDER, Road, loader
+from skyloom.run.run import Road
+from skyloom.run.steps import ORDER
 
 Rows = list[dict[str, Any]]
 SNIPPET = 60
@@ -78,6 +79,7 @@ def step_tables(road: Road, stage: str, step: int, rank: int, world: int) -> tup
     """Each sample of a training step (where it is from, which documents it holds, how it begins), of one data-parallel rank of
     `world`; and what was planned and read of each source when the step was done."""
     from skyloom.core.errors import ConfigError
+    from skyloom.run.stages import loader
     from skyloom.tokenizer import Tokenizer
 
     if stage not in sessions(road.recipe):

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.tables import made_once
+from skyloom.core.code_points import made_once
 from skyloom.core.units import _decode, _jit, utf8_buffers
 from skyloom.tokenizer.words import Runs
 

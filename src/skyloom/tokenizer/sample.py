@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 
 from skyloom.core.errors import ConfigError
 from skyloom.core.store import Store
-from skyloom.corpus.columns import string_hashes
+from skyloom.corpus.text import string_hashes
 
 _UNIT = 1 << 10  # the smallest weight
 _LARGEST = 1 << 30  # a million times that; with four thousand million occurrences a sum stays below 2^62

@@ -13,16 +13,15 @@ vocabulary becomes smaller instead (a multiple of 64) and holds no piece that no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress, Task
 from skyloom.core.store import Store
 from skyloom.tokenizer import export
-from skyloom.tokenizer.base import SMALLEST, read_base, train_base
+from skyloom.tokenizer.base import read_base, train_base
+from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.tokenizer.count import Counts
 from skyloom.tokenizer.extend import candidates, choose_characters, choose_words, dictionary_runs, rank_characters
 from skyloom.tokenizer.measure import measure
@@ -41,42 +40,6 @@ from skyloom.tokenizer.tokenizer import Tokenizer
 
 ROUND = 64
 """A vocabulary that must shrink becomes a multiple of this, so that matrix sizes stay friendly to accelerators."""
-
-
-@dataclass(frozen=True)
-class TokenizerConfig:
-    """Sizes of the vocabulary and its parts. The report's: 65,536 = 32,000 + 8,000 + 25,519 + 17."""
-
-    vocabulary: int = setting(8192, doc="size of the whole vocabulary; the parts must add up to it", unit="pieces", low=1024)
-    base: int = setting(4300, doc="Latin pieces, with 3 specials and 256 bytes", unit="pieces", low=SMALLEST, high=1 << 20)
-    base_model: str = setting("", doc="file of a SentencePiece BPE model to extend (from the current folder); `base` is its size")
-    characters: int = setting(2400, doc="Chinese characters and symbols", unit="pieces", low=0)
-    words: int = setting(1475, doc="Chinese words of two characters or more", unit="pieces", low=0)
-    reserved: int = setting(17, doc="pieces for padding, chat roles and later use", unit="pieces", low=17, high=17)
-    fit: bool = setting(False, doc="where the corpus has too few candidates, take a smaller vocabulary instead of stopping")
-    least_count: int = setting(
-        3, doc="an added word occurs at least this often in the sample; a character too, if the sizes leave a choice", low=1
-    )
-    dictionary_weight: float = setting(
-        0.1, doc="weight of jieba's dictionary against the Chinese text of the sample when words are chosen", low=0.0, high=10.0
-    )
-    sample_megabytes: float = setting(20.0, doc="text that is looked at, shared evenly by the domains", unit="MB", low=0.01)
-    balance: float = setting(
-        0.5, doc="what a domain that gives more text weighs: 1 in proportion, 0 as much as any other", low=0.0, high=1.0
-    )
-    weights: Mapping[str, float] = setting(factory=dict, doc="further weights of domains, 1 for those that are not named")
-    seed: int = setting(1, doc="chooses the sampled documents", low=0)
-
-    def __post_init__(self) -> None:
-        parts = self.base + self.characters + self.words + self.reserved
-        if parts != self.vocabulary:
-            raise ConfigError(
-                f"the parts add up to {parts} (base {self.base} + characters {self.characters} + words {self.words} + "
-                f"reserved {self.reserved}), but vocabulary is {self.vocabulary}; change one by {self.vocabulary - parts:+d}"
-            )
-        for domain, weight in self.weights.items():
-            if not 0 <= weight < float("inf"):
-                raise ConfigError(f"tokenizer.weights.{domain} is {weight}; a weight is a number from 0 up")
 
 
 def train(documents: Store, out: Store, config: TokenizerConfig, *, progress: Progress) -> None:

@@ -36,9 +36,9 @@ from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
-from skyloom.train.crew import Crew
-from skyloom.train.journal import Journal
-from skyloom.train.learner import split_state
+from skyloom.train.distributed import Crew
+from skyloom.train.step import split_state
+from skyloom.train.watch import Journal
 
 WEIGHTS, MOMENTS, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 FOLDER, FINAL = "checkpoints", "final"

@@ -35,19 +35,30 @@ from skyloom.model.config import ModelConfig
 from skyloom.model.init import first_weights
 from skyloom.train import checkpoint as disk
 from skyloom.train import recover
-from skyloom.train.alarms import ALARMS, Alarms
 from skyloom.train.config import StageConfig, TrainConfig
-from skyloom.train.crew import Crew
-from skyloom.train.fits import check_fits
+from skyloom.train.distributed import Crew
 from skyloom.train.inputs import Batches, Vocabulary
-from skyloom.train.journal import HELDOUT, METRICS, SCORES, SKIPS, Journal
-from skyloom.train.learner import Learner, SingleLearner, Weights
-from skyloom.train.machine import choose_compile, settled
-from skyloom.train.monitor import HeldOutSet, Monitor, Scores, line, score_line
-from skyloom.train.peak import peak_flops
+from skyloom.train.memory_check import check_fits
 from skyloom.train.schedule import Calendar
-from skyloom.train.telemetry import EVERY, Telemetry
-from skyloom.train.trackers import check as check_trackers
+from skyloom.train.step import Learner, SingleLearner, Weights, choose_compile, settled
+from skyloom.train.watch import (
+    ALARMS,
+    EVERY,
+    HELDOUT,
+    METRICS,
+    SCORES,
+    SKIPS,
+    Alarms,
+    HeldOutSet,
+    Journal,
+    Monitor,
+    Scores,
+    Telemetry,
+    line,
+    peak_flops,
+    score_line,
+)
+from skyloom.train.watch import check as check_trackers
 
 MakeLearner = Callable[[TrainConfig, ModelConfig, bool, int], Learner]
 """From settings, shape, whether to compile, and the id of BOS."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the engine and the plan of a large run."""

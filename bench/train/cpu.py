@@ -1,0 +1,237 @@
+"""A training step on a CPU beside others' steps: the same shapes, weights, tokens and threads, in alternating rounds.
+
+What enters is nothing: four shapes, with first weights and tokens from seeded numbers. Everybody has a process of its own
+(`train_peers.py`, where each is described), trains `WATCHED` steps that are not timed (they compile and warm up, and their losses
+show that all train the same thing), and then takes turns of a few steps. What leaves is tokens per second, the median of the
+rounds. All run with 2 threads and in the environment that `skyloom` gives itself (`cli.FOR_TORCH`), which helps peers too.
+
+    python bench/train_cpu.py [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N]     the tables
+    python bench/train_cpu.py [--peers PYTHON] --json trainer_ratio,best_ratio
+
+The peers' environment is one of its own (`peers_train.txt`); `SKYLOOM_TRAIN_PEERS` names its interpreter where `--peers` does not.
+`trainer_ratio`: our tokens per second over those of Hugging Face's Trainer as it comes, the smallest over the shapes; `best_ratio`:
+over those of the fastest of all the others, which compute in bf16 and are compiled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from bench.answers import NotMeasuredError, answer, offer
+from skyloom.cli import FOR_TORCH
+from skyloom.model.config import ModelConfig
+from skyloom.model.decoder import Decoder
+from skyloom.model.hf import to_hf
+from skyloom.model.init import initialise
+
+HERE = Path(__file__).resolve().parent
+OURS, TRAINER = "skyloom", "trainer"
+COMPILED = ("trainer-autocast", "trainer-bf16", "hf-loop", "hf-loop-bf16", "litgpt", "litgpt-bf16", "plain")
+NEEDED = ("hf-loop", "litgpt", "plain")
+"""Without these there is no best of the others."""
+BARS = ("trainer_ratio", "best_ratio")
+WATCHED, BATCHES, RATE = 8, 16, 1e-3
+PEERS = os.environ.get("SKYLOOM_TRAIN_PEERS") or sys.executable
+TURN = 2.0
+"""Seconds of a turn, about."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model and how many sequences of its context one step has."""
+
+    model: ModelConfig
+    batch: int
+
+    @property
+    def tokens(self) -> int:
+        return self.batch * self.model.context
+
+    def __str__(self) -> str:
+        model = self.model
+        size = f"{model.parameters / 1e6:.1f} M parameters, width {model.hidden}, {model.layers} layers"
+        return f"{size}, vocabulary {model.vocabulary:,}, {self.batch} × {model.context} tokens"
+
+
+SHAPES = {
+    "demo": Shape(ModelConfig(vocabulary=8_192, hidden=128, layers=4, heads=4, ffn=352, context=256), 8),
+    "small": Shape(ModelConfig(vocabulary=16_384, hidden=256, layers=6, heads=8, ffn=704, context=256), 8),
+    "wide": Shape(ModelConfig(vocabulary=16_384, hidden=512, layers=8, heads=8, ffn=1_376, context=512), 4),
+    "vocabulary": Shape(ModelConfig(vocabulary=65_536, hidden=256, layers=6, heads=8, ffn=704, context=256), 8),
+}
+"""The demo's model; the shape of our first trial; a wider one with longer sequences; the report's vocabulary."""
+
+
+class Worker:
+    """A way to train in a process of its own, see `train_peers.py`. `missing` names what is not installed."""
+
+    def __init__(self, name: str, python: str) -> None:
+        self.name = name
+        environment = os.environ | {"OMP_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "false"} | FOR_TORCH
+        command = [python, str(HERE / "train_peers.py"), name]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
+        first = self.answered()
+        self.missing: str = first.get("not_installed", "")
+        self.version: str = first.get("version", "")
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+    def tell(self, order: Mapping[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+
+    def train(self, steps: int) -> dict[str, Any]:
+        self.tell({"steps": steps})
+        return self.answered()
+
+    def answered(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise NotMeasuredError(f"the process of {self.name} ended; run it by hand to see why (bench/train_peers.py)")
+        return dict(json.loads(line))
+
+
+@dataclass
+class Measured:
+    """Of one contender at one shape: tokens per second in each round, and the losses of the first steps."""
+
+    rates: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        return median(self.rates)
+
+
+def task_of(shape: Shape, folder: Path) -> dict[str, Any]:
+    """First weights and tokens on disk: each token mostly decides the next, so that there is something to learn."""
+    folder.mkdir(parents=True)
+    draw = np.random.default_rng(5)
+    vocabulary, rows = shape.model.vocabulary, BATCHES * shape.batch
+    follower = draw.permutation(vocabulary)
+    tokens = np.minimum(draw.zipf(1.2, (rows, shape.model.context + 1)) - 1, vocabulary - 1)
+    for place in range(1, tokens.shape[1]):
+        bound = draw.random(rows) < 0.7
+        tokens[bound, place] = follower[tokens[bound, place - 1]]
+    np.save(folder / "tokens.npy", tokens.reshape(BATCHES, shape.batch, -1).astype(np.int64))
+    weights = to_hf(initialise(Decoder(shape.model), 1).state_dict(), shape.model)
+    save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / "weights.safetensors")
+    table = {name: getattr(shape.model, name) for name in ("vocabulary", "hidden", "layers", "heads", "ffn", "context")}
+    files = {"tokens": str(folder / "tokens.npy"), "weights": str(folder / "weights.safetensors")}
+    return {"shape": table, "batch": shape.batch, "rate": RATE, "watched": WATCHED, **files}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Which shapes and contenders, and what was measured when it was first asked for."""
+
+    work: Path
+    peers: str
+    rounds: int
+    shapes: Sequence[str]
+    contenders: Sequence[str]
+    compiled: bool = True
+
+    def measure(self, name: str) -> dict[str, Measured]:
+        """All contenders at one shape, turn by turn; who is not installed is left out."""
+        shape = SHAPES[name]
+        task = task_of(shape, self.work / name) | {"compile": self.compiled}
+        found: dict[str, Measured] = {}
+        steps: dict[str, int] = {}
+        with ExitStack() as processes:
+            workers = []
+            for contender in self.contenders:
+                worker = processes.enter_context(Worker(contender, sys.executable if contender == OURS else self.peers))
+                if worker.missing:
+                    print(f"{contender}: {worker.missing} is not installed (bench/peers_train.txt)", file=sys.stderr)
+                    continue
+                workers.append(worker)
+                worker.tell({"task": task})
+                first = worker.train(WATCHED)
+                found[contender] = Measured(losses=first["losses"][:WATCHED])
+                steps[contender] = max(round(TURN / median(first["seconds"][2:])), 2)
+                print(f"{name}: {contender} {worker.version} is warm", file=sys.stderr)
+            for _ in range(self.rounds):
+                for worker in workers:
+                    seconds = worker.train(steps[worker.name])["seconds"]
+                    found[worker.name].rates.append(shape.tokens * len(seconds) / sum(seconds))
+        return found
+
+    @cached_property
+    def found(self) -> dict[str, dict[str, Measured]]:
+        return {name: self.measure(name) for name in self.shapes}
+
+    def trainer_ratio(self) -> float:
+        return min(here[OURS].rate / self._of(here, TRAINER) for here in self.found.values())
+
+    def best_ratio(self) -> float:
+        for here in self.found.values():
+            for name in NEEDED:
+                self._of(here, name)
+        return min(
+            here[OURS].rate / max(measured.rate for name, measured in here.items() if name in COMPILED)
+            for here in self.found.values()
+        )
+
+    def _of(self, here: Mapping[str, Measured], name: str) -> float:
+        if name not in here:
+            raise NotMeasuredError(f"{name} is not installed: give --peers an interpreter that has it (bench/peers_train.txt)")
+        return here[name].rate
+
+    def tables(self) -> None:
+        settings = ", ".join(f"{name}={value}" for name, value in FOR_TORCH.items())
+        print(f"tokens/s, median of {self.rounds} alternating rounds; 2 threads, torch {torch.__version__}, {settings}")
+        head = f"| | tokens/s | smallest to largest | ours is | loss at step 1 | step {WATCHED} |\n|---|---|---|---|---|---|"
+        for name, here in self.found.items():
+            ours = here[OURS].rate if OURS in here else float("nan")
+            print(f"\n{name}: {SHAPES[name]}\n\n{head}")
+            for contender, measured in here.items():
+                spread = f"{min(measured.rates):,.0f} to {max(measured.rates):,.0f}"
+                course = f"{measured.losses[0]:.3f} | {measured.losses[-1]:.3f}"
+                print(f"| {contender} | {measured.rate:,.0f} | {spread} | {ours / measured.rate:.2f}x | {course} |", flush=True)
+        print(f"\ntrainer_ratio {self.trainer_ratio():.2f}, best_ratio {self.best_ratio():.2f}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure a training step on this CPU beside its peers.")
+    parser.add_argument("--peers", default=PEERS, metavar="PYTHON", help="the interpreter that has the peers")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--shape", nargs="+", choices=list(SHAPES), default=list(SHAPES))
+    parser.add_argument("--only", nargs="+", choices=[OURS, TRAINER, *COMPILED], default=[OURS, TRAINER, *COMPILED])
+    offer(parser, BARS)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        bench = Bench(Path(work), options.peers, options.rounds, options.shape, options.only)
+        return answer(options.json, lambda name: {BARS[0]: bench.trainer_ratio, BARS[1]: bench.best_ratio}[name](), bench.tables)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

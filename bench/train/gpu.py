@@ -1,0 +1,207 @@
+"""A training step on one CUDA card: tokens per second, utilisation and memory of large shapes, beside others' steps.
+
+What enters is nothing: shapes of 1 B and 7 B parameters and a slice of Skywork-13B (its width and vocabulary, a quarter of its
+layers), sequences of 4,096 tokens, random weights and tokens. Everybody has a process of its own (`train_peers.py`, where each is
+described), one after the other, because no two of them fit beside each other. Each takes the largest micro-batch that fits, from
+the shape's first guess down by halves; ours then computes activations again ("selective", "full"). A step is one micro-batch with
+its update, which is the worst case: in a run an update serves many.
+
+    python bench/train_gpu.py [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N] [--profile FOLDER]
+    python bench/train_gpu.py --json mfu-slice,mfu-7b
+    python bench/train_gpu.py --tiny --device cpu [--eager]      the same code at a tiny shape
+
+Utilisation (MFU) is `ModelConfig.flops_per_token` × tokens per second ÷ the data sheet's bf16 peak without sparsity, and beside
+it with only the half of the scores counted that a causal mask leaves. `--profile` writes what our step spends its time on:
+shares by kind and the largest kernels. transformers and litgpt hold bf16 weights without fp32 masters (8 bytes of state for a
+parameter instead of our 14), so they may fit where we recompute. Never run on a card so far; on a CPU at the tiny shape only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from bench.answers import NotMeasuredError, answer, offer
+from bench.train.cpu import OURS, PEERS, Shape, Worker
+from skyloom.model.config import ModelConfig
+from skyloom.model.presets import preset
+from skyloom.train.watch.peak import peak_flops
+
+CONTENDERS = (OURS, "hf-loop-bf16", "litgpt-bf16")
+BARS = ("mfu-slice", "mfu-7b")
+SHAPES = {
+    "1b": Shape(preset("llama-1b"), 16),
+    "7b": Shape(preset("llama-7b"), 4),
+    "slice": Shape(ModelConfig(vocabulary=65_536, hidden=4_608, layers=13, heads=36, ffn=12_288), 8),
+}
+TINY = {"tiny": Shape(ModelConfig(vocabulary=512, hidden=64, layers=2, heads=4, ffn=176, context=64), 2)}
+WARM, STEPS, BATCHES = 4, 5, 4
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one contender at one shape: what it took to fit, tokens per second of each round, and GiB on the card."""
+
+    batch: int
+    recompute: str
+    rates: list[float]
+    gib: float
+
+    @property
+    def rate(self) -> float:
+        return median(self.rates)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Which shapes and contenders on which device, and what was measured when it was first asked for."""
+
+    work: Path
+    peers: str
+    device: str
+    shapes: dict[str, Shape]
+    contenders: Sequence[str]
+    rounds: int
+    compiled: bool
+    profile: Path | None
+
+    @cached_property
+    def peak(self) -> float:
+        """FLOP/s that utilisation is a share of; on a CPU those of a matrix product now."""
+        return peak_flops(self.device, "bf16").flops
+
+    @cached_property
+    def found(self) -> dict[str, dict[str, Measured]]:
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise NotMeasuredError("no CUDA device")
+        found: dict[str, dict[str, Measured]] = {}
+        for name, shape in self.shapes.items():
+            found[name] = {}
+            for contender in self.contenders:
+                measured = self.fitted(name, shape, contender)
+                if measured is not None:
+                    found[name][contender] = measured
+        return found
+
+    def fitted(self, name: str, shape: Shape, contender: str) -> Measured | None:
+        """The first of the ways that fits; None, and a line that says so, where none does or it is not installed."""
+        for batch, recompute in ways(shape, contender):
+            with Worker(contender, sys.executable if contender == OURS else self.peers) as worker:
+                if worker.missing:
+                    print(f"{contender}: {worker.missing} is not installed (bench/peers_train.txt)", file=sys.stderr)
+                    return None
+                worker.tell({"task": self.task(name, shape, batch, recompute)})
+                measured = self.measure(name, shape, worker, batch, recompute)
+            if measured is not None:
+                return measured
+            print(f"{name}: {contender} does not fit with {batch} sequences, recompute {recompute}", file=sys.stderr)
+        print(f"{name}: {contender} does not fit at all", file=sys.stderr)
+        return None
+
+    def measure(self, name: str, shape: Shape, worker: Worker, batch: int, recompute: str) -> Measured | None:
+        rates: list[float] = []
+        said: dict[str, Any] = worker.train(WARM)
+        for _ in range(self.rounds):
+            if "out_of_memory" in said:
+                return None
+            said = worker.train(STEPS)
+            if "seconds" in said:
+                rates.append(batch * shape.model.context * STEPS / sum(said["seconds"]))
+        if "out_of_memory" in said:
+            return None
+        if self.profile is not None and worker.name == OURS:
+            self.profile.mkdir(parents=True, exist_ok=True)
+            worker.tell({"steps": 2, "profile": str(self.profile / f"{name}.txt")})
+            worker.answered()
+        return Measured(batch, recompute, rates, said["gib"])
+
+    def task(self, name: str, shape: Shape, batch: int, recompute: str) -> dict[str, Any]:
+        model = shape.model
+        tokens = self.work / f"{name}-{batch}.npy"
+        np.save(tokens, np.random.default_rng(1).integers(0, model.vocabulary, (BATCHES, batch, model.context + 1)))
+        table = {key: getattr(model, key) for key in ("vocabulary", "hidden", "layers", "heads", "ffn", "context")}
+        return {
+            "shape": table,
+            "tokens": str(tokens),
+            "weights": None,
+            "batch": batch,
+            "rate": 1e-4,
+            "watched": WARM,
+            "device": self.device,
+            "compile": self.compiled,
+            "recompute": recompute,
+        }
+
+    def utilisation(self, shape: Shape, rate: float, *, causal: bool = False) -> float:
+        return shape.model.flops_per_token(shape.model.context, causal=causal) * rate / self.peak
+
+    def bar(self, name: str) -> float:
+        shape = name.removeprefix("mfu-")
+        here = self.found.get(shape, {})
+        if OURS not in here:
+            raise NotMeasuredError(f"the shape {shape} does not fit on this card, or was not asked for")
+        return self.utilisation(SHAPES[shape], here[OURS].rate)
+
+    def tables(self) -> None:
+        where = "this CPU" if self.device == "cpu" else torch.cuda.get_device_name() if torch.cuda.is_available() else "no card"
+        found = self.found
+        print(f"{where}, torch {torch.__version__}, peak {self.peak / 1e12:.1f} TFLOP/s, median of {self.rounds} rounds")
+        head = (
+            "| | sequences | recompute | tokens/s | smallest to largest | MFU | causal | GiB |\n|---|---|---|---|---|---|---|---|"
+        )
+        for name, here in found.items():
+            model = self.shapes[name].model
+            print(f"\n{name}: {model.parameters / 1e9:.2f} B parameters, {model.context:,} tokens\n\n{head}")
+            for contender, one in here.items():
+                full = self.utilisation(self.shapes[name], one.rate)
+                causal = self.utilisation(self.shapes[name], one.rate, causal=True)
+                spread = f"{min(one.rates):,.0f} to {max(one.rates):,.0f}"
+                row = f"{contender} | {one.batch} | {one.recompute} | {one.rate:,.0f} | {spread} | {full:.1%} | {causal:.1%}"
+                print(f"| {row} | {one.gib:.1f} |", flush=True)
+
+
+def ways(shape: Shape, contender: str) -> Iterator[tuple[int, str]]:
+    """Sequences of a micro-batch and what is computed again, the fastest first."""
+    batch = shape.batch
+    while batch:
+        yield batch, "none"
+        batch //= 2
+    if contender == OURS:
+        yield from ((2, "selective"), (2, "full"), (1, "full"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Measure a training step on one CUDA card beside its peers.")
+    parser.add_argument("--peers", default=PEERS, metavar="PYTHON", help="the interpreter that has the peers")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shape", nargs="+", choices=list(SHAPES), default=list(SHAPES))
+    parser.add_argument("--only", nargs="+", choices=[*CONTENDERS, "plain"], default=list(CONTENDERS))
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--tiny", action="store_true", help="a tiny shape instead")
+    parser.add_argument("--eager", action="store_true", help="compile nothing")
+    parser.add_argument("--profile", type=Path, metavar="FOLDER", help="write there what our step spends its time on")
+    offer(parser, BARS)
+    options = parser.parse_args(arguments)
+    shapes = TINY if options.tiny else {name: SHAPES[name] for name in options.shape}
+    if options.json:
+        shapes = {name: SHAPES[name] for name in SHAPES if f"mfu-{name}" in options.json}
+    only = [OURS] if options.json else options.only
+    with tempfile.TemporaryDirectory() as work:
+        bench = Bench(Path(work), options.peers, options.device, shapes, only, options.rounds, not options.eager, options.profile)
+        return answer(options.json, bench.bar, bench.tables)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

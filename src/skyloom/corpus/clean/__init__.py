@@ -1,0 +1,19 @@
+"""The cleaning stage: all filters in order over shards of candidates, with a ledger that balances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyloom.core.doors import lazy
+from skyloom.corpus.clean.config import CleanConfig
+
+if TYPE_CHECKING:
+    from skyloom.corpus.clean.funnel import EXCERPT, EXEMPT
+    from skyloom.corpus.clean.pipeline import STAGES, clean
+else:
+    __getattr__ = lazy(__name__, {
+        "funnel": ("EXCERPT", "EXEMPT",),
+        "pipeline": ("STAGES", "clean",),
+    })  # fmt: skip
+
+__all__ = ["EXCERPT", "EXEMPT", "STAGES", "CleanConfig", "clean"]

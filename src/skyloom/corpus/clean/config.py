@@ -1,0 +1,75 @@
+"""Settings of the cleaning stage, filter by filter, and what its phases have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skyloom.core.config import setting
+from skyloom.corpus.code import CodeConfig
+from skyloom.corpus.decontaminate import DecontaminationConfig
+from skyloom.corpus.dedup import DedupConfig, RepeatsConfig
+from skyloom.corpus.distribution import (
+    DistributionConfig,
+    MeaningConfig,
+)
+from skyloom.corpus.exercises import ExerciseConfig
+from skyloom.corpus.heldout import HeldoutConfig
+from skyloom.corpus.quality import QualityConfig
+from skyloom.corpus.redact import RedactConfig
+from skyloom.corpus.sources import SourcePolicy
+
+
+@dataclass(frozen=True)
+class FoundConfig(ExerciseConfig):
+    """Exercises with solutions that stand in pages."""
+
+    wanted: bool = setting(True, doc="split exercises off the pages that they make up, as documents of the category stem")
+
+
+@dataclass(frozen=True)
+class RecurringConfig(MeaningConfig):
+    """Templates and spun text: blocks that say one thing in many wordings."""
+
+    wanted: bool = setting(False, doc="take out blocks that recur in meaning; documentation and laws lose text of their own")
+
+
+@dataclass(frozen=True)
+class CleanConfig:
+    """Settings of the clean stage, by gate."""
+
+    quality: QualityConfig = setting(factory=QualityConfig, doc="rules and quality gates")
+    duplicates: DedupConfig = setting(factory=DedupConfig, doc="near-duplicates")
+    distribution: DistributionConfig = setting(factory=DistributionConfig, doc="recurring blocks")
+    exercises: FoundConfig = setting(factory=FoundConfig, doc="exercises found in pages")
+    meaning: RecurringConfig = setting(factory=RecurringConfig, doc="blocks that recur in meaning")
+    repeats: RepeatsConfig = setting(factory=RepeatsConfig, doc="lines and runs that stand in several documents")
+    code: CodeConfig = setting(factory=CodeConfig, doc="code heuristics")
+    redact: RedactConfig = setting(factory=RedactConfig, doc="personal data")
+    decontaminate: DecontaminationConfig = setting(
+        factory=DecontaminationConfig, doc="benchmarks whose items must not be trained on"
+    )
+    heldout: HeldoutConfig = setting(factory=HeldoutConfig, doc="held-out documents")
+    memory_gb: float = setting(
+        4.0, doc="memory for finding duplicates; beyond it they are shuffled on disk", unit="GB", low=0.1, identity=False
+    )
+    minimum_documents: int = setting(100, doc="fewest training documents from pages that are a corpus", unit="documents", low=1)
+    shard_bytes: int = setting(64 << 20, doc="text in one shard of documents", unit="bytes", low=1 << 10)
+    examples: int = setting(5, doc="examples kept for each domain and for each reason", low=0)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every task is told."""
+
+    config: CleanConfig
+    policies: dict[str, SourcePolicy]
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Phases that drop documents, before the last."""
+        return ("prepared", "judged", "cut") if self.config.repeats.wanted else ("prepared", "judged")
+
+    @property
+    def before(self) -> str:
+        """The phase whose shards the last one reads."""
+        return self.phases[-1]

@@ -1,0 +1,21 @@
+"""Benchmark decontamination: n-gram search for benchmark items in the corpus, with the spans that match."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyloom.core.doors import lazy
+from skyloom.corpus.decontaminate.config import DecontaminationConfig
+
+if TYPE_CHECKING:
+    from skyloom.corpus.decontaminate.index import ItemIndex, build_index, count_documents, judge_contamination, merge_counts
+    from skyloom.corpus.decontaminate.items import read_items
+else:
+    __getattr__ = lazy(__name__, {
+        "index": ("ItemIndex", "build_index", "count_documents", "judge_contamination", "merge_counts",),
+        "items": ("read_items",),
+    })  # fmt: skip
+
+__all__ = [
+    "DecontaminationConfig", "ItemIndex", "build_index", "count_documents", "judge_contamination", "merge_counts", "read_items",
+]  # fmt: skip

@@ -1,0 +1,31 @@
+"""Deduplication (report 3.1): exact duplicates, MinHash LSH near-duplicates, and repeated spans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyloom.core.doors import lazy
+from skyloom.corpus.dedup.config import DedupConfig, RepeatsConfig
+
+if TYPE_CHECKING:
+    from skyloom.corpus.dedup.clusters import exact_duplicates, near_duplicates, sequence_hashes
+    from skyloom.corpus.dedup.command import dedup_files, memory_size
+    from skyloom.corpus.dedup.minhash import band_keys, fingerprints, shingle_sets
+    from skyloom.corpus.dedup.repeats import find_repeats, read_repeats, too_short, without_repeats
+    from skyloom.corpus.dedup.shards import exact_duplicates_of, near_duplicates_of
+    from skyloom.corpus.dedup.sketch import Columns
+else:
+    __getattr__ = lazy(__name__, {
+        "clusters": ("exact_duplicates", "near_duplicates", "sequence_hashes",),
+        "command": ("dedup_files", "memory_size",),
+        "minhash": ("band_keys", "fingerprints", "shingle_sets",),
+        "repeats": ("find_repeats", "read_repeats", "too_short", "without_repeats",),
+        "shards": ("exact_duplicates_of", "near_duplicates_of",),
+        "sketch": ("Columns",),
+    })  # fmt: skip
+
+__all__ = [
+    "Columns", "DedupConfig", "RepeatsConfig", "band_keys", "dedup_files", "exact_duplicates", "exact_duplicates_of",
+    "find_repeats", "fingerprints", "memory_size", "near_duplicates", "near_duplicates_of", "read_repeats", "sequence_hashes",
+    "shingle_sets", "too_short", "without_repeats",
+]  # fmt: skip

@@ -1,0 +1,21 @@
+"""Structural extraction (report 3.1): the contiguous passages of HTML pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyloom.core.doors import lazy
+from skyloom.corpus.extract.config import ExtractConfig
+
+if TYPE_CHECKING:
+    from skyloom.corpus.extract.column import extract_column
+    from skyloom.corpus.extract.command import extract_files
+    from skyloom.corpus.extract.stage import extract, extract_html, extract_pages
+else:
+    __getattr__ = lazy(__name__, {
+        "column": ("extract_column",),
+        "command": ("extract_files",),
+        "stage": ("extract", "extract_html", "extract_pages",),
+    })  # fmt: skip
+
+__all__ = ["ExtractConfig", "extract", "extract_column", "extract_files", "extract_html", "extract_pages"]

@@ -1,0 +1,240 @@
+"""Structural extraction over whole columns: a shard's pages in, a shard's passages out, without a Python object for a page.
+
+What enters is an Arrow column of page bodies, what leaves are Arrow columns: lists of passages and tags, titles, dates,
+reasons. The compiled passes run over the column's own buffer, one page after the other in one scratch; pages that are not
+plain UTF-8 are decoded one by one before. Memory: the column, its text (at most as large), and the scratch of its largest page.
+"""
+
+# ruff: noqa: SIM109 (a compiled `in` and `all` cost more than they say)
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from skyloom.corpus.extract import scratch as pg
+from skyloom.corpus.extract.features import FEATURES, ROLES
+from skyloom.corpus.extract.scan import copy, entry, find, jit
+from skyloom.corpus.extract.select import Model, heading_end, model, render, room, select
+from skyloom.corpus.extract.tables import NAME_BITS, PHRASE_BITS, TAG, TAGS, tables
+from skyloom.corpus.extract.walk import OK, TOO_MANY, walk
+from skyloom.corpus.text import charset
+
+Bytes = npt.NDArray[np.uint8]
+
+USABLE, EMPTY, NO_PASSAGES, MANY_TAGS, MUCH_WORK, CHARSET, LARGE, NO_HTML = range(8)
+REASONS = (None, "empty", "no passages", "too many tags", "too much work", "charset", "too large", "not HTML")
+"""Why a page has no passages, by its status."""
+
+FEW_HEADINGS = 8  # that are compared with the title
+_H1 = TAG["h1"]
+_DATE_NAMES = NAME_BITS["date"] | NAME_BITS["meta"] | NAME_BITS["author"]
+_BYLINE = PHRASE_BITS["byline"]
+
+
+class Out(NamedTuple):
+    """Where the compiled code writes what it found; `Sink` makes it larger when it is full."""
+
+    text: Any  # uint8: all passages
+    ends: Any  # int64: where each passage ends
+    tags: Any  # uint8: its tag
+    titles: Any  # uint8
+    title_ends: Any  # int64[rows]
+    headed: Any  # bool[rows]: the title is that of the page's <h1>
+    dates: Any  # int32[rows]: 20230630, or 0
+    status: Any  # uint8[rows]
+    counts: Any  # int64[rows]: passages
+    at: Any  # int64[4]: how much of text, passages, titles is used
+
+
+@entry
+def _pages(data, offsets, first, last, page, table, trees, roles, comments, out):  # type: ignore[no-untyped-def]
+    """Extract the rows first..last - 1; returns the row that `out` has no room for, or `last`."""
+    for row in range(first, last):
+        used, done, titled = out.at[0], out.at[1], out.at[2]
+        status = walk(data, offsets[row], offsets[row + 1], page, table)
+        kept = 0
+        if status == OK:
+            status = EMPTY
+            if page.state[pg.BLOCKS]:
+                kept = select(page, table, trees, roles, comments)
+                status = USABLE if kept else NO_PASSAGES
+        else:
+            status = MANY_TAGS if status == TOO_MANY else MUCH_WORK
+        if used + room(page) > len(out.text) or done + kept > len(out.ends) or titled + pg.TITLE_BYTES > len(out.titles):
+            return row
+        out.headed[row] = False
+        if status == USABLE or status == NO_PASSAGES or status == EMPTY:
+            titled = _title(page, out, titled, row)
+        out.title_ends[row] = out.at[2] = titled
+        out.dates[row] = page.state[pg.DATE] if page.state[pg.DATE] else _written_date(page)
+        out.counts[row] = -done
+        if status == USABLE:
+            used, done = render(page, out.text, used, out.ends, out.tags, done)
+        out.at[0], out.at[1] = used, done
+        out.counts[row] += done
+        out.status[row] = status
+    return last
+
+
+@jit
+def _title(page, out, at, row):  # type: ignore[no-untyped-def]
+    """Write the page's title: an <h1> that the <title> repeats (or that stands for it), else the <title> as it is."""
+    size, headings = page.state[pg.TITLE_END], 0
+    for i in range(page.state[pg.BLOCKS]):
+        if page.blocks[i, pg.BTAG] == _H1 and headings < FEW_HEADINGS:
+            headings += 1
+            a, b = page.blocks[i, pg.START], heading_end(page, i)
+            if b - a >= pg.TITLE_BYTES:
+                continue
+            if size == 0 or (b - a <= size and find(page.title, 0, size, page.text[a:b]) < size):
+                out.headed[row] = True
+                return copy(out.titles, at, page.text, a, b)
+    return copy(out.titles, at, page.title, 0, size)
+
+
+@jit
+def _written_date(page):  # type: ignore[no-untyped-def]
+    """The first date in a short block that is, by its words or its name, a line about the text."""
+    for i in range(page.state[pg.BLOCKS]):
+        row = page.blocks[i]
+        if row[pg.DATED] and (row[pg.PHRASE] & _BYLINE or page.all[row[pg.NODE]] & _DATE_NAMES):
+            return np.int64(row[pg.DATED])
+    return np.int64(0)
+
+
+@dataclass
+class Sink:
+    """The growing columns of a batch of pages."""
+
+    rows: int
+    size: int  # bytes of all pages; a guess at the text is made from it
+    trees: Model
+    comments: bool
+
+    def __post_init__(self) -> None:
+        passages = self.size // 200 + (1 << 10)
+        self.out = Out(
+            np.empty(self.size // 2 + (1 << 16), np.uint8),
+            np.empty(passages, np.int64), np.empty(passages, np.uint8), np.empty(60 * self.rows + (1 << 13), np.uint8),
+            np.zeros(self.rows, np.int64), np.zeros(self.rows, np.bool_),
+            np.zeros(self.rows, np.int32), np.zeros(self.rows, np.uint8),
+            np.zeros(self.rows, np.int64), np.zeros(4, np.int64),
+        )  # fmt: skip
+        self.kinds: dict[int, str] = {}
+
+    def run(self, data: Bytes, offsets: npt.NDArray[np.int64], first: int, last: int) -> None:
+        """Extract rows first..last - 1; row i is data[offsets[i]:offsets[i + 1]]."""
+        largest = int(np.diff(offsets[first : last + 1]).max(initial=0))
+        page, roles = pg.scratch(largest, len(FEATURES)), np.zeros(ROLES)
+        while first < last:
+            stopped = _pages(data, offsets, first, last, page, tables(), self.trees, roles, self.comments, self.out)
+            if stopped < last:
+                self._grow(largest)
+            first = stopped
+
+    def fail(self, row: int, status: int) -> None:
+        """A row that is not read."""
+        self.out.status[row], self.out.title_ends[row] = status, self.out.at[2]
+
+    def _grow(self, largest: int) -> None:
+        out, passages = self.out, min(largest // 3, pg.MAX_BLOCKS)
+        self.out = out._replace(
+            text=_larger(out.text, 6 * largest), ends=_larger(out.ends, passages), tags=_larger(out.tags, passages),
+            titles=_larger(out.titles, pg.TITLE_BYTES),
+        )  # fmt: skip
+
+    def table(self) -> pa.Table:
+        """The rows so far as `extract_column` returns them."""
+        out, (used, done, titled, _) = self.out, self.out.at
+        texts = _strings(out.text[:used], np.concatenate([[0], out.ends[:done]]))
+        offsets = pa.array(np.concatenate([[0], np.cumsum(out.counts)]).astype(np.int32))
+        tags = pa.DictionaryArray.from_arrays(pa.array(out.tags[:done]), pa.array(TAGS)).cast(pa.string())
+        titles = _strings(out.titles[:titled], np.concatenate([[0], out.title_ends])).to_pylist()
+        titles = [t if headed else page_part(t) for t, headed in zip(titles, out.headed.tolist(), strict=True)]
+        reasons = [f"{REASONS[s]}: {self.kinds[i]}" if i in self.kinds else REASONS[s] for i, s in enumerate(out.status.tolist())]
+        return pa.table({
+            "blocks": pa.ListArray.from_arrays(offsets, texts), "tags": pa.ListArray.from_arrays(offsets, tags),
+            "title": pa.array(titles, pa.string()), "date": _dates(out.dates), "reason": pa.array(reasons, pa.string()),
+        })  # fmt: skip
+
+
+def extract_column(
+    bodies: pa.Array | pa.ChunkedArray,
+    declared: pa.Array | pa.ChunkedArray | None = None,
+    *,
+    max_replaced: float = 0.02,
+    max_page_mb: float = 16.0,
+    comments: bool = False,
+    trees: Model | None = None,
+) -> pa.Table:
+    """The passages of a column of HTML pages (binary or string), one row for each, in order.
+
+    `declared`: what the transport said of each page's charset (string or null). Columns: `blocks` and `tags` (list<string>),
+    `title` ("" if unknown), `date` (ISO 8601, "" if unknown), `reason` (null for a usable page, see `REASONS`; the others have
+    no blocks). `trees`: another model than the one that ships, for studies.
+    """
+    column = bodies.combine_chunks() if isinstance(bodies, pa.ChunkedArray) else bodies
+    data, offsets = charset.binary_buffers(column)
+    sink = Sink(len(column), len(data), trees or model(), comments)
+    states = charset.inspect(data, offsets)
+    states[np.diff(offsets) > max_page_mb * 1e6] = _LARGE
+    edges = np.flatnonzero((states != charset.PLAIN)[1:] | (states != charset.PLAIN)[:-1]) + 1
+    bounds = [0, *edges.tolist(), len(column)] if len(column) else [0]
+    for first, last in itertools.pairwise(bounds):
+        if states[first] == charset.PLAIN:
+            sink.run(data, offsets, first, last)
+            continue
+        body = data[offsets[first] : offsets[last]].tobytes()
+        if states[first] == _LARGE:
+            sink.fail(first, LARGE)
+        elif states[first] == charset.NO_TEXT:
+            sink.kinds[first] = charset.kind_of(body)
+            sink.fail(first, NO_HTML)
+        else:
+            said = None if declared is None else declared[first].as_py()
+            decoded = charset.decode(body, said)
+            if decoded.replaced > max_replaced:
+                sink.fail(first, CHARSET)
+            else:
+                page = np.frombuffer(decoded.text.encode("utf-8", "replace"), np.uint8)
+                one = np.zeros(len(column) + 1, np.int64)
+                one[first + 1] = len(page)
+                sink.run(page, one, first, last)
+    return sink.table()
+
+
+_LARGE = 9
+_SITE = re.compile(r"\s+[-–—|·»:]+\s+|\s*[|_]\s*|::")
+
+
+def page_part(title: str) -> str:
+    """What a <title> says before the site's name."""
+    parts = [p.strip() for p in _SITE.split(title) if p.strip()]
+    return parts[0] if parts and len(parts[0]) >= 4 else title
+
+
+def _strings(text: Bytes, offsets: npt.NDArray[np.int64]) -> pa.Array:
+    """The strings between offsets of a buffer."""
+    bounds = pa.py_buffer(np.ascontiguousarray(offsets, np.int64))
+    array = pa.LargeStringArray.from_buffers(len(offsets) - 1, bounds, pa.py_buffer(np.ascontiguousarray(text).copy()))
+    return array.cast(pa.string())
+
+
+def _dates(dates: npt.NDArray[np.int32]) -> pa.Array:
+    """20230630 as "2023-06-30", 0 as ""."""
+    texts = [f"{d // 10000:04}-{d // 100 % 100:02}-{d % 100:02}" if d else "" for d in dates.tolist()]
+    return pa.array(texts, pa.string())
+
+
+def _larger(array: npt.NDArray[Any], least: int) -> npt.NDArray[Any]:
+    """A copy with room for as much again, and for `least` more."""
+    grown = np.empty(2 * len(array) + least, array.dtype)
+    grown[: len(array)] = array
+    return grown

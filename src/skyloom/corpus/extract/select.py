@@ -1,0 +1,326 @@
+"""Which blocks of a page are its text, and how they are written out (report 3.1: contiguous medium-to-long passages).
+
+What enters is a `Page` with its sums, what leaves are the kept blocks and their text. A small ensemble of trees gives each
+block its likelihood of being text; then a few rules settle what trees on single blocks cannot see: readers' comments, headings
+that lost their text, listings between passages. Cells of a table row become `a | b | c`, lines after one <br> one paragraph.
+"""
+
+# ruff: noqa: SIM110 (a compiled `in` and `all` cost more than they say)
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skyloom.corpus.extract import scratch as pg
+from skyloom.corpus.extract.features import FEATURES, describe, describe_page, prepare
+from skyloom.corpus.extract.scan import copy, jit
+from skyloom.corpus.extract.tables import HEADING, NAME_BITS, TAG
+
+COMMENTS_AFTER = 150
+"""Units of text before and outside comments that make them comments on it; with less they are the page."""
+DOUBT = 0.25
+"""The likelihood that a heading with kept text below it needs, and a listing beside kept text."""
+EARLY, SETTLED = 40, 3.5
+LEAST, MOST = 0.2, 0.5
+BINS = pg.BINS
+CELL_BYTES = 1200
+"""A longer cell is a column of a layout and no cell of a table."""
+
+_MARK_LIST = tuple(m.encode() for m in ("¶", "[edit]", "[ edit ]", "[编辑]", "[ 编辑 ]", "[編輯]", " #", " §"))
+_MARKS = np.frombuffer(b"".join(_MARK_LIST), np.uint8)
+_MARK_ENDS = np.cumsum([len(m) for m in _MARK_LIST])
+_COMMENT = NAME_BITS["comment"]
+_PRE, _LI, _TR, _H1 = (TAG[n] for n in ("pre", "li", "tr", "h1"))
+
+
+class Model(NamedTuple):
+    """An ensemble of trees as arrays; the sum of one leaf of each tree is a block's log odds.
+
+    For each inner node `feature` int16, `limit` float32, and `low` and `high` int16: the next node of its tree for a value up to
+    the limit and for the rest, or -1 - leaf. `value`: float32 for each leaf. `nodes`, `leaves`: where those of each tree begin,
+    int32[trees + 1].
+    """
+
+    feature: Any
+    limit: Any
+    low: Any
+    high: Any
+    value: Any
+    nodes: Any
+    leaves: Any
+
+
+@functools.cache
+def model() -> Model:
+    """The model that ships with Skyloom, see studies/extraction_model.py."""
+    data = json.loads((resources.files("skyloom.corpus.extract") / "model.json").read_text("utf-8"))
+    return pack(data)
+
+
+def pack(data: dict[str, Any]) -> Model:
+    """The arrays of a model file: {"features": names, "trees": [{"feature", "limit", "low", "high", "value"}]}."""
+    number = {name: n for n, name in enumerate(FEATURES)}
+    names, trees = [number[n] for n in data["features"]], data["trees"]
+    joined = {k: [v for t in trees for v in t[k]] for k in ("feature", "limit", "low", "high", "value")}
+    return Model(
+        np.array([names[f] for f in joined["feature"]], np.int16), np.array(joined["limit"], np.float32),
+        np.array(joined["low"], np.int16), np.array(joined["high"], np.int16), np.array(joined["value"], np.float32),
+        np.cumsum([0, *(len(t["feature"]) for t in trees)]).astype(np.int32),
+        np.cumsum([0, *(len(t["value"]) for t in trees)]).astype(np.int32),
+    )  # fmt: skip
+
+
+@jit
+def odds(line, trees):  # type: ignore[no-untyped-def]
+    """The log odds of a block whose line is float32[FEATURES]; those that are SETTLED after EARLY trees are left there."""
+    total = np.float32(0)
+    for t in range(len(trees.nodes) - 1):
+        if t == EARLY and abs(total) > SETTLED:
+            break
+        first, leaf = trees.nodes[t], 0
+        at = 0 if trees.nodes[t + 1] > first else -1
+        while at >= 0:
+            node = first + at
+            at = trees.low[node] if line[trees.feature[node]] <= trees.limit[node] else trees.high[node]
+        leaf = -1 - at
+        total += trees.value[trees.leaves[t] + leaf]
+    return total
+
+
+@jit
+def select(page, table, trees, roles, comments):  # type: ignore[no-untyped-def]
+    """Set `page.keep`; `comments`: whether readers' comments stay. Returns the number of blocks kept."""
+    count, keep = page.state[pg.BLOCKS], page.keep
+    prepare(page, table, roles)
+    describe_page(page, roles, page.row)
+    for i in range(count):
+        describe(page, i, roles, page.row)
+        page.p[i] = 1 / (1 + np.exp(-odds(page.row, trees)))
+    least = threshold(page)
+    for i in range(count):
+        keep[i] = page.p[i] > least
+    _complete(page)
+    _keep_code(page)
+    if not comments:
+        _drop_comments(page)
+    _settle_headings(page, table)
+    kept = 0
+    for i in range(count):
+        kept += keep[i]
+    return kept
+
+
+@jit
+def threshold(page):  # type: ignore[no-untyped-def]
+    """The likelihood from which on a block is kept, LEAST to MOST.
+
+    If likelihoods are right, the blocks with the best expected F1 are those above half of that F1 (Lewis 1995): a page that
+    is hard to judge (a listing, a forum) is cut less sharply than an article. Likelihoods are counted in BINS.
+    """
+    blocks, count = page.blocks, page.state[pg.BLOCKS]
+    units, expected = page.bins[0], page.bins[1]
+    page.bins[:] = 0
+    total = np.float32(0)
+    for i in range(count):
+        place = np.int64(page.p[i] * BINS)
+        units[place] += blocks[i, pg.UNITS]
+        expected[place] += page.p[i] * blocks[i, pg.UNITS]
+        total += page.p[i] * blocks[i, pg.UNITS]
+    best = inside = true = np.float32(0)
+    for k in range(BINS, -1, -1):
+        inside += units[k]
+        true += expected[k]
+        if inside + total > 0:
+            best = max(best, 2 * true / (inside + total))
+    return min(max(best / 2, LEAST), MOST)
+
+
+@jit
+def _complete(page):  # type: ignore[no-untyped-def]
+    """If half of the units in the short cells of a table's row are kept, the doubtful cells are too."""
+    i, count, blocks, keep = 0, page.state[pg.BLOCKS], page.blocks, page.keep
+    while i < count:
+        units, kept, end = 0, 0, i
+        while end < count and (end == i or _same_row(blocks, i, end)):
+            units += blocks[end, pg.UNITS]
+            kept += blocks[end, pg.UNITS] if keep[end] else 0
+            end += 1
+        if kept and 2 * kept >= units:
+            for k in range(i, end):
+                linked = 2 * blocks[k, pg.LINKED] > blocks[k, pg.END] - blocks[k, pg.START]
+                keep[k] |= page.p[k] > DOUBT and not linked
+        i = end
+
+
+@jit
+def _same_row(blocks, i, k):  # type: ignore[no-untyped-def]
+    if blocks[i, pg.ROW] < 0 or blocks[i, pg.ROW] != blocks[k, pg.ROW]:
+        return False
+    return blocks[k, pg.END] - blocks[k, pg.START] <= CELL_BYTES and blocks[i, pg.END] - blocks[i, pg.START] <= CELL_BYTES
+
+
+@jit
+def _keep_code(page):  # type: ignore[no-untyped-def]
+    """Listings have no sentences to be judged by: one between two blocks that stay, or after a doubt, stays."""
+    count, keep = page.state[pg.BLOCKS], page.keep
+    for i in range(count):
+        if page.blocks[i, pg.BTAG] == _PRE and not keep[i]:
+            before, after = i > 0 and keep[i - 1], i + 1 < count and keep[i + 1]
+            if (before and after) or ((before or after) and page.p[i] > DOUBT):
+                keep[i] = 1
+
+
+@jit
+def _drop_comments(page):  # type: ignore[no-untyped-def]
+    """Readers' comments below an article are not its text; where there is no article, they are the page."""
+    outside = 0
+    for i in range(page.state[pg.BLOCKS]):
+        row = page.blocks[i]
+        if page.keep[i] and not page.all[row[pg.NODE]] & _COMMENT:
+            outside += row[pg.UNITS]
+    if outside < COMMENTS_AFTER:
+        return
+    before = 0
+    for i in range(page.state[pg.BLOCKS]):
+        row = page.blocks[i]
+        if page.all[row[pg.NODE]] & _COMMENT:
+            if before >= COMMENTS_AFTER:
+                page.keep[i] = 0
+        elif row[pg.UNITS] >= 15 and row[pg.LINKED] < 0.35 * (row[pg.END] - row[pg.START]):
+            before += row[pg.UNITS]
+
+
+@jit
+def _settle_headings(page, table):  # type: ignore[no-untyped-def]
+    """A heading stays if text that stays follows it before the next heading of its rank or above."""
+    followed, keep = 0, page.keep  # the rank of the deepest heading that the text below still belongs to; 0: no text below
+    for i in range(page.state[pg.BLOCKS] - 1, -1, -1):
+        tag = page.blocks[i, pg.BTAG]
+        rank = tag - _H1 + 1
+        if not table.tag_flags[tag] & HEADING:
+            if keep[i]:
+                followed = 7
+        elif rank < followed:
+            if page.p[i] > DOUBT:
+                keep[i] = 1
+            if keep[i]:
+                followed = rank
+        else:
+            keep[i] = 0
+
+
+@jit
+def render(page, out, at, ends, tags, done):  # type: ignore[no-untyped-def]
+    """Write the kept blocks as passages: text from out[at] on, ends[done:] where each ends, tags[done:] their tags.
+
+    Returns (the end of the text, the number of passages with those before). There must be room, see `room`.
+    """
+    i, count = 0, page.state[pg.BLOCKS]
+    while i < count:
+        if not page.keep[i]:
+            i += 1
+            continue
+        row = page.blocks[i]
+        tag, last = row[pg.BTAG], _row_end(page, i)
+        if last > i:
+            tag = _TR
+        at = _mark(out, at, row[pg.MARK]) if tag == _LI else at
+        at = _copy(page, i, out, at)
+        previous = i
+        for k in range(i + 1, last + 1):
+            if page.keep[k]:
+                out[at], out[at + 1], out[at + 2] = 32, 124, 32
+                at = _copy(page, k, out, at + 3)
+        i = last + 1
+        while last == previous and i < count and page.keep[i] and page.blocks[i, pg.GLUE] and _same(page, previous, i):
+            out[at] = 10
+            at = _copy(page, i, out, at + 1)
+            last = previous = i
+            i += 1
+        ends[done], tags[done] = at, tag
+        done += 1
+    return at, done
+
+
+@jit
+def _same(page, i, k):  # type: ignore[no-untyped-def]
+    """Whether two blocks are lines of one paragraph."""
+    return page.blocks[i, pg.NODE] == page.blocks[k, pg.NODE] and page.blocks[k, pg.BTAG] != _PRE
+
+
+@jit
+def _row_end(page, i):  # type: ignore[no-untyped-def]
+    """The last kept block of the table row that begins with block i, if each is a short cell of its own; else i."""
+    blocks, row = page.blocks, page.blocks[i, pg.ROW]
+    last, cell, k = i, blocks[i, pg.CELL], i
+    while row >= 0 and k < page.state[pg.BLOCKS] and blocks[k, pg.ROW] == row:
+        if page.keep[k]:
+            if k > i and blocks[k, pg.CELL] == cell:
+                return i
+            if blocks[k, pg.END] - blocks[k, pg.START] > CELL_BYTES or blocks[k, pg.BTAG] == _PRE:
+                return i
+            last, cell = k, blocks[k, pg.CELL]
+        k += 1
+    return last
+
+
+@jit
+def _mark(out, at, mark):  # type: ignore[no-untyped-def]
+    """`- ` or `12. ` in front of a list's item."""
+    if mark == 0:
+        return at
+    if mark < 0:
+        out[at] = 45
+        at += 1
+    else:
+        scale = 1
+        while mark // scale >= 10:
+            scale *= 10
+        while scale:
+            out[at] = 48 + (mark // scale) % 10
+            at += 1
+            scale //= 10
+        out[at] = 46
+        at += 1
+    out[at] = 32
+    return at + 1
+
+
+@jit
+def _copy(page, i, out, at):  # type: ignore[no-untyped-def]
+    return copy(out, at, page.text, page.blocks[i, pg.START], heading_end(page, i))
+
+
+@jit
+def heading_end(page, i):  # type: ignore[no-untyped-def]
+    """Where a block's text ends; of a heading, without the mark that links to it (`¶`, `[edit]`, `[编辑]`)."""
+    begin, end = page.blocks[i, pg.START], page.blocks[i, pg.END]
+    tag = page.blocks[i, pg.BTAG]
+    if _H1 <= tag <= _H1 + 5:
+        for mark in range(len(_MARK_ENDS)):
+            first, last = (_MARK_ENDS[mark - 1] if mark else 0), _MARK_ENDS[mark]
+            size = last - first
+            if end - begin > size and _ends_with(page.text, end, first, size):
+                end -= size
+                while end > begin + 1 and page.text[end - 1] == 32:
+                    end -= 1
+    return end
+
+
+@jit
+def _ends_with(text, end, first, size):  # type: ignore[no-untyped-def]
+    for k in range(size):
+        if text[end - size + k] != _MARKS[first + k]:
+            return False
+    return True
+
+
+@jit
+def room(page):  # type: ignore[no-untyped-def]
+    """The bytes that `render` may need."""
+    return page.state[pg.TEXT_END] + 16 * page.state[pg.BLOCKS]

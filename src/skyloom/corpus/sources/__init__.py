@@ -1,0 +1,43 @@
+"""Sources of pages: find the files of a recipe's sources, read every kind of them, and write PAGE shards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyloom.core.doors import lazy
+from skyloom.corpus.sources.config import SourceConfig, SourcePolicy, policies
+
+if TYPE_CHECKING:
+    from skyloom.corpus.sources.commoncrawl import CrawlConfig, fetch_common_crawl
+    from skyloom.corpus.sources.file_kinds import find
+    from skyloom.corpus.sources.readers.byte_streams import File
+    from skyloom.corpus.sources.readers.jsonl import json_lines
+    from skyloom.corpus.sources.readers.rows import About
+    from skyloom.corpus.sources.resolved import ResolvedSource, resolve
+    from skyloom.corpus.sources.stage import READERS, fetch
+else:
+    __getattr__ = lazy(__name__, {
+        "commoncrawl": ("CrawlConfig", "fetch_common_crawl",),
+        "file_kinds": ("find",),
+        "readers.byte_streams": ("File",),
+        "readers.jsonl": ("json_lines",),
+        "readers.rows": ("About",),
+        "resolved": ("ResolvedSource", "resolve",),
+        "stage": ("READERS", "fetch",),
+    })  # fmt: skip
+
+__all__ = [
+    "READERS",
+    "About",
+    "CrawlConfig",
+    "File",
+    "ResolvedSource",
+    "SourceConfig",
+    "SourcePolicy",
+    "fetch",
+    "fetch_common_crawl",
+    "find",
+    "json_lines",
+    "policies",
+    "resolve",
+]  # fmt: skip

@@ -1,0 +1,186 @@
+"""JSON lines, plain or packed, of any length: ten million short documents or one of 200 MB.
+
+What enters is a file or a byte range of one, what leaves are PAGE tables, one for a few megabytes of lines. Lines are read
+in blocks; a block whose lines are all JSON objects of the usual shape is parsed by Arrow in one go, any other line by line,
+so that one odd line costs a block's speed and never a record. A line beyond the limit is passed over without being held.
+A plain file can be read in ranges: a line belongs to the range in which it begins. Records are told apart by the offset of
+their line (in the unpacked file). Memory: some 10 blocks, or one line of at most twice the page limit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json as pj
+
+from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, is_packed, open_file, read_some, reason_of, unpacked
+from skyloom.corpus.sources.readers.columns import fields, page_table
+from skyloom.corpus.sources.readers.rows import NO_TEXT, About, broken_row, page_row
+
+BLOCK = 4 << 20
+_EXTRA = 1 << 16
+_MARK = b"\xef\xbb\xbf"
+
+
+def pages(file: File, about: About) -> Iterator[pa.Table | dict[str, Any]]:
+    """PAGE tables and, for what is no record of the usual shape, PAGE rows, in the order of the lines."""
+    ids: dict[str, pa.DataType] = {}
+    for start, block, error in json_lines(file, about):
+        if error:
+            yield broken_row(about, file.name, start, error)
+        else:
+            table = _table(block, start, file, about, ids)
+            if table is None:
+                yield from _line_by_line(block, start, file, about)
+            elif table.num_rows:
+                yield table
+
+
+def json_lines(file: File, about: About) -> Iterator[tuple[int, bytes, str]]:
+    """(offset, whole lines, "") of a file or a range of it, and (offset, b"", reason) for what cannot be read."""
+    limit = 2 * about.max_body + _EXTRA  # escapes may double a body
+    with open_file(file) as raw:
+        if file.start == 0 and file.end < 0:
+            yield from _blocks(unpacked(raw, about.max_ratio), 0, None, limit, about)
+        elif not is_packed(raw):
+            yield from _blocks(raw, file.start, file.end if file.end >= 0 else None, limit, about)
+        elif file.start == 0:  # packed files have no ranges, whatever they are called: the first one is all
+            yield from _blocks(unpacked(raw, about.max_ratio), 0, None, limit, about)
+
+
+def _blocks(stream: BinaryIO, start: int, end: int | None, limit: int, about: About) -> Iterator[tuple[int, bytes, str]]:
+    offset, rest = start, b""
+    skipping = start > 0
+    if skipping:  # a line that begins at `start` follows a line end; any other belongs to the range before
+        offset = stream.seek(start - 1)
+    problem: Exception | None = None
+    while problem is None:
+        data, problem = _filled(stream)
+        if not data:
+            break
+        if skipping:
+            found = data.find(b"\n") + 1
+            offset += found or len(data)
+            if end is not None and offset >= end:
+                return
+            if not found:
+                continue
+            data, skipping = data[found:], False
+        block = rest + data
+        last = block.find(b"\n", end - 1 - offset) + 1 if end is not None and offset + len(block) >= end else 0
+        cut = last or block.rfind(b"\n") + 1
+        if cut:
+            yield offset, block[:cut], ""
+        if last:
+            return
+        offset, rest = offset + cut, block[cut:]
+        if len(rest) > limit:
+            yield offset, b"", about.too_large
+            offset, rest, skipping = offset + len(rest), b"", True
+    if problem is not None:
+        yield offset, b"", reason_of(problem)  # what stands before it on its line is lost with it
+    elif rest:
+        yield offset, rest, ""
+
+
+def _filled(stream: BinaryIO) -> tuple[bytes, Exception | None]:
+    """The next BLOCK bytes, or what there is before the end or the damage, and what reading raised at the damage."""
+    parts, size = [], 0
+    try:
+        while size < BLOCK and (data := read_some(stream, BLOCK - size)):
+            parts.append(data)
+            size += len(data)
+    except BROKEN as problem:
+        return b"".join(parts), problem
+    return b"".join(parts), None
+
+
+def _table(block: bytes, start: int, file: File, about: About, usual: dict[str, pa.DataType]) -> pa.Table | None:
+    """The PAGE rows of a block, or None if it must be read line by line. `usual` remembers the types that fitted."""
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
+    if not block.endswith(b"\n"):
+        ends = np.append(ends, len(block))
+    starts = np.append(0, ends[:-1] + 1)
+    raw = np.frombuffer(block, np.uint8)
+    lasts = ends - 1
+    lasts = lasts - ((lasts > starts) & (raw[np.maximum(lasts, 0)] == 13))
+    # Arrow's parser takes objects as they follow each other; only if each line is one object do rows and lines agree.
+    if (lasts <= starts).any() or (raw[starts] != 123).any() or (raw[lasts] != 125).any() or not _is_utf8(block):
+        return None
+    table = _parsed(block, about, usual)
+    if table is None or table.num_rows != len(starts):
+        return None
+    columns = {n: table.column(n) for n in table.column_names}
+    return page_table(about, file.name, columns, [f"{file.name}#{start + s}" for s in starts.tolist()])
+
+
+def _parsed(block: bytes, about: About, usual: dict[str, pa.DataType]) -> pa.Table | None:
+    """The block's known fields, where ids may be numbers. None if some record has other types."""
+    for id_type in (usual.get("id", pa.string()), pa.string(), pa.int64()):
+        schema = pa.schema([(k, id_type if k == "id" else pa.string()) for k in fields(about)])
+        options = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+        try:
+            table = pj.read_json(
+                pa.BufferReader(block), pj.ReadOptions(use_threads=False, block_size=max(len(block), 1 << 16)), options
+            )
+        except pa.ArrowInvalid:
+            continue
+        usual["id"] = id_type
+        return table
+    return None
+
+
+def _is_utf8(block: bytes) -> bool:
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _line_by_line(block: bytes, start: int, file: File, about: About) -> Iterator[dict[str, Any]]:
+    offset = start
+    for line in _lines(block):
+        if line.strip():
+            yield _json_row(line, offset, file, about)
+        offset += len(line)
+
+
+def _lines(block: bytes) -> list[bytes]:
+    parts = block.split(b"\n")
+    return [p + b"\n" for p in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+def _json_row(line: bytes, offset: int, file: File, about: About) -> dict[str, Any]:
+    try:
+        record = json.loads(line.removeprefix(_MARK))
+    except (ValueError, RecursionError):
+        return broken_row(about, file.name, offset, "broken: not JSON", line[: about.max_body])
+    if not isinstance(record, dict):
+        return broken_row(about, file.name, offset, "broken: not a JSON object", line[: about.max_body])
+    return record_row(record, offset, file.name, about)
+
+
+def record_row(record: Mapping[str, Any], place: int | str, file: str, about: About) -> dict[str, Any]:
+    """A row from a record with `text` or `html` and, if it likes, `url`, `date`, `license`, `title`, `id` and `pair`."""
+    keys = ("html", about.text_field, "text", "content") if about.text_field else ("html", "text", "content")
+    content = next((record[k] for k in keys if isinstance(record.get(k), (str, bytes))), None)
+    where = f"{file}#{place}"
+    url, date, license_name = (record.get(k) for k in ("url", "date", "license"))
+    about_it = {k: str(record[k]) for k in ("id", "title", "pair") if isinstance(record.get(k), (str, int))}
+    return page_row(
+        about,
+        url=url if isinstance(url, str) and url else where,
+        body=content.encode("utf-8", "replace") if isinstance(content, str) else content or b"",
+        kind="html" if content is None or isinstance(record.get("html"), (str, bytes)) else "text",
+        place=where,
+        date=str(date) if date else None,
+        charset="utf-8" if isinstance(content, str) else None,
+        license=license_name if isinstance(license_name, str) and license_name else None,
+        error=NO_TEXT if content is None else None,
+        meta={"file": file} | about_it,
+    )

@@ -1,0 +1,254 @@
+"""Encyclopedias from MediaWiki dumps: articles as text, with the pages that they cite.
+
+What enters is a dump (`pages-articles.xml`, `.bz2`, `.gz`, `.zst`) or a byte range of a multistream one, what leaves is a PAGE row
+for each article: its text with headings, lists and tables readable and formulas kept (`$…$`). Redirects and other
+namespaces are passed over. The external addresses that an article cites stand in its `meta` as `cites`: they are what the
+quality classifier learns from ("would this page be a reference in an encyclopedia?"). Chinese articles write words of both
+scripts (`-{zh-hans:软件;zh-hant:軟體}-`); the simplified one is kept. Memory: one article.
+"""
+
+from __future__ import annotations
+
+import bz2
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import mwparserfromhell
+from mwparserfromhell.nodes import Heading, Tag, Template, Wikilink
+from mwparserfromhell.wikicode import Wikicode
+
+from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, open_file, reason_of, unpacked
+from skyloom.corpus.sources.readers.rows import About, broken_row, page_row
+from skyloom.corpus.sources.readers.xml import BadXmlError, Elements
+
+_WANTED = frozenset(("base", "page", "title", "ns", "id", "redirect", "timestamp", "text", "revision", "contributor", "model"))
+_STREAM = re.compile(rb"BZh[1-9]1AY&SY")
+_ROOT = re.compile(rb"<mediawiki[^>]*>|</mediawiki>")
+_ROOT_END = len(b"</mediawiki>")
+_CHUNK = 1 << 18
+_CITES = 200  # addresses of one article
+
+
+def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
+    """PAGE rows of the articles of a dump, in its order."""
+    with open_file(file) as raw:
+        if file.start == 0 and file.end < 0:
+            yield from _articles(Elements(_WANTED, about.max_body), unpacked(raw, about.max_ratio), file, about)
+        else:
+            yield from _multistream(raw, file, about)
+
+
+def _multistream(raw: BinaryIO, file: File, about: About) -> Iterator[dict[str, Any]]:
+    """Articles of the bzip2 streams that begin in a range. Each holds whole <page> elements, so each is XML with a root of ours;
+    only the first has the root's beginning and only the last its end."""
+    end = file.end if file.end >= 0 else file.size
+    base = _base(raw)
+    offset = _next_stream(raw, file.start)
+    while offset < end:
+        raw.seek(offset)
+        stream = _OneStream(raw, offset)
+        elements = Elements(_WANTED, about.max_body)
+        elements.feed(b"<root>")
+        yield from _articles(elements, stream, file, about, base, offset)
+        offset = stream.end if stream.end > offset else _next_stream(raw, offset + 1)
+
+
+def _base(raw: BinaryIO) -> str:
+    """The site's address, which only the dump's first stream holds."""
+    raw.seek(0)
+    try:
+        head = bz2.BZ2Decompressor().decompress(raw.read(_CHUNK), 1 << 16)
+    except OSError:
+        return ""  # the range that reads the first stream tells that it is broken
+    found = re.search(rb"<base>([^<]*)</base>", head)
+    return found[1].decode("utf-8", "replace") if found else ""
+
+
+class _OneStream:
+    """The content of one bzip2 stream, without the dump's own root element; `end` is the offset after it."""
+
+    def __init__(self, raw: BinaryIO, offset: int) -> None:
+        self._raw, self._at, self.end = raw, offset, -1
+        self._inflate = bz2.BZ2Decompressor()
+        self._held = b""  # the last bytes, which may be the beginning of the root's end
+        self._closed = False
+
+    def read(self, size: int) -> bytes:
+        while not self._inflate.eof:
+            data = self._raw.read(_CHUNK) if self._inflate.needs_input else b""
+            if self._inflate.needs_input and not data:
+                raise EOFError("the dump ends inside a stream")
+            self._at += len(data)
+            found = _ROOT.sub(b"", self._held + self._inflate.decompress(data, size))
+            self._held = found[-_ROOT_END:]
+            if len(found) > _ROOT_END:
+                return found[:-_ROOT_END]
+        if self._closed:
+            return b""
+        self._closed, self.end = True, self._at - len(self._inflate.unused_data)
+        return self._held + b"</root>"
+
+
+def _next_stream(raw: BinaryIO, start: int) -> int:
+    """The first offset from `start` on where a bzip2 stream begins, or the file's end."""
+    raw.seek(start)
+    offset, window = start, raw.read(_CHUNK)
+    while window:
+        if match := _STREAM.search(window):
+            return offset + match.start()
+        more = raw.read(_CHUNK)
+        if not more:
+            break
+        offset += max(len(window) - 9, 0)
+        window = window[-9:] + more
+    return offset + len(window)
+
+
+def _articles(
+    elements: Elements, stream: Any, file: File, about: About, base: str = "", first: int = 0
+) -> Iterator[dict[str, Any]]:
+    page = _Page()
+    try:
+        for name, attributes, text, size in elements.read(stream):
+            if name == "base":
+                base = text
+            elif name == "page":
+                if page.is_article:
+                    yield page.row(base, file, about)
+                page = _Page()
+            else:
+                page.take(name, attributes, text, size)
+    except (*BROKEN, BadXmlError) as problem:
+        yield broken_row(about, file.name, f"{first}.{page.id or 'page'}", reason_of(problem))
+
+
+class _Page:
+    """One <page> as it comes; a page of several revisions counts with its last one."""
+
+    def __init__(self) -> None:
+        self.title = self.id = self.date = self.text = ""
+        self.size, self.space, self.redirects, self.model = 0, "", False, "wikitext"
+
+    def take(self, name: str, attributes: dict[str, str], text: str, size: int) -> None:
+        if name == "title":
+            self.title = text
+        elif name == "ns":
+            self.space = text.strip()
+        elif name == "id":
+            self.id = self.id or text.strip()  # the page's own comes before those of revision and contributor
+        elif name == "redirect":
+            self.redirects = True
+        elif name == "timestamp":
+            self.date = text[:10]
+        elif name == "model":
+            self.model = text
+        elif name == "text":
+            self.text, self.size = text, size
+
+    @property
+    def is_article(self) -> bool:
+        return self.space == "0" and not self.redirects and self.model == "wikitext"
+
+    def row(self, base: str, file: File, about: About) -> dict[str, Any]:
+        site = base.rpartition("/")[0]
+        url = f"{site}/{self.title.replace(' ', '_')}" if site else f"{file.name}#{self.title}"
+        cites: list[str] = []
+        body, error = b"", None
+        if self.size <= about.max_body:
+            try:
+                text, cites = plain_text(self.text)
+                body = f"{self.title}\n\n{text}".encode("utf-8", "replace") if text else b""
+                error = None if body else "broken: an article without text"
+            except RecursionError:
+                error = "broken: wikitext nested too deep"
+        return page_row(
+            about, url=url, body=body, size=None if body or error else self.size, kind="text", place=self.id, error=error,
+            date=self.date or None, charset="utf-8", meta={"file": file.name, "title": self.title, "cites": cites[:_CITES]},
+        )  # fmt: skip
+
+
+_VARIANTS = re.compile(r"-\{(?:[^{}|]*\|)?([^{}]*)\}-")
+_HIDDEN = re.compile(r"^\s*:?\s*(file|image|category|文件|檔案|档案|图像|圖像|分类|分類|media)\s*:", re.IGNORECASE)
+_CLOSING = frozenset(
+    "references|external links|see also|further reading|notes|bibliography|sources|citations|参考文献|參考文獻|参考资料|參考資料"
+    "|外部链接|外部連結|外部連接|参见|參見|参看|注释|註釋|注釋|脚注|腳註|延伸阅读|延伸閱讀|相关条目|相關條目".split("|")
+)
+_GAPS = re.compile(r"[ \t]*\n[ \t]*\n\s*")
+_SPACES = re.compile(r"[ \t\u00a0]+")
+_QUOTES = re.compile("'{2,}")  # bold and italic
+
+
+def plain_text(wikitext: str) -> tuple[str, list[str]]:
+    """An article's text, paragraphs separated by empty lines, and the external addresses that it cites, in order.
+
+    Sections that only list references and links are left out, as are templates, files and categories.
+    """
+    code = mwparserfromhell.parse(_VARIANTS.sub(_simplified, wikitext), skip_style_tags=True)
+    cites = list(dict.fromkeys(u for link in code.filter_external_links() if (u := str(link.url)).startswith("http")))
+    parts: list[str] = []
+    closing = 0  # the level of the heading whose section is left out
+    for node in code.nodes:
+        if isinstance(node, Heading):
+            title = node.title.strip_code().strip()
+            if closing and node.level > closing:
+                continue
+            closing = node.level if title.lower() in _CLOSING else 0
+            parts.append("" if closing else f"\n\n{title}\n\n")
+        elif not closing:
+            parts.append(_shown(node))
+    text = _SPACES.sub(" ", _QUOTES.sub("", "".join(parts)))
+    return _GAPS.sub("\n\n", text).replace(" \n", "\n").replace("\n ", "\n").strip(), cites
+
+
+def _simplified(match: re.Match[str]) -> str:
+    """The word of a conversion mark in simplified script; the whole if it names no script."""
+    words = dict(w.strip().split(":", 1) for w in match[1].split(";") if ":" in w)
+    found = next((words[k] for k in ("zh-hans", "zh-cn", "zh", "zh-sg", "zh-my") if k in words), None)
+    return found.strip() if found is not None else match[1] if not words else next(iter(words.values())).strip()
+
+
+def _shown(node: Any) -> str:
+    """What a reader sees of a node."""
+    if isinstance(node, Wikilink):
+        return "" if _HIDDEN.match(str(node.title)) else _inner(node.text or node.title)
+    if isinstance(node, Template):  # words in another language are text; all else is furniture
+        name = str(node.name).strip().lower()
+        return str(node.params[-1].value.strip_code()) if name.startswith("lang") and node.params else ""
+    if isinstance(node, Tag):
+        return _shown_tag(node)
+    return str(node.__strip__(normalize=True, collapse=True, keep_template_params=False) or "")
+
+
+def _shown_tag(node: Tag) -> str:
+    name = str(node.tag).strip().lower()
+    if name in ("math", "chem", "ce"):
+        return f"${str(node.contents).strip()}$"
+    if name in ("ref", "references", "gallery", "style", "timeline", "imagemap", "templatestyles"):
+        return ""
+    if name in ("br", "hr"):
+        return "\n"
+    if name == "table":
+        return "\n\n" + "\n".join(_rows(node.contents)) + "\n\n"
+    if name in ("li", "dt", "dd") and node.wiki_markup:
+        return "- " if name == "li" else ""
+    if name in ("pre", "syntaxhighlight", "source", "nowiki", "code"):
+        return str(node.contents)
+    inner = _inner(node.contents)
+    return f"\n\n{inner}\n\n" if name in ("blockquote", "div", "p", "poem") else inner
+
+
+def _inner(code: Wikicode | None) -> str:
+    return "".join(_shown(n) for n in code.nodes) if code is not None else ""
+
+
+def _rows(table: Wikicode) -> list[str]:
+    """The rows of a table as `a | b | c`, with cells that are not empty."""
+    rows = [table, *(t.contents for t in table.nodes if isinstance(t, Tag) and str(t.tag) == "tr")]
+    found = []
+    for row in rows:  # the first row's cells may stand in the table itself
+        tags = [t for t in row.nodes if isinstance(t, Tag) and str(t.tag) in ("td", "th")]
+        cells = [text for t in tags if (text := " ".join(_inner(t.contents).split()))]
+        if cells:
+            found.append(" | ".join(cells))
+    return found

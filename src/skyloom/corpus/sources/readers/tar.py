@@ -1,0 +1,80 @@
+"""Files in tar archives: trees of source code, pages and texts that came as one file.
+
+What enters is an archive (plain, gzip, bzip2, xz or zstd), what leaves is a PAGE row for each regular file in it, in the
+archive's order. Nothing is written to disk, so no name in an archive can lead anywhere; names are still made relative and
+kept inside, because they become addresses. Links, devices and hidden files are passed over. An archive that is cut or
+broken gives what stands before the damage, and a row that says so. Memory: one file of at most the page limit.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from tarfile import InvalidHeaderError, ReadError  # type: ignore[attr-defined]
+from typing import Any, BinaryIO, Self
+
+from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, opened, reason_of
+from skyloom.corpus.sources.readers.rows import About, broken_row, page_row, pair_of
+
+_HTML = (".html", ".htm", ".xhtml")
+_TEXT = (".txt", ".md", ".rst", ".text")
+
+
+def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
+    """PAGE rows of the HTML and text files of an archive; in a source of code, of every file that is text."""
+    code = about.category == "code"
+    number = -1
+    try:
+        with opened(file, about.max_ratio) as stream:
+            for number, member, content in members(stream, about.max_body):
+                name = safe_name(member.name)
+                suffix = PurePosixPath(name).suffix.lower()
+                if not name or not (code or suffix in (*_HTML, *_TEXT)):
+                    continue
+                pair = pair_of(name)[1]
+                yield page_row(
+                    about,
+                    url=f"tar://{about.source}/{file.name}/{name}",
+                    place=str(number),  # a name may stand in an archive twice
+                    body=content,
+                    size=member.size,
+                    kind="html" if suffix in _HTML and not code else "text",
+                    error=None if member.size > about.max_body or len(content) == member.size else CUT,
+                    meta={"file": file.name, "member": name} | ({"pair": pair} if pair else {}),
+                )
+    except (*BROKEN, tarfile.TarError) as problem:
+        yield broken_row(about, file.name, number + 1, reason_of(problem))
+
+
+CUT = "broken: the archive ends inside a file"
+
+
+def members(stream: BinaryIO, limit: int) -> Iterator[tuple[int, tarfile.TarInfo, bytes]]:
+    """(number, header, content) of the regular files of a tar stream; a file beyond the limit has no content.
+
+    Raises tarfile.TarError for what is no archive, or one whose end is missing, and one of BROKEN from the stream.
+    """
+    with tarfile.open(fileobj=stream, mode="r|", errorlevel=1, tarinfo=_Header) as archive:
+        for number, member in enumerate(archive):
+            if member.isfile():
+                handle = archive.extractfile(member) if member.size <= limit else None
+                yield number, member, handle.read() if handle is not None else b""
+            archive.members.clear()  # type: ignore[attr-defined]  # tarfile remembers every header, which for millions of files is gigabytes
+
+
+class _Header(tarfile.TarInfo):
+    """A header that is told where it is damaged: tarfile takes such a one within an archive for the archive's end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile)
+        except InvalidHeaderError as problem:
+            raise ReadError("damaged header in the archive") from problem
+
+
+def safe_name(name: str) -> str:
+    """A member's name without root, drive and `..`; "" for a hidden file or one that is named nothing else."""
+    parts = [p for p in PurePosixPath(name.replace("\\", "/")).parts if p not in ("/", "..", ".")]
+    return "" if any(p.startswith(".") for p in parts) else "/".join(parts)

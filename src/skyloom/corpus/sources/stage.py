@@ -1,0 +1,216 @@
+"""Where pages come from, and the step that writes them down as shards.
+
+What enters are the recipe's sources, what leaves are PAGE shards: bytes as they came, with what the source knows about
+them. `resolve` looks at each source without reading it: it decides the kind, checks that something is there and takes a
+fingerprint, so that the step below is done again when the input changed (see `sources_bytes.fingerprint`). `fetch` then reads
+all sources in parallel: a package, some hundred small files, or a range of a large one at a time.
+
+A page that a source cannot deliver whole (a broken gzip member, a line that is no JSON, a body beyond the limit, a PDF called
+.html) becomes a row with an `error` and is counted, never dropped on the quiet. Memory per worker: one shard of 16 MB of
+bodies and at most 65,536 rows, one page of at most the limit, and what the reader of the kind says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skyloom.core.engine import Done, Engine, Task
+from skyloom.core.errors import DataError
+from skyloom.core.progress import Progress
+from skyloom.core.records import PAGE
+from skyloom.core.store import FileRecord, Store
+from skyloom.corpus.sources.readers import debian, epub, folders, hosts, hub, jsonl, latex, mediawiki, pairs, tar, warc
+from skyloom.corpus.sources.readers import parquet as parquet_files
+from skyloom.corpus.sources.readers.byte_streams import split
+from skyloom.corpus.sources.readers.rows import About, sample
+from skyloom.corpus.sources.resolved import ResolvedSource
+
+SHARD_ROWS = 65_536
+RANGE_BYTES = 64_000_000  # a larger file is read in ranges of about this size, one task each
+
+
+def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, progress: Progress) -> list[dict[str, Any]]:
+    """Write all pages as `pages-PPPPP-NNN.parquet` (part, shard) and `sources.json`; returns the latter's rows.
+
+    DataError if a source has no page at all, or not one that could be read.
+    """
+    tasks: list[Task] = []
+    for number, source in enumerate(sources):
+        for parts in _work(source):
+            tasks.append(Task(f"{len(tasks):05d}", (number, source, parts)))
+    results = engine.map(_fetch_part, tasks, out, progress=progress, label="read sources")
+    rows = []
+    for number, source in enumerate(sources):
+        mine = [r for task, r in zip(tasks, results, strict=True) if task.payload[0] == number]
+        pages = sum(r["pages"] for r in mine)
+        if not pages:
+            raise DataError(
+                f"source '{source.config.name}' ({source.origin}) has no pages: check its path and kind '{source.kind}'"
+            )
+        broken = [r["error"] for r in mine if r["error"]]
+        if sum(r["broken"] for r in mine) == pages:
+            raise DataError(
+                f"source '{source.config.name}' ({source.origin}): none of its {pages:,} pages could be read, the first "
+                f"because: {broken[0]}; check its path and kind '{source.kind}'"
+            )
+        rows.append(
+            {
+                "name": source.config.name, "kind": source.kind, "origin": source.origin, "pages": pages,
+                "bytes": sum(r["bytes"] for r in mine), "note": source.note,
+            }
+        )  # fmt: skip
+        progress.log(f"{source.config.name}: {pages:,} pages, {rows[-1]['bytes'] / 1e6:.1f} MB ({source.kind})")
+    out.write_json("sources.json", rows)
+    return rows
+
+
+def _work(source: ResolvedSource) -> list[tuple[Any, ...]]:
+    """A source's parts in groups, one task each. With a limit on pages an archive is read on until it is reached, and of
+    files that are a page each a spread sample is read."""
+    parts, limit = source.parts, source.config.max_pages
+    if source.kind in ("html", "samples", "text", "stdlib", "epub"):
+        if limit:
+            wanted = sample([f.name for f in parts], limit)
+            parts = tuple(f for f in parts if f.name in wanted)
+        return _grouped(parts)
+    if limit:
+        return [parts]
+    if source.kind in _SPLIT and not isinstance(source.parts[0], hub.Part):
+        name = _SPLIT[source.kind]
+        ranged = [r for f in parts for r in (split(f, RANGE_BYTES) if name in f.name.lower() else [f])]
+        return [(r,) for r in ranged]
+    return [(p,) for p in parts]
+
+
+_SPLIT = {"jsonl": "", "parquet": "", "warc": ".gz", "wet": ".gz", "mediawiki": "multistream"}
+"""Kinds whose files can be read in ranges, and what a file's name must hold for it."""
+
+
+def _grouped(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Files that are a page each, some hundred to a task, fewer where they are large."""
+    groups: list[list[Any]] = []
+    size = 0
+    for part in parts:
+        if not groups or len(groups[-1]) >= folders.FILES_A_TASK or size + part.size > RANGE_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(part)
+        size += part.size
+    return [tuple(g) for g in groups]
+
+
+Pages = Iterator["pa.Table | dict[str, Any]"]
+READERS: dict[str, Callable[[Any, About], Pages]] = {
+    "epub": epub.pages, "html": folders.html, "hub": hub.pages, "jsonl": jsonl.pages,
+    "latex": latex.pages, "mediawiki": mediawiki.pages, "parallel": pairs.pages,
+    "parquet": parquet_files.pages, "samples": folders.samples, "stdlib": folders.stdlib, "tar": tar.pages,
+    "text": folders.text, "warc": warc.pages, "wet": warc.pages,
+}  # fmt: skip
+_OWN_CATEGORY = {"epub": "books", "latex": "papers", "mediawiki": "encyclopedia", "parallel": "parallel", "stdlib": "code"}
+
+
+def _fetch_part(task: Task, out: Store) -> Done:
+    """Read some parts of a source and write them in shards of at most `shard_mb` of bodies (or one page)."""
+    _, source, parts = task.payload
+    shards = _Shards(task.key, out, int(source.config.shard_mb * 1e6))
+    for found in _pages(source, parts):
+        limit = source.config.max_pages - shards.pages if source.config.max_pages else -1
+        if isinstance(found, dict):
+            shards.row(found)
+        else:
+            shards.table(found if limit < 0 else found.slice(0, limit))
+        if shards.pages == source.config.max_pages:
+            break
+    shards.write()
+    return Done(tuple(shards.files), {"pages": shards.pages, "bytes": shards.bytes, "broken": shards.broken, "error": shards.first})
+
+
+class _Shards:
+    """Collects rows and tables in their order and writes them as shards; keeps the counts."""
+
+    def __init__(self, key: str, out: Store, limit: int) -> None:
+        self.files: list[FileRecord] = []
+        self.pages = self.bytes = self.broken = 0
+        self.first = ""
+        self._key, self._out, self._limit = key, out, limit
+        self._rows: list[dict[str, Any]] = []
+        self._tables: list[pa.Table] = []
+        self._size = self._count = 0
+
+    def row(self, row: dict[str, Any]) -> None:
+        size = len(row["body"])
+        self._room(size)
+        self._rows.append(row)
+        self._add(1, size, [row["error"]] if row["error"] else [])
+
+    def table(self, table: pa.Table) -> None:
+        """A table's rows, cut where a shard is full."""
+        sizes = np.cumsum(pc.binary_length(table.column("body")).to_numpy())
+        start = 0
+        while start < table.num_rows:
+            before = int(sizes[start - 1]) if start else 0
+            fits = int(np.searchsorted(sizes, before + self._limit - self._size, side="right"))
+            end = min(fits, start + SHARD_ROWS - self._count, table.num_rows)
+            if end <= start:  # less than nothing fits after a page that is larger than a shard
+                if self._count:
+                    self.write()
+                    continue
+                end = start + 1
+            self._flush_rows()
+            part = table.slice(start, end - start)
+            self._tables.append(part)
+            self._add(end - start, int(sizes[end - 1]) - before, part.column("error").drop_null().to_pylist())
+            start = end
+
+    def _room(self, size: int) -> None:
+        if self._count and (self._size + size > self._limit or self._count >= SHARD_ROWS):
+            self.write()
+
+    def _add(self, rows: int, size: int, errors: list[str]) -> None:
+        self._size, self._count = self._size + size, self._count + rows
+        self.pages, self.bytes = self.pages + rows, self.bytes + size
+        if errors:
+            self.broken, self.first = self.broken + len(errors), self.first or errors[0]
+
+    def _flush_rows(self) -> None:
+        if self._rows:
+            self._tables.append(pa.Table.from_pylist(self._rows, schema=PAGE))
+            self._rows = []
+
+    def write(self) -> None:
+        """Write what is collected, if anything is."""
+        self._flush_rows()
+        if self._count:
+            name = f"pages-{self._key}-{len(self.files):03d}.parquet"
+            table = pa.concat_tables(self._tables).combine_chunks()
+            self.files.append(self._out.write_table(name, table, row_group=_row_group(table.num_rows, self._size)))
+        self._tables, self._size, self._count = [], 0, 0
+
+
+def _row_group(rows: int, size: int) -> int:
+    """Rows of a group: 256 pages, or of small records as many as make some megabytes."""
+    return max(256, min(rows, rows * 4_000_000 // max(size, 1)))
+
+
+def _pages(source: ResolvedSource, parts: tuple[Any, ...]) -> Pages:
+    config = source.config
+    auto = config.category == "auto" or source.kind == "parallel"  # aligned text is nothing else, whatever the default says
+    about = About(
+        config.name,
+        _OWN_CATEGORY.get(source.kind, "web") if auto else config.category,
+        config.license or None,
+        int(config.max_body_mb * 1e6),
+        config.max_ratio,
+        config.text_field,
+        hosts.load(config.hosts) if auto and source.kind not in _OWN_CATEGORY else None,
+    )
+    if source.kind == "debian-docs":
+        yield from debian.pages(parts, about, config.languages, config.max_pages)
+        return
+    for part in parts:
+        yield from READERS[source.kind](part, about)

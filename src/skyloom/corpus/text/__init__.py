@@ -1,0 +1,26 @@
+"""Text columns: charset and language identification, sizes, hashes, slices and n-grams of whole Arrow columns of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyloom.core.doors import lazy
+
+if TYPE_CHECKING:
+    from skyloom.corpus.text import charset, language
+    from skyloom.corpus.text.charset import inspect_column
+    from skyloom.corpus.text.columns import Texts, _point, byte_sizes, distinct, list_lengths, lists, shape, slices, string_hashes
+    from skyloom.corpus.text.language import count_scripts
+else:
+    __getattr__ = lazy(__name__, {
+        "": ("charset", "language",),
+        "charset": ("inspect_column",),
+        "columns": ("Texts", "_point", "byte_sizes", "distinct", "list_lengths", "lists", "shape", "slices",
+        "string_hashes",),
+        "language": ("count_scripts",),
+    })  # fmt: skip
+
+__all__ = [
+    "Texts", "_point", "byte_sizes", "charset", "count_scripts", "distinct", "inspect_column", "language", "list_lengths",
+    "lists", "shape", "slices", "string_hashes",
+]  # fmt: skip

@@ -1,0 +1,209 @@
+"""The steps of a run: name, version, settings, inputs and function of each content-addressed step.
+
+This is the only module that knows both the packages and the steps. A heavy package is imported when its step runs, so that a run
+of which every step is finished ends in a few seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from skyloom.core.config import plain
+from skyloom.core.step import MANIFEST, TIMING, Step, StepContext
+from skyloom.core.store import Store
+from skyloom.corpus import sources
+from skyloom.run import watch
+from skyloom.run.recipe import Recipe, sessions
+from skyloom.tokenizer.base import read_base
+from skyloom.tokenizer.config import TokenizerConfig
+
+ORDER = (
+    "pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens", "lr-test", "references",
+    "stage1", "stage1b", "stage2", "evaluate", "leakage", "release", "report",
+)  # fmt: skip
+
+
+def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> dict[str, Step]:
+    """Pages to token shards. Language policies and exemptions are no part of `pages`: changing one fetches nothing again."""
+    from skyloom.corpus import bitext, extract, stem
+    from skyloom.corpus import clean as cleaning
+    from skyloom.data import pack
+    from skyloom.tokenizer import train as tokenizer
+
+    corpus, rules = recipe.corpus, sources.policies(recipe.corpus.sources)
+    policy_settings = {name: plain(policy) for name, policy in rules.items()}
+
+    def read(ctx: StepContext) -> None:
+        sources.fetch(found, ctx.out, engine=ctx.engine, progress=ctx.progress)
+
+    def judge(ctx: StepContext) -> None:
+        extract.extract(ctx.need("pages"), ctx.out, corpus.extract, rules, engine=ctx.engine, progress=ctx.progress)
+
+    def align(ctx: StepContext) -> None:
+        bitext.align(ctx.need("extract"), ctx.out, corpus.parallel, engine=ctx.engine, progress=ctx.progress)
+
+    def write(ctx: StepContext) -> None:
+        stem.generate(recipe.exercises, ctx.out, progress=ctx.progress)
+
+    def clean(ctx: StepContext) -> None:
+        inputs = (ctx.need("extract"), ctx.need("parallel"), ctx.need("exercises"))
+        cleaning.clean(*inputs, ctx.out, corpus.clean, rules, engine=ctx.engine, progress=ctx.progress)
+
+    def vocabulary(ctx: StepContext) -> None:
+        tokenizer.train(ctx.need("corpus"), ctx.out, recipe.tokenizer, progress=ctx.progress)
+
+    def shards(ctx: StepContext) -> None:
+        inputs = (ctx.need("corpus"), ctx.need("exercises"), ctx.need("tokenizer"))
+        pack.pack(*inputs, ctx.out, recipe.tokens, engine=ctx.engine, progress=ctx.progress)
+
+    what = [{k: v for k, v in plain(s).items() if k not in ("languages", "exempt")} for s in corpus.sources]
+    pages = Step("pages", read, what, version=2, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
+    extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=2, needs=(pages,))
+    pairs = Step("parallel", align, corpus.parallel, version=3, needs=(extracted,))
+    exercises = Step("exercises", write, recipe.exercises)
+    inputs = (extracted, pairs, exercises)
+    cleaned = Step("corpus", clean, {"clean": corpus.clean, "policies": policy_settings}, version=2, needs=inputs)
+    settings, identity = _vocabulary(recipe.tokenizer)
+    tokens = Step("tokenizer", vocabulary, settings, version=2, needs=(cleaned,), identity=identity)
+    packed = Step("tokens", shards, recipe.tokens, needs=(cleaned, exercises, tokens))
+    return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned, tokens, packed)}
+
+
+def _vocabulary(config: TokenizerConfig) -> tuple[dict[str, Any], str]:
+    """Settings and identity of the tokenizer's step: a given base counts by what it holds, not by where it lies."""
+    settings = {k: v for k, v in plain(config, identity_only=True).items() if k != "base_model"}
+    identity = hashlib.sha256(read_base(Path(config.base_model))).hexdigest() if config.base_model else ""
+    return settings, identity
+
+
+def _reference_step(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
+    """Other models' bits per byte on the monitor's texts, if the recipe names any. Training does not depend on it."""
+    from skyloom.evaluate.figures import fingerprint, read_figures
+
+    config, train = recipe.references, recipe.train
+    figures = read_figures(config)
+    identity = [[name, fingerprint(name, Path(folder))] for name, folder in config.models.items()]
+    if not figures and not identity:
+        return {}
+
+    def compare(ctx: StepContext) -> None:
+        from skyloom.evaluate.reference import references
+        from skyloom.suites import heldout_sets
+        from skyloom.train.watch import watched
+
+        sets = heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout)
+        references(config, figures, watched(sets, train, ctx.progress), ctx.out, progress=ctx.progress)
+
+    settings = {"heldout": recipe.heldout, "bytes": train.monitor_bytes, "document": train.monitor_document_bytes}
+    needs = (done["corpus"], done["exercises"])
+    return {"references": Step("references", compare, settings, needs=needs, identity=json.dumps([figures, identity]))}
+
+
+def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
+    """The sessions; each begins with the weights, the moments and the data positions that the one before ended with."""
+    names = sessions(recipe)
+
+    def stage(name: str) -> Callable[[StepContext], None]:
+        def learn(ctx: StepContext) -> None:
+            from skyloom.run import processes
+            from skyloom.run.stages import train
+
+            processes.call(recipe, name)
+            train(recipe, name, ctx)
+
+        return learn
+
+    inputs = tuple(done[n] for n in ("corpus", "exercises", "tokenizer", "tokens"))
+    shared = {"train": recipe.train, "model": recipe.model, "heldout": recipe.heldout}
+    begun = ""
+    if recipe.train.init_from:
+        from skyloom.model.adopt import fingerprint
+
+        begun = fingerprint(Path(recipe.train.init_from))
+    steps: dict[str, Step] = {}
+    for place, name in enumerate(names):
+        settings = {**shared, "stage": getattr(recipe, name)}
+        if place:
+            settings["before"] = [getattr(recipe, earlier).data for earlier in names[:place]]
+        steps[name] = Step(name, stage(name), settings, needs=(*inputs, *steps.values()), identity="" if place else begun)
+    return steps
+
+
+def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
+    """Evaluation, leakage, release and report over both checkpoints."""
+
+    *general, last = sessions(recipe)
+
+    def models(ctx: StepContext) -> dict[str, Store]:
+        return {"stage1": ctx.need(general[-1]).child("final"), "final": ctx.need("stage2").child("final")}
+
+    def evaluate(ctx: StepContext) -> None:
+        from skyloom.evaluate.report import evaluate
+
+        inputs = (ctx.need("corpus"), ctx.need("exercises"), ctx.need("tokens"), ctx.need("tokenizer"))
+        evaluate(models(ctx), *inputs, ctx.out, recipe.evaluate, progress=ctx.progress)
+
+    def leak(ctx: StepContext) -> None:
+        from skyloom.leakage.gap import audit
+        from skyloom.release import evidence
+
+        inputs = (ctx.need("exercises"), ctx.need("tokenizer"))
+        planted = evidence.read({name: ctx.need(name) for name in (*general, last)}).canaries_read
+        audit(models(ctx), *inputs, ctx.out, recipe.leakage, corpus=ctx.need("corpus"), planted=planted, progress=ctx.progress)
+
+    def publish(ctx: StepContext) -> None:
+        from skyloom.release.weights import release
+
+        release(ctx.inputs, ctx.out, recipe.release, publishable(recipe), progress=ctx.progress)
+
+    def show(ctx: StepContext) -> None:
+        from skyloom.report.page import write
+
+        write(ctx.inputs, ctx.out, recipe.report, _run_facts(recipe, ctx), progress=ctx.progress)
+
+    base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *general, last))
+    judged = Step("evaluate", evaluate, recipe.evaluate, needs=base)
+    audited = Step("leakage", leak, recipe.leakage, needs=base)
+    # A release carries the resolved recipe, so every setting is part of it; so does the report.
+    released = Step("release", publish, recipe, needs=(*base, done["pages"], done["extract"], done["parallel"], judged, audited))
+    others = tuple(done[name] for name in ("references",) if name in done)
+    shown = Step("report", show, recipe, needs=(*others, *released.needs, released))
+    return {s.name: s for s in (judged, audited, released, shown)}
+
+
+def _run_facts(recipe: Recipe, ctx: StepContext) -> dict[str, Any]:
+    """What the report page says of the run itself: its recipe, steps with hashes and times, versions and machine."""
+    steps = []
+    for need in sorted(ctx.step.needs, key=lambda s: ORDER.index(s.name)):
+        folder = ctx.inputs[need.name]
+        manifest = folder.read_json(MANIFEST)
+        facts = {
+            "seconds": folder.read_json(TIMING)["seconds"],
+            "bytes": sum(f["size"] for f in manifest["files"]),
+            "content": manifest["content"],
+        }
+        steps.append({"name": need.name, "folder": need.folder, "status": "done", **facts})
+    return {
+        "name": recipe.name,
+        "recipe": publishable(recipe),
+        "steps": steps,
+        "versions": watch.versions(),
+        "machine": watch.machine(),
+    }
+
+
+def publishable(recipe: Recipe) -> dict[str, Any]:
+    """The resolved recipe as plain values, with local source files by their names: folders of a machine are nobody's business."""
+    table: dict[str, Any] = plain(recipe)
+    table["train"]["init_from"] = Path(table["train"]["init_from"]).name
+    others = table["references"]
+    others["file"] = Path(others["file"]).name
+    others["models"] = {name: Path(folder).name for name, folder in others["models"].items()}
+    for source in table["corpus"]["sources"]:
+        if "://" not in source["path"]:
+            source["path"] = Path(source["path"]).name
+    return table

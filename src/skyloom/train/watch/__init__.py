@@ -1,0 +1,52 @@
+"""Watching a training: held-out losses, journals, alarms, telemetry and trackers (report 2.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyloom.core.doors import lazy
+
+if TYPE_CHECKING:
+    from skyloom.train.watch.alarms import ALARMS, ALL, REPEATS, Alarms
+    from skyloom.train.watch.heldout import BATCH_TOKENS, HeldOutSet, Monitor, Scores, line, score_line, watched
+    from skyloom.train.watch.journal import HELDOUT, METRICS, SCORES, SKIPS, SPEED, Journal
+    from skyloom.train.watch.live import JOURNAL, LIVE
+    from skyloom.train.watch.peak import peak_flops
+    from skyloom.train.watch.telemetry import EVERY, Telemetry
+    from skyloom.train.watch.trackers import check
+else:
+    __getattr__ = lazy(__name__, {
+        "alarms": ("ALARMS", "ALL", "Alarms", "REPEATS",),
+        "heldout": ("BATCH_TOKENS", "HeldOutSet", "Monitor", "Scores", "line", "score_line", "watched",),
+        "journal": ("HELDOUT", "Journal", "METRICS", "SCORES", "SKIPS", "SPEED",),
+        "live": ("JOURNAL", "LIVE",),
+        "peak": ("peak_flops",),
+        "telemetry": ("EVERY", "Telemetry",),
+        "trackers": ("check",),
+    })  # fmt: skip
+
+__all__ = [
+    "ALARMS",
+    "ALL",
+    "BATCH_TOKENS",
+    "EVERY",
+    "HELDOUT",
+    "JOURNAL",
+    "LIVE",
+    "METRICS",
+    "REPEATS",
+    "SCORES",
+    "SKIPS",
+    "SPEED",
+    "Alarms",
+    "HeldOutSet",
+    "Journal",
+    "Monitor",
+    "Scores",
+    "Telemetry",
+    "check",
+    "line",
+    "peak_flops",
+    "score_line",
+    "watched",
+]  # fmt: skip

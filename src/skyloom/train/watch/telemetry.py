@@ -1,0 +1,165 @@
+"""What a run costs and how it looks while it runs: rates in `telemetry/speed.jsonl`, curves for TensorBoard and trackers.
+
+Every N steps (`train.log_every`) a line says tokens per second, of the run and of one accelerator; the utilisation (MFU) by
+6·(N − input embedding) + 12·L·h·s FLOPs a token, which is as close to the report's (3.5) as a stated formula gets, and
+`mfu_causal` beside it, which counts half of the attention scores; memory; and the share of time spent waiting for data. On an
+accelerator the memory is its own: the most that tensors took since the last line, and what torch reserved for them. It is
+written by the process that leads, and memory is that process's. What watches a run that goes on reads `live`.
+
+Nothing here is part of a run's content: the figures differ from one run to the next.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from skyloom.core.progress import Progress
+from skyloom.core.store import Store
+from skyloom.train.step import peak_memory
+from skyloom.train.watch.alarms import ALARMS
+from skyloom.train.watch.journal import HELDOUT, METRICS, SCORES, SPEED, Journal
+from skyloom.train.watch.live import Live
+from skyloom.train.watch.trackers import BOARD, SENT, Board, Remote, Tracker, connect
+
+EVERY = 10
+"""Steps of one line of `speed.jsonl` unless told."""
+
+
+class Telemetry:
+    """Times steps and writes curves. See `__init__` for the figures behind a utilisation."""
+
+    def __init__(
+        self,
+        out: Store,
+        first_step: int,
+        flops_per_token: int,
+        peak_flops: float,
+        *,
+        causal_flops_per_token: int = 0,
+        world: int = 1,
+        every: int = EVERY,
+        device: torch.device | str = "cpu",
+        trackers: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+        journals: Mapping[str, Journal] | None = None,
+    ) -> None:
+        """`peak_flops`: FLOP/s of one of `world` accelerators at a utilisation of 1 (`peak.peak_flops`); `device`: of this process;
+        `settings`: what the trackers should know of the run; `journals`: the lines that it goes on with, by file.
+        ConfigError if a tracker's package is not installed."""
+        self._out, self._flops, self._causal, self._peak = out, flops_per_token, causal_flops_per_token, peak_flops
+        self._world, self._every, self._device = world, every, torch.device(device)
+        lines = out.read_text(SPEED).splitlines(keepends=True) if out.exists(SPEED) else []
+        shown = progress or Progress.silent()
+        try:
+            lines = [line for line in lines if json.loads(line)["step"] <= first_step]
+        except (ValueError, KeyError, TypeError) as problem:  # rates are no part of the run, and no reason to refuse it
+            shown.log(f"{out.url(SPEED)} is damaged and begins anew ({problem})")
+            lines = []
+        self._journal = Journal(lines)
+        self._remotes: list[Remote] = connect(trackers, out, settings or {}, shown)
+        self._live = Live(out, {**(journals or {}), SPEED: self._journal}, shown)
+        self._trackers: list[Tracker] = [*self._remotes, *([Board(out.path(BOARD), first_step)] if out.local else [])]
+        self._last: dict[str, Any] = {}
+        self._restart()
+
+    def __enter__(self) -> Telemetry:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.write()
+        self._live.close()
+        for tracker in self._trackers:
+            tracker.close()
+        self._write_sent()
+
+    def _restart(self) -> None:
+        self._seconds = self._waited = 0.0
+        self._tokens = self._steps = 0
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    def step(self, record: Mapping[str, Any], tokens: int, seconds: float, waited: float) -> bool:
+        """A finished step: its line of `metrics.jsonl`, its tokens, its seconds, and how many of them it waited for data.
+
+        Returns whether it ended a line of `speed.jsonl`, which `note` then tells.
+        """
+        self._steps += 1
+        self._tokens += tokens
+        self._seconds += seconds
+        self._waited += waited
+        self._live.add(METRICS, record)
+        self._add({f"train/{name}": record[name] for name in ("loss", "lr", "grad_norm", "tokens")}, record["step"])
+        if self._steps < self._every:
+            return False
+        self._flush(record["step"], record["tokens"])
+        return True
+
+    def _flush(self, step: int, tokens: int) -> None:
+        rate = self._tokens / self._seconds
+        reachable = self._peak * self._world
+        speed = {
+            "step": step,
+            "tokens": tokens,
+            "tokens_per_s": rate,
+            "tokens_per_s_per_device": rate / self._world,
+            "data_wait_share": self._waited / self._seconds,
+            "mfu": rate * self._flops / reachable,
+            **({"mfu_causal": rate * self._causal / reachable} if self._causal else {}),
+            "memory_bytes": peak_memory(),
+            **self._device_memory(),
+            "seconds": self._seconds,
+        }
+        self._journal.add(speed)
+        self._live.add(SPEED, speed)
+        self._add({f"speed/{name}": value for name, value in speed.items() if name not in ("step", "tokens")}, step)
+        self._last = speed
+        self._restart()
+
+    def _device_memory(self) -> dict[str, int]:
+        if self._device.type != "cuda":
+            return {}
+        return {
+            "device_memory_bytes": torch.cuda.max_memory_allocated(self._device),
+            "device_reserved_bytes": torch.cuda.max_memory_reserved(self._device),
+        }
+
+    def note(self) -> str:
+        """The last line in words, for whoever watches the log; empty before the first."""
+        if not self._last:
+            return ""
+        held = self._last.get("device_memory_bytes", self._last["memory_bytes"])
+        return (
+            f"{self._last['tokens_per_s']:,.0f} tokens/s, MFU {100 * self._last['mfu']:.1f} %, "
+            f"waiting {100 * self._last['data_wait_share']:.1f} %, {held / 1e9:.1f} GB"
+        )
+
+    def line(self, journal: str, record: Mapping[str, Any]) -> None:
+        """A line of a journal other than `metrics.jsonl`; an alarm is a mark on the curves."""
+        self._live.add(journal, record)
+        if journal == HELDOUT:
+            kinds = ("loss", "bits_per_byte")
+            self._add({f"heldout_{kind}/{record['set']}": record[kind] for kind in kinds}, record["step"])
+        elif journal == SCORES:
+            self._add({f"score/{record['benchmark']}/{record['lang']}": record["accuracy"]}, record["step"])
+        elif journal == ALARMS:
+            self._add({f"alarm/{record['kind']}/{record['set']}": 1.0}, record["step"])
+
+    def write(self) -> None:
+        self._journal.write(self._out, SPEED)
+        for tracker in self._trackers:
+            tracker.flush()
+        self._write_sent()
+
+    def _write_sent(self) -> None:
+        if self._remotes:
+            self._out.write_json(SENT, {remote.name: remote.told() for remote in self._remotes})
+
+    def _add(self, figures: Mapping[str, float], step: int) -> None:
+        for tracker in self._trackers:
+            tracker.add(figures, step)

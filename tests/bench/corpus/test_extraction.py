@@ -1,0 +1,223 @@
+"""The bench of extraction scores as its docstring says, and the study of its model labels and splits as it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from studies import extraction_model as study
+from studies import extraction_pages
+
+from bench.corpus import extraction as bench
+from skyloom.core.units import units
+from skyloom.corpus.extract.features import FEATURES
+from skyloom.corpus.extract.select import pack
+from skyloom.corpus.extract.stage import extract_html
+
+ROOT = Path(__file__).parents[3]
+TEXTS = st.lists(st.sampled_from("the tide 潮 汐 Moon 月 海 🌊 ， . \n 2023 한 e\u0301".split(" "))).map(" ".join)
+SENTENCES = ("The moon pulls the sea, and the sea follows slowly. ", "月亮牵引海水，海水慢慢地跟随着它，涨落不息。")
+
+
+def reference_f1(text: str, gold: str) -> float:
+    """The same figure over tuples of units instead of hashes."""
+
+    def grams(t: str) -> Counter[tuple[str, ...]]:
+        found = units(t, fold=False)
+        return Counter(tuple(found[i : i + 4]) for i in range(max(len(found) - 3, min(len(found), 1))))
+
+    a, b = grams(text), grams(gold)
+    return 2 * (a & b).total() / (a.total() + b.total()) if a or b else 1.0
+
+
+@given(TEXTS, TEXTS)
+def test_f1_is_that_of_multisets_of_tuples(text: str, gold: str) -> None:
+    assert bench.f1(text, gold) == pytest.approx(reference_f1(text, gold))
+    assert bench.f1(text, gold) == bench.f1(gold, text)
+    assert bench.f1(text, text) == 1.0
+
+
+def test_f1_of_known_texts() -> None:
+    assert bench.f1("潮汐随着月亮", "潮汐随着月亮。") == 1.0  # punctuation is no unit
+    assert bench.f1("潮汐随着", "潮汐随着月") == pytest.approx(2 / 3)
+    assert bench.f1("a b c d a b c d", "a b c d") == pytest.approx(2 / 6)  # what is there twice counts once
+    assert bench.f1("Tide and sea now", "tide and sea now") == 0.0  # case counts
+    assert bench.f1("", "tide") == bench.f1("潮", "") == 0.0
+
+
+def test_english_is_averaged_over_benchmarks_and_chinese_over_pages() -> None:
+    scores = {
+        ("big", "en"): np.full(90, 1.0),
+        ("small", "en"): np.full(8, 0.5),
+        ("tiny", "en"): np.zeros(7),
+        ("甲", "zh"): np.full(30, 1.0),
+        ("乙", "zh"): np.zeros(10),
+    }
+    assert bench.mean(bench.counted(scores, "en")) == 0.75
+    assert bench.mean(bench.counted(scores, "zh")) == 0.75
+
+
+def test_the_interval_holds_the_mean_and_narrows_with_pages() -> None:
+    random = np.random.default_rng(1)
+    few, many = [random.random(20)], [random.random(2000)]
+    widths = []
+    for groups in (few, many):
+        low, high = bench.interval(groups)
+        assert low < bench.mean(groups) < high
+        widths.append(high - low)
+    assert widths[1] == pytest.approx(4 * np.std(many[0]) / 2000**0.5, rel=0.1)  # 2 x 1.96 standard errors
+    assert widths[1] < widths[0] / 5
+    assert bench.interval([np.ones(9)]) == (1.0, 1.0)
+
+
+def page(name: str, lang: str, repeat: int = 6, site: str = "") -> bench.Page:
+    """A page whose gold is its article and whose menus are links."""
+    sentence = SENTENCES[lang == "zh"]
+    article = [sentence * (2 + i % 3) for i in range(repeat)]
+    menu = "".join(f"<li><a href='/{i}'>{'栏目' if lang == 'zh' else 'Section'} {i}</a></li>" for i in range(12))
+    body = "".join(f"<p>{p}</p>" for p in article)
+    html = (
+        f"<html><body><div class='nav'><ul>{menu}</ul></div><article>{body}</article><div class='foot'>© 2023</div></body></html>"
+    )
+    return bench.Page(name, "scrapinghub", lang, site or name, html, "\n".join(article))
+
+
+def test_a_worker_extracts_what_the_function_does_and_a_missing_peer_says_so(tmp_path: Path) -> None:
+    pages = [page("a", "en"), page("b", "zh")]
+    with bench.Worker(bench.OURS, sys.executable) as worker:
+        found = bench.measure_quality(worker, pages)
+        worker.give(pages)
+        assert worker.texts() == ([extract_html(p.html).text for p in pages], 0)
+        rates = bench.measure_speed([worker], pages, rounds=2)[bench.OURS]
+    assert found.failed == 0 and found.version
+    assert all(s.min() == 1.0 for s in found.scores.values()) and set(found.scores) == {
+        ("scrapinghub", "en"),
+        ("scrapinghub", "zh"),
+    }
+    assert rates.shape == (2,) and (rates > 0).all()
+    bare = tmp_path / "bare.py"
+    bare.write_text("import sys\nsys.modules['justext'] = None\nsys.argv = sys.argv[1:]\nexec(open(sys.argv[0]).read())\n")
+    done = subprocess.run(
+        [sys.executable, bare, bench.HERE / "extractors.py", "jusText"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == {"not_installed": "justext"}
+
+
+def test_a_worker_that_dies_is_seen() -> None:
+    with pytest.raises(RuntimeError, match="no such extractor"):
+        bench.Worker("no such extractor", sys.executable)
+
+
+def test_an_extractor_that_raises_counts_as_a_page_without_text() -> None:
+    from bench.corpus.extractors import run
+
+    def fails(html: str, language: str) -> str:
+        if language == "zh":
+            raise ValueError("编码")
+        return html
+
+    assert run(fails, [["tide", "en"], ["潮汐", "zh"]])[:2] == (["tide", ""], 1)
+
+
+def test_tables_mark_what_was_fitted_and_compare_speed_within_a_round() -> None:
+    scores = {("scrapinghub", "en"): np.ones(9), ("daniel", "en"): np.full(9, 0.5), ("daniel", "zh"): np.ones(3)}
+    lines = bench.quality_table({"skyloom": bench.Quality("1", scores), "别的": bench.Quality("2", scores, 4)}).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    names = [
+        "daniel en",
+        "scrapinghub* en",
+        "daniel zh",
+        "**en**",
+        "**en, not fitted on**",
+        "**zh**",
+        "**zh, not fitted on**",
+        "raised on",
+    ]
+    assert [re.split(r" *\| *", line)[1] for line in lines[2:]] == names
+    assert "0.750" in lines[5] and "0.500" in lines[6] and lines[-1].endswith("| 0 | 4 |")
+    rates = {"18 KB": {bench.OURS: np.array([10.0, 20.0, 30.0]), "peer": np.array([20.0, 40.0, 15.0])}}
+    assert bench.speed_table(rates).splitlines()[-1] == "| peer | 20 | 0.50 |"
+
+
+def test_pages_nearest_to_a_size_are_chosen_by_bytes() -> None:
+    pages = [page(str(n), "zh", repeat=n) for n in range(1, 60)]
+    chosen = bench.nearest(pages, pages[9].size)
+    assert chosen[0] is pages[9] and len(chosen) == bench.SPEED_PAGES
+    assert pages[0].size == len(pages[0].html.encode()) > len(pages[0].html)
+
+
+def test_without_data_the_bars_say_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv(bench.DATA_VARIABLE, raising=False)
+    for what in ("en", "zh", "speed"):
+        monkeypatch.setattr(sys, "argv", ["extraction.py", "--json", what])
+        assert bench.main() == 0
+        assert bench.DATA_VARIABLE in json.loads(capsys.readouterr().out)["not_measured"]
+    monkeypatch.setattr(sys, "argv", ["extraction.py"])
+    assert bench.main() == 1
+    assert bench.DATA_VARIABLE in capsys.readouterr().err
+
+
+def test_a_block_is_text_if_its_units_stand_in_marked_grams() -> None:
+    gold = "The moon pulls the sea every day.\nTides\n月亮每天牵引海水，涨落不息。"
+    texts = ["The moon pulls the sea every day.", "Tides", "月亮每天牵引海水", "Home", "点击这里订阅我们的频道", "…",
+             "The moon pulls the sea, they said to all of us"]  # fmt: skip
+    truth, units = study.labels(texts, gold)
+    assert truth.tolist() == [1, 1, 1, 0, 0, 0, 0]  # "Tides" by its neighbours
+    assert units.tolist() == [7, 1, 8, 1, 11, 0, 11]
+
+
+def test_trees_as_arrays_give_what_lightgbm_gives() -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    found = [study.sample(page(f"{lang}{n}", lang, repeat=3 + n)) for n in range(12) for lang in ("en", "zh")]
+    lines, truth = np.concatenate([s.lines for s in found]), np.concatenate([s.labels for s in found])
+    booster = lightgbm.train({**study.PARAMETERS, "min_data_in_leaf": 5}, lightgbm.Dataset(lines, truth), 30)
+    arrays = pack(study.exported(booster))
+    ours = np.array([odds_of(line, arrays) for line in lines])
+    assert np.allclose(ours, booster.predict(lines, raw_score=True), atol=1e-4)
+
+
+def odds_of(line: np.ndarray, trees: Any) -> float:
+    """A plain reading of a model's arrays."""
+    total = 0.0
+    for tree in range(len(trees.nodes) - 1):
+        at = 0 if trees.nodes[tree + 1] > trees.nodes[tree] else -1
+        while at >= 0:
+            node = trees.nodes[tree] + at
+            at = trees.low[node] if line[trees.feature[node]] <= trees.limit[node] else trees.high[node]
+        total += float(trees.value[trees.leaves[tree] - 1 - at])
+    return total
+
+
+def test_a_site_stays_in_one_fold() -> None:
+    folds = [study.fold(page(f"{n}", "zh", site=f"站点{n % 50}.cn")) for n in range(200)]
+    assert folds[:50] * 4 == folds
+    assert set(folds) == set(range(study.FOLDS))
+
+
+def test_an_empty_page_takes_part_without_blocks() -> None:
+    empty = study.sample(bench.Page("e", "wcxb", "en", "s", "", ""))
+    assert empty.lines.shape == (0, len(FEATURES))
+
+
+def test_invented_pages_hold_their_marked_text_in_both_languages() -> None:
+    pages = extraction_pages.invented(24)
+    assert {p.lang for p in pages} == {"en", "zh"}
+    assert pages == extraction_pages.invented(24)
+    for one in pages:
+        assert study.sample(one).labels.sum() >= 2
+        assert one.gold.strip()
+
+
+def test_the_samples_are_marked() -> None:
+    pages = extraction_pages.samples()
+    assert {p.site for p in pages} == set(extraction_pages.SAMPLES)
+    assert all(bench.f1(extract_html(p.html).text, p.gold) > 0.5 for p in pages if len(p.gold) > 2000)

@@ -1,0 +1,93 @@
+"""The benches of a training step, at tiny shapes: everybody trains the same thing, and what cannot be measured says so."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "bench"))
+
+import train_cpu  # noqa: E402
+import train_gpu  # noqa: E402
+from bench.answers import NotMeasuredError  # noqa: E402
+
+from skyloom.model.config import ModelConfig  # noqa: E402
+
+TINY = train_cpu.Shape(ModelConfig(vocabulary=64, hidden=32, layers=2, heads=2, ffn=96, context=16), 2)
+
+
+def bench(work: Path, monkeypatch: pytest.MonkeyPatch, *contenders: str) -> Any:
+    monkeypatch.setattr(train_cpu, "SHAPES", {"tiny": TINY})
+    monkeypatch.setattr(train_cpu, "TURN", 0.01)
+    return train_cpu.Bench(work, sys.executable, 1, ["tiny"], contenders, compiled=False)
+
+
+def test_ours_and_the_plain_loop_train_the_same_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the same weights the same course of losses, but for bf16; so their times are of the same work."""
+    found = bench(tmp_path, monkeypatch, "skyloom", "plain").found["tiny"]
+    ours, plain = found["skyloom"], found["plain"]
+    assert len(ours.losses) == len(plain.losses) == train_cpu.WATCHED
+    assert ours.losses[0] == pytest.approx(plain.losses[0], abs=5e-3)
+    assert ours.losses == pytest.approx(plain.losses, abs=3e-2)
+    assert ours.losses[-1] < ours.losses[0] - 0.02, "it learns"
+    assert ours.rate > 0 and plain.rate > 0
+
+
+def test_a_peer_that_is_not_installed_is_no_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {"tiny": {"skyloom": train_cpu.Measured([2.0]), "plain": train_cpu.Measured([1.0])}}
+    some = bench(tmp_path, monkeypatch, "skyloom", "plain")
+    some.__dict__["found"] = here
+    with pytest.raises(NotMeasuredError, match="hf-loop is not installed"):
+        some.best_ratio()
+    with pytest.raises(NotMeasuredError, match="trainer is not installed"):
+        some.trainer_ratio()
+    here["tiny"] |= {
+        "hf-loop": train_cpu.Measured([1.6]),
+        "litgpt": train_cpu.Measured([0.5]),
+        "trainer": train_cpu.Measured([0.4]),
+    }
+    assert some.best_ratio() == pytest.approx(1.25), "against the fastest of all"
+    assert some.trainer_ratio() == pytest.approx(5.0)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("litgpt") is not None, reason="it is installed")
+def test_a_worker_says_what_it_lacks() -> None:
+    with train_cpu.Worker("litgpt", sys.executable) as worker:
+        assert worker.missing == "litgpt"
+
+
+def test_the_bench_of_a_card_runs_on_a_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ours and a peer, utilisation, memory and the profile, by the same lines as on a card."""
+    asked = ["--tiny", "--device", "cpu", "--eager", "--rounds", "1", "--only", "skyloom", "plain", "--profile", str(tmp_path)]
+    assert train_gpu.main(asked) == 0
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith(("| skyloom", "| plain"))]
+    assert [row[0] for row in rows] == ["| skyloom", "| plain"]
+    for row in rows:
+        assert row[1:3] == ["2", "none"] and float(row[3].replace(",", "")) > 0
+        assert 0 < float(row[6].rstrip("%")) <= float(row[5].rstrip("%")) < 100
+    assert "matrix products" in (tmp_path / "tiny.txt").read_text()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+def test_without_a_card_the_bars_are_not_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train_gpu.main(["--json", "mfu-slice,mfu-7b"]) == 0
+    values = json.loads(capsys.readouterr().out)["values"]
+    assert values == {name: {"not_measured": "no CUDA device"} for name in ("mfu-slice", "mfu-7b")}
+
+
+def test_what_does_not_fit_is_tried_smaller() -> None:
+    ways = list(train_gpu.ways(train_gpu.SHAPES["7b"], "skyloom"))
+    assert ways == [(4, "none"), (2, "none"), (1, "none"), (2, "selective"), (2, "full"), (1, "full")]
+    assert list(train_gpu.ways(train_gpu.SHAPES["7b"], "litgpt-bf16")) == ways[:3]
+
+
+def test_the_slice_is_a_quarter_of_the_reports_model() -> None:
+    model = train_gpu.SHAPES["slice"].model
+    assert (model.hidden, model.layers, model.vocabulary, model.context) == (4_608, 13, 65_536, 4_096)
