@@ -102,7 +102,7 @@ def recipe_show(road: Road, as_json: bool) -> None:
 
 @recipe_group.command("keys", epilog=example("skyloom recipe keys train", "skyloom recipe keys --json"))
 @click.argument("prefix", default="")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def recipe_keys(prefix: str, as_json: bool) -> None:
     """List the settings of a recipe (those that begin with PREFIX), with types, defaults and units."""
     from skyloom.core.config import describe
@@ -129,7 +129,7 @@ def data_group() -> None:
 
 @data_group.command("pack", epilog=example("skyloom data pack recipes/demo.toml"))
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def data_pack(road: Road, as_json: bool) -> None:
     """Pack the corpus of RECIPE into token shards (Megatron's .bin/.idx) and print tokens by domain."""
     road.run("tokens")
@@ -140,11 +140,13 @@ def data_pack(road: Road, as_json: bool) -> None:
 
 @data_group.command("show", epilog=example("skyloom data show recipes/demo.toml --stage stage2 --step 10"))
 @on_recipe
-@click.option("--stage", type=click.Choice(["stage1", "stage1b", "stage2"]), default="stage1", show_default=True)
+@click.option(
+    "--stage", type=click.Choice(["stage1", "stage1b", "stage2"]), default="stage1", show_default=True, help="Training stage."
+)
 @click.option("--step", type=click.IntRange(0), required=True, help="Step of the stage, counted from 0.")
 @click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Data-parallel rank whose samples are shown.")
 @click.option("--world", type=click.IntRange(1), default=1, show_default=True, help="Number of data-parallel ranks.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def data_show(road: Road, stage: str, step: int, rank: int, world: int, as_json: bool) -> None:
     """Print the samples of one training step of RECIPE (source, documents, beginning of the text) and the mixture up to it."""
     road.run("tokens")
@@ -166,7 +168,7 @@ def model_group() -> None:
 @model_group.command("show", epilog=example("skyloom model show skywork-13b", "skyloom model show recipes/demo.toml --json"))
 @click.argument("which", required=False, metavar="[PRESET|RECIPE|FOLDER]")
 @click.option("--sequence", type=click.IntRange(1), default=None, help="Tokens of a sequence. [default: the model's context]")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def model_show(which: str | None, sequence: int | None, as_json: bool) -> None:
     """Print parameters, FLOPs and memory of a preset, a recipe's model or a Hugging Face folder. Without argument: all presets."""
     from skyloom.run.models import facts, named, table
@@ -188,8 +190,10 @@ def model_show(which: str | None, sequence: int | None, as_json: bool) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Tokenizer folder. [default: that of CHECKPOINT's work folder]",
 )
-@click.option("--dtype", type=click.Choice(["bfloat16", "float16", "float32"]), default="bfloat16", show_default=True)
-@click.option("--json", "as_json", is_flag=True)
+@click.option(
+    "--dtype", type=click.Choice(["bfloat16", "float16", "float32"]), default="bfloat16", show_default=True, help="Of the weights."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str, as_json: bool) -> None:
     """Write CHECKPOINT, trained with any parallel layout, to the new folder OUT in Hugging Face's format."""
     from skyloom.run.models import export
@@ -225,7 +229,7 @@ def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str
 )
 @click.option("--table10", is_flag=True, help="Dry-run all layouts of the report's Table 10 (512 processes).")
 @click.option("--every", is_flag=True, help="Dry-run every micro-batch. [default: run a few and compute the rest, which are equal]")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def train(
     road: Road, dry_run: bool, world: int | None, layouts: tuple[str, ...], table10: bool, every: bool, as_json: bool
 ) -> None:
@@ -249,9 +253,9 @@ main.add_command(plan)
 
 @main.command("eval", epilog=example("skyloom eval recipes/demo.toml --json"))
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(road: Road, as_json: bool) -> None:
-    """Evaluate RECIPE's models: perplexity by domain with baselines, and accuracy with its interval (report 4)."""
+    """Evaluate RECIPE's models (report 4). Prints perplexity by domain with baselines, and accuracy with its interval."""
     road.run("evaluate")
     folder = road.folder("evaluate")
     if as_json:
@@ -268,9 +272,9 @@ def evaluate(road: Road, as_json: bool) -> None:
 
 @main.command(epilog=example("skyloom leak recipes/demo.toml"))
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def leak(road: Road, as_json: bool) -> None:
-    """Audit leakage: losses on train, test and reference splits, their gaps with intervals, and a positive control (report 5.2)."""
+    """Audit data leakage (report 5.2). Prints losses on the splits, their gaps with intervals, and a positive control."""
     road.run("leakage")
     found = road.folder("leakage").read_json("leakage.json")
     if as_json:
@@ -284,7 +288,7 @@ def leak(road: Road, as_json: bool) -> None:
 
 @main.group("release", cls=Group)
 def release_group() -> None:
-    """Build or check a release: a folder that others can load, check and cite."""
+    """Build or check a release folder for others."""
 
 
 @release_group.command("build", epilog=example("skyloom release build recipes/demo.toml"))
@@ -297,7 +301,7 @@ def release_build(road: Road) -> None:
 
 @release_group.command("check", epilog=example("skyloom release check runs/demo/release-…"))
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def release_check(folder: str, as_json: bool) -> None:
     """Check the release in FOLDER: checksums, same logits and ids in transformers, counts, no canary in the corpus."""
     from skyloom.release.check import check
@@ -365,8 +369,8 @@ def report_serve(road: Road, host: str, port: int) -> None:
 @click.argument("prompt")
 @click.option("--tokens", type=click.IntRange(1), default=80, show_default=True, help="Maximum number of new tokens.")
 @click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0 takes the most likely token.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus sampling.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of the sampling.")
 def generate(folder: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int) -> None:
     """Continue PROMPT with the released model in FOLDER."""
     from skyloom.run.road import continue_text
@@ -375,8 +379,8 @@ def generate(folder: str, prompt: str, tokens: int, temperature: float, top_p: f
 
 
 @main.command(epilog=example("skyloom doctor", "skyloom doctor --json"))
-@click.option("--work", type=click.Path(file_okay=False), default="runs", show_default=True)
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--work", type=click.Path(file_okay=False), default="runs", show_default=True, help="Work folder to check.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(work: str, as_json: bool) -> None:
     """Show what this machine has, what is missing, and how to fix it. Exit code 1 if something needed is missing."""
     from skyloom.run.doctor import examine

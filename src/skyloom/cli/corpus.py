@@ -21,7 +21,7 @@ def corpus_group() -> None:
     "build", epilog=example("skyloom corpus build recipes/demo.toml", "skyloom corpus build recipes/demo.toml --source pages/")
 )
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def corpus_build(road: Road, as_json: bool) -> None:
     """Build the corpus of RECIPE and print its ledger."""
     road.run("corpus")
@@ -32,7 +32,7 @@ def corpus_build(road: Road, as_json: bool) -> None:
 
 @corpus_group.command("mixture", epilog=example("skyloom corpus mixture recipes/demo.toml"))
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def corpus_mixture(road: Road, as_json: bool) -> None:
     """Print the corpus by language and category, like the report's Table 1."""
     road.run("corpus")
@@ -58,7 +58,7 @@ def corpus_mixture(road: Road, as_json: bool) -> None:
 @click.option("--domain", default="", help="Only this domain: web_en, stem_zh, …")
 @click.option("--text", default="", help="Only documents whose text contains this.")
 @click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Maximum number of documents.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def corpus_show(
     road: Road,
     dropped: bool,

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 )
 @click.option("--rates", default=None, metavar="R,R,…", help="Rates to try. [default: 1/2, 1, 2, 4 times the stage's]")
 @click.option("--tokens", type=int, default=None, help="Tokens of each run. [default: a tenth of the stage, at least 50 steps]")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def lr_test(road: Road, stage: str | None, checkpoint: str | None, rates: str | None, tokens: int | None, as_json: bool) -> None:
-    """Try constant learning rates for a stage of RECIPE from one checkpoint; print and plot losses, and recommend a rate."""
+    """Test constant learning rates for a stage. Starts from one checkpoint, prints and plots the losses, and recommends a rate."""
     from skyloom.run import lr_test as test
     from skyloom.train.recover import NotFiniteError
 

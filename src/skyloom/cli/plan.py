@@ -43,7 +43,7 @@ _HELP = {
 )
 @click.option("--model", default=None, metavar="NAME|FILE", help=_HELP["model"])
 @click.option("--gpu", default=None, metavar="NAME|FILE", help=_HELP["gpu"])
-@click.option("--nodes", type=click.IntRange(1, 1_000_000), default=1, show_default=True)
+@click.option("--nodes", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="Number of nodes.")
 @click.option(
     "--gpus-per-node", type=click.IntRange(1, 1024), default=None, help="Accelerators of a node. [default: the machine's, mostly 8]"
 )
@@ -70,9 +70,9 @@ _HELP = {
 @click.option("--threads", type=click.IntRange(0), default=0, help="Threads of the CPU. [default: physical cores]")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Number of layouts that a search shows.")
 @click.option("--machines", is_flag=True, help="List the known machines with their figures and sources.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(model: str | None, gpu: str | None, as_json: bool, machines: bool, top: int, **options: Any) -> None:
-    """Predict memory, speed, MFU, days and kWh of a training run, for one layout or for the best of all.
+    """Predict memory, speed and time of a training run. Also MFU and kWh; for one layout or for the best of all.
 
     A layout that does not fit also gives exit code 0: see `fits` and `reason`. A layout that is not possible gives 2.
     """

@@ -35,7 +35,7 @@ def tokenizer_group() -> None:
     epilog=example("skyloom tokenizer train recipes/demo.toml", "skyloom tokenizer train recipes/tokenizer.toml --source my.jsonl"),
 )
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def train(road: Road, as_json: bool) -> None:
     """Train the tokenizer of RECIPE, including its base, and print its compression by domain."""
     _make(road, as_json)
@@ -54,7 +54,7 @@ def train(road: Road, as_json: bool) -> None:
     "--characters", type=click.IntRange(0), default=8000, show_default=True, help="Chinese characters and symbols to add."
 )
 @click.option("--words", type=click.IntRange(0), default=25_519, show_default=True, help="Chinese words to add.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def extend(road: Road, base: str, characters: int, words: int, as_json: bool) -> None:
     """Extend BASE, a SentencePiece BPE model, with characters and words from the corpus of RECIPE.
 
@@ -77,7 +77,7 @@ def _make(road: Road, as_json: bool) -> None:
 @tokenizer_group.command("show", epilog=example('skyloom tokenizer show runs/demo/tokenizer-… "文本 text 123"'))
 @_FOLDER
 @click.argument("text")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show_text(folder: str, text: str, as_json: bool) -> None:
     """Tokenize TEXT with the tokenizer in FOLDER and print the pieces with their ids and parts."""
     from skyloom.core.store import Store
@@ -100,7 +100,7 @@ def show_text(folder: str, text: str, as_json: bool) -> None:
 
 @tokenizer_group.command("check", epilog=example("skyloom tokenizer check runs/demo/tokenizer-…"))
 @_FOLDER
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check_folder(folder: str, as_json: bool) -> None:
     """Check the tokenizer in FOLDER: parts, ids of the base, every piece reachable, digits split, same ids in all formats."""
     from skyloom.core.store import Store
