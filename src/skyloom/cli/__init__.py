@@ -1,11 +1,11 @@
-"""The command line: one verb per room, over the same steps that `skyloom run` does in one go.
+"""The command line: one command for each stage of the pipeline, over the same steps that `skyloom run` runs in one go.
 
-A verb that takes a RECIPE does the steps up to its room and shows what came out; finished steps are skipped, so verbs
-can be called in any order. Rooms are imported inside the verbs, so that `--help` answers at once.
+A command that takes a RECIPE runs all steps up to its own and prints the result. Finished steps are skipped, so commands can
+be called in any order. Packages are imported inside the commands, so that `--help` answers at once.
 
-Exit codes: 0 done; 1 another problem that the message explains; 2 a wrong option, recipe or setting; 3 input that
-cannot be used; 4 a file that is not the one we wrote, or a check that failed; 5 a place that cannot be read or written;
-6 a training that diverged; 7 a process that hung; 130 interrupted, 143 terminated (run the same command again to go on).
+Exit codes: 0 done; 1 another problem that the message explains; 2 a wrong option, recipe or setting; 3 input that cannot be
+used; 4 a file that differs from what was written, or a check that failed; 5 a place that cannot be read or written; 6 training
+diverged; 7 a process hung or was lost; 130 interrupted, 143 terminated (run the same command again to continue).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from skyloom.run.run import Road
 
 FOR_TORCH = {
-    # Threads that wait by spinning take the core from whoever shares the machine, and from our own other thread: under load the
-    # compiled step fell from 15,000 to 3,000 tokens a second.
+    # Threads that spin while they wait take the core from other processes and from our own other thread: under load the compiled
+    # step fell from 15,000 to 3,000 tokens a second.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # Memory that a step takes anew comes from the system in pages of 2 MiB instead of 4 KiB: a tenth to a fifth of a training
-    # step on a CPU was spent in page faults.
+    # New memory of a step comes from the system in pages of 2 MiB instead of 4 KiB: a tenth to a fifth of a training step on a
+    # CPU was spent in page faults.
     "THP_MEM_ALLOC_ENABLE": "1",
 }
 """Set before torch is first imported, where the caller has not chosen otherwise."""
@@ -46,11 +46,11 @@ FOR_TORCH = {
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG_CODES)
 @click.version_option(__version__)
 def main() -> None:
-    """Skyloom: from raw web pages to a published bilingual language model, with the evidence."""
+    """Skyloom: from raw web pages to a released bilingual language model, with evaluation and a leakage audit."""
     for name, value in FOR_TORCH.items():
         os.environ.setdefault(name, value)
-    # Allocators keep what a shard took for the next one. With these, workers give back what is more than that: an eighth less
-    # memory at the same speed; giving back everything saves another fifth and costs a quarter of the time in page faults.
+    # Allocators keep freed memory for the next shard. With these settings workers return what is above a limit: an eighth less
+    # memory at the same speed. Returning everything saves another fifth, but page faults then take a quarter of the time.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(32 << 20))
@@ -65,10 +65,10 @@ def main() -> None:
     )
 )
 @on_recipe
-@click.option("--dry-run", is_flag=True, help="Find the sources, print the steps and what each would do, and run none of them.")
-@click.option("--json", "as_json", is_flag=True, help="The outcome of each step as JSON.")
+@click.option("--dry-run", is_flag=True, help="Find the sources, print the steps and which exist already, and run none of them.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome of each step as JSON.")
 def run(road: Road, dry_run: bool, as_json: bool) -> None:
-    """Do the whole road that RECIPE describes; what is there is skipped, what was interrupted goes on."""
+    """Run all steps of RECIPE. Finished steps are skipped, an interrupted step is resumed."""
     if dry_run:
         show(road.plan(), as_json, f"{road.recipe.name} in {road.work.root}")
         return
@@ -81,7 +81,7 @@ def run(road: Road, dry_run: bool, as_json: bool) -> None:
 
         for title, rows in summary(road):
             show(rows, False, title)
-        click.secho(f"report: {location(road.folder('report'))}\nrelease: {road.folder('release').root}", bold=True)
+        click.secho(f"run page: {location(road.folder('report'))}\nrelease: {road.folder('release').root}", bold=True)
 
 
 @main.group("recipe", cls=Group)
@@ -91,9 +91,9 @@ def recipe_group() -> None:
 
 @recipe_group.command("show", epilog=example("skyloom recipe show recipes/demo.toml --set train.seed=2"))
 @on_recipe
-@click.option("--json", "as_json", is_flag=True, help="As JSON instead of TOML.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of TOML.")
 def recipe_show(road: Road, as_json: bool) -> None:
-    """Print the resolved RECIPE: every setting, defaults included."""
+    """Print the resolved RECIPE: every setting, including defaults."""
     from skyloom.core.config import plain
     from skyloom.run.recipe import to_toml
 
@@ -102,9 +102,9 @@ def recipe_show(road: Road, as_json: bool) -> None:
 
 @recipe_group.command("keys", epilog=example("skyloom recipe keys train", "skyloom recipe keys --json"))
 @click.argument("prefix", default="")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def recipe_keys(prefix: str, as_json: bool) -> None:
-    """List the settings that a recipe may have (those that begin with PREFIX), with types, defaults and units."""
+    """List the settings of a recipe (those that begin with PREFIX), with types, defaults and units."""
     from skyloom.core.config import describe
     from skyloom.run.recipe import Recipe
 
@@ -124,12 +124,12 @@ main.add_command(tokenizer_group)
 
 @main.group("data", cls=Group)
 def data_group() -> None:
-    """Token shards and the stream of samples."""
+    """Token shards and the samples of a training step."""
 
 
 @data_group.command("pack", epilog=example("skyloom data pack recipes/demo.toml"))
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def data_pack(road: Road, as_json: bool) -> None:
     """Pack the corpus of RECIPE into token shards (Megatron's .bin/.idx) and print tokens by domain."""
     road.run("tokens")
@@ -140,13 +140,15 @@ def data_pack(road: Road, as_json: bool) -> None:
 
 @data_group.command("show", epilog=example("skyloom data show recipes/demo.toml --stage stage2 --step 10"))
 @on_recipe
-@click.option("--stage", type=click.Choice(["stage1", "stage1b", "stage2"]), default="stage1", show_default=True)
-@click.option("--step", type=click.IntRange(0), required=True, help="Step of the stage, from 0.")
-@click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Data-parallel rank whose rows are shown.")
+@click.option(
+    "--stage", type=click.Choice(["stage1", "stage1b", "stage2"]), default="stage1", show_default=True, help="Training stage."
+)
+@click.option("--step", type=click.IntRange(0), required=True, help="Step of the stage, counted from 0.")
+@click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Data-parallel rank whose samples are shown.")
 @click.option("--world", type=click.IntRange(1), default=1, show_default=True, help="Number of data-parallel ranks.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def data_show(road: Road, stage: str, step: int, rank: int, world: int, as_json: bool) -> None:
-    """Print the samples that a training step of RECIPE saw (source, documents, how the text begins) and the mixture up to it."""
+    """Print the samples of one training step of RECIPE (source, documents, beginning of the text) and the mixture up to it."""
     road.run("tokens")
     from skyloom.run.summary import step_tables
 
@@ -160,15 +162,15 @@ def data_show(road: Road, stage: str, step: int, rank: int, world: int, as_json:
 
 @main.group("model", cls=Group)
 def model_group() -> None:
-    """Shapes of models."""
+    """Show the sizes of models, and export a checkpoint."""
 
 
 @model_group.command("show", epilog=example("skyloom model show skywork-13b", "skyloom model show recipes/demo.toml --json"))
 @click.argument("which", required=False, metavar="[PRESET|RECIPE|FOLDER]")
 @click.option("--sequence", type=click.IntRange(1), default=None, help="Tokens of a sequence. [default: the model's context]")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def model_show(which: str | None, sequence: int | None, as_json: bool) -> None:
-    """Print the parameters, FLOPs and memory of a preset, a recipe's model or a Hugging Face folder; of all presets without one."""
+    """Print parameters, FLOPs and memory of a preset, a recipe's model or a Hugging Face folder. Without argument: all presets."""
     from skyloom.run.models import facts, named, table
 
     show([table(name, shape) for name, shape in named().items()] if which is None else facts(which, sequence), as_json, which or "")
@@ -184,12 +186,16 @@ def model_show(which: str | None, sequence: int | None, as_json: bool) -> None:
 @click.argument("checkpoint", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
-    "--tokenizer", type=click.Path(exists=True, file_okay=False, path_type=Path), help="[default: that of CHECKPOINT's work folder]"
+    "--tokenizer",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Tokenizer folder. [default: that of CHECKPOINT's work folder]",
 )
-@click.option("--dtype", type=click.Choice(["bfloat16", "float16", "float32"]), default="bfloat16", show_default=True)
-@click.option("--json", "as_json", is_flag=True)
+@click.option(
+    "--dtype", type=click.Choice(["bfloat16", "float16", "float32"]), default="bfloat16", show_default=True, help="Of the weights."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str, as_json: bool) -> None:
-    """Write CHECKPOINT, of any layout of processes, to the new folder OUT in Hugging Face's layout."""
+    """Write CHECKPOINT, trained with any parallel layout, to the new folder OUT in Hugging Face's format."""
     from skyloom.run.models import export
 
     show([export(checkpoint, out, tokenizer, dtype)], as_json, str(out))
@@ -209,30 +215,34 @@ def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str
 )
 @on_recipe
 @click.option(
-    "--dry-run", is_flag=True, help="Build one step of the layout on fake processes; no data, no accelerator, no training."
+    "--dry-run", is_flag=True, help="Build one step of the layout on fake processes: no data, no accelerator, no training."
 )
-@click.option("--world", type=click.IntRange(1, 1 << 20), default=None, help="Processes of the dry run. [default: the layout's]")
-@click.option("--layout", "layouts", multiple=True, metavar="TEXT", help="Of the dry run, instead of the recipe's: tp=2,pp=2.")
-@click.option("--table10", is_flag=True, help="Dry-run all layouts of the report's Table 10 (512 processes).")
 @click.option(
-    "--every", is_flag=True, help="Dry-run every micro-batch; otherwise the later, equal ones are reckoned from the first."
+    "--world", type=click.IntRange(1, 1 << 20), default=None, help="Number of processes of the dry run. [default: the layout's]"
 )
-@click.option("--json", "as_json", is_flag=True)
+@click.option(
+    "--layout",
+    "layouts",
+    multiple=True,
+    metavar="TEXT",
+    help="Layout of the dry run instead of the recipe's: tp=2,pp=2. May be repeated.",
+)
+@click.option("--table10", is_flag=True, help="Dry-run all layouts of the report's Table 10 (512 processes).")
+@click.option("--every", is_flag=True, help="Dry-run every micro-batch. [default: run a few and compute the rest, which are equal]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def train(
     road: Road, dry_run: bool, world: int | None, layouts: tuple[str, ...], table10: bool, every: bool, as_json: bool
 ) -> None:
-    """Train both stages of RECIPE and print the held-out losses; Ctrl-C saves, the same command goes on."""
+    """Train all stages of RECIPE and print the held-out losses. Ctrl-C saves a checkpoint; the same command continues."""
     if dry_run:
         from skyloom.cli.dryrun import chosen, run_dry
 
         run_dry(road.recipe, chosen(road.recipe, world or 0, layouts, table10), road.engine.workers, every, as_json)
         return
     if world or layouts or table10 or every:
-        raise ConfigError(
-            "--world, --layout, --table10 and --every belong to --dry-run; a training takes its layout from the recipe"
-        )
+        raise ConfigError("--world, --layout, --table10 and --every belong to --dry-run; training takes its layout from the recipe")
     if not road.run("stage2"):
-        return  # a process that came along; the one that leads tells
+        return  # not rank 0: only rank 0 prints
     from skyloom.run.summary import heldout_rows
 
     show(heldout_rows(road), as_json, "held-out loss")
@@ -243,9 +253,9 @@ main.add_command(plan)
 
 @main.command("eval", epilog=example("skyloom eval recipes/demo.toml --json"))
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(road: Road, as_json: bool) -> None:
-    """Evaluate RECIPE's checkpoints: perplexity by domain beside baselines, and accuracy with its interval (report 4)."""
+    """Evaluate RECIPE's models (report 4). Prints perplexity by domain with baselines, and accuracy with its interval."""
     road.run("evaluate")
     folder = road.folder("evaluate")
     if as_json:
@@ -262,9 +272,9 @@ def evaluate(road: Road, as_json: bool) -> None:
 
 @main.command(epilog=example("skyloom leak recipes/demo.toml"))
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def leak(road: Road, as_json: bool) -> None:
-    """Audit leakage: losses on train, test and reference splits, their gaps with intervals, and the control (report 5.2)."""
+    """Audit data leakage (report 5.2). Prints losses on the splits, their gaps with intervals, and a positive control."""
     road.run("leakage")
     found = road.folder("leakage").read_json("leakage.json")
     if as_json:
@@ -278,22 +288,22 @@ def leak(road: Road, as_json: bool) -> None:
 
 @main.group("release", cls=Group)
 def release_group() -> None:
-    """A folder that others can load, check and cite."""
+    """Build or check a release folder for others."""
 
 
 @release_group.command("build", epilog=example("skyloom release build recipes/demo.toml"))
 @on_recipe
 def release_build(road: Road) -> None:
-    """Make RECIPE's release folder and print where it is."""
+    """Build the release folder of RECIPE and print where it is."""
     road.run("release")
     click.echo(road.folder("release").root)
 
 
 @release_group.command("check", epilog=example("skyloom release check runs/demo/release-…"))
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def release_check(folder: str, as_json: bool) -> None:
-    """Prove the release in FOLDER: checksums, equal logits and ids through transformers, counts, no canary in the corpus."""
+    """Check the release in FOLDER: checksums, same logits and ids in transformers, counts, no canary in the corpus."""
     from skyloom.release.check import check
 
     verdict([dataclasses.asdict(f) for f in check(Path(folder))], as_json, folder)
@@ -309,13 +319,13 @@ class _Report(Group):
 
 @main.group("report", cls=_Report, epilog=example("skyloom report recipes/demo.toml", "skyloom report serve recipes/demo.toml"))
 def report_group() -> None:
-    """A run as one page, or watched while it trains."""
+    """Write the run page, or serve the dashboard of a training run."""
 
 
 @report_group.command("page", epilog=example("skyloom report recipes/demo.toml", "skyloom report page recipes/demo.toml"))
 @on_recipe
 def report_page(road: Road) -> None:
-    """Write RECIPE's report page and print where it is."""
+    """Write the run page of RECIPE and print where it is."""
     road.run("report")
     from skyloom.report.page import location
 
@@ -326,10 +336,10 @@ def report_page(road: Road) -> None:
     "serve", epilog=example("skyloom report serve recipes/demo.toml", "skyloom report serve my.toml --host 0.0.0.0 --port 8080")
 )
 @on_recipe
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 shows it to the network.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 shows it to the network.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True, help="Port; 0 takes a free one.")
 def report_serve(road: Road, host: str, port: int) -> None:
-    """Show RECIPE's training while it goes on: losses by held-out set, speed, alarms. Ctrl-C ends it and not the training."""
+    """Serve the dashboard of RECIPE's training: held-out losses, speed, alarms. Ctrl-C ends the dashboard, not the training."""
     from skyloom.report.dashboard import Dashboard
     from skyloom.report.serve import Server
     from skyloom.run.recipe import sessions
@@ -340,12 +350,12 @@ def report_serve(road: Road, host: str, port: int) -> None:
     strangers = [path.name for path in road.work.path().glob("stage1-*")] if road.work.local else []
     if strangers and road.steps["stage1"].folder not in strangers:
         click.echo(
-            f"{', '.join(sorted(strangers))} in {road.work.root} was trained with other settings: to watch it, give the same --set "
-            "as its training was given",
+            f"{', '.join(sorted(strangers))} in {road.work.root} was trained with other settings: to watch it, give the same "
+            "--set as for its training",
             err=True,
         )
     with contextlib.suppress(KeyboardInterrupt), Server(dashboard, host, port) as server:
-        click.echo(f"{road.recipe.name} in {road.work.root} is shown at {server.url} (Ctrl-C ends this, not the training)")
+        click.echo(f"{road.recipe.name} in {road.work.root} is shown at {server.url} (Ctrl-C ends the dashboard, not the training)")
         server.serve_forever()
 
 
@@ -357,37 +367,37 @@ def report_serve(road: Road, host: str, port: int) -> None:
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.argument("prompt")
-@click.option("--tokens", type=click.IntRange(1), default=80, show_default=True, help="New tokens at most.")
-@click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0 takes the likeliest token.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--tokens", type=click.IntRange(1), default=80, show_default=True, help="Maximum number of new tokens.")
+@click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0 takes the most likely token.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus sampling.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of the sampling.")
 def generate(folder: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int) -> None:
-    """Let the released model in FOLDER go on from PROMPT."""
+    """Continue PROMPT with the released model in FOLDER."""
     from skyloom.run.models import continue_text
 
     click.echo(continue_text(Path(folder), prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed))
 
 
 @main.command(epilog=example("skyloom doctor", "skyloom doctor --json"))
-@click.option("--work", type=click.Path(file_okay=False), default="runs", show_default=True)
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--work", type=click.Path(file_okay=False), default="runs", show_default=True, help="Work folder to check.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(work: str, as_json: bool) -> None:
-    """Say what this machine has, what is missing, and how to mend it. Leaves with 1 if something needed is missing."""
+    """Show what this machine has, what is missing, and how to fix it. Exit code 1 if something needed is missing."""
     from skyloom.run.doctor import examine
 
     findings = examine(Path(work))
     show([dataclasses.asdict(f) for f in findings], as_json)
     missing = [f.name for f in findings if f.state == "missing"]
     if missing:
-        raise SkyloomError(f"needed and missing: {', '.join(missing)}")
+        raise SkyloomError(f"needed but missing: {', '.join(missing)}")
 
 
 def entry() -> None:
-    """What `skyloom` runs: `main`, and then an end without the destructors of native libraries.
+    """Entry point of `skyloom`: runs `main`, then exits without the destructors of native libraries.
 
-    Three runs in 48 of `data show` on a loaded machine aborted after their output was written, in a C++ destructor at the
-    process's end ("terminate called without an active exception", no Python frame left), and so gave a wrong exit code.
-    Everything of ours is on disk by then (files appear whole before a step is done), so nothing is lost by not waiting for it.
+    On a loaded machine 3 of 48 runs of `data show` aborted after their output was written, in a C++ destructor at process exit
+    ("terminate called without an active exception", no Python frame left), and so gave a wrong exit code. All our files are on
+    disk by then (a step is done only when its files are complete), so nothing is lost.
     """
     code: int | str | None = 0
     try:

@@ -1,6 +1,6 @@
-"""What all verbs share: groups that tell a user's mistake in one sentence, the options of a recipe, tables and JSON.
+"""Shared parts of all commands: groups that print a user's mistake in one sentence, the options of a recipe, tables and JSON.
 
-A verb that takes a RECIPE gets it as a `Road`; rows leave as a table for people or as JSON for scripts.
+A command that takes a RECIPE gets it as a `Road`. Rows are printed as a table for people or as JSON for scripts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EPILOG_CODES = (
 
 
 class Group(click.Group):
-    """Shows commands in the order of the road, and tells a user's mistake in one sentence."""
+    """Lists commands in the order of the pipeline, and prints a user's mistake in one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -38,7 +38,7 @@ class Group(click.Group):
             click.secho(f"skyloom: {problem}", fg="red" if problem.exit_code else None, err=True)
             ctx.exit(problem.exit_code)
         except KeyboardInterrupt:
-            click.secho("skyloom: interrupted; run the same command again to go on", fg="red", err=True)
+            click.secho("skyloom: interrupted; run the same command again to continue", fg="red", err=True)
             ctx.exit(130)
         except BrokenPipeError:
             sys.stderr.close()
@@ -46,7 +46,7 @@ class Group(click.Group):
 
 
 class Verb(click.Command):
-    """A command that is also a group: `skyloom train RECIPE`, and beside it `skyloom train lr-test RECIPE` (see `also`)."""
+    """A command that is also a group: both `skyloom train RECIPE` and `skyloom train lr-test RECIPE` work (see `also`)."""
 
     def __init__(self, *arguments: Any, also: Sequence[click.Command] = (), **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -69,16 +69,23 @@ def example(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-_SOURCE = "Your own pages instead of the recipe's own: WARC, WET, a folder of HTML, JSONL, Parquet or plain text."
+_SOURCE = "Your own pages instead of the recipe's sources: WARC, WET, a folder of HTML, JSONL, Parquet or plain text."
 _ENGINE = (
     click.option(
-        "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where shards are done."
+        "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where shards are processed."
     ),
-    click.option("--shard", default=None, metavar="I/N", help="Do only this share of the shards, as one task of an array: 3/48."),
-    click.option("--patience", type=click.FloatRange(0), default=0.0, help="Seconds to wait for the other shards at a map's end."),
-    click.option("--memory", default=None, metavar="SIZE", help="Memory for finding duplicates, and of Ray's tasks: 4GB."),
     click.option(
-        "--verify", type=click.Choice(["full", "size"]), default="full", help="How finished files are checked on a rerun."
+        "--shard", default=None, metavar="I/N", help="Process only this part of the shards, as one task of a job array: 3/48."
+    ),
+    click.option(
+        "--patience", type=click.FloatRange(0), default=0.0, help="Seconds to wait for the other shard runs at the end of a map."
+    ),
+    click.option("--memory", default=None, metavar="SIZE", help="Memory limit for deduplication and for Ray's tasks: 4GB."),
+    click.option(
+        "--verify",
+        type=click.Choice(["full", "size"]),
+        default="full",
+        help="How finished files are checked: SHA-256 or size only.",
     ),
 )
 _OPTIONS = (
@@ -86,7 +93,7 @@ _OPTIONS = (
     click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]"),
     click.option("--source", default=None, metavar="PATH", help=_SOURCE),
     click.option(
-        "--init-from", default=None, metavar="FOLDER", help="Continue the Hugging Face LLaMA in FOLDER, with RECIPE's vocabulary."
+        "--init-from", default=None, metavar="FOLDER", help="Start from the Hugging Face LLaMA in FOLDER, with RECIPE's vocabulary."
     ),
     click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting: --set train.seed=2."),
     click.option("--work", type=click.Path(file_okay=False), default=None, help="Work folder. [default: runs/<recipe name>]"),
@@ -95,7 +102,7 @@ _OPTIONS = (
 
 
 def on_recipe(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb RECIPE, --work, --set, --source and how shards are done, and hand it the `Road` that they describe."""
+    """Add RECIPE, --work, --set, --source and the engine's options to a command, and pass it the `Road` that they describe."""
 
     @functools.wraps(function)
     def verb(
@@ -146,12 +153,12 @@ def show(rows: list[dict[str, Any]], as_json: bool, title: str = "") -> None:
     for row in rows:
         table.add_row(*(Text(cell(row.get(name))) for name in columns))  # Text: a page's [brackets] are not markup
     console = Console()
-    # A pipe or a log file has no width of its own; 80 columns would break every table.
+    # A pipe or a log file has no width; the default of 80 columns would break every table.
     Console(width=console.width if console.is_terminal else max(console.width, WIDE)).print(table)
 
 
 def verdict(rows: list[dict[str, Any]], as_json: bool, what: str) -> None:
-    """Show findings and leave with code 4 if one is not ok."""
+    """Print findings; IntegrityError (exit code 4) if one is not ok."""
     show(rows, as_json)
     bad = [r for r in rows if not r["ok"]]
     if bad:

@@ -1,4 +1,4 @@
-"""The verbs of the corpus room: build, look at, and its parts by themselves (report 3.1 and 3.2)."""
+"""The commands of the corpus: build it, look at it, and run extraction or deduplication alone (report 3.1 and 3.2)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @click.group("corpus", cls=Group)
 def corpus_group() -> None:
-    """Pages to documents (report 3.1 and 3.2)."""
+    """From web pages to a clean corpus (report 3.1 and 3.2)."""
 
 
 @corpus_group.command(
     "build", epilog=example("skyloom corpus build recipes/demo.toml", "skyloom corpus build recipes/demo.toml --source pages/")
 )
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def corpus_build(road: Road, as_json: bool) -> None:
     """Build the corpus of RECIPE and print its ledger."""
     road.run("corpus")
@@ -32,9 +32,9 @@ def corpus_build(road: Road, as_json: bool) -> None:
 
 @corpus_group.command("mixture", epilog=example("skyloom corpus mixture recipes/demo.toml"))
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def corpus_mixture(road: Road, as_json: bool) -> None:
-    """Print the corpus by language and category, as the report's Table 1."""
+    """Print the corpus by language and category, like the report's Table 1."""
     road.run("corpus")
     from skyloom.run.summary import mixture_rows
 
@@ -50,15 +50,15 @@ def corpus_mixture(road: Road, as_json: bool) -> None:
     ),
 )
 @on_recipe
-@click.option("--dropped", is_flag=True, help="What was dropped; without --reason and --stage first a count of all reasons.")
-@click.option("--reason", default="", help="Only what was dropped for a reason that contains this.")
-@click.option("--stage", default="", help="Only what was dropped at this stage (see the ledger).")
+@click.option("--dropped", is_flag=True, help="Show dropped documents; without other filters a count of all reasons comes first.")
+@click.option("--reason", default="", help="Only documents dropped for a reason that contains this.")
+@click.option("--stage", default="", help="Only documents dropped at this stage (see the ledger).")
 @click.option("--source-name", "origin", default="", help="Only documents of this source (by its name).")
 @click.option("--lang", default="", help="Only this language: en, zh, zh-Hans, zh-Hant, other, code.")
 @click.option("--domain", default="", help="Only this domain: web_en, stem_zh, …")
 @click.option("--text", default="", help="Only documents whose text contains this.")
-@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Documents at most.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Maximum number of documents.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def corpus_show(
     road: Road,
     dropped: bool,
@@ -71,12 +71,12 @@ def corpus_show(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Print documents of RECIPE's corpus, or with --dropped what did not stay, with stage and reason."""
+    """Print documents of RECIPE's corpus, or with --dropped the documents that were dropped, with stage and reason."""
     from skyloom.core.errors import ConfigError
     from skyloom.run import browse
 
     if (reason or stage) and not dropped:
-        raise ConfigError("--reason and --stage ask for what was dropped: add --dropped")
+        raise ConfigError("--reason and --stage select dropped documents: add --dropped")
     road.run("corpus")
     extracted, corpus = road.folder("extract"), road.folder("corpus")
     wanted = browse.Wanted(stage, reason, origin, lang, domain, text)
@@ -101,7 +101,7 @@ def corpus_extract(pages: str, out: str, comments: bool) -> None:
     """Extract the main text of PAGES: JSON lines with id and html, WARC files, or a folder of HTML.
 
     Writes a line for each page: id, text, title, date, reason (null where there is text). A page without text, or one that cannot
-    be read, has its line with its reason.
+    be read, also has a line, with the reason.
     """
     from skyloom.core.progress import Progress
     from skyloom.corpus.extract import ExtractConfig, extract_files
@@ -119,17 +119,22 @@ def corpus_extract(pages: str, out: str, comments: bool) -> None:
 )
 @click.argument("documents")
 @click.option("-o", "--out", required=True, metavar="FILE", help="Output: .jsonl (also .gz, .zst) or .parquet.")
-@click.option("--memory", default="4GB", show_default=True, help="Never take more memory; beyond it work on disk.")
+@click.option("--memory", default="4GB", show_default=True, help="Memory limit; if more is needed, work on disk.")
 @click.option("--threshold", type=click.FloatRange(0.3, 1.0), default=None, help="Jaccard similarity of near-duplicates.")
 @click.option("--id", "id_column", default="id", show_default=True, help="Column of ids.")
 @click.option("--text", "text_column", default="text", show_default=True, help="Column of texts.")
-@click.option("--quality", default=None, metavar="COLUMN", help="Numbers; of each cluster the highest stays.")
-@click.option("--texts", default=None, metavar="FILE", help="Write the documents that stay (id, text) to this file, too.")
+@click.option(
+    "--quality",
+    default=None,
+    metavar="COLUMN",
+    help="Column of numbers; of each cluster the document with the highest number stays.",
+)
+@click.option("--texts", default=None, metavar="FILE", help="Also write the documents that stay (id, text) to this file.")
 @click.option(
     "--repeated",
     type=click.Choice(["lines", "runs"]),
     multiple=True,
-    help="Cut from these texts lines, or runs of 50 units, that an earlier document has.",
+    help="Cut from these texts the lines, or runs of 50 units, that occur in an earlier document.",
 )
 @click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]")
 def corpus_dedup(
@@ -146,8 +151,8 @@ def corpus_dedup(
 ) -> None:
     """Find near-duplicates among DOCUMENTS: JSON lines (plain, .gz, .zst) or Parquet, a file or a folder.
 
-    Writes a row for each document: id, cluster (the id of the document that stays for it), keep. MinHash over units of text finds
-    candidates; each pair is then compared exactly.
+    Writes a row for each document: id, cluster (the id of the document that stays in its place), keep. MinHash over units of text
+    finds candidates; each pair is then compared exactly.
     """
     from dataclasses import replace
 
@@ -178,7 +183,7 @@ def corpus_dedup(
 
 @corpus_group.group("fetch", cls=Group)
 def fetch_group() -> None:
-    """Fetch pages from somewhere else, for a recipe to read."""
+    """Download pages that a recipe can read."""
 
 
 @fetch_group.command(
@@ -189,13 +194,15 @@ def fetch_group() -> None:
     ),
 )
 @click.argument("crawl")
-@click.option("--domain", "domains", multiple=True, help="A domain with its hosts, or a part of a site; again for more.")
-@click.option("--domains-file", type=click.Path(exists=True, dir_okay=False), default=None, help="More domains, one a line.")
-@click.option("--lang", "languages", multiple=True, help="Languages to take. [default: en, zh-Hans]")
-@click.option("--pages", type=click.IntRange(1), default=1000, show_default=True, help="Pages at most.")
+@click.option("--domain", "domains", multiple=True, help="A domain with its hosts, or a part of a site. May be repeated.")
+@click.option(
+    "--domains-file", type=click.Path(exists=True, dir_okay=False), default=None, help="File with more domains, one in each line."
+)
+@click.option("--lang", "languages", multiple=True, help="Language to take. May be repeated. [default: en, zh-Hans]")
+@click.option("--pages", type=click.IntRange(1), default=1000, show_default=True, help="Maximum number of pages.")
 @click.option("-o", "--out", required=True, metavar="FOLDER", help="A folder or URL for the WARC files.")
-@click.option("--index-url", default=None, help="Where the index is asked. [default: Common Crawl's]")
-@click.option("--data-url", default=None, help="Where records are read. [default: Common Crawl's]")
+@click.option("--index-url", default=None, help="URL of the index. [default: Common Crawl's]")
+@click.option("--data-url", default=None, help="URL of the records. [default: Common Crawl's]")
 def fetch_crawl(
     crawl: str,
     domains: tuple[str, ...],
@@ -206,9 +213,9 @@ def fetch_crawl(
     index_url: str | None,
     data_url: str | None,
 ) -> None:
-    """Fetch pages of CRAWL by domain and language: the index is asked, and only their records are read (range requests).
+    """Fetch pages of CRAWL by domain and language: it searches the index and reads only the records of these pages.
 
-    Writes WARC files whole; the same command goes on where a stopped one ended. Then: kind = "warc", path = FOLDER in a recipe.
+    Writes complete WARC files; after a stop the same command continues. Then use kind = "warc", path = FOLDER in a recipe.
     """
     from pathlib import Path
 

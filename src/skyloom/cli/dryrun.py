@@ -1,7 +1,7 @@
-"""`skyloom train RECIPE --dry-run`: what each of many processes would hold and send, without any of them (report 3.5).
+"""`skyloom train RECIPE --dry-run`: memory and communication of each rank of a layout, without the processes (report 3.5).
 
-A recipe's model and batch and some layouts enter; tables for people or one JSON list for scripts leave. No step of the recipe is
-done, no data and no accelerator is needed. See `train.dryrun` for how, and docs/11-planner.md for what it cannot see.
+Input: a recipe's model and batch, and some layouts. Output: tables for people or one JSON list for scripts. No step of the recipe
+is run, no data and no accelerator is needed. See `train.dryrun` for how, and docs/11-planner.md for what it cannot see.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GIB, GB = 2**30, 1e9
 
 
 def chosen(recipe: Recipe, world: int, texts: Sequence[str], table10: bool) -> list[Layout]:
-    """The layouts of the command line, else the recipe's. ConfigError for one that does not take `world` processes (0: any)."""
+    """The layouts of the command line, else the recipe's. ConfigError for one that does not have `world` processes (0: any)."""
     own = recipe.train.layout
     layouts = [parse_layout(text, world, own.micro_batch) for text in texts]
     if table10:
@@ -58,9 +58,9 @@ def run_dry(recipe: Recipe, layouts: Sequence[Layout], workers: int, every: bool
     for run in runs:
         _show(run)
     if len(runs) > 1:
-        show([_summary(run) for run in runs], False, "the rank of each layout that needs most")
+        show([_summary(run) for run in runs], False, "the rank that needs most memory, for each layout")
     click.echo(
-        "Counted on fake tensors, uncompiled; without CUDA's context, NCCL's and cuBLAS's buffers and the allocator's slack. "
+        "Counted on fake tensors, uncompiled. Not counted: CUDA's context, the buffers of NCCL and cuBLAS, the allocator's slack. "
         "Never run on NCCL with several GPUs."
     )
 
@@ -103,14 +103,14 @@ def _show(run: DryRun) -> None:
         bold=True,
     )
     click.echo(
-        f"Built: rank {stand}. Replicas differ in their data only, tensor ranks in their columns; number 0 of both holds the "
-        "largest shards."
+        f"Built: rank {stand}. Data-parallel ranks differ only in their data, tensor ranks only in their columns; rank 0 of both "
+        "has the largest shards."
     )
     show([_held(rank) for rank in run.ranks], False, "GiB at the peak of a step")
     show(_shards(run.fullest), False, f"what rank {run.fullest.rank} holds of each weight")
-    show([row for rank in run.ranks for row in _traffic(rank)], False, "exchanges of one step")
+    show([row for rank in run.ranks for row in _traffic(rank)], False, "collectives and transfers of one step")
     if compared := [row for rank in run.ranks for row in _compared(run, rank)]:
-        show(compared, False, "against the planner (our trainer, uncompiled, nothing fixed)")
+        show(compared, False, "against the planner (our trainer, uncompiled, without the fixed memory)")
 
 
 def _held(rank: Rank) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _held(rank: Rank) -> dict[str, Any]:
 
 
 def _shards(rank: Rank) -> list[dict[str, Any]]:
-    """Weights that are alike in all blocks are one row."""
+    """Weights that are equal in all blocks share one row."""
     found: dict[tuple[Any, ...], int] = {}
     for shard in rank.shards:
         key = re.sub(r"^blocks\.\d+\.", "blocks.*.", shard.name), shard.whole, shard.placement, shard.local

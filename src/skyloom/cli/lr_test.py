@@ -1,4 +1,4 @@
-"""`skyloom train lr-test`: which constant learning rate a session should have (report Fig. 4, Stage 1 b)."""
+"""`skyloom train lr-test`: choose the constant learning rate of a training stage (report Fig. 4, Stage 1 b)."""
 
 from __future__ import annotations
 
@@ -22,19 +22,30 @@ if TYPE_CHECKING:
     ),
 )
 @on_recipe
-@click.option("--stage", type=click.Choice(["stage1", "stage1b", "stage2"]), default=None, help="[default: the one after stage1]")
-@click.option("--from", "checkpoint", default=None, metavar="FOLDER", help="Checkpoint. [default: the last of the session before]")
-@click.option("--rates", default=None, metavar="R,R,…", help="Rates that are tried. [default: 1/2, 1, 2, 4 times the session's]")
-@click.option("--tokens", type=int, default=None, help="Tokens of each run. [default: a tenth of the session, 50 steps at least]")
-@click.option("--json", "as_json", is_flag=True)
+@click.option(
+    "--stage",
+    type=click.Choice(["stage1", "stage1b", "stage2"]),
+    default=None,
+    help="Stage to test. [default: the one after stage1]",
+)
+@click.option(
+    "--from",
+    "checkpoint",
+    default=None,
+    metavar="FOLDER",
+    help="Checkpoint to start from. [default: the last one of the stage before]",
+)
+@click.option("--rates", default=None, metavar="R,R,…", help="Rates to try. [default: 1/2, 1, 2, 4 times the stage's]")
+@click.option("--tokens", type=int, default=None, help="Tokens of each run. [default: a tenth of the stage, at least 50 steps]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def lr_test(road: Road, stage: str | None, checkpoint: str | None, rates: str | None, tokens: int | None, as_json: bool) -> None:
-    """Try constant learning rates for a session of RECIPE from one checkpoint; a figure, and a recommendation with its reason."""
+    """Test constant learning rates for a stage. Starts from one checkpoint, prints and plots the losses, and recommends a rate."""
     from skyloom.run import lr_test as test
     from skyloom.train.recover import NotFiniteError
 
     test.prepare(road, stage=stage, rates=rates, tokens=tokens, checkpoint=checkpoint)
     if not road.run(test.NAME):
-        return  # a process that came along; the one that leads tells
+        return  # not rank 0: only rank 0 prints
     folder = road.folder(test.NAME)
     found = folder.read_json(test.NUMBERS)
     if as_json:
@@ -43,4 +54,4 @@ def lr_test(road: Road, stage: str | None, checkpoint: str | None, rates: str | 
         show(test.table(found), False, f"{found['stage']}, {found['tokens']:,} tokens from {found['from']}, nats per token")
         click.echo(f"{found['reason']}\n{found['reason_zh']}\nfigure: {folder.url(test.FIGURE)}")
     if found["recommended"] is None:
-        raise NotFiniteError("no rate can be recommended: every one diverged or spiked")
+        raise NotFiniteError("no rate can be recommended: all of them diverged or spiked")

@@ -1,7 +1,7 @@
-"""`skyloom plan`: what a training run would take on machines that one need not have (report 3.5, appendix B).
+"""`skyloom plan`: predict the cost of a training run on machines that you need not have (report 3.5, appendix B).
 
-Options say what is trained, on what, and with which batch; a table for people or one JSON object for scripts leaves. See
-`train.plan` for how it is predicted and docs/11-planner.md for how far it may be trusted.
+Input: options for model, machine and batch. Output: a table for people or one JSON object for scripts. See `train.plan` for how
+it is predicted and docs/11-planner.md for its error.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from skyloom.run.subject import Subject, parse_count, read_subject
 
 _HELP = {
     "model": "A preset (skywork-13b, llama2-13b, …) or a TOML file with a [model] table, such as a recipe.",
-    "gpu": "A machine's name (see --machines), a TOML file with a [machine] table, or cpu: this one, measured now.",
-    "sequences": "Sequences of a step, all replicas together. [default: the recipe's, else 4096; cpu: 8]",
+    "gpu": "A machine's name (see --machines), a TOML file with a [machine] table, or cpu: this machine, measured now.",
+    "sequences": "Sequences of a step over all replicas. [default: the recipe's, else 4096; cpu: 8]",
     "context": "Tokens of a sequence. [default: the recipe's, else the model's]",
-    "micro": "Sequences of a micro-batch. [default: all that are worth trying]",
-    "layout": "Answer for this one instead of searching: dp=256,pp=2, also tp, micro, schedule, chunks, recompute, zero.",
+    "micro": "Sequences of a micro-batch. [default: try several]",
+    "layout": "Predict this layout instead of searching: dp=256,pp=2, also tp, micro, schedule, chunks, recompute, zero.",
     "tokens": "Tokens of the whole run: 3.2T, 130B. [default: the recipe's, else 3.2T]",
-    "kernels": "fused: Megatron's, near to compiled blocks; eager: our decoder uncompiled.",
+    "kernels": "fused: Megatron's kernels, close to compiled blocks; eager: our decoder, uncompiled.",
 }
 
 
@@ -44,35 +44,47 @@ _HELP = {
 )
 @click.option("--model", default=None, metavar="NAME|FILE", help=_HELP["model"])
 @click.option("--gpu", default=None, metavar="NAME|FILE", help=_HELP["gpu"])
-@click.option("--nodes", type=click.IntRange(1, 1_000_000), default=1, show_default=True)
-@click.option("--gpus-per-node", type=click.IntRange(1, 1024), default=None, help="[default: the machine's, mostly 8]")
+@click.option("--nodes", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="Number of nodes.")
+@click.option(
+    "--gpus-per-node", type=click.IntRange(1, 1024), default=None, help="Accelerators of a node. [default: the machine's, mostly 8]"
+)
 @click.option("--sequences", type=click.IntRange(1, 2**31), default=None, help=_HELP["sequences"])
 @click.option("--context", type=click.IntRange(1, 2**31), default=None, help=_HELP["context"])
 @click.option("--micro-batch", type=click.IntRange(1, 2**31), default=None, help=_HELP["micro"])
 @click.option("--layout", default=None, metavar="TEXT", help=_HELP["layout"])
 @click.option("--tokens", default=None, metavar="COUNT", help=_HELP["tokens"])
 @click.option("--kernels", type=click.Choice(["fused", "eager"]), default="fused", show_default=True, help=_HELP["kernels"])
-@click.option("--link", type=click.FloatRange(0, min_open=True), default=None, help="GB/s within a node, each way.")
-@click.option("--network", type=click.FloatRange(0, min_open=True), default=None, help="Gb/s of a node's cards, each way.")
-@click.option("--memory", type=click.FloatRange(0, min_open=True), default=None, help="GiB of one accelerator.")
-@click.option("--watts", type=click.FloatRange(0), default=None, help="Of one accelerator with its share of the node.")
-@click.option("--matmul", type=click.FloatRange(0, 1, min_open=True), default=None, help="Share of the bf16 peak that is reached.")
-@click.option("--fixed", type=click.FloatRange(0), default=None, help="GiB beside what is counted. [default: 10.19, as fitted]")
-@click.option("--threads", type=click.IntRange(0), default=0, help="Of the CPU. [default: physical cores]")
-@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="How many layouts a search shows.")
-@click.option("--machines", is_flag=True, help="List the machines that are known, with their figures and sources.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option(
+    "--link", type=click.FloatRange(0, min_open=True), default=None, help="GB/s between accelerators of a node, each direction."
+)
+@click.option(
+    "--network", type=click.FloatRange(0, min_open=True), default=None, help="Gb/s of a node's network cards, each direction."
+)
+@click.option("--memory", type=click.FloatRange(0, min_open=True), default=None, help="Memory of one accelerator in GiB.")
+@click.option("--watts", type=click.FloatRange(0), default=None, help="Watts of one accelerator with its share of the node.")
+@click.option(
+    "--matmul", type=click.FloatRange(0, 1, min_open=True), default=None, help="Share of the bf16 peak that matrix products reach."
+)
+@click.option(
+    "--fixed", type=click.FloatRange(0), default=None, help="GiB that are not counted separately. [default: 10.19, as fitted]"
+)
+@click.option("--threads", type=click.IntRange(0), default=0, help="Threads of the CPU. [default: physical cores]")
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Number of layouts that a search shows.")
+@click.option("--machines", is_flag=True, help="List the known machines with their figures and sources.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(model: str | None, gpu: str | None, as_json: bool, machines: bool, top: int, **options: Any) -> None:
-    """Predict memory, speed, MFU, days and kWh of a training run, for one layout or the best of all.
+    """Predict memory, speed and time of a training run. Also MFU and kWh; for one layout or for the best of all.
 
-    Exit code 0 also for a layout that does not fit: `fits` and `reason` say so. 2 for one that cannot exist.
+    A layout that does not fit also gives exit code 0: see `fits` and `reason`. A layout that is not possible gives 2.
     """
 
     if machines:
         show([dataclasses.asdict(machine) for machine in MACHINES.values()], as_json)
         return
     if model is None or gpu is None:
-        raise ConfigError("say what is trained with --model and on what with --gpu (skyloom plan --machines lists them)")
+        raise ConfigError(
+            "give the model with --model and the machine with --gpu (skyloom plan --machines lists the known machines)"
+        )
 
     subject = read_subject(model)
     job, micro = _job(subject, gpu, options)
@@ -123,7 +135,7 @@ def _count(number: float) -> str:
 
 
 def _assumptions(job: Job) -> dict[str, Any]:
-    """What a plan rests on, for the JSON."""
+    """The assumptions of a plan, for the JSON."""
     return {
         "sequences": job.batch,
         "context": job.context,
@@ -139,7 +151,7 @@ def _assumptions(job: Job) -> dict[str, Any]:
 
 
 def _row(found: Plan) -> dict[str, Any]:
-    """A plan as a line of a table; nothing of speed where it does not fit."""
+    """A plan as a row of a table; without speed where it does not fit."""
     ran = {
         "tokens/GPU/s": round(found.tokens_per_gpu_per_s),
         "MFU %": 100 * found.mfu,
@@ -156,7 +168,7 @@ def _show_one(found: Plan, title: str, as_json: bool) -> None:
         click.echo(json.dumps({**found.to_json(), "assumptions": _assumptions(found.job)}, ensure_ascii=False, indent=1))
         return
     show([_row(found)], False, title)
-    show([found.memory.gib()], False, "memory of the process that needs most, GiB")
+    show([found.memory.gib()], False, "memory of the rank that needs most, GiB")
     if found.fits:
         show([vars(found.seconds)], False, f"seconds of a step, {found.seconds.total:,.3f} in all")
     else:
@@ -175,7 +187,7 @@ def _show_search(found: Search, title: str, top: int, as_json: bool) -> None:
     if found.best:
         show([_row(plan) for plan in found.best[:top]], False, title)
     if found.failed:
-        show(found.failed, False, f"{sum(row['layouts'] for row in found.failed):,} of {found.tried:,} layouts fail, and why")
+        show(found.failed, False, f"{sum(row['layouts'] for row in found.failed):,} of {found.tried:,} layouts fail: reasons")
     if not found.best:
         click.secho(first.reason if first else _nothing(found)["reason"], fg="red")
     if first is not None:
@@ -183,9 +195,13 @@ def _show_search(found: Search, title: str, top: int, as_json: bool) -> None:
 
 
 def _nothing(found: Search) -> dict[str, Any]:
-    """The answer where no layout can even be counted."""
+    """The answer if no layout is possible."""
     numbers = ("tokens_per_gpu_per_s", "mfu", "tflops", "memory_gib", "days")
-    why = f"no layout suits this batch and model: {found.failed[0]['reason']}" if found.failed else "there is no layout to try"
+    why = (
+        f"no layout is possible for this batch and model: {found.failed[0]['reason']}"
+        if found.failed
+        else "there is no layout to try"
+    )
     return {"layout": None, "fits": False, **dict.fromkeys(numbers), "reason": why}
 
 
@@ -193,4 +209,6 @@ def _notes(found: Plan) -> None:
 
     click.echo(f"Error: {error_note(found)['note']}.")
     if found.kwh:
-        click.echo(f"Energy: {found.job.cluster.machine.watts:,.0f} W for each accelerator with its share of the node, no cooling.")
+        click.echo(
+            f"Energy: {found.job.cluster.machine.watts:,.0f} W for each accelerator with its share of the node, without cooling."
+        )

@@ -1,4 +1,4 @@
-"""The verbs of the tokenizer: train or extend one, look at it, prove it, and hand it on (report 3.3)."""
+"""The commands of the tokenizer: train or extend it, show pieces, check it, and export it (report 3.3)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLOURS = {
 
 @click.group("tokenizer", cls=Group)
 def tokenizer_group() -> None:
-    """Train, extend, look at and check a tokenizer (report 3.3)."""
+    """Train, extend, show, check and export a tokenizer (report 3.3)."""
 
 
 @tokenizer_group.command(
@@ -35,9 +35,9 @@ def tokenizer_group() -> None:
     epilog=example("skyloom tokenizer train recipes/demo.toml", "skyloom tokenizer train recipes/tokenizer.toml --source my.jsonl"),
 )
 @on_recipe
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def train(road: Road, as_json: bool) -> None:
-    """Train the tokenizer of RECIPE, its base included, and print its compression by domain."""
+    """Train the tokenizer of RECIPE, including its base, and print its compression by domain."""
     _make(road, as_json)
 
 
@@ -54,12 +54,12 @@ def train(road: Road, as_json: bool) -> None:
     "--characters", type=click.IntRange(0), default=8000, show_default=True, help="Chinese characters and symbols to add."
 )
 @click.option("--words", type=click.IntRange(0), default=25_519, show_default=True, help="Chinese words to add.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def extend(road: Road, base: str, characters: int, words: int, as_json: bool) -> None:
     """Extend BASE, a SentencePiece BPE model, with characters and words from the corpus of RECIPE.
 
-    The ids of BASE stay as they are, and English is cut as before. Sizes are exact: a corpus with too few candidates is an
-    error that says how many there are, unless the recipe sets tokenizer.fit.
+    The ids of BASE do not change, and English is tokenized as before. Sizes are exact: if the corpus has too few candidates, the
+    error says how many there are. With tokenizer.fit in the recipe the vocabulary becomes smaller instead.
     """
     from skyloom.run.recipe import with_base
 
@@ -77,9 +77,9 @@ def _make(road: Road, as_json: bool) -> None:
 @tokenizer_group.command("show", epilog=example('skyloom tokenizer show runs/demo/tokenizer-… "文本 text 123"'))
 @_FOLDER
 @click.argument("text")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show_text(folder: str, text: str, as_json: bool) -> None:
-    """Print the pieces of TEXT with their ids and parts, by the tokenizer in FOLDER."""
+    """Tokenize TEXT with the tokenizer in FOLDER and print the pieces with their ids and parts."""
     from skyloom.core.store import Store
     from skyloom.tokenizer import measure
 
@@ -87,7 +87,7 @@ def show_text(folder: str, text: str, as_json: bool) -> None:
     if as_json:
         show([{"piece": p, "id": i, "part": part} for p, i, part in found], True)
         return
-    # Neighbours of one part would run into each other: every second piece is underlined.
+    # Neighbours of one part have the same colour, so every second piece is underlined.
     for number, (piece, _, part) in enumerate(found):
         click.secho(piece.replace("\n", "⏎").replace("\t", "⇥"), fg=_COLOURS[part], underline=bool(number % 2), nl=False)
     click.echo()
@@ -100,9 +100,9 @@ def show_text(folder: str, text: str, as_json: bool) -> None:
 
 @tokenizer_group.command("check", epilog=example("skyloom tokenizer check runs/demo/tokenizer-…"))
 @_FOLDER
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check_folder(folder: str, as_json: bool) -> None:
-    """Prove the tokenizer in FOLDER: its parts, the base's ids, every piece reachable, digits split, equal ids in all formats."""
+    """Check the tokenizer in FOLDER: parts, ids of the base, every piece reachable, digits split, same ids in all formats."""
     from skyloom.core.store import Store
     from skyloom.tokenizer.check import check
 
@@ -113,7 +113,7 @@ def check_folder(folder: str, as_json: bool) -> None:
 @_FOLDER
 @click.argument("out", type=click.Path(dir_okay=False))
 def gguf(folder: str, out: str) -> None:
-    """Write the vocabulary in FOLDER as a GGUF file, which llama.cpp loads (with `vocab_only`) and gives the same ids.
+    """Write the vocabulary in FOLDER, without weights, as a GGUF file; llama.cpp (with `vocab_only`) then gives the same ids.
 
     Needs the package gguf: pip install 'skyloom[gguf]'.
     """
