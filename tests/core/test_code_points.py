@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skyloom.core import units
+from skyloom.core import code_points, units
 from skyloom.core.code_points import made_once
 
 CALLS = []
@@ -21,7 +21,7 @@ def marks() -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(code_points, "cache", lambda: tmp_path)
     CALLS.clear()
     return tmp_path
 
@@ -45,11 +45,11 @@ def test_a_damaged_file_is_made_again(folder: Path, data: bytes) -> None:
 
 def test_a_folder_that_cannot_be_written_costs_time_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "file").write_text("not a folder, not for root either")
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder / "file"))
+    monkeypatch.setattr(code_points, "cache", lambda: folder / "file")
     assert made_once(marks)()[ord("水")] == 7 and len(CALLS) == 1
 
 
 def test_the_units_do_not_depend_on_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = units._classes()
-    monkeypatch.delenv("NUMBA_CACHE_DIR")
-    assert np.array_equal(made_once(units._classes.__wrapped__)(), kept)
+    kept = units.unit_classes()
+    monkeypatch.setattr(code_points, "cache", lambda: None)
+    assert np.array_equal(made_once(units.unit_classes.__wrapped__)(), kept)

@@ -1,7 +1,8 @@
-"""Compiled kernels are kept under a name made of all their sources, so that an edit of an inner one leaves no old one in use."""
+"""Compiled kernels are kept in a folder named after all their sources, so that an edit of an inner one leaves no old one in use."""
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -10,34 +11,94 @@ from pathlib import Path
 
 import skyloom
 
-ASK = "import os, skyloom; print(os.environ.get('NUMBA_CACHE_DIR', ''))"
+ROOT = Path(skyloom.__file__).parent
+ASK = "from skyloom.core.kernels import cache; print(cache())"
 
 
-def cache_of(root: Path, home: Path, **more: str) -> str:
+def ask(root: Path, home: Path, program: str = ASK, **more: str) -> str:
     environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
     environment |= {"PYTHONPATH": str(root), "XDG_CACHE_HOME": str(home), **more}
-    return subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True, env=environment).stdout.strip()
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    ).stdout.strip()
+
+
+def copied(folder: Path) -> Path:
+    package = folder / "src" / "skyloom"
+    shutil.copytree(ROOT, package, ignore=shutil.ignore_patterns("__pycache__"))
+    return package
 
 
 def test_the_cache_moves_with_the_kernels_and_only_with_them(tmp_path: Path) -> None:
-    package = tmp_path / "src" / "skyloom"
-    shutil.copytree(Path(skyloom.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    first = cache_of(package.parent, tmp_path / "home")
+    package = copied(tmp_path)
+    first = ask(package.parent, tmp_path / "home")
     assert first.startswith(str(package)) and Path(first).is_dir()
     (package / "cli" / "common.py").open("a").write("# 没有内核\n")
-    assert cache_of(package.parent, tmp_path / "home") == first
+    assert ask(package.parent, tmp_path / "home") == first
     (package / "core" / "units.py").open("a").write("# another kernel 内核\n")
-    second = cache_of(package.parent, tmp_path / "home")
+    second = ask(package.parent, tmp_path / "home")
     assert second != first and Path(second).is_dir()
+    # A table of constants that no kernel stands in: compiled kernels hold its values.
+    (package / "corpus" / "quality" / "english_tables.py").open("a").write("# 词表\n")
+    assert ask(package.parent, tmp_path / "home") not in (first, second)
+
+
+def test_an_edited_inner_kernel_is_compiled_into_the_outer_one_again(tmp_path: Path) -> None:
+    """The outer kernel's own file does not change; numba by itself would load the old code of both."""
+    package = tmp_path / "src" / "skyloom"
+    (package / "core").mkdir(parents=True)
+    for name in ("__init__.py", "core/__init__.py", "core/kernels.py"):
+        shutil.copy(ROOT / name, package / name)
+    inner = "from skyloom.core.constants import ADDED\nfrom skyloom.core.kernels import kernel\n\n\n@kernel\ndef inner(x):\n    return x + ADDED * {}\n"
+    outer = "from skyloom.core.inner import inner\nfrom skyloom.core.kernels import kernel\n\n\n@kernel\ndef outer(x):\n    return inner(x)\n"
+    (package / "core" / "outer.py").write_text(outer)
+    program = "from skyloom.core.outer import outer; print(outer(1), sum(outer.stats.cache_hits.values()))"
+
+    def run(factor: int, added: int) -> str:
+        (package / "core" / "inner.py").write_text(inner.format(factor))
+        (package / "core" / "constants.py").write_text(f"ADDED = {added}\n")
+        return ask(package.parent, tmp_path / "home", program)
+
+    assert run(1, 1) == "2 0"
+    assert run(1, 1) == "2 1", "the second process loads the compiled code"
+    assert run(2, 1) == "3 0", "an edit of the inner kernel"
+    assert run(2, 5) == "11 0", "an edit of a constant two modules away"
+
+
+def test_the_cache_is_ours_also_where_numba_was_imported_before(tmp_path: Path) -> None:
+    program = f"import numba; {ASK}; print(numba.config.CACHE_DIR)"
+    found, set_to = ask(ROOT.parent, tmp_path, program).split()
+    assert found == set_to != ""
 
 
 def test_a_user_s_own_folder_is_left_alone(tmp_path: Path) -> None:
-    root = Path(skyloom.__file__).parent.parent
-    assert cache_of(root, tmp_path, NUMBA_CACHE_DIR="/somewhere") == "/somewhere"
+    mine = str(tmp_path / "我的")
+    program = f"{ASK}; import numba; print(numba.config.CACHE_DIR)"
+    assert ask(ROOT.parent, tmp_path, program, NUMBA_CACHE_DIR=mine).split() == [mine, mine]
 
 
 def test_a_package_that_cannot_be_written_uses_the_home_folder(tmp_path: Path) -> None:
-    package = tmp_path / "src" / "skyloom"
-    shutil.copytree(Path(skyloom.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    package = copied(tmp_path)
     (package / "__pycache__").write_text("a file stands where the folder would be")
-    assert cache_of(package.parent, tmp_path / "home").startswith(str(tmp_path / "home" / "skyloom"))
+    assert ask(package.parent, tmp_path / "home").startswith(str(tmp_path / "home" / "skyloom"))
+
+
+def test_importing_the_package_does_nothing(tmp_path: Path) -> None:
+    """No folder is made, no variable is set, nothing but the standard library is loaded."""
+    package = copied(tmp_path)
+    program = (
+        "import os, sys; before = dict(os.environ), set(sys.modules); import skyloom;"
+        "print(dict(os.environ) == before[0], sorted(set(sys.modules) - before[1]))"
+    )
+    assert ask(package.parent, tmp_path / "home", program) == "True ['skyloom']"
+    assert not (tmp_path / "home").exists() and not list(package.rglob("kernels-*"))
+
+
+def test_only_the_toolbox_imports_numba() -> None:
+    importing = set()
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", None) or ""]
+            if isinstance(node, ast.Import | ast.ImportFrom) and any(name.split(".")[0] == "numba" for name in names):
+                importing.add(path.relative_to(ROOT).as_posix())
+    assert importing == {"core/kernels.py"}

@@ -142,7 +142,7 @@ def by_arrow(column: pa.Array) -> tuple[list[int], np.ndarray]:
     """Offsets and hashes of a column that Arrow composed and folded as a whole, which the scan does only where it must."""
     data, offsets = utf8_buffers(pc.utf8_lower(pc.utf8_normalize(column, form="NFC")))
     hashes = np.zeros(len(data) + len(column) + 1, np.uint64)
-    bounds = kernels._hash(data, offsets, kernels._classes(), kernels._identity(), hashes)
+    bounds = kernels._hash(data, offsets, kernels.unit_classes(), kernels._identity(), hashes)
     return bounds.tolist(), hashes[: bounds[-1]]
 
 

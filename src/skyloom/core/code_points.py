@@ -2,7 +2,7 @@
 
 What enters is a function that makes a table from the character data of Python and Arrow, a million steps that take a tenth of a
 second; what leaves is a function that reads its table from the folder of the compiled kernels, and makes it where it is not there.
-The folder's name changes with the sources (`skyloom/__init__.py`), the file's with the versions of the character data.
+The folder's name changes with the sources (core/kernels.py), the file's with the versions of the character data.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import cache
+
 
 def made_once(make: Callable[[], npt.NDArray[Any]]) -> Callable[[], npt.NDArray[Any]]:
     """`make`, whose table is kept: in the process, and as a file where the folder of the kernels can be written."""
 
     @functools.cache
     def table() -> npt.NDArray[Any]:
-        folder = os.environ.get("NUMBA_CACHE_DIR")
-        if not folder:
+        folder = cache()
+        if folder is None:
             return make()
         versions = (platform.python_version(), unicodedata.unidata_version, np.__version__, pa.__version__)
         path = Path(folder, f"{make.__module__}.{make.__qualname__}-{'-'.join(versions)}.npy")

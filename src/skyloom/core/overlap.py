@@ -8,11 +8,11 @@ the same question with losses).
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import FNV_PRIME, GOLDEN, kernel
 from skyloom.core.units import UnitColumn, hash_units, ngrams
 
 N = 13
@@ -50,7 +50,7 @@ def _grams(texts: pa.Array | pa.ChunkedArray, n: int) -> UnitColumn:
     return UnitColumn(out, bounds)
 
 
-@numba.njit(cache=True)
+@kernel
 def _merge(hashes, offsets, long_hashes, long_offsets, bounds, out):  # type: ignore[no-untyped-def]
     for row in range(len(offsets) - 1):
         size = bounds[row + 1] - bounds[row]
@@ -58,21 +58,21 @@ def _merge(hashes, offsets, long_hashes, long_offsets, bounds, out):  # type: ig
             for k in range(size):
                 out[bounds[row] + k] = long_hashes[long_offsets[row] + k]
         elif size:
-            state = np.uint64(0x9E3779B97F4A7C15)
+            state = GOLDEN
             for k in range(offsets[row], offsets[row + 1]):
-                state = (state ^ hashes[k]) * np.uint64(0x100000001B3)
+                state = (state ^ hashes[k]) * FNV_PRIME
                 state ^= state >> np.uint64(29)
             out[bounds[row]] = state
 
 
-@numba.njit(cache=True)
+@kernel
 def _slot(gram, size):  # type: ignore[no-untyped-def]
     """Where a gram's bit is in a sieve of `size` bytes, a power of two: the byte, and the bit."""
-    mixed = gram * np.uint64(0x9E3779B97F4A7C15)
+    mixed = gram * GOLDEN
     return np.int64(mixed >> np.uint64(23)) & (size - 1), np.uint8(1) << np.uint8(mixed >> np.uint64(61))
 
 
-@numba.njit(cache=True)
+@kernel
 def _sift(grams, sieve):  # type: ignore[no-untyped-def]
     for gram in grams:
         at, bit = _slot(gram, len(sieve))
@@ -80,7 +80,7 @@ def _sift(grams, sieve):  # type: ignore[no-untyped-def]
     return sieve
 
 
-@numba.njit(cache=True)
+@kernel
 def _hits(hashes, offsets, grams, sieve):  # type: ignore[no-untyped-def]
     out = np.zeros(len(offsets) - 1, np.int64)
     for row in range(len(offsets) - 1):

@@ -16,15 +16,14 @@ import functools
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.code_points import made_once
+from skyloom.core.kernels import FNV_START, GOLDEN, decode, fnv_point, kernel, mix
 
 IDEOGRAPHIC = (
     "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3041-\u3096\u3099\u309a\u309d-\u309f"
@@ -34,7 +33,6 @@ IDEOGRAPHIC = (
 _REFERENCE = re.compile(f"[{IDEOGRAPHIC}]|[^\\W{IDEOGRAPHIC}]+")
 _SPLIT, _SINGLE, _WORD = 0, 1, 2
 _FIRST_HAN, _LAST_HAN = 0x4E00, 0x9FFF  # each a unit by itself, in NFC and without case: no table is asked
-_START = np.uint64(0xCBF29CE484222325)
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def units(text: str, *, fold: bool = True) -> list[str]:
 def count_units(texts: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Units of each text of a string column, int64[rows]; a null counts 0."""
     data, offsets = _composed(texts)
-    return np.asarray(_count(data, offsets, _classes()), np.int64)
+    return np.asarray(_count(data, offsets, unit_classes()), np.int64)
 
 
 def hash_units(texts: pa.Array | pa.ChunkedArray, *, fold: bool = True) -> UnitColumn:
@@ -74,7 +72,7 @@ def hash_units(texts: pa.Array | pa.ChunkedArray, *, fold: bool = True) -> UnitC
     rows = len(offsets) - 1
     # Room for the most units there can be: a word and the separator after it are two bytes, any other unit is at least three.
     room = np.empty((int(offsets[-1] - offsets[0]) + rows) // 2 + 1, np.uint64)
-    bounds = _hash(data, offsets, _classes(), _lower() if fold else _identity(), room)
+    bounds = _hash(data, offsets, unit_classes(), _lower() if fold else _identity(), room)
     return UnitColumn(room[: bounds[-1]], bounds)
 
 
@@ -106,7 +104,7 @@ def utf8_buffers(column: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uin
 
 
 @made_once
-def _classes() -> npt.NDArray[np.uint8]:
+def unit_classes() -> npt.NDArray[np.uint8]:
     """What each code point is: separator, a unit by itself, or part of a word. uint8[0x110000]."""
     table = np.zeros(0x110000, np.uint8)
     everything = "".join(chr(c) for c in range(0x40000) if not 0xD800 <= c <= 0xDFFF) + "".join(
@@ -164,26 +162,7 @@ def _identity() -> npt.NDArray[np.int32]:
     return np.arange(0x110000, dtype=np.int32)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
-def _decode(data, i):  # type: ignore[no-untyped-def]
-    """Code point at byte i of valid UTF-8 and its length in bytes."""
-    b = data[i]
-    if b < 0x80:
-        return np.int64(b), 1
-    if b < 0xE0:
-        return (np.int64(b & 0x1F) << 6) | np.int64(data[i + 1] & 0x3F), 2
-    if b < 0xF0:
-        high = (np.int64(b & 0x0F) << 12) | (np.int64(data[i + 1] & 0x3F) << 6)
-        return high | np.int64(data[i + 2] & 0x3F), 3
-    high = (np.int64(b & 0x07) << 18) | (np.int64(data[i + 1] & 0x3F) << 12)
-    return high | (np.int64(data[i + 2] & 0x3F) << 6) | np.int64(data[i + 3] & 0x3F), 4
-
-
-@_jit
+@kernel
 def _doubtful(data, offsets, unstable):  # type: ignore[no-untyped-def]
     """Rows with a code point that NFC may change, or with bytes that are no UTF-8 (Arrow says which). bool[rows]."""
     out = np.zeros(len(offsets) - 1, np.bool_)
@@ -201,7 +180,7 @@ def _doubtful(data, offsets, unstable):  # type: ignore[no-untyped-def]
             broken = False
             for k in range(1, length):
                 broken = broken or data[i + k] & 0xC0 != 0x80
-            point, _ = _decode(data, i)
+            point, _ = decode(data, i)
             broken = broken or point > 0x10FFFF or (length == 3 and point < 0x800) or (length == 4 and point < 0x10000)
             if broken or (not (_FIRST_HAN <= point <= _LAST_HAN) and unstable[point]):
                 out[row] = True
@@ -210,13 +189,13 @@ def _doubtful(data, offsets, unstable):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _count(data, offsets, classes):  # type: ignore[no-untyped-def]
     counts = np.zeros(len(offsets) - 1, np.int64)
     for row in range(len(counts)):
         i, total, in_word = offsets[row], 0, False
         while i < offsets[row + 1]:
-            point, length = _decode(data, i)
+            point, length = decode(data, i)
             kind = _SINGLE if _FIRST_HAN <= point <= _LAST_HAN else classes[point]
             if kind == _SINGLE or (kind == _WORD and not in_word):
                 total += 1
@@ -226,43 +205,15 @@ def _count(data, offsets, classes):  # type: ignore[no-untyped-def]
     return counts
 
 
-@_jit
-def _mix(value):  # type: ignore[no-untyped-def]
-    """The finalizer of SplitMix64: spreads a 64-bit value over all bits."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
-@_jit
-def _fed(state, byte):  # type: ignore[no-untyped-def]
-    """FNV-1a, one byte further."""
-    return (state ^ np.uint64(byte)) * np.uint64(0x100000001B3)
-
-
-@_jit
-def _fed_point(state, point):  # type: ignore[no-untyped-def]
-    """FNV-1a over the UTF-8 bytes of a code point."""
-    if point < 0x80:
-        return _fed(state, point)
-    if point < 0x800:
-        return _fed(_fed(state, 0xC0 | (point >> 6)), 0x80 | (point & 0x3F))
-    if point < 0x10000:
-        state = _fed(state, 0xE0 | (point >> 12))
-    else:
-        state = _fed(_fed(state, 0xF0 | (point >> 18)), 0x80 | ((point >> 12) & 0x3F))
-    return _fed(_fed(state, 0x80 | ((point >> 6) & 0x3F)), 0x80 | (point & 0x3F))
-
-
-@_jit
+@kernel
 def _hash(data, offsets, classes, lower, out):  # type: ignore[no-untyped-def]
     """Fill `out` with the units' hashes, row after row; where each row begins, int64[rows + 1]."""
     bounds = np.zeros(len(offsets), np.int64)
     slot = 0
     for row in range(len(offsets) - 1):
-        i, in_word, state = offsets[row], False, _START
+        i, in_word, state = offsets[row], False, FNV_START
         while i < offsets[row + 1]:
-            point, length = _decode(data, i)
+            point, length = decode(data, i)
             i += length
             if _FIRST_HAN <= point <= _LAST_HAN:
                 kind = _SINGLE
@@ -270,24 +221,24 @@ def _hash(data, offsets, classes, lower, out):  # type: ignore[no-untyped-def]
                 point = np.int64(lower[point])
                 kind = classes[point]
             if kind == _WORD:
-                state = _fed_point(state if in_word else _START, point)
+                state = fnv_point(state if in_word else FNV_START, point)
                 in_word = True
                 continue
             if in_word:
-                out[slot] = _mix(state)
+                out[slot] = mix(state)
                 slot += 1
                 in_word = False
             if kind == _SINGLE:
-                out[slot] = _mix(_fed_point(_START, point))
+                out[slot] = mix(fnv_point(FNV_START, point))
                 slot += 1
         if in_word:
-            out[slot] = _mix(state)
+            out[slot] = mix(state)
             slot += 1
         bounds[row + 1] = slot
     return bounds
 
 
-@_jit
+@kernel
 def _ngrams(hashes, offsets, bounds, n):  # type: ignore[no-untyped-def]
     out = np.empty(bounds[-1], np.uint64)
     for row in range(len(offsets) - 1):
@@ -295,6 +246,6 @@ def _ngrams(hashes, offsets, bounds, n):  # type: ignore[no-untyped-def]
         for k in range(bounds[row + 1] - bounds[row]):
             state = np.uint64(n)
             for j in range(n):
-                state = _mix(state * np.uint64(0x9E3779B97F4A7C15) + hashes[start + k + j])
+                state = mix(state * GOLDEN + hashes[start + k + j])
             out[bounds[row] + k] = state
     return out

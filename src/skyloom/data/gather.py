@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from numba import carray  # type: ignore[attr-defined]
-from numba.core import types
-from numba.extending import intrinsic
+
+from skyloom.core.kernels import carray, intrinsic, kernel, types
 
 
 def gather(
@@ -43,10 +41,6 @@ def documents_of(tokens: npt.NDArray[np.int64], bos_id: int) -> npt.NDArray[np.i
     return numbers
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True)(function)
-
-
 def _pointer_to(kind: Any) -> Any:
     """A function for compiled code that makes an address a pointer to ids of a kind."""
 
@@ -63,7 +57,7 @@ _uint16_at = _pointer_to(types.uint16)
 _int32_at = _pointer_to(types.int32)
 
 
-@_jit
+@kernel
 def _gather(addresses, lengths, wide, sources, windows, context, rows):  # type: ignore[no-untyped-def]
     for row in range(len(sources)):
         source = sources[row]
@@ -74,7 +68,7 @@ def _gather(addresses, lengths, wide, sources, windows, context, rows):  # type:
             _copy(carray(_uint16_at(addresses[source]), (length,), np.uint16), start, rows[row])
 
 
-@_jit
+@kernel
 def _copy(ids, start, row):  # type: ignore[no-untyped-def]
     done = 0
     while done < len(row):
@@ -86,7 +80,7 @@ def _copy(ids, start, row):  # type: ignore[no-untyped-def]
         start = 0
 
 
-@_jit
+@kernel
 def _number(tokens, bos_id, numbers):  # type: ignore[no-untyped-def]
     for row in range(tokens.shape[0]):
         document = 0

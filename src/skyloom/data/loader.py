@@ -21,11 +21,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError
+from skyloom.core.kernels import kernel
 from skyloom.core.store import Store
 from skyloom.data.gather import documents_of, gather
 from skyloom.data.indexed import Indexed, open_indexed
@@ -324,7 +324,7 @@ def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _permuted(sources, ranks, before, sizes, keys):  # type: ignore[no-untyped-def]
     """Window and epoch of samples of which each is the `ranks`-th of its source in this stage."""
     halves = np.empty(len(sizes), np.uint64)

@@ -8,12 +8,10 @@ may change between versions and the order of training data must not.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from skyloom.core.kernels import GOLDEN, kernel, mix
 from skyloom.core.records import record_id
 
 _ROUNDS = 6
@@ -34,19 +32,7 @@ def shuffled(size: int, key: np.uint64) -> npt.NDArray[np.int64]:
     return permute(np.arange(size, dtype=np.int64), size, key)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True)(function)
-
-
-@_jit
-def _mix(value):  # type: ignore[no-untyped-def]
-    """The finalizer of SplitMix64."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
-@_jit
+@kernel
 def half_bits(size):  # type: ignore[no-untyped-def]
     """Bits of each half of the smallest network that holds `size` numbers."""
     half = np.uint64(1)
@@ -55,7 +41,7 @@ def half_bits(size):  # type: ignore[no-untyped-def]
     return half
 
 
-@_jit
+@kernel
 def permute_one(index, size, half, key):  # type: ignore[no-untyped-def]
     """`permute` of one index, for compiled code; `half` is `half_bits(size)`."""
     mask = (np.uint64(1) << half) - np.uint64(1)
@@ -63,14 +49,14 @@ def permute_one(index, size, half, key):  # type: ignore[no-untyped-def]
     while True:
         left, right = value >> half, value & mask
         for turn in range(_ROUNDS):
-            mixed = _mix(right + key + np.uint64(turn + 1) * np.uint64(0x9E3779B97F4A7C15))
+            mixed = mix(right + key + np.uint64(turn + 1) * GOLDEN)
             left, right = right, (left ^ mixed) & mask
         value = (left << half) | right
         if np.int64(value) < size:
             return np.int64(value)
 
 
-@_jit
+@kernel
 def _permute(index, size, key):  # type: ignore[no-untyped-def]
     half = half_bits(size)
     out = np.empty(len(index), np.int64)

@@ -21,11 +21,11 @@ A jump costs the borders before it, a microsecond or two each, and one block: 30
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from skyloom.core.kernels import kernel
 
 BLOCK = 1 << 16
 """Samples computed at once."""
@@ -109,16 +109,12 @@ class Schedule:
         return counts
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True)(function)
-
-
-@_jit
+@kernel
 def _slack(sources):  # type: ignore[no-untyped-def]
     return 1.0 / (2 * sources - 2) if sources > 1 else 0.0
 
 
-@_jit
+@kernel
 def _piece(positions, k, at):  # type: ignore[no-untyped-def]
     """The piece that holds `at`, searched from piece k on. A step's piece has no width and holds nothing."""
     while k < len(positions) - 2 and at > positions[k + 1]:
@@ -126,7 +122,7 @@ def _piece(positions, k, at):  # type: ignore[no-untyped-def]
     return k
 
 
-@_jit
+@kernel
 def _total(positions, shares, totals, k, source, at):  # type: ignore[no-untyped-def]
     """Integral of a source's share from 0 to `at`, which lies in piece k or later."""
     k = _piece(positions, k, at)
@@ -136,7 +132,7 @@ def _total(positions, shares, totals, k, source, at):  # type: ignore[no-untyped
     return totals[k, source] + x * (shares[k, source] + 0.5 * slope * x)
 
 
-@_jit
+@kernel
 def _when(positions, shares, totals, k, source, amount):  # type: ignore[no-untyped-def]
     """The position, in piece k or later, where the integral of a source's share reaches `amount`; past the end the last share
     goes on."""
@@ -153,7 +149,7 @@ def _when(positions, shares, totals, k, source, amount):  # type: ignore[no-unty
     return positions[k] + 2.0 * rest / (start + root) if start + root > 0 else positions[k + 1]
 
 
-@_jit
+@kernel
 def _borders(positions, shares, totals, counts, number, stop, size):  # type: ignore[no-untyped-def]
     """Move `counts` on from border `number` to border `stop`: what is overdue there, then the earliest deadlines."""
     n = len(counts)
@@ -183,7 +179,7 @@ def _borders(positions, shares, totals, counts, number, stop, size):  # type: ig
             counts[best] -= 1
 
 
-@_jit
+@kernel
 def _soonest(ideal, counts, due, slack):  # type: ignore[no-untyped-def]
     """Of the sources that are far enough behind the one that is due soonest, else the one most behind."""
     best, most, behind = -1, 0, -np.inf
@@ -196,7 +192,7 @@ def _soonest(ideal, counts, due, slack):  # type: ignore[no-untyped-def]
     return best if best >= 0 else most
 
 
-@_jit
+@kernel
 def _assign(positions, shares, totals, counts, quota, first, length):  # type: ignore[no-untyped-def]
     """Tijdeman's rule for samples first … first + length - 1, at most up to `quota` of each source; `counts` is moved on."""
     n = len(counts)

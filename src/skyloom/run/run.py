@@ -8,7 +8,6 @@ are all there answers in a few seconds.
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -111,8 +110,10 @@ class Road:
 
     def _prepare(self) -> None:
         """Start the workers of the corpus steps, and say why that takes long where it does."""
-        kernels = os.environ.get("NUMBA_CACHE_DIR")
-        if self.engine.workers > 1 and not (kernels and any(Path(kernels).rglob("*.nbc"))):
+        from skyloom.core.kernels import cache
+
+        folder = cache()
+        if self.engine.workers > 1 and not (folder and any(folder.rglob("*.nbc"))):
             self.progress.log("compiling the kernels of the corpus steps: about a minute, once for each version on a machine")
         self.engine.prepare()
 

@@ -26,7 +26,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.core.code_points import made_once
-from skyloom.core.units import _decode, _jit, utf8_buffers
+from skyloom.core.kernels import FNV_START, decode, fnv, kernel, mix
+from skyloom.core.units import utf8_buffers
 from skyloom.tokenizer.words import Runs
 
 WORDS = 6_000_000
@@ -156,7 +157,7 @@ def _kinds() -> npt.NDArray[np.uint8]:
     return table
 
 
-@_jit
+@kernel
 def _place(keys, key):  # type: ignore[no-untyped-def]
     mask = np.uint64(len(keys) - 1)
     slot = key & mask
@@ -165,17 +166,15 @@ def _place(keys, key):  # type: ignore[no-untyped-def]
     return np.int64(slot)
 
 
-@_jit
+@kernel
 def _add(data, start, stop, weight, limit, keys, sums, spans, text, state):  # type: ignore[no-untyped-def]
     """Count the bytes from start to stop, unless their hash is above the limit."""
     if stop - start > _LONGEST:
         return
-    key = np.uint64(0xCBF29CE484222325)
+    key = FNV_START
     for i in range(start, stop):
-        key = (key ^ np.uint64(data[i])) * np.uint64(0x100000001B3)
-    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    key = (key ^ (key >> np.uint64(31))) | np.uint64(1)
+        key = fnv(key, data[i])
+    key = mix(key) | np.uint64(1)
     if key > limit:
         return
     slot = _place(keys, key)
@@ -189,7 +188,7 @@ def _add(data, start, stop, weight, limit, keys, sums, spans, text, state):  # t
     sums[slot, 1] += 1
 
 
-@_jit
+@kernel
 def _scan(  # type: ignore[no-untyped-def]
     data, offsets, row, at, end, weight, kinds, points, limit,
     wkeys, wsums, wspans, wtext, wstate, rkeys, rsums, rspans, rtext, rstate,
@@ -201,7 +200,7 @@ def _scan(  # type: ignore[no-untyped-def]
         i = at
         word, run, spaced = -1, -1, False  # where a word and a run began; the last character was a space
         while i < stop:
-            point, width = _decode(data, i)
+            point, width = decode(data, i)
             kind = kinds[point]
             space = point == 32
             if word >= 0 and (kind != _OTHER or (space and not spaced)):
@@ -234,7 +233,7 @@ def _scan(  # type: ignore[no-untyped-def]
     return row, at
 
 
-@_jit
+@kernel
 def _move(keys, sums, spans, text, wanted, new_keys, new_sums, new_spans, state):  # type: ignore[no-untyped-def]
     """Put the wanted strings into new tables, and their bytes to the front of the text."""
     order = np.argsort(spans[:, 0])
@@ -254,7 +253,7 @@ def _move(keys, sums, spans, text, wanted, new_keys, new_sums, new_spans, state)
     state[0], state[1] = strings, size
 
 
-@_jit
+@kernel
 def _packed(text, spans, size):  # type: ignore[no-untyped-def]
     out = np.empty(size, np.uint8)
     k = 0

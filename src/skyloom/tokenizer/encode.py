@@ -23,11 +23,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import GOLDEN, kernel
 from skyloom.core.units import utf8_buffers
 from skyloom.tokenizer.pieces import SPACE, TYPE, without_surrogates
 
@@ -180,21 +180,17 @@ def _table(keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], npt.ND
     return table, slots
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _slot(key):  # type: ignore[no-untyped-def]
     return ((key ^ (key >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)) >> np.uint64(32)
 
 
-@_jit
+@kernel
 def _beside(table, key):  # type: ignore[no-untyped-def]
     return table[_place(table, key)] != 0
 
 
-@_jit
+@kernel
 def _place(table, key):  # type: ignore[no-untyped-def]
     """The slot of a key, or the empty slot where it would be."""
     mask = np.uint64(len(table) - 1)
@@ -204,7 +200,7 @@ def _place(table, key):  # type: ignore[no-untyped-def]
     return slot
 
 
-@_jit
+@kernel
 def _fill(table, keys, slots):  # type: ignore[no-untyped-def]
     for i in range(len(keys)):
         slot = _place(table, keys[i])
@@ -212,12 +208,12 @@ def _fill(table, keys, slots):  # type: ignore[no-untyped-def]
         slots[i] = slot
 
 
-@_jit
+@kernel
 def _pair(left, right):  # type: ignore[no-untyped-def]
     return (np.uint64(left) << np.uint64(32)) | np.uint64(right)
 
 
-@_jit
+@kernel
 def _decode(data, i, stop):  # type: ignore[no-untyped-def]
     """Code point at byte i and its length; a byte that begins no UTF-8 is U+FFFD of one byte."""
     b = np.int64(data[i])
@@ -241,7 +237,7 @@ def _decode(data, i, stop):  # type: ignore[no-untyped-def]
     return np.int64(_MISSING), 1
 
 
-@_jit
+@kernel
 def _encode(data, offsets, characters, merges, fallback, prefix, ids, counts):  # type: ignore[no-untyped-def]
     """Fill `ids` and the `counts` of ids of each row; the number of ids in all. `ids` has room for three ids a byte and row."""
     symbols, ascii_, beside = characters
@@ -288,7 +284,7 @@ def _encode(data, offsets, characters, merges, fallback, prefix, ids, counts):  
                 bigger[:, :length] = chunk
                 chunk = bigger
             chunk[0, length], chunk[1, length] = symbol, point
-            mixed = (mixed ^ np.uint64(symbol)) * np.uint64(0x9E3779B97F4A7C15)
+            mixed = (mixed ^ np.uint64(symbol)) * GOLDEN
             mixed ^= mixed >> np.uint64(32)
             length += 1
             last, last_point = symbol, point
@@ -298,7 +294,7 @@ def _encode(data, offsets, characters, merges, fallback, prefix, ids, counts):  
     return out
 
 
-@_jit
+@kernel
 def _flush(chunk, length, mixed, merges, fallback, recent, ids, out):  # type: ignore[no-untyped-def]
     """The ids of a chunk, from memory if it is there; where the next id goes. The chunk is used up."""
     pieces = fallback[256]
@@ -336,7 +332,7 @@ def _flush(chunk, length, mixed, merges, fallback, recent, ids, out):  # type: i
     return out
 
 
-@_jit
+@kernel
 def _as_bytes(point, fallback, ids, out):  # type: ignore[no-untyped-def]
     """The byte pieces of a code point. `fallback`: their 256 ids, and the number of pieces."""
     if point < 0x80:
@@ -358,7 +354,7 @@ def _as_bytes(point, fallback, ids, out):  # type: ignore[no-untyped-def]
     return out + 4
 
 
-@_jit
+@kernel
 def _join_few(chunk, length, merges):  # type: ignore[no-untyped-def]
     """Join a short chunk in place, the best pair first; the number of symbols that are left."""
     slots = chunk[2]  # of the pair that begins at each symbol, -1: no piece
@@ -385,12 +381,12 @@ def _join_few(chunk, length, merges):  # type: ignore[no-untyped-def]
     return length
 
 
-@_jit
+@kernel
 def _made(merges, slot):  # type: ignore[no-untyped-def]
     return np.int32(merges[slot, 1] & np.uint64(0xFFFFFFFF))
 
 
-@_jit
+@kernel
 def _merge(merges, left, right):  # type: ignore[no-untyped-def]
     """Where the pair stands in the table of merges, -1 if it makes no piece."""
     key = _pair(left, right)
@@ -403,7 +399,7 @@ def _merge(merges, left, right):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@_jit
+@kernel
 def _join_many(chunk, length, merges):  # type: ignore[no-untyped-def]
     """The same with a heap of rank and position: n log n steps for a chunk of any length."""
     symbols = chunk[0]
@@ -436,7 +432,7 @@ def _join_many(chunk, length, merges):  # type: ignore[no-untyped-def]
     return left
 
 
-@_jit
+@kernel
 def _offer(heap, size, merges, symbols, left, right):  # type: ignore[no-untyped-def]
     """Put the pair at (left, right) on the heap if it makes a piece; the heap's new size."""
     slot = _merge(merges, symbols[left], symbols[right])
@@ -451,7 +447,7 @@ def _offer(heap, size, merges, symbols, left, right):  # type: ignore[no-untyped
     return size + 1
 
 
-@_jit
+@kernel
 def _drop(heap, size):  # type: ignore[no-untyped-def]
     """Take the first entry off the heap; the heap's new size."""
     size -= 1

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.errors import ConfigError
+from skyloom.core.kernels import GOLDEN
 from skyloom.core.store import Store
 from skyloom.corpus.text import string_hashes
 
@@ -49,7 +50,7 @@ class Sample:
             for domain in sorted(set(table["domain"].to_pylist())):
                 rows = table.filter(pc.equal(table["domain"], domain))
                 if self.rates[domain] < 1:
-                    mixed = string_hashes(rows["id"]) ^ np.uint64((self.seed * 0x9E3779B97F4A7C15) & (2**64 - 1))
+                    mixed = string_hashes(rows["id"]) ^ np.uint64((self.seed * int(GOLDEN)) & (2**64 - 1))
                     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
                     mixed ^= mixed >> np.uint64(27)
                     rows = rows.filter(pa.array(mixed < np.uint64(int(self.rates[domain] * 2.0**64))))

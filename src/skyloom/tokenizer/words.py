@@ -23,11 +23,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from skyloom.core.kernels import kernel
 
 LONGEST = 8
 """Characters of the longest word; longer ones are titles and set phrases of single sources."""
@@ -189,11 +189,7 @@ class _Table:
         return left, right, seen
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _neighbours(offsets, size):  # type: ignore[no-untyped-def]
     before, after = np.empty(size, np.int32), np.empty(size, np.int32)
     for run in range(len(offsets) - 1):
@@ -203,13 +199,13 @@ def _neighbours(offsets, size):  # type: ignore[no-untyped-def]
     return before, after
 
 
-@_jit
+@kernel
 def _key(left, right):  # type: ignore[no-untyped-def]
     """Never 0, which is an empty slot."""
     return (np.uint64(left + 1) << np.uint64(32)) | np.uint64(right)
 
 
-@_jit
+@kernel
 def _place(keys, key):  # type: ignore[no-untyped-def]
     """The slot of a key, or the empty one where it would be."""
     mask = np.uint64(len(keys) - 1)
@@ -219,7 +215,7 @@ def _place(keys, key):  # type: ignore[no-untyped-def]
     return np.int64(slot)
 
 
-@_jit
+@kernel
 def _slots(keys, wanted):  # type: ignore[no-untyped-def]
     out = np.empty(len(wanted), np.int64)
     for i in range(len(wanted)):
@@ -227,7 +223,7 @@ def _slots(keys, wanted):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _put(p, key, weight, seen, lists, keys, sums, heads, used):  # type: ignore[no-untyped-def]
     """Note that the pair `key` stands at p; the number of slots in use."""
     slot = _place(keys, key)
@@ -244,7 +240,7 @@ def _put(p, key, weight, seen, lists, keys, sums, heads, used):  # type: ignore[
     return used
 
 
-@_jit
+@kernel
 def _take(p, weight, seen, lists, sums, heads):  # type: ignore[no-untyped-def]
     """Forget the pair that stands at p."""
     slot = lists[2, p]
@@ -261,7 +257,7 @@ def _take(p, weight, seen, lists, sums, heads):  # type: ignore[no-untyped-def]
     lists[2, p] = -1
 
 
-@_jit
+@kernel
 def _link(start, symbols, run, after, weight, seen, lists, keys, sums, heads, used):  # type: ignore[no-untyped-def]
     """Note all pairs from `start` on, until half the slots are in use; where to go on, and the number of slots in use."""
     p = start
@@ -273,7 +269,7 @@ def _link(start, symbols, run, after, weight, seen, lists, keys, sums, heads, us
     return p, used
 
 
-@_jit
+@kernel
 def _rehash(old_keys, old_sums, old_heads, keys, sums, heads, lists):  # type: ignore[no-untyped-def]
     """Move all pairs that stand somewhere into the larger table; how many there are."""
     used = 0
@@ -291,7 +287,7 @@ def _rehash(old_keys, old_sums, old_heads, keys, sums, heads, lists):  # type: i
     return used
 
 
-@_jit
+@kernel
 def _join(left, right, new, symbols, run, before, after, weight, seen, lists, keys, sums, heads, used, touched, count):  # type: ignore[no-untyped-def]
     """Join every (left, right) into `new`; whether some are left over for want of room, the slots in use, the touched pairs."""
     slot = _place(keys, _key(left, right))
@@ -327,7 +323,7 @@ def _join(left, right, new, symbols, run, before, after, weight, seen, lists, ke
     return False, used, count
 
 
-@_jit
+@kernel
 def _before(heap, a, weight, left, right):  # type: ignore[no-untyped-def]
     """Whether entry `a` of the heap comes before (weight, left, right): a larger weight, then smaller numbers."""
     if heap[a, 0] != weight:
@@ -337,7 +333,7 @@ def _before(heap, a, weight, left, right):  # type: ignore[no-untyped-def]
     return heap[a, 2] <= right
 
 
-@_jit
+@kernel
 def _push(heap, size, weight, left, right):  # type: ignore[no-untyped-def]
     k = size
     while k and not _before(heap, (k - 1) >> 1, weight, left, right):
@@ -347,7 +343,7 @@ def _push(heap, size, weight, left, right):  # type: ignore[no-untyped-def]
     return size + 1
 
 
-@_jit
+@kernel
 def _pop(heap, size):  # type: ignore[no-untyped-def]
     size -= 1
     weight, left, right = heap[size]
@@ -364,7 +360,7 @@ def _pop(heap, size):  # type: ignore[no-untyped-def]
     return size
 
 
-@_jit
+@kernel
 def _push_all(heap, size, slots, keys, sums, least):  # type: ignore[no-untyped-def]
     for i in range(len(slots)):
         slot = slots[i]
@@ -375,7 +371,7 @@ def _push_all(heap, size, slots, keys, sums, least):  # type: ignore[no-untyped-
     return size
 
 
-@_jit
+@kernel
 def _best(heap, size, keys, sums, least):  # type: ignore[no-untyped-def]
     """Take the best pair off the heap. An entry whose weight has fallen since is put back with the weight it has now."""
     while size:

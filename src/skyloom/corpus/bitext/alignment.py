@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import kernel
 from skyloom.corpus.bitext.lexicon import LATIN, NUMBER, Lexicon, Terms, terms
 from skyloom.corpus.text import count_scripts
 
@@ -165,11 +164,7 @@ def _places(values: npt.NDArray[np.uint64], wanted: npt.NDArray[np.uint64]) -> n
     return np.where(values[places] == wanted, places, -1)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _localise(words, found, rows, bounds, lexicon_terms, lexicon_chances):  # type: ignore[no-untyped-def]
     """The lexicon's entries between the words and the terms of two pages; a word of ASCII translates itself, too."""
     starts = np.zeros(len(words) + 1, np.int64)
@@ -196,7 +191,7 @@ def _localise(words, found, rows, bounds, lexicon_terms, lexicon_chances):  # ty
     return starts, to[:at], chances[:at]
 
 
-@_jit
+@kernel
 def _spread(expected, sign, block, left, left_bounds, bounds, to, chances):  # type: ignore[no-untyped-def]
     """Adds to `expected` how often the English block's words would give each Chinese term, or takes it away again."""
     for k in range(left_bounds[block], left_bounds[block + 1]):
@@ -207,7 +202,7 @@ def _spread(expected, sign, block, left, left_bounds, bounds, to, chances):  # t
                 expected[to[e]] = 0.0
 
 
-@_jit
+@kernel
 def _evidence(expected, other, words, first, last, right, share, weight):  # type: ignore[no-untyped-def]
     """Sum of the evidence of Chinese terms first..last, and the weight of the terms that could give any."""
     total, count = 0.0, 0.0
@@ -220,14 +215,14 @@ def _evidence(expected, other, words, first, last, right, share, weight):  # typ
     return total, count
 
 
-@_jit
+@kernel
 def _length(size_a, size_b):  # type: ignore[no-untyped-def]
     spread = SPREAD * (1.0 + 2.0 / math.sqrt(size_a + 1.0))  # short paragraphs vary more
     distance = (math.log(size_b + 1.0) - math.log(size_a + 1.0)) / spread
     return 0.5 * distance * distance
 
 
-@_jit
+@kernel
 def _lengths(size_a, size_b):  # type: ignore[no-untyped-def]
     out = np.empty(len(size_a))
     for k in range(len(size_a)):
@@ -235,12 +230,12 @@ def _lengths(size_a, size_b):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _doubt(evidence, count):  # type: ignore[no-untyped-def]
     return math.log1p(math.exp(-WEIGHT * evidence / (count + DOUBT)))
 
 
-@_jit
+@kernel
 def _doubts(rows, columns, left, left_bounds, right, right_bounds, bounds, to, chances, share, weight):  # type: ignore[no-untyped-def]
     out = np.empty(len(rows), np.float64)
     expected = np.zeros(len(share))
@@ -259,7 +254,7 @@ def _doubts(rows, columns, left, left_bounds, right, right_bounds, bounds, to, c
     return out
 
 
-@_jit
+@kernel
 def _path(  # type: ignore[no-untyped-def]
     size_a, tag_a, left, left_bounds, size_b, tag_b, right, right_bounds, bounds, to, chances, share, weight, band
 ):
@@ -313,7 +308,7 @@ def _path(  # type: ignore[no-untyped-def]
     return _walked(step, price, low, n, m)
 
 
-@_jit
+@kernel
 def _one(expected, words, first, last, right, share, weight):  # type: ignore[no-untyped-def]
     """`_evidence` of one English block."""
     total, count = 0.0, 0.0
@@ -325,7 +320,7 @@ def _one(expected, words, first, last, right, share, weight):  # type: ignore[no
     return total, count
 
 
-@_jit
+@kernel
 def _walked(step, price, low, n, m):  # type: ignore[no-untyped-def]
     out = np.empty((min(n, m), 5))
     total = 0

@@ -15,13 +15,12 @@ reached. A lexicon has 12 bytes an entry.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import FNV_START, GOLDEN, fnv, kernel, mix
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.text import Texts
 
@@ -142,18 +141,12 @@ def _common(found: Terms) -> tuple[npt.NDArray[np.uint64], Terms]:
     return vocabulary[keep], Terms(number[place[chosen]].astype(np.uint64), bounds)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _mixed(state, flag):  # type: ignore[no-untyped-def]
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((state ^ (state >> np.uint64(31))) & ~np.uint64(3)) | flag | np.uint64(4)  # never 0
+    return (mix(state) & ~np.uint64(3)) | flag | np.uint64(4)  # never 0
 
 
-@_jit
+@kernel
 def _terms(data, offsets):  # type: ignore[no-untyped-def]
     """Distinct sorted hashes of each text at the text's own offset (a text has no more terms than bytes), and their counts."""
     out = np.empty(len(data) + 1, np.uint64)
@@ -175,9 +168,9 @@ def _terms(data, offsets):  # type: ignore[no-untyped-def]
                 if letter and i - begin < 2:
                     continue
                 end = i - 1 if letter and i - begin > 3 and (data[i - 1] | 32) == 115 and (data[i - 2] | 32) != 115 else i
-                state = np.uint64(0xCBF29CE484222325)
+                state = FNV_START
                 for k in range(begin, end):
-                    state = (state ^ np.uint64(data[k] | 32)) * np.uint64(0x100000001B3)
+                    state = fnv(state, data[k] | 32)
                 out[at] = _mixed(state, LATIN | NUMBER if digit else LATIN)
                 at += 1
                 continue
@@ -187,10 +180,10 @@ def _terms(data, offsets):  # type: ignore[no-untyped-def]
                 point = (point << 6) | int(data[i + k] & 0x3F)
             i += length
             if 0x3400 <= point <= 0x9FFF or 0xF900 <= point <= 0xFAFF or 0x20000 <= point <= 0x3FFFF:
-                out[at] = _mixed(np.uint64(point) * np.uint64(0x9E3779B97F4A7C15), np.uint64(0))
+                out[at] = _mixed(np.uint64(point) * GOLDEN, np.uint64(0))
                 at += 1
                 if before:  # three bytes of UTF-8 for each two terms: there is room
-                    out[at] = _mixed(np.uint64((before << 21) | point) * np.uint64(0x9E3779B97F4A7C15), np.uint64(0))
+                    out[at] = _mixed(np.uint64((before << 21) | point) * GOLDEN, np.uint64(0))
                     at += 1
                 before = point
             else:
@@ -205,7 +198,7 @@ def _terms(data, offsets):  # type: ignore[no-untyped-def]
     return out, counts
 
 
-@_jit
+@kernel
 def _packed(hashes, offsets, bounds):  # type: ignore[no-untyped-def]
     out = np.empty(bounds[-1], np.uint64)
     for row in range(len(bounds) - 1):
@@ -214,7 +207,7 @@ def _packed(hashes, offsets, bounds):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _numbered(left, left_bounds, right, right_bounds, rows, width):  # type: ignore[no-untyped-def]
     """The distinct (word, term), as word * width + term in the order in which they come, and the number of each cell's one.
 
@@ -231,7 +224,7 @@ def _numbered(left, left_bounds, right, right_bounds, rows, width):  # type: ign
         for j in range(right_bounds[row], right_bounds[row + 1]):
             for i in range(left_bounds[row], left_bounds[row + 1]):
                 key = np.int64(left[i]) * width + np.int64(right[j])
-                slot = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> (np.uint64(64) - bits))
+                slot = np.int64((np.uint64(key) * GOLDEN) >> (np.uint64(64) - bits))
                 while table[slot] >= 0 and keys[table[slot]] != key:
                     slot = (slot + 1) & (len(table) - 1)
                 if table[slot] < 0:
@@ -241,11 +234,11 @@ def _numbered(left, left_bounds, right, right_bounds, rows, width):  # type: ign
                         keys, bits = more, bits + np.uint64(1)
                         table = np.full(2 * len(table), np.int32(-1))
                         for k in range(count):
-                            slot = np.int64((np.uint64(keys[k]) * np.uint64(0x9E3779B97F4A7C15)) >> (np.uint64(64) - bits))
+                            slot = np.int64((np.uint64(keys[k]) * GOLDEN) >> (np.uint64(64) - bits))
                             while table[slot] >= 0:
                                 slot = (slot + 1) & (len(table) - 1)
                             table[slot] = k
-                        slot = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> (np.uint64(64) - bits))
+                        slot = np.int64((np.uint64(key) * GOLDEN) >> (np.uint64(64) - bits))
                         while table[slot] >= 0:
                             slot = (slot + 1) & (len(table) - 1)
                     keys[count], table[slot] = key, count
@@ -255,7 +248,7 @@ def _numbered(left, left_bounds, right, right_bounds, rows, width):  # type: ign
     return keys[:count].copy(), place
 
 
-@_jit
+@kernel
 def _renumber(place, order):  # type: ignore[no-untyped-def]
     """Numbers in the order in which things came become those in their sorted order, in place."""
     rank = np.empty(len(order), np.int32)
@@ -265,7 +258,7 @@ def _renumber(place, order):  # type: ignore[no-untyped-def]
         place[at] = rank[place[at]]
 
 
-@_jit
+@kernel
 def _expect(word_of, place, left_sizes, right_sizes, words, rounds, back):  # type: ignore[no-untyped-def]
     """The chances of each (word, term), float64[keys], after `rounds` of expectation and maximisation from equal chances.
 

@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.engine import Done, Engine, Task
+from skyloom.core.kernels import GOLDEN
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, domain_of, record_id
 from skyloom.core.store import Store
@@ -158,7 +159,7 @@ def _couples(extracted: Store) -> list[Couple]:
     for name in names:
         _, part = _pages_of(extracted, name)
         keys = pair_keys(part.column("url"), part.column("meta"))
-        hashes.append(string_hashes(keys) ^ (string_hashes(part.column("source")) * np.uint64(0x9E3779B97F4A7C15)))
+        hashes.append(string_hashes(keys) ^ (string_hashes(part.column("source")) * GOLDEN))
         english.append(np.asarray(pc.equal(part.column("lang"), "en").to_numpy(zero_copy_only=False), bool))
         sizes.append(len(part))
     every, first = np.concatenate(hashes), np.concatenate(english)

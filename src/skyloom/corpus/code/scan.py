@@ -18,11 +18,11 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import kernel
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.text import Texts
 
@@ -201,11 +201,7 @@ def _automaton() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint64]]:
     return step, bits
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _count(data, offsets):  # type: ignore[no-untyped-def]
     """int64[rows, 8] in the order of `CodeShape`. Bytes of more than one per character count as one letter each character."""
     out = np.zeros((len(offsets) - 1, 8), np.int64)
@@ -265,7 +261,7 @@ def _count(data, offsets):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _phrases(data, offsets, step, found):  # type: ignore[no-untyped-def]
     """Which files say that they are generated, bool[rows]; bits of the head's phrases, uint64[rows]; where an SPDX expression
     begins, int64[rows], or -1. What speaks of generation counts only in lines that look like comments or strings."""

@@ -11,13 +11,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import GOLDEN, kernel, mix
 from skyloom.core.units import IDEOGRAPHIC, UnitColumn, utf8_buffers
 
 _UNIT = re.compile(f"[{IDEOGRAPHIC}]|[^\\W{IDEOGRAPHIC}]+")
@@ -91,7 +90,7 @@ def find_grams(
         room = found
 
 
-_BASE = 0x9E3779B97F4A7C15  # odd: multiplication by it can be undone, so that no unit is forgotten
+_BASE = int(GOLDEN)  # odd: multiplication by it can be undone, so that no unit is forgotten
 
 
 def _leading(n: int) -> np.uint64:
@@ -99,11 +98,7 @@ def _leading(n: int) -> np.uint64:
     return np.uint64(pow(_BASE, n, 2**64))
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _narrow(data, offsets):  # type: ignore[no-untyped-def]
     out, bounds = np.empty(offsets[-1] - offsets[0], np.uint8), np.zeros(len(offsets), np.int64)
     done = 0
@@ -126,16 +121,13 @@ def _narrow(data, offsets):  # type: ignore[no-untyped-def]
     return out[:done], bounds
 
 
-@_jit
+@kernel
 def _mixed(state, n):  # type: ignore[no-untyped-def]
     """The finalizer of SplitMix64 over a window's polynomial; windows of different lengths do not meet."""
-    value = state ^ (np.uint64(n) * np.uint64(0xD6E8FEB86659FD93))
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    return mix(state ^ (np.uint64(n) * np.uint64(0xD6E8FEB86659FD93)))
 
 
-@_jit
+@kernel
 def _roll(hashes, offsets, rows, n, leading, out):  # type: ignore[no-untyped-def]
     done = 0
     for row in rows:
@@ -149,20 +141,20 @@ def _roll(hashes, offsets, rows, n, leading, out):  # type: ignore[no-untyped-de
                 done += 1
 
 
-@_jit
+@kernel
 def _mask(gram):  # type: ignore[no-untyped-def]
     """The two bits of a word that stand for a hash; the word is numbered by the bits above these."""
     return (np.uint64(1) << (gram & np.uint64(63))) | (np.uint64(1) << ((gram >> np.uint64(6)) & np.uint64(63)))
 
 
-@_jit
+@kernel
 def _fill(grams, words):  # type: ignore[no-untyped-def]
     last = np.uint64(len(words) - 1)
     for gram in grams:
         words[(gram >> np.uint64(12)) & last] |= _mask(gram)
 
 
-@_jit
+@kernel
 def _search(hashes, offsets, n, leading, grams, words, buckets, bits, hits):  # type: ignore[no-untyped-def]
     found, last = 0, np.uint64(len(words) - 1)
     for row in range(len(offsets) - 1):

@@ -18,13 +18,13 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.errors import DataError
+from skyloom.core.kernels import kernel
 from skyloom.corpus.text import string_hashes
 
 Words = npt.NDArray[np.uint64]
@@ -200,11 +200,7 @@ def pair_rows(pairs: Words) -> tuple[Rows, Rows, Rows]:
     return rows, left[order], right[order]
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _partition(key, bits, keys, order):  # type: ignore[no-untyped-def]
     """Write the keys and their indices to `keys` and `order`, by the first `bits` bits of the keys; the bounds of each part."""
     shift, parts = np.uint64(64 - bits), 1 << bits
@@ -220,7 +216,7 @@ def _partition(key, bits, keys, order):  # type: ignore[no-untyped-def]
     return bounds
 
 
-@_jit
+@kernel
 def _room(keys, crowd, anchors):  # type: ignore[no-untyped-def]
     """How many pairs the runs of equal keys may have at most."""
     room, start = 0, 0
@@ -232,7 +228,7 @@ def _room(keys, crowd, anchors):  # type: ignore[no-untyped-def]
     return room
 
 
-@_jit
+@kernel
 def _bucket_pairs(keys, order, following, rank, by_rank, crowd, anchors, out):  # type: ignore[no-untyped-def]
     """`keys` ascending, `order` the record of each; `by_rank` is the inverse of `rank`. Returns the number of pairs in `out`."""
     total, start = 0, 0
@@ -249,7 +245,7 @@ def _bucket_pairs(keys, order, following, rank, by_rank, crowd, anchors, out):  
     return total
 
 
-@_jit
+@kernel
 def _parts(members, following, rank, by_rank, crowd, anchors, out, total):  # type: ignore[no-untyped-def]
     """Pairs inside the parts of a bucket that is split by the next band's key."""
     keys = following[members]
@@ -266,7 +262,7 @@ def _parts(members, following, rank, by_rank, crowd, anchors, out, total):  # ty
     return total
 
 
-@_jit
+@kernel
 def _everyone(members, rank, out, total):  # type: ignore[no-untyped-def]
     for i in range(1, len(members)):
         for j in range(i):
@@ -278,7 +274,7 @@ def _everyone(members, rank, out, total):  # type: ignore[no-untyped-def]
     return total
 
 
-@_jit
+@kernel
 def _with_anchors(members, anchors, neighbours, out, total):  # type: ignore[no-untyped-def]
     """Each with the first `anchors` and, if asked for, with its predecessor; `members` begins with the best."""
     for i in range(1, len(members)):
@@ -291,7 +287,7 @@ def _with_anchors(members, anchors, neighbours, out, total):  # type: ignore[no-
     return total
 
 
-@_jit
+@kernel
 def _leaders(left, right, size):  # type: ignore[no-untyped-def]
     """A row near each row's cluster's first one: enough to bring clusters together, two sweeps and no more."""
     lead = np.arange(size)

@@ -18,12 +18,11 @@ Memory: 28 bytes for each pair and 34 for each document that is in one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from skyloom.core.kernels import kernel
 from skyloom.corpus.dedup.candidates import Standing
 
 Rows = npt.NDArray[np.int64]
@@ -51,11 +50,7 @@ def choose(left: Rows, right: Rows, similarity: npt.NDArray[np.float64], who: St
     return Owners(*_choose(left, right, similarity, degree, order))
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _choose(left, right, similarity, degree, order):  # type: ignore[no-untyped-def]
     size = len(degree)
     ends = np.cumsum(degree)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.core.engine import Done, Engine, Task
+from skyloom.core.kernels import GOLDEN
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.corpus.dedup.exchange import bucket_of, distinct_pairs, gather, numbers, scatter
@@ -56,7 +57,7 @@ def _large_star(names: list[str], buckets: int, turn: int, task: Task, work: Sto
     larger = near > node
     node, near = distinct_pairs(near[larger], least[larger])
     name = f"stars-{turn:03d}/large-{task.key}.arrow"
-    check = int(np.bitwise_xor(node * np.uint64(0x9E3779B97F4A7C15), near).sum(dtype=np.uint64))
+    check = int(np.bitwise_xor(node * GOLDEN, near).sum(dtype=np.uint64))
     file = scatter(work, name, pa.table([pa.array(node), pa.array(near)], schema=LINKS), bucket_of(node, buckets), buckets)
     return Done((file,), {"name": name, "edges": len(node), "sum": check})
 

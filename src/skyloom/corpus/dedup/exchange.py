@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.core.errors import ConfigError, IntegrityError
+from skyloom.core.kernels import mix_column
 from skyloom.core.store import FileRecord, Store
 
 Words = npt.NDArray[np.uint64]
@@ -28,9 +29,7 @@ WORKING = 5
 
 def bucket_of(keys: Words, buckets: int) -> npt.NDArray[np.int64]:
     """The bucket of each key; keys that are counters are spread as hashes are."""
-    mixed = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((mixed >> np.uint64(33)) % np.uint64(buckets)).astype(np.int64)
+    return ((mix_column(keys) >> np.uint64(33)) % np.uint64(buckets)).astype(np.int64)
 
 
 def scatter(out: Store, name: str, table: pa.Table, bucket: npt.NDArray[np.int64], buckets: int) -> FileRecord:

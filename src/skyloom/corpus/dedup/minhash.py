@@ -18,16 +18,15 @@ import functools
 import sys
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.code_points import made_once
-from skyloom.core.units import UnitColumn, _classes, utf8_buffers
+from skyloom.core.kernels import FNV_START, GOLDEN, inlined, kernel, mix
+from skyloom.core.units import UnitColumn, unit_classes, utf8_buffers
 
 Words = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
@@ -105,7 +104,7 @@ def _permutations(size: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uin
 
 def _powers(shingle: int) -> Words:
     """Weights of the units in a shingle's hash: odd powers, so that their order counts."""
-    base = 0x9E3779B97F4A7C15
+    base = int(GOLDEN)
     return np.array([pow(base, k, 2**64) for k in range(shingle - 1, -1, -1)], np.uint64)
 
 
@@ -141,19 +140,11 @@ def code_points() -> npt.NDArray[np.uint32]:
                 unstable[[int(s, 16) for s in seconds]] = True
             unstable[point] |= bool(unicodedata.combining(char)) or not unicodedata.is_normalized("NFC", char)
         start = last
-    table = (lower << POINT_SHIFT) | (unstable.astype(np.uint32) * _UNSTABLE) | _classes().astype(np.uint32)
+    table = (lower << POINT_SHIFT) | (unstable.astype(np.uint32) * _UNSTABLE) | unit_classes().astype(np.uint32)
     return np.asarray(table, np.uint32)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-def _inlined(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False, inline="always")(function)
-
-
-@_inlined
+@inlined
 def decode(data, i):  # type: ignore[no-untyped-def]
     """Code point at byte i of valid UTF-8, its lead byte not ASCII, and its length in bytes."""
     b = np.uint32(data[i])
@@ -167,15 +158,7 @@ def decode(data, i):  # type: ignore[no-untyped-def]
     return ((b & np.uint32(0x07)) << np.uint32(18)) | (one << np.uint32(12)) | (two << np.uint32(6)) | three, 4
 
 
-@_inlined
-def mix(value):  # type: ignore[no-untyped-def]
-    """The finalizer of SplitMix64: spreads a 64-bit value over all bits."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
-@_jit
+@kernel
 def _unstable(data, offsets, table):  # type: ignore[no-untyped-def]
     """Rows with a code point that NFC may change, bool[rows]."""
     out = np.zeros(len(offsets) - 1, np.bool_)
@@ -193,7 +176,7 @@ def _unstable(data, offsets, table):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _units(data, start, stop, table, hashes):  # type: ignore[no-untyped-def]
     """Hashes of the units of bytes start..stop, written to `hashes`; returns how many."""
     total, in_word, state, i = 0, False, np.uint64(0), start
@@ -207,7 +190,7 @@ def _units(data, start, stop, table, hashes):  # type: ignore[no-untyped-def]
         i += length
         if kind == WORD:
             if not in_word:
-                state, in_word = np.uint64(0xCBF29CE484222325), True
+                state, in_word = FNV_START, True
             state = (state ^ np.uint64(entry >> np.uint32(POINT_SHIFT))) * np.uint64(0x9FB21C651E98DF25)
             continue
         if in_word:
@@ -215,7 +198,7 @@ def _units(data, start, stop, table, hashes):  # type: ignore[no-untyped-def]
             total += 1
             in_word = False
         if kind == SINGLE:
-            hashes[total] = mix(np.uint64(entry >> np.uint32(POINT_SHIFT)) * np.uint64(0x9E3779B97F4A7C15))
+            hashes[total] = mix(np.uint64(entry >> np.uint32(POINT_SHIFT)) * GOLDEN)
             total += 1
     if in_word:
         hashes[total] = mix(state)
@@ -223,7 +206,7 @@ def _units(data, start, stop, table, hashes):  # type: ignore[no-untyped-def]
     return total
 
 
-@_jit
+@kernel
 def _shingles(hashes, total, powers, out):  # type: ignore[no-untyped-def]
     """Hashes of the shingles of `total` units, written to `out`; returns how many. Fewer units than that are one shingle."""
     n = min(len(powers), total)
@@ -238,7 +221,7 @@ def _shingles(hashes, total, powers, out):  # type: ignore[no-untyped-def]
     return count
 
 
-@_jit
+@kernel
 def _shingles_at(hashes, bounds, weights):  # type: ignore[no-untyped-def]
     out, n = np.zeros(len(hashes), np.uint64), len(weights)
     for row in range(len(bounds) - 1):
@@ -248,7 +231,7 @@ def _shingles_at(hashes, bounds, weights):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _longest(offsets):  # type: ignore[no-untyped-def]
     longest = np.int64(0)
     for row in range(len(offsets) - 1):
@@ -256,7 +239,7 @@ def _longest(offsets):  # type: ignore[no-untyped-def]
     return longest
 
 
-@_jit
+@kernel
 def _minima(shingles, count, short, factors, terms, best):  # type: ignore[no-untyped-def]
     """The smallest value of each permutation over the shingles; the inner loop becomes vector instructions of 32-bit lanes."""
     for k in range(count):
@@ -268,7 +251,7 @@ def _minima(shingles, count, short, factors, terms, best):  # type: ignore[no-un
         best[j] = least
 
 
-@_jit
+@kernel
 def _signatures(data, offsets, table, powers, factors, terms):  # type: ignore[no-untyped-def]
     rows, room = len(offsets) - 1, _longest(offsets) + 1
     hashes, shingles, short = np.empty(room, np.uint64), np.empty(room, np.uint64), np.empty(room, np.uint32)
@@ -280,7 +263,7 @@ def _signatures(data, offsets, table, powers, factors, terms):  # type: ignore[n
     return out
 
 
-@_jit
+@kernel
 def _band_keys(data, offsets, table, powers, factors, terms, bands):  # type: ignore[no-untyped-def]
     rows, room = len(offsets) - 1, _longest(offsets) + 1
     hashes, shingles, short = np.empty(room, np.uint64), np.empty(room, np.uint64), np.empty(room, np.uint32)
@@ -295,13 +278,13 @@ def _band_keys(data, offsets, table, powers, factors, terms, bands):  # type: ig
         for band in range(bands):
             state = np.uint64(band + 1)
             for j in range(band * width, (band + 1) * width):
-                state = (state ^ np.uint64(best[j])) * np.uint64(0x9E3779B97F4A7C15)
+                state = (state ^ np.uint64(best[j])) * GOLDEN
                 state ^= state >> np.uint64(29)
             keys[row, band] = mix(state)
     return keys, units
 
 
-@_jit
+@kernel
 def _shingle_sets(data, offsets, table, powers):  # type: ignore[no-untyped-def]
     rows, room = len(offsets) - 1, _longest(offsets) + 1
     hashes, shingles = np.empty(room, np.uint64), np.empty(room, np.uint64)
@@ -319,18 +302,18 @@ def _shingle_sets(data, offsets, table, powers):  # type: ignore[no-untyped-def]
     return out, bounds
 
 
-@_jit
+@kernel
 def _print(hashes, start, stop):  # type: ignore[no-untyped-def]
     one, two = np.uint64(0), np.uint64(0)
     for k in range(start, stop):
-        one = (one ^ hashes[k]) * np.uint64(0x9E3779B97F4A7C15)
+        one = (one ^ hashes[k]) * GOLDEN
         one = (one ^ (one >> np.uint64(32))) + np.uint64(1)
         two = (two + hashes[k]) * np.uint64(0xD6E8FEB86659FD93)
         two = (two ^ (two >> np.uint64(29))) + np.uint64(1)
     return one, two
 
 
-@_jit
+@kernel
 def _prints(hashes, offsets):  # type: ignore[no-untyped-def]
     out = np.zeros((len(offsets) - 1, 2), np.uint64)
     for row in range(len(out)):
@@ -338,7 +321,7 @@ def _prints(hashes, offsets):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _fingerprints(data, offsets, table):  # type: ignore[no-untyped-def]
     hashes = np.empty(_longest(offsets) + 1, np.uint64)
     out = np.zeros((len(offsets) - 1, 2), np.uint64)
@@ -348,7 +331,7 @@ def _fingerprints(data, offsets, table):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _jaccards(hashes, offsets, others, bounds, left, right):  # type: ignore[no-untyped-def]
     out, one = np.zeros(len(left), np.float64), np.uint64(1)
     for pair in range(len(left)):  # unsigned places, because for signed ones numba looks whether they count from the end

@@ -17,13 +17,12 @@ Memory: these functions hold 60 bytes for each unit of the column; `dedup_spans_
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import FNV_START, GOLDEN, kernel
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.dedup.config import SpanConfig
 from skyloom.corpus.dedup.minhash import POINT_SHIFT, SINGLE, WORD, code_points, decode, mix, prepared_shingles
@@ -153,11 +152,7 @@ def _cover(place: Rows, run: int, size: int) -> npt.NDArray[np.bool_]:
     return np.asarray(np.cumsum(change)[:-1] > 0)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _places(data, offsets, table):  # type: ignore[no-untyped-def]
     rows = len(offsets) - 1
     room = offsets[-1] - offsets[0]
@@ -169,7 +164,7 @@ def _places(data, offsets, table):  # type: ignore[no-untyped-def]
     return hashes[:total].copy(), start[:total].copy(), stop[:total].copy(), bounds
 
 
-@_jit
+@kernel
 def _walk(data, origin, i, end, table, hashes, start, stop, total):  # type: ignore[no-untyped-def]
     """The units of bytes i..end as in `dedup_kernels`, with their places from `origin`; returns the new total."""
     in_word, state = False, np.uint64(0)
@@ -182,7 +177,7 @@ def _walk(data, origin, i, end, table, hashes, start, stop, total):  # type: ign
         kind = entry & np.uint32(3)
         if kind == WORD:
             if not in_word:
-                state, in_word = np.uint64(0xCBF29CE484222325), True
+                state, in_word = FNV_START, True
                 start[total] = i - origin
             state = (state ^ np.uint64(entry >> np.uint32(POINT_SHIFT))) * np.uint64(0x9FB21C651E98DF25)
         else:
@@ -191,7 +186,7 @@ def _walk(data, origin, i, end, table, hashes, start, stop, total):  # type: ign
                 total += 1
                 in_word = False
             if kind == SINGLE:
-                hashes[total] = mix(np.uint64(entry >> np.uint32(POINT_SHIFT)) * np.uint64(0x9E3779B97F4A7C15))
+                hashes[total] = mix(np.uint64(entry >> np.uint32(POINT_SHIFT)) * GOLDEN)
                 start[total], stop[total] = i - origin, i - origin + length
                 total += 1
         i += length
@@ -201,7 +196,7 @@ def _walk(data, origin, i, end, table, hashes, start, stop, total):  # type: ign
     return total
 
 
-@_jit
+@kernel
 def _lines(data, offsets, table, minimum):  # type: ignore[no-untyped-def]
     rows, room, longest = len(offsets) - 1, 0, 0
     for row in range(rows):
@@ -221,7 +216,7 @@ def _lines(data, offsets, table, minimum):  # type: ignore[no-untyped-def]
             if count >= minimum:
                 state = np.uint64(count)
                 for k in range(count):
-                    state = mix((state ^ hashes[k]) * np.uint64(0x9E3779B97F4A7C15))
+                    state = mix((state ^ hashes[k]) * GOLDEN)
                 key[total], owner[total] = state, row
                 start[total] = begin - offsets[row]
                 stop[total] = min(i + 1, offsets[row + 1]) - offsets[row]  # with its line end
@@ -230,7 +225,7 @@ def _lines(data, offsets, table, minimum):  # type: ignore[no-untyped-def]
     return key[:total].copy(), owner[:total].copy(), start[:total].copy(), stop[:total].copy()
 
 
-@_jit
+@kernel
 def _winnowed(keys, bounds, seed, window):  # type: ignore[no-untyped-def]
     """In each window of seeds the smallest, the last of equal ones; each once."""
     out, total = np.empty(len(keys), np.int64), 0
@@ -252,7 +247,7 @@ def _winnowed(keys, bounds, seed, window):  # type: ignore[no-untyped-def]
     return keys[places], places
 
 
-@_jit
+@kernel
 def _merged(gone, count, start, stop, bounds):  # type: ignore[no-untyped-def]
     """Spans of bytes over the units that go; one that reaches the next unit that goes takes what is between."""
     room = 0
@@ -283,7 +278,7 @@ def _merged(gone, count, start, stop, bounds):  # type: ignore[no-untyped-def]
     return row_of[:total].copy(), first[:total].copy(), last[:total].copy(), copies[:total].copy()
 
 
-@_jit
+@kernel
 def _cut(data, offsets, row, start, stop):  # type: ignore[no-untyped-def]
     out, ends = np.empty(offsets[-1] - offsets[0], np.uint8), np.zeros(len(offsets), np.int64)
     total, span = 0, 0

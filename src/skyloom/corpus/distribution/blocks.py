@@ -29,6 +29,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skyloom.core.kernels import GOLDEN
 from skyloom.corpus.distribution.config import DistributionConfig
 from skyloom.corpus.distribution.counts import BlockCounts, BlockKeys, block_keys, count_keys, frequent, merge_blocks
 from skyloom.corpus.text import Texts, list_lengths, lists, string_hashes
@@ -136,7 +137,7 @@ def _judge(
         heading |= untagged[owner] & short
     remove = _spare_headings(reason > 0, heading, owner)
     reason[~remove] = 0
-    scoped = (keys.exact ^ sources[owner]) * np.uint64(0x9E3779B97F4A7C15)
+    scoped = (keys.exact ^ sources[owner]) * GOLDEN
     return BlockVerdict(remove, documents, scoped, reason)
 
 

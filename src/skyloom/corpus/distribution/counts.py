@@ -22,11 +22,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from skyloom.core.kernels import GOLDEN, kernel, mix
 from skyloom.core.units import hash_units, ngrams
 from skyloom.corpus.dedup import sequence_hashes
 from skyloom.corpus.text import Texts, slices
@@ -175,25 +175,14 @@ def _reduced(columns: list[npt.NDArray[Any]]) -> tuple[Hashes, Hashes, Counts, H
     return keys, sources, np.add.reduceat(documents, starts), np.minimum.reduceat(first, starts)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
-def _mix(value):  # type: ignore[no-untyped-def]
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
-@_jit
+@kernel
 def _near_keys(hashes, offsets, shortest, keys, rows):  # type: ignore[no-untyped-def]
     out = np.zeros((len(offsets) - 1, keys), np.uint64)
     size = keys * rows
     factors, terms = np.empty(size, np.uint64), np.empty(size, np.uint64)
     for j in range(size):
-        factors[j] = _mix(np.uint64(2 * j + 1)) | np.uint64(1)
-        terms[j] = _mix(np.uint64(2 * j + 2))
+        factors[j] = mix(np.uint64(2 * j + 1)) | np.uint64(1)
+        terms[j] = mix(np.uint64(2 * j + 2))
     least = np.empty(size, np.uint64)
     for row in range(len(out)):
         start, stop = offsets[row], offsets[row + 1]
@@ -213,12 +202,12 @@ def _near_keys(hashes, offsets, shortest, keys, rows):  # type: ignore[no-untype
         for key in range(keys):
             state = np.uint64(key + 1)
             for j in range(key * rows, (key + 1) * rows):
-                state = _mix(state * np.uint64(0x9E3779B97F4A7C15) + least[j])
+                state = mix(state * GOLDEN + least[j])
             out[row, key] = state
     return out
 
 
-@_jit
+@kernel
 def _find(keys, sources, wanted, places):  # type: ignore[no-untyped-def]
     """The row of each wanted (key, source), or the number of rows where there is none."""
     out = np.full(len(wanted), len(keys), np.int64)

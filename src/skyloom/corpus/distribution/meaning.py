@@ -25,15 +25,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.errors import DataError
+from skyloom.core.kernels import GOLDEN, kernel
 from skyloom.corpus.distribution.config import MeaningConfig
 from skyloom.corpus.distribution.groups import MeaningCounts, MeaningDecision, MeaningGroups, MeaningSketch, best_of
 from skyloom.corpus.distribution.space import SCALE, WORDING, BlockSpace, BlockVectors, Encoder, embed, language_codes
@@ -193,7 +192,7 @@ def _priorities(table: pa.Table, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArr
     quality = np.zeros(len(lengths), np.float64)
     if "quality" in table.column_names:
         quality = np.asarray(pc.fill_null(table.column("quality"), 0.0).cast(pa.float64()).to_numpy(), np.float64)
-    mixed = (hashes[owner] ^ (place.astype(np.uint64) + np.uint64(1))) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (hashes[owner] ^ (place.astype(np.uint64) + np.uint64(1))) * GOLDEN
     return quality[owner], mixed ^ (mixed >> np.uint64(29))
 
 
@@ -209,11 +208,7 @@ def _bounded(sketch: MeaningSketch, capacity: int) -> MeaningSketch:
     return MeaningSketch(sketch.keys[stays], sketch.counts[stays] - cut, sketch.sums[stays], sketch.error + cut)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _bucket_keys(signs, langs, tables, bits):  # type: ignore[no-untyped-def]
     """uint64[blocks, tables]: (table, bits of the signs, language). Tables beyond the 256 signs reuse them in another order."""
     out = np.empty((len(signs), tables), np.uint64)
@@ -228,7 +223,7 @@ def _bucket_keys(signs, langs, tables, bits):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _sums(wording, rows, groups, size, zero):  # type: ignore[no-untyped-def]
     out = np.full((size, wording.shape[1]), zero)
     for k in range(len(rows)):

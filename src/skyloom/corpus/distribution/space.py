@@ -27,9 +27,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -37,6 +35,7 @@ import pyarrow.compute as pc
 from scipy.sparse import csr_matrix
 
 from skyloom.core.errors import DataError
+from skyloom.core.kernels import GOLDEN, kernel, mix
 from skyloom.core.units import hash_units
 from skyloom.corpus.text import Texts, slices
 
@@ -242,28 +241,17 @@ def _flips() -> npt.NDArray[np.int8]:
     return np.asarray(_signs(_ROTATIONS * 2, MEANING, np.uint64(2)), np.int8)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
-def _mix(value):  # type: ignore[no-untyped-def]
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
-@_jit
+@kernel
 def _signs(rows, columns, salt):  # type: ignore[no-untyped-def]
     out = np.empty((rows, columns), np.int8)
     for row in range(rows):
         for column in range(columns):
-            state = _mix(_mix(np.uint64(row) * np.uint64(0x9E3779B97F4A7C15) + salt) + np.uint64(column >> 6))
+            state = mix(mix(np.uint64(row) * GOLDEN + salt) + np.uint64(column >> 6))
             out[row, column] = 1 if (state >> np.uint64(column & 63)) & np.uint64(1) else -1
     return out
 
 
-@_jit
+@kernel
 def _distinct_features(hashes, offsets, rows, langs, longest):  # type: ignore[no-untyped-def]
     size = 0
     for k in range(len(rows)):
@@ -276,11 +264,11 @@ def _distinct_features(hashes, offsets, rows, langs, longest):  # type: ignore[n
         stop = min(offsets[row + 1], offsets[row] + longest)
         before, text = np.uint64(0), np.uint64(0)
         for i in range(offsets[row], stop):
-            text = _mix(text * np.uint64(31) + hashes[i])
+            text = mix(text * np.uint64(31) + hashes[i])
             for pair in range(1 + langs[row]):  # in Chinese a word is mostly two units
                 if pair and i == offsets[row]:
                     continue
-                value = _mix(before * np.uint64(0x9E3779B97F4A7C15) + hashes[i]) if pair else _mix(hashes[i])
+                value = mix(before * GOLDEN + hashes[i]) if pair else mix(hashes[i])
                 feature = np.int64(value >> np.uint64(47))
                 if stamp[feature] != k:
                     stamp[feature] = k
@@ -291,7 +279,7 @@ def _distinct_features(hashes, offsets, rows, langs, longest):  # type: ignore[n
     return out[:total].copy(), bounds, texts
 
 
-@_jit
+@kernel
 def _rotate(values, flips):  # type: ignore[no-untyped-def]
     """In place: random signs, then the Walsh-Hadamard transform, once for each row of `flips`. All integers."""
     for turn in range(len(flips)):
@@ -306,7 +294,7 @@ def _rotate(values, flips):  # type: ignore[no-untyped-def]
             step *= 2
 
 
-@_jit
+@kernel
 def _embed(indices, offsets, langs, weights, meaning, projection, flips):  # type: ignore[no-untyped-def]
     rows = len(offsets) - 1
     signs = np.zeros((rows, 2 * _ROTATIONS), np.uint64)

@@ -6,11 +6,10 @@ count as their ASCII ones. Used by `exercises_scan.py`, which puts questions and
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from skyloom.core.kernels import kernel
 
 TEXT, PLAIN, BRACKET, WORDED, EXAMPLE, MARK, HEADING, PART = range(8)
 """Kinds of lines: 1., (1), Problem 1, Example 1, a solution's mark with and without text after it, the heading of a part."""
@@ -36,11 +35,7 @@ _EXAMPLES, _EXAMPLE_BOUNDS = _table(("worked example", "example", "例题", "例
 _PARTS, _PART_BOUNDS = _table(("part ", "section ", "一、", "二、", "三、", "四、", "五、", "六、", "七、", "八、"))
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def match(data, at, stop, words, bounds):  # type: ignore[no-untyped-def]
     """Bytes of the first of the words that stands at `at`, letters of any case, or 0."""
     for k in range(len(bounds) - 1):
@@ -60,7 +55,7 @@ def match(data, at, stop, words, bounds):  # type: ignore[no-untyped-def]
     return 0
 
 
-@_jit
+@kernel
 def wide(data, at, stop):  # type: ignore[no-untyped-def]
     """The ASCII sign that a full-width one at `at` stands for, or the byte itself; and its size."""
     if at >= stop:
@@ -74,7 +69,7 @@ def wide(data, at, stop):  # type: ignore[no-untyped-def]
     return b, 1
 
 
-@_jit
+@kernel
 def _cjk(last):  # type: ignore[no-untyped-def]
     if last == 0x80:
         return 32
@@ -85,7 +80,7 @@ def _cjk(last):  # type: ignore[no-untyped-def]
     return 93 if last == 0x91 else 0
 
 
-@_jit
+@kernel
 def skip(data, at, stop, decorations):  # type: ignore[no-untyped-def]
     """Past spaces, and past marks of emphasis, headings and quotes if `decorations`."""
     while at < stop:
@@ -97,7 +92,7 @@ def skip(data, at, stop, decorations):  # type: ignore[no-untyped-def]
     return at
 
 
-@_jit
+@kernel
 def digits(data, at, stop):  # type: ignore[no-untyped-def]
     """The number at `at` (-1 if none or too high) and where it ends."""
     value, begin = 0, at
@@ -107,7 +102,7 @@ def digits(data, at, stop):  # type: ignore[no-untyped-def]
     return (value if begin < at and 0 < value <= _MOST else -1), at
 
 
-@_jit
+@kernel
 def mark(data, at, stop, strict):  # type: ignore[no-untyped-def]
     """Where the text after a solution's mark at `at` begins, or -1: "Answer:", "【答案】", "解 ", or the word alone on its line.
 
@@ -135,7 +130,7 @@ def mark(data, at, stop, strict):  # type: ignore[no-untyped-def]
     return after if chinese and found == 3 and after > at else -1  # "解 设..."
 
 
-@_jit
+@kernel
 def line(data, start, stop):  # type: ignore[no-untyped-def]
     """Kind of the line start..stop, its number, and where what follows begins."""
     at = skip(data, start, stop, True)

@@ -15,18 +15,18 @@ import base64
 import functools
 import importlib.resources
 import json
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from skyloom.core.kernels import FNV_PRIME, FNV_START, GOLDEN, fnv, kernel, mix
 
 BUCKETS = 1 << 15
 FLAGS = ("options", "blank", "equations", "formulas", "question", "answer", "number words")
 OPTIONS, BLANK, EQUATIONS, FORMULAS, QUESTION, ANSWER, NUMERIC = range(7)
 SHORT = 8.0  # tokens' worth of no evidence that every span begins with
 
-_NUMBER, _LINE, _SEED = np.uint64(3), np.uint64(5), np.uint64(0x9E3779B97F4A7C15)
+_NUMBER, _LINE, _SEED = np.uint64(3), np.uint64(5), GOLDEN
 
 
 @functools.cache
@@ -50,18 +50,7 @@ def features(data: npt.NDArray[np.uint8], start: int, stop: int) -> tuple[npt.ND
     return buckets, flags
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
-def _mixed(value):  # type: ignore[no-untyped-def]
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
-@_jit
+@kernel
 def _starts_with(data, at, stop, marks, bounds):  # type: ignore[no-untyped-def]
     """Whether one of the marks (bytes of lower case, one after the other) stands at `at`, letters of any case."""
     for k in range(len(bounds) - 1):
@@ -94,7 +83,7 @@ _ANSWER_WORDS, _ANSWER_BOUNDS = _table(
 )  # fmt: skip
 
 
-@_jit
+@kernel
 def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
     """Buckets (if `table` is empty), flags, and the mean weight of the span's tokens and pairs."""
     keep = len(table) == 0
@@ -111,9 +100,9 @@ def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
                 i += 1
                 continue
             if 97 <= (b | 32) <= 122:
-                state = np.uint64(0xCBF29CE484222325)
+                state = FNV_START
                 while i < stop and 97 <= (data[i] | 32) <= 122:
-                    state = (state ^ np.uint64(data[i] | 32)) * np.uint64(0x100000001B3)
+                    state = fnv(state, data[i] | 32)
                     i += 1
                 bare = begin == start or not (48 <= data[begin - 1] <= 57 or data[begin - 1] == 95 or data[begin - 1] == 36)
                 if i - begin == 1 and 65 <= b <= 72 and bare and i < stop:
@@ -168,8 +157,8 @@ def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
             and _starts_with(data, begin, stop, _ANSWER_WORDS, _ANSWER_BOUNDS)
         ):
             flags[ANSWER] = True
-        one = _mixed(state * _SEED)
-        two = _mixed((before * np.uint64(0x100000001B3)) ^ one)
+        one = mix(state * _SEED)
+        two = mix((before * FNV_PRIME) ^ one)
         before = one
         first, second = np.int64(one % np.uint64(BUCKETS)), np.int64(two % np.uint64(BUCKETS))
         if keep:
@@ -182,7 +171,7 @@ def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
     return buckets[: 2 * count], flags, total / (count + SHORT)
 
 
-@_jit
+@kernel
 def _scores(data, starts, stops, table, flag_weights):  # type: ignore[no-untyped-def]
     out = np.empty(len(starts))
     for k in range(len(starts)):

@@ -11,12 +11,10 @@ Memory: 48 bytes an item. One pass, compiled.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from skyloom.core.kernels import kernel
 from skyloom.corpus.exercises.lines import (
     EXAMPLE,
     HEADING,
@@ -50,11 +48,7 @@ def unmarked(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], rows: 
     return np.asarray(_unmarked(data, offsets, rows))
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _inside(data, start, stop):  # type: ignore[no-untyped-def]
     """Where a mark stands within a question, with a colon or in brackets, and where its text begins; or -1, -1."""
     i = start
@@ -72,7 +66,7 @@ def _inside(data, start, stop):  # type: ignore[no-untyped-def]
     return -1, -1
 
 
-@_jit
+@kernel
 def _closes(data, at, stop):  # type: ignore[no-untyped-def]
     """Whether letters that end at `at` are an answer: no letter follows, and a digit only as the next number ("1.B2.C")."""
     if at >= stop:
@@ -84,7 +78,7 @@ def _closes(data, at, stop):  # type: ignore[no-untyped-def]
     return not 97 <= (data[at] | 32) <= 122
 
 
-@_jit
+@kernel
 def _key(data, start, stop, found, first, last):  # type: ignore[no-untyped-def]
     """Gives the letters of a line like "1. B 2. C" or "1-5 BCADB" to the unanswered items first..last; how many it gave."""
     given, at = 0, start
@@ -123,21 +117,21 @@ def _key(data, start, stop, found, first, last):  # type: ignore[no-untyped-def]
     return given
 
 
-@_jit
+@kernel
 def _trimmed(data, start, stop):  # type: ignore[no-untyped-def]
     while stop > start and data[stop - 1] <= 32:
         stop -= 1
     return stop
 
 
-@_jit
+@kernel
 def _grown(found):  # type: ignore[no-untyped-def]
     wider = np.empty((2 * len(found), 6), np.int64)
     wider[: len(found)] = found
     return wider
 
 
-@_jit
+@kernel
 def _items(data, offsets):  # type: ignore[no-untyped-def]
     found = np.empty((1024, 6), np.int64)
     total = 0
@@ -225,7 +219,7 @@ def _items(data, offsets):  # type: ignore[no-untyped-def]
     return found[:total].copy()
 
 
-@_jit
+@kernel
 def _begins(kind, number, style, last_number, current, found, heading):  # type: ignore[no-untyped-def]
     """Whether a numbered line begins an item: the first one, the next number of the same style, or 1 again in a new part."""
     if style == TEXT:
@@ -238,7 +232,7 @@ def _begins(kind, number, style, last_number, current, found, heading):  # type:
     return (number == 1 and (heading or current < 0)) or (number > last_number and not solved)
 
 
-@_jit
+@kernel
 def _close(data, found, current, at):  # type: ignore[no-untyped-def]
     """Ends what item `current` has open, at `at`."""
     if current < 0:
@@ -251,7 +245,7 @@ def _close(data, found, current, at):  # type: ignore[no-untyped-def]
         found[current, S_STOP] = _trimmed(data, found[current, S_START], at)
 
 
-@_jit
+@kernel
 def _numbered_next(data, end, stop):  # type: ignore[no-untyped-def]
     """Whether the next line that is not blank has a number, or is the heading of a part."""
     at = end + 1
@@ -267,7 +261,7 @@ def _numbered_next(data, end, stop):  # type: ignore[no-untyped-def]
     return False
 
 
-@_jit
+@kernel
 def _next_section(found, cursor, total):  # type: ignore[no-untyped-def]
     """The first item after `cursor`'s section: where the numbers begin anew."""
     k = cursor + 1
@@ -276,7 +270,7 @@ def _next_section(found, cursor, total):  # type: ignore[no-untyped-def]
     return k if k < total else cursor
 
 
-@_jit
+@kernel
 def _unanswered(found, cursor, total, number):  # type: ignore[no-untyped-def]
     for k in range(cursor, total):
         if found[k, NUMBER] == number and found[k, S_START] < 0:
@@ -284,7 +278,7 @@ def _unanswered(found, cursor, total, number):  # type: ignore[no-untyped-def]
     return -1
 
 
-@_jit
+@kernel
 def _unmarked(data, offsets, rows):  # type: ignore[no-untyped-def]
     out = np.zeros((len(rows), 6), np.int64)
     for k in range(len(rows)):

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from skyloom.core.kernels import inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.measure import measure
-from skyloom.corpus.extract.scan import jit, put, reference
+from skyloom.corpus.extract.scan import put, reference
 from skyloom.corpus.extract.tables import BLOCK, HEADING, TAG, TEXT
 
 _A, _LI, _P, _PRE, _TABLE, _TR, _TD, _TH = (TAG[n] for n in "a li p pre table tr td th".split())
@@ -20,7 +21,7 @@ _UL, _OL, _DL, _DT, _DD, _CAPTION = (TAG[n] for n in "ul ol dl dt dd caption".sp
 _TBODY, _THEAD, _TFOOT, _SPAN, _LISTING = (TAG[n] for n in "tbody thead tfoot span listing".split())
 
 
-@jit
+@inner
 def add_text(data, i, j, page, table):  # type: ignore[no-untyped-def]
     """Append data[i:j] to the open block: references decoded, white space one blank (outside <pre>), invisible marks gone."""
     s, out = page.state, page.text
@@ -74,13 +75,13 @@ def add_text(data, i, j, page, table):  # type: ignore[no-untyped-def]
         s[pg.LINKED_BYTES] += k - before
 
 
-@jit
+@inner
 def _shown(byte):  # type: ignore[no-untyped-def]
     """Control characters are spaces, except NUL and DEL, which were something else once."""
     return 0xFFFD if byte == 0 or byte == 127 else byte
 
 
-@jit
+@inner
 def flush(page, table):  # type: ignore[no-untyped-def]
     """Make what was read since the last break a block."""
     s, text = page.state, page.text
@@ -113,7 +114,7 @@ def flush(page, table):  # type: ignore[no-untyped-def]
     s[pg.BLOCKS] += 1
 
 
-@jit
+@inner
 def push(page, table, tag, bits, family):  # type: ignore[no-untyped-def]
     """Open an element."""
     s, nodes = page.state, page.nodes
@@ -145,7 +146,7 @@ def push(page, table, tag, bits, family):  # type: ignore[no-untyped-def]
     s[pg.NODES], s[pg.DEPTH] = number + 1, depth + 1
 
 
-@jit
+@inner
 def pop(page):  # type: ignore[no-untyped-def]
     s = page.state
     s[pg.DEPTH] -= 1
@@ -159,7 +160,7 @@ def pop(page):  # type: ignore[no-untyped-def]
         s[pg.PENDING] = 0
 
 
-@jit
+@inner
 def close(page, wanted, other, boundary, second):  # type: ignore[no-untyped-def]
     """Close the nearest open element of two tags with all inside it, unless one of two boundary tags stands in between."""
     s = page.state
@@ -178,7 +179,7 @@ def close(page, wanted, other, boundary, second):  # type: ignore[no-untyped-def
         depth -= 1
 
 
-@jit
+@inner
 def imply_ends(page, table, tag):  # type: ignore[no-untyped-def]
     """Close what this start tag ends without saying so."""
     s = page.state
@@ -198,7 +199,7 @@ def imply_ends(page, table, tag):  # type: ignore[no-untyped-def]
         close(page, _TBODY, _THEAD, _TABLE, _TABLE)
 
 
-@jit
+@inner
 def end_tag(page, table, tag):  # type: ignore[no-untyped-def]
     s, flags = page.state, table.tag_flags[tag]
     if tag == _A:
@@ -228,7 +229,7 @@ def end_tag(page, table, tag):  # type: ignore[no-untyped-def]
             close(page, tag, tag, _TD, _TH)
 
 
-@jit
+@inner
 def newline(page):  # type: ignore[no-untyped-def]
     """Inside a listing an element that breaks text begins a line."""
     s = page.state

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import entry, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, ROLES
-from skyloom.corpus.extract.scan import copy, entry, find, jit
+from skyloom.corpus.extract.scan import copy, find
 from skyloom.corpus.extract.select import Model, heading_end, model, render, room, select
 from skyloom.corpus.extract.tables import NAME_BITS, PHRASE_BITS, TAG, TAGS, tables
 from skyloom.corpus.extract.walk import OK, TOO_MANY, walk
@@ -83,7 +84,7 @@ def _pages(data, offsets, first, last, page, table, trees, roles, comments, out)
     return last
 
 
-@jit
+@inner
 def _title(page, out, at, row):  # type: ignore[no-untyped-def]
     """Write the page's title: an <h1> that the <title> repeats (or that stands for it), else the <title> as it is."""
     size, headings = page.state[pg.TITLE_END], 0
@@ -99,7 +100,7 @@ def _title(page, out, at, row):  # type: ignore[no-untyped-def]
     return copy(out.titles, at, page.title, 0, size)
 
 
-@jit
+@inner
 def _written_date(page):  # type: ignore[no-untyped-def]
     """The first date in a short block that is, by its words or its name, a line about the text."""
     for i in range(page.state[pg.BLOCKS]):

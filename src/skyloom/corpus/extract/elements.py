@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from skyloom.core.kernels import fnv, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text
-from skyloom.corpus.extract.scan import attribute, date, find, find_close, jit, lookup, match, put, reference, tag_end
+from skyloom.corpus.extract.scan import attribute, date, find, find_close, lookup, match, put, reference, tag_end
 from skyloom.corpus.extract.tables import ATTRIBUTE, ELEMENT_BITS, HEADING, TAG
 
 _CLASS, _ID, _ROLE, _ITEMPROP, _STYLE = (ATTRIBUTE[n] for n in ("class", "id", "role", "itemprop", "style"))
@@ -35,7 +36,7 @@ _PUBLISHED, _PUBDATE, _DATE_WORD, _MODIFIED, _UPDATED = (_bytes(t) for t in ("pu
 _JSON_DATE = _bytes('"datepublished"')
 
 
-@jit
+@inner
 def element(data, i, stop, page, table, family):  # type: ignore[no-untyped-def]
     """The attributes of a block element: (the place after it, bits, hash of tag and class, where an <ol> starts)."""
     bits, count, found = np.int64(0), np.int64(1), page.found
@@ -52,7 +53,7 @@ def element(data, i, stop, page, table, family):  # type: ignore[no-untyped-def]
             if name == _CLASS:
                 for k in range(a, b):
                     if not 48 <= data[k] <= 57:  # numbered names are one family
-                        family = (family ^ np.uint64(data[k])) * np.uint64(0x100000001B3)
+                        family = fnv(family, data[k])
         elif name == _HIDDEN or (name == _ARIA and b - a == 4):
             bits |= _HIDE_BIT
         elif name == _STYLE:
@@ -66,7 +67,7 @@ def element(data, i, stop, page, table, family):  # type: ignore[no-untyped-def]
             count = value
 
 
-@jit
+@inner
 def link(data, i, stop, page, table):  # type: ignore[no-untyped-def]
     page.state[pg.IN_LINK] = 0
     while True:
@@ -78,7 +79,7 @@ def link(data, i, stop, page, table):  # type: ignore[no-untyped-def]
             page.state[pg.IN_LINK] = 1
 
 
-@jit
+@inner
 def span(data, i, stop, page, table):  # type: ignore[no-untyped-def]
     """A span is nothing, unless it is the drawn copy of a formula that the page has as text too."""
     s = page.state
@@ -97,7 +98,7 @@ def span(data, i, stop, page, table):  # type: ignore[no-untyped-def]
                 s[pg.MUTE] = 1
 
 
-@jit
+@inner
 def image(data, i, stop, page, table):  # type: ignore[no-untyped-def]
     """An image of a formula is its source: alt of a class that says latex or tex."""
     a, b, formula, found = np.int64(0), np.int64(0), False, page.found
@@ -117,7 +118,7 @@ def image(data, i, stop, page, table):  # type: ignore[no-untyped-def]
     return i
 
 
-@jit
+@inner
 def _formula(data, a, b, page, table, marks):  # type: ignore[no-untyped-def]
     """Append data[a:b] between one or two dollars (0: it has its own)."""
     s = page.state
@@ -137,7 +138,7 @@ def _formula(data, a, b, page, table, marks):  # type: ignore[no-untyped-def]
             s[pg.GAP] = 0
 
 
-@jit
+@inner
 def skipped(data, i, stop, page, table, tag, key):  # type: ignore[no-untyped-def]
     """An element whose content is no text of the page: to its end, if it has one. Titles, formulas and dates are taken along."""
     s = page.state
@@ -182,7 +183,7 @@ def skipped(data, i, stop, page, table, tag, key):  # type: ignore[no-untyped-de
     return tag_end(data, end + 2, stop)
 
 
-@jit
+@inner
 def _mathml(data, i, end, a, b, page, table, marks):  # type: ignore[no-untyped-def]
     """A formula as TeX, where MathML brings it along (an annotation or alttext), else its characters."""
     at = find(data, i, end, _MATHML)
@@ -210,7 +211,7 @@ def _mathml(data, i, end, a, b, page, table, marks):  # type: ignore[no-untyped-
             i = j
 
 
-@jit
+@inner
 def _title(data, i, end, page, table):  # type: ignore[no-untyped-def]
     """The page's title, in its own buffer; what is longer than that is cut at a character."""
     out, k, gap = page.title, 0, False
@@ -241,7 +242,7 @@ def _title(data, i, end, page, table):  # type: ignore[no-untyped-def]
     page.state[pg.TITLE_END] = k
 
 
-@jit
+@inner
 def dated(data, i, stop, page, table, tag):  # type: ignore[no-untyped-def]
     """<meta> and <time>: keep the date of the surest name: published before created before <time> before modified."""
     s, rank, value = page.state, 2 if tag == _TIME else 0, np.int64(0)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from skyloom.core.kernels import GOLDEN, inner
 from skyloom.corpus.extract import scratch as pg
-from skyloom.corpus.extract.scan import jit
 from skyloom.corpus.extract.tables import HEADING, NAMES, PHRASES, TAG, TAG_BITS, bits
 
 PROSE_UNITS = 15
@@ -74,7 +74,7 @@ PAGE_BEST, PAGE_HALF, PAGE_MOST, PAGE_HIGHEST, PAGE_H1, PAGE_TITLE = range(6)
 ROLES = 6
 
 
-@jit
+@inner
 def prepare(page, table, roles):  # type: ignore[no-untyped-def]
     """Fill the sums, levels, families and scores of a page; roles[ROLES] (float64): its telling elements and places."""
     _sum_up(page, table)
@@ -84,7 +84,7 @@ def prepare(page, table, roles):  # type: ignore[no-untyped-def]
     _telling(page, roles)
 
 
-@jit
+@inner
 def _sum_up(page, table):  # type: ignore[no-untyped-def]
     blocks, sums = page.blocks, page.sums
     sums[0] = 0
@@ -107,7 +107,7 @@ def _sum_up(page, table):  # type: ignore[no-untyped-def]
         now[_S_BYTES] += size
 
 
-@jit
+@inner
 def _levels(page):  # type: ignore[no-untyped-def]
     nodes, group = page.nodes, page.group
     for e in range(page.state[pg.NODES]):
@@ -122,7 +122,7 @@ def _levels(page):  # type: ignore[no-untyped-def]
             row[pg.UP] = up
 
 
-@jit
+@inner
 def _families(page):  # type: ignore[no-untyped-def]
     """How many elements share tag and class, and how much prose they hold."""
     keys, found, nodes = page.families, page.family_sums, page.nodes
@@ -133,7 +133,7 @@ def _families(page):  # type: ignore[no-untyped-def]
         if row[pg.FROM] == row[pg.TO]:
             continue
         key = page.family[e] | np.uint64(1)
-        slot = np.int64((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(50))
+        slot = np.int64((key * GOLDEN) >> np.uint64(50))
         tries = 0
         while keys[slot] != 0 and keys[slot] != key and tries < 16:
             slot = (slot + 1) % pg.HASHES
@@ -148,7 +148,7 @@ def _families(page):  # type: ignore[no-untyped-def]
         row[pg.FAMILY] = slot
 
 
-@jit
+@inner
 def first_level(page, i):  # type: ignore[no-untyped-def]
     """The nearest element around block i that holds another block too; the root if there is none."""
     node = page.blocks[i, pg.NODE]
@@ -157,7 +157,7 @@ def first_level(page, i):  # type: ignore[no-untyped-def]
     return np.int64(node)
 
 
-@jit
+@inner
 def _score(page, roles):  # type: ignore[no-untyped-def]
     """Prose counts whole for the first level around it, half for the second, a quarter for the third; links take away."""
     nodes, sums, scores = page.nodes, page.sums, page.scores
@@ -179,7 +179,7 @@ def _score(page, roles):  # type: ignore[no-untyped-def]
     roles[PAGE_BEST], roles[PAGE_HIGHEST] = best, highest
 
 
-@jit
+@inner
 def _telling(page, roles):  # type: ignore[no-untyped-def]
     """The smallest elements with half and with most of the page's prose, the first <h1>, and the block that is the title."""
     nodes, sums, count = page.nodes, page.sums, page.state[pg.BLOCKS]
@@ -201,7 +201,7 @@ def _telling(page, roles):  # type: ignore[no-untyped-def]
             roles[PAGE_TITLE] = i
 
 
-@jit
+@inner
 def _begins_title(page, i):  # type: ignore[no-untyped-def]
     """Whether the title begins with the block's text and the block is no link."""
     a, b = page.blocks[i, pg.START], page.blocks[i, pg.END]
@@ -213,25 +213,25 @@ def _begins_title(page, i):  # type: ignore[no-untyped-def]
     return True
 
 
-@jit
+@inner
 def describe(page, i, roles, out):  # type: ignore[no-untyped-def]
     """Fill `out` (float32[FEATURES]) with the line of block i of a prepared page."""
     _describe_own(page, i, roles, out)
     _describe_levels(page, i, roles, out)
 
 
-@jit
+@inner
 def _at(page, i, column):  # type: ignore[no-untyped-def]
     return page.blocks[min(max(i, 0), page.state[pg.BLOCKS] - 1), column]
 
 
-@jit
+@inner
 def _links(page, i):  # type: ignore[no-untyped-def]
     row = page.blocks[min(max(i, 0), page.state[pg.BLOCKS] - 1)]
     return row[pg.LINKED] / max(row[pg.END] - row[pg.START], 1)
 
 
-@jit
+@inner
 def _describe_own(page, i, roles, out):  # type: ignore[no-untyped-def]
     row, sums, nodes = page.blocks[i], page.sums, page.nodes
     count = page.state[pg.BLOCKS]
@@ -295,7 +295,7 @@ def _describe_own(page, i, roles, out):  # type: ignore[no-untyped-def]
         out[len(OWN) + _PHRASES + n] = (everywhere >> n) & 1
 
 
-@jit
+@inner
 def _describe_levels(page, i, roles, out):  # type: ignore[no-untyped-def]
     sums, nodes, count = page.sums, page.nodes, page.state[pg.BLOCKS]
     prose, proses = max(sums[count, _S_PROSE], 1.0), max(sums[count, _S_PROSES], 1.0)
@@ -350,7 +350,7 @@ def _describe_levels(page, i, roles, out):  # type: ignore[no-untyped-def]
     out[45] = best / highest
 
 
-@jit
+@inner
 def describe_page(page, roles, out):  # type: ignore[no-untyped-def]
     """Fill the end of a line, the same for all blocks of a page: what kind of page it is."""
     sums, nodes, count = page.sums, page.nodes, page.state[pg.BLOCKS]
@@ -367,7 +367,7 @@ def describe_page(page, roles, out):  # type: ignore[no-untyped-def]
     out[at + 11] = sums[count, _S_PROSES]
 
 
-@jit
+@inner
 def _count_bits(value):  # type: ignore[no-untyped-def]
     count = 0
     while value:
@@ -376,7 +376,7 @@ def _count_bits(value):  # type: ignore[no-untyped-def]
     return count
 
 
-@jit
+@inner
 def _ending(point):  # type: ignore[no-untyped-def]
     """How a text ends: 2 with a sentence, 1 with a colon, quotation mark or bracket, else 0."""
     if point == 46 or point == 33 or point == 63 or point == 0x3002 or point == 0xFF01 or point == 0xFF1F or point == 0x2026:

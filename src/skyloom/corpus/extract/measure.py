@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from skyloom.core.kernels import inner
 from skyloom.corpus.extract import scratch as pg
-from skyloom.corpus.extract.scan import date, jit, match
+from skyloom.corpus.extract.scan import date, match
 
 SHORT = 300  # bytes; longer blocks are not searched for phrases of the site
 
 OTHER, WORD, SINGLE = 0, 1, 2
 
 
-@jit
+@inner
 def kind(point):  # type: ignore[no-untyped-def]
     """Whether a code point beyond ASCII separates, is part of a word, or is a unit by itself."""
     if point < 0x2000:
@@ -37,7 +38,7 @@ def kind(point):  # type: ignore[no-untyped-def]
     return WORD if 0xA000 <= point <= 0xABFF else OTHER
 
 
-@jit
+@inner
 def measure(text, i, stop, row, table):  # type: ignore[no-untyped-def]
     """Fill the counts of text[i:stop] into a row of `Page.blocks`."""
     begin, in_word = i, False

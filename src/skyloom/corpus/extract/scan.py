@@ -6,33 +6,14 @@ Every function moves on by at least one byte and never reads at or beyond `stop`
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
+
+from skyloom.core.kernels import FNV_START, fnv, inner
 
 REPLACED = 0xFFFD
 
 
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-
-
-def jit(function: Any) -> Any:
-    """Compiled for other compiled code: kept on disk, free of the interpreter's lock, without memory of its own.
-
-    Such functions cannot be called from Python and cannot make arrays; in return they compile in a third of the time and run five
-    times faster, because nobody counts references to the many arrays of a page. NUMBA_BOUNDSCHECK=1 checks all bounds.
-    """
-    inner: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "_nrt": False}
-    return numba.njit(**inner)(function)
-
-
-def entry(function: Any) -> Any:
-    """Compiled, and callable from Python."""
-    return numba.njit(**_OPTIONS)(function)
-
-
-@jit
+@inner
 def lookup(keys, key):  # type: ignore[no-untyped-def]
     """The slot of a key in open addressing, or -1."""
     slot = np.int64(key % np.uint64(len(keys)))
@@ -43,22 +24,22 @@ def lookup(keys, key):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@jit
+@inner
 def name_end(data, i, stop):  # type: ignore[no-untyped-def]
     """The end of a tag's or an attribute's name that begins at i, and its FNV-1a hash in lower case."""
-    state = np.uint64(0xCBF29CE484222325)
+    state = FNV_START
     while i < stop:
         byte = data[i]
         if byte <= 32 or byte == 62 or byte == 47 or byte == 61:
             break
         if 65 <= byte <= 90:
             byte |= 32
-        state = (state ^ np.uint64(byte)) * np.uint64(0x100000001B3)
+        state = fnv(state, byte)
         i += 1
     return i, state
 
 
-@jit
+@inner
 def attribute(data, i, stop, found):  # type: ignore[no-untyped-def]
     """Read the next attribute of a tag from i on: its hash (0: the tag is over) and its value's bounds in found[0:2].
 
@@ -98,7 +79,7 @@ def attribute(data, i, stop, found):  # type: ignore[no-untyped-def]
     return i, key
 
 
-@jit
+@inner
 def tag_end(data, i, stop):  # type: ignore[no-untyped-def]
     """The place after the `>` that ends a tag; quotes after `=` may hold one."""
     while i < stop:
@@ -118,7 +99,7 @@ def tag_end(data, i, stop):  # type: ignore[no-untyped-def]
     return stop
 
 
-@jit
+@inner
 def find_close(data, i, stop, key):  # type: ignore[no-untyped-def]
     """The place of the first `</name` from i on whose name has this hash, or `stop`."""
     while i + 2 < stop:
@@ -130,7 +111,7 @@ def find_close(data, i, stop, key):  # type: ignore[no-untyped-def]
     return stop
 
 
-@jit
+@inner
 def find(data, i, stop, wanted):  # type: ignore[no-untyped-def]
     """The place of the first occurrence of some bytes (uint8[:], in lower case) from i on, or `stop`; ASCII case is ignored."""
     last = stop - len(wanted)
@@ -152,7 +133,7 @@ def find(data, i, stop, wanted):  # type: ignore[no-untyped-def]
     return stop
 
 
-@jit
+@inner
 def match(data, i, stop, symbols, following, bits, bounded):  # type: ignore[no-untyped-def]
     """The bits of all words that an automaton of `extract_tables` finds in data[i:stop]; `bounded`: the ends are separators."""
     separator = symbols[124]
@@ -167,7 +148,7 @@ def match(data, i, stop, symbols, following, bits, bounded):  # type: ignore[no-
     return found
 
 
-@jit
+@inner
 def copy(out, at, source, i, stop):  # type: ignore[no-untyped-def]
     """Copy source[i:stop] to out[at:]; the place after it. (A slice assignment would ask for memory.)"""
     while i < stop:
@@ -177,7 +158,7 @@ def copy(out, at, source, i, stop):  # type: ignore[no-untyped-def]
     return at
 
 
-@jit
+@inner
 def put(out, k, point):  # type: ignore[no-untyped-def]
     """Write a code point as UTF-8 at out[k:]; the place after it."""
     if point < 0x80:
@@ -205,7 +186,7 @@ _WINDOWS = np.array([
 ], np.int64)  # fmt: skip
 
 
-@jit
+@inner
 def reference(data, i, stop, keys, points):  # type: ignore[no-untyped-def]
     """The character reference at data[i] == `&`: (the place after it, its code point, a second one or 0). No reference: `&`."""
     at = i + 1
@@ -237,12 +218,12 @@ def reference(data, i, stop, keys, points):  # type: ignore[no-untyped-def]
         if value == 0 or value > 0x10FFFF or 0xD800 <= value <= 0xDFFF:
             value = np.int64(REPLACED)
         return at, value, np.int64(0)
-    state, best, best_at = np.uint64(0xCBF29CE484222325), np.int64(-1), at
+    state, best, best_at = FNV_START, np.int64(-1), at
     while at < stop and at - i <= 33:
         byte = data[at]
         if not (48 <= byte <= 57 or 97 <= (byte | 32) <= 122 or byte == 59):
             break
-        state = (state ^ np.uint64(byte)) * np.uint64(0x100000001B3)
+        state = fnv(state, byte)
         at += 1
         if byte == 59 or at - i <= 7:  # the names that need no ";" have at most 6 letters
             slot = lookup(keys, state)
@@ -255,7 +236,7 @@ def reference(data, i, stop, keys, points):  # type: ignore[no-untyped-def]
     return best_at, np.int64(points[best, 0]), np.int64(points[best, 1])
 
 
-@jit
+@inner
 def _digits(data, i, stop):  # type: ignore[no-untyped-def]
     """Up to four digits from i on: (the place after them, their value), or -1 if there are none."""
     value, begin = np.int64(0), i
@@ -265,7 +246,7 @@ def _digits(data, i, stop):  # type: ignore[no-untyped-def]
     return i, (value if i > begin else np.int64(-1))
 
 
-@jit
+@inner
 def date(data, i, stop):  # type: ignore[no-untyped-def]
     """The first date in data[i:stop] that is written year, month, day (2023-06-30, 2023/6/30, 2023.06.30, 2023年6月30日), as
     20230630, or 0."""
@@ -283,7 +264,7 @@ def date(data, i, stop):  # type: ignore[no-untyped-def]
     return np.int64(0)
 
 
-@jit
+@inner
 def _between(data, i, stop, a, b, c):  # type: ignore[no-untyped-def]
     """The place after a separator of a date: `-`, `/`, `.` or one Chinese character; `stop` if there is none."""
     if i < stop and (data[i] == 45 or data[i] == 47 or data[i] == 46):

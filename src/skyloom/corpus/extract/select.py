@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skyloom.core.kernels import inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, describe, describe_page, prepare
-from skyloom.corpus.extract.scan import copy, jit
+from skyloom.corpus.extract.scan import copy
 from skyloom.corpus.extract.tables import HEADING, NAME_BITS, TAG
 
 COMMENTS_AFTER = 150
@@ -75,7 +76,7 @@ def pack(data: dict[str, Any]) -> Model:
     )  # fmt: skip
 
 
-@jit
+@inner
 def odds(line, trees):  # type: ignore[no-untyped-def]
     """The log odds of a block whose line is float32[FEATURES]; those that are SETTLED after EARLY trees are left there."""
     total = np.float32(0)
@@ -92,7 +93,7 @@ def odds(line, trees):  # type: ignore[no-untyped-def]
     return total
 
 
-@jit
+@inner
 def select(page, table, trees, roles, comments):  # type: ignore[no-untyped-def]
     """Set `page.keep`; `comments`: whether readers' comments stay. Returns the number of blocks kept."""
     count, keep = page.state[pg.BLOCKS], page.keep
@@ -115,7 +116,7 @@ def select(page, table, trees, roles, comments):  # type: ignore[no-untyped-def]
     return kept
 
 
-@jit
+@inner
 def threshold(page):  # type: ignore[no-untyped-def]
     """The likelihood from which on a block is kept, LEAST to MOST.
 
@@ -140,7 +141,7 @@ def threshold(page):  # type: ignore[no-untyped-def]
     return min(max(best / 2, LEAST), MOST)
 
 
-@jit
+@inner
 def _complete(page):  # type: ignore[no-untyped-def]
     """If half of the units in the short cells of a table's row are kept, the doubtful cells are too."""
     i, count, blocks, keep = 0, page.state[pg.BLOCKS], page.blocks, page.keep
@@ -157,14 +158,14 @@ def _complete(page):  # type: ignore[no-untyped-def]
         i = end
 
 
-@jit
+@inner
 def _same_row(blocks, i, k):  # type: ignore[no-untyped-def]
     if blocks[i, pg.ROW] < 0 or blocks[i, pg.ROW] != blocks[k, pg.ROW]:
         return False
     return blocks[k, pg.END] - blocks[k, pg.START] <= CELL_BYTES and blocks[i, pg.END] - blocks[i, pg.START] <= CELL_BYTES
 
 
-@jit
+@inner
 def _keep_code(page):  # type: ignore[no-untyped-def]
     """Listings have no sentences to be judged by: one between two blocks that stay, or after a doubt, stays."""
     count, keep = page.state[pg.BLOCKS], page.keep
@@ -175,7 +176,7 @@ def _keep_code(page):  # type: ignore[no-untyped-def]
                 keep[i] = 1
 
 
-@jit
+@inner
 def _drop_comments(page):  # type: ignore[no-untyped-def]
     """Readers' comments below an article are not its text; where there is no article, they are the page."""
     outside = 0
@@ -195,7 +196,7 @@ def _drop_comments(page):  # type: ignore[no-untyped-def]
             before += row[pg.UNITS]
 
 
-@jit
+@inner
 def _settle_headings(page, table):  # type: ignore[no-untyped-def]
     """A heading stays if text that stays follows it before the next heading of its rank or above."""
     followed, keep = 0, page.keep  # the rank of the deepest heading that the text below still belongs to; 0: no text below
@@ -214,7 +215,7 @@ def _settle_headings(page, table):  # type: ignore[no-untyped-def]
             keep[i] = 0
 
 
-@jit
+@inner
 def render(page, out, at, ends, tags, done):  # type: ignore[no-untyped-def]
     """Write the kept blocks as passages: text from out[at] on, ends[done:] where each ends, tags[done:] their tags.
 
@@ -247,13 +248,13 @@ def render(page, out, at, ends, tags, done):  # type: ignore[no-untyped-def]
     return at, done
 
 
-@jit
+@inner
 def _same(page, i, k):  # type: ignore[no-untyped-def]
     """Whether two blocks are lines of one paragraph."""
     return page.blocks[i, pg.NODE] == page.blocks[k, pg.NODE] and page.blocks[k, pg.BTAG] != _PRE
 
 
-@jit
+@inner
 def _row_end(page, i):  # type: ignore[no-untyped-def]
     """The last kept block of the table row that begins with block i, if each is a short cell of its own; else i."""
     blocks, row = page.blocks, page.blocks[i, pg.ROW]
@@ -269,7 +270,7 @@ def _row_end(page, i):  # type: ignore[no-untyped-def]
     return last
 
 
-@jit
+@inner
 def _mark(out, at, mark):  # type: ignore[no-untyped-def]
     """`- ` or `12. ` in front of a list's item."""
     if mark == 0:
@@ -291,12 +292,12 @@ def _mark(out, at, mark):  # type: ignore[no-untyped-def]
     return at + 1
 
 
-@jit
+@inner
 def _copy(page, i, out, at):  # type: ignore[no-untyped-def]
     return copy(out, at, page.text, page.blocks[i, pg.START], heading_end(page, i))
 
 
-@jit
+@inner
 def heading_end(page, i):  # type: ignore[no-untyped-def]
     """Where a block's text ends; of a heading, without the mark that links to it (`¶`, `[edit]`, `[编辑]`)."""
     begin, end = page.blocks[i, pg.START], page.blocks[i, pg.END]
@@ -312,7 +313,7 @@ def heading_end(page, i):  # type: ignore[no-untyped-def]
     return end
 
 
-@jit
+@inner
 def _ends_with(text, end, first, size):  # type: ignore[no-untyped-def]
     for k in range(size):
         if text[end - size + k] != _MARKS[first + k]:
@@ -320,7 +321,7 @@ def _ends_with(text, end, first, size):  # type: ignore[no-untyped-def]
     return True
 
 
-@jit
+@inner
 def room(page):  # type: ignore[no-untyped-def]
     """The bytes that `render` may need."""
     return page.state[pg.TEXT_END] + 16 * page.state[pg.BLOCKS]

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skyloom.core.kernels import FNV_PRIME, FNV_START
+
 TAGS = (
     "?", "a", "address", "article", "aside", "audio", "base", "blockquote", "body", "br", "button", "canvas", "caption", "center",
     "code", "datalist", "dd", "details", "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form",
@@ -242,9 +244,9 @@ def bits(names: str) -> int:
 
 def fnv(name: str) -> int:
     """FNV-1a over the bytes of a name, as the compiled code computes it; never 0."""
-    state = 0xCBF29CE484222325
+    state = int(FNV_START)
     for byte in name.encode():
-        state = ((state ^ byte) * 0x100000001B3) & (2**64 - 1)
+        state = ((state ^ byte) * int(FNV_PRIME)) & (2**64 - 1)
     return state or 1
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from skyloom.core.kernels import inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text, end_tag, flush, imply_ends, newline, pop, push
 from skyloom.corpus.extract.elements import dated, element, image, link, skipped, span
-from skyloom.corpus.extract.scan import find, jit, lookup, name_end, tag_end
+from skyloom.corpus.extract.scan import find, lookup, name_end, tag_end
 from skyloom.corpus.extract.tables import BLOCK, HEADING, SKIPPED, TAG
 
 OK, TOO_MANY, TOO_MUCH = 0, 1, 2
@@ -25,7 +26,7 @@ _IMG, _META, _TIME, _SPAN = (TAG[n] for n in "img meta time span".split())
 _COMMENT_END = np.frombuffer(b"-->", np.uint8)
 
 
-@jit
+@inner
 def walk(data, start, stop, page, table):  # type: ignore[no-untyped-def]
     """Read data[start:stop] (uint8, valid UTF-8) into `page`; OK, or why the page was given up."""
     s = page.state
@@ -76,7 +77,7 @@ def walk(data, start, stop, page, table):  # type: ignore[no-untyped-def]
     return OK
 
 
-@jit
+@inner
 def _start_tag(data, i, stop, page, table):  # type: ignore[no-untyped-def]
     """Read a tag whose name begins at i; the place where reading goes on."""
     s = page.state

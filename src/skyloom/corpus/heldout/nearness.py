@@ -18,13 +18,11 @@ Memory: 8 bytes for each unit of a 32 MB slice and 12 bytes for each 13-gram of 
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import kernel
 from skyloom.core.overlap import N, Reference
 from skyloom.core.records import record_id
 from skyloom.core.units import hash_units, ngrams
@@ -111,11 +109,7 @@ class HeldoutIndex:
         return np.concatenate(parts)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _largest_share(hashes, offsets, first, grams, owner, sizes):  # type: ignore[no-untyped-def]
     out = np.zeros(len(offsets) - 1, np.float64)
     hits = np.zeros(len(sizes), np.int64)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.core.units import _jit, _mix
+from skyloom.core.kernels import FNV_START, fnv, kernel, mix
 from skyloom.corpus.quality.english_tables import (
     ALPHA,
     BEFORE_DOT,
@@ -35,7 +35,7 @@ from skyloom.corpus.quality.english_tables import (
 )
 
 
-@_jit
+@kernel
 def _find(key, table):  # type: ignore[no-untyped-def]
     """The value of an entry, or -1."""
     mask = np.uint64(len(table) - 1)
@@ -47,13 +47,13 @@ def _find(key, table):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@_jit
+@kernel
 def _lookup(points, start, stop, table):  # type: ignore[no-untyped-def]
     """The value of points[start:stop], or -1; no entry is longer than twelve."""
     return _find(hash_points(points, start, stop), table) if stop - start <= 12 else np.int64(-1)
 
 
-@_jit
+@kernel
 def _special(key, special, sieve):  # type: ignore[no-untyped-def]
     """The cuts of an exception, or -1; most words are told by the sieve, which stays in the fastest memory."""
     if (sieve[(key >> np.uint64(6)) & np.uint64(511)] >> (key & np.uint64(63))) & np.uint64(1) == 0:
@@ -61,7 +61,7 @@ def _special(key, special, sieve):  # type: ignore[no-untyped-def]
     return _find(key, special)
 
 
-@_jit
+@kernel
 def _prefix(points, a, b, kinds):  # type: ignore[no-untyped-def]
     """Length of what is peeled off the front."""
     first = points[a]
@@ -81,7 +81,7 @@ def _prefix(points, a, b, kinds):  # type: ignore[no-untyped-def]
     return 0
 
 
-@_jit
+@kernel
 def _suffix(points, a, b, kinds, units):  # type: ignore[no-untyped-def]
     """Length of what is peeled off the end."""
     last = points[b - 1]
@@ -110,7 +110,7 @@ def _suffix(points, a, b, kinds, units):  # type: ignore[no-untyped-def]
     return 0
 
 
-@_jit
+@kernel
 def _address(points, a, b, kinds):  # type: ignore[no-untyped-def]
     """Whether a chunk is a URL, a host name with a domain in lower case, or an e-mail address."""
     dot = False
@@ -131,7 +131,7 @@ def _address(points, a, b, kinds):  # type: ignore[no-untyped-def]
     return False
 
 
-@_jit
+@kernel
 def _host(points, a, b, kinds):  # type: ignore[no-untyped-def]
     """Labels with dots, the last of at least two small letters, or four numbers; then a port or a path."""
     k, label, labels, lower, digits = a, a, 0, True, True
@@ -157,7 +157,7 @@ def _host(points, a, b, kinds):  # type: ignore[no-untyped-def]
     return k == b or points[k] == 47 or points[k] == 63 or points[k] == 35
 
 
-@_jit
+@kernel
 def _infix(points, a, b, k, kinds):  # type: ignore[no-untyped-def]
     """Length of what cuts a chunk at `k`, 0 if nothing does."""
     point = points[k]
@@ -193,7 +193,7 @@ def _infix(points, a, b, k, kinds):  # type: ignore[no-untyped-def]
     return 0
 
 
-@_jit
+@kernel
 def _chunk(points, a, b, kinds, special, units, starts, ends, count):  # type: ignore[no-untyped-def]
     """The words of a chunk without white space, written from `count` on; returns how many there are now.
 
@@ -246,7 +246,7 @@ def _chunk(points, a, b, kinds, special, units, starts, ends, count):  # type: i
     return count
 
 
-@_jit
+@kernel
 def split_words(points, start, stop, book, starts, ends, hashes, flags):  # type: ignore[no-untyped-def]
     """Bounds, hashes and flags of the words of points[start:stop], into arrays at least as long; returns their number.
 
@@ -257,7 +257,7 @@ def split_words(points, start, stop, book, starts, ends, hashes, flags):  # type
     while k < stop:
         while k < stop and kinds[points[k]] & SPACE:
             k += 1
-        begin, odd, state = k, 0, np.uint64(0xCBF29CE484222325)
+        begin, odd, state = k, 0, FNV_START
         before = state
         while k < stop:
             kind = kinds[points[k]]
@@ -265,11 +265,11 @@ def split_words(points, start, stop, book, starts, ends, hashes, flags):  # type
                 break
             odd += kind & ALPHA == 0
             before = state
-            state = (state ^ np.uint64(points[k])) * np.uint64(0x100000001B3)
+            state = fnv(state, points[k])
             k += 1
         if k == begin:
             continue
-        key = _mix(state)
+        key = mix(state)
         last = points[k - 1]
         kind = kinds[last]
         if odd == 0:
@@ -278,7 +278,7 @@ def split_words(points, start, stop, book, starts, ends, hashes, flags):  # type
                 count += 1
                 continue
         elif odd == 1 and k - begin > 2 and kind & ALPHA == 0 and (kind & SUFFIX or (last == 46 and kinds[points[k - 2]] & LOWER)):
-            core = _mix(before)
+            core = mix(before)
             if _special(key, special, sieve) < 0 and _special(core, special, sieve) < 0:
                 starts[count], ends[count], hashes[count], flags[count] = begin, k - 1, core, LETTERS | WORDY
                 starts[count + 1], ends[count + 1], hashes[count + 1] = k - 1, k, hash_points(points, k - 1, k)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.code_points import made_once
-from skyloom.core.units import _jit, _mix
+from skyloom.core.kernels import FNV_START, fnv, kernel, mix
 
 SPACE, ALPHA, LOWER, UPPER, DIGIT, PREFIX, SUFFIX, QUOTE = (1 << k for k in range(8))
 LETTERS, WORDY = 1, 2  # flags of words: has a letter; is not symbols alone
@@ -151,10 +151,10 @@ def _exceptions() -> dict[str, tuple[int, ...]]:
     return found | {text.replace("'", "’"): cuts for text, cuts in found.items()}
 
 
-@_jit
+@kernel
 def hash_points(points, start, stop):  # type: ignore[no-untyped-def]
     """64-bit hash of points[start:stop]."""
-    state = np.uint64(0xCBF29CE484222325)
+    state = FNV_START
     for k in range(start, stop):
-        state = (state ^ np.uint64(points[k])) * np.uint64(0x100000001B3)
-    return _mix(state)
+        state = fnv(state, points[k])
+    return mix(state)

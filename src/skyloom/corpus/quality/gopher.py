@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skyloom.core.units import _jit
+from skyloom.core.kernels import GOLDEN, kernel
 from skyloom.corpus.quality.english_tables import BREAK, LETTERS, SPACE, WORDY
 
 _BASE = np.uint64(0x9E6C63D0876A9A63)  # of the polynomial hash of n-grams
@@ -20,7 +20,7 @@ _TOP = np.array([0.20, 0.18, 0.16])  # of 2-grams to 4-grams
 _REPEATED = np.array([0.15, 0.14, 0.13, 0.12, 0.11, 0.10])  # of 5-grams to 10-grams
 
 
-@_jit
+@kernel
 def find_slot(table, clock, mask, key):  # type: ignore[no-untyped-def]
     """The slot of a key, and whether the key has been seen since the table was cleared (a new `clock[0]` clears it).
 
@@ -39,7 +39,7 @@ def find_slot(table, clock, mask, key):  # type: ignore[no-untyped-def]
         slot = (slot + 1) & mask
 
 
-@_jit
+@kernel
 def clear(table, clock):  # type: ignore[no-untyped-def]
     clock[0] += 1
     if clock[0] == 0x100000:
@@ -47,7 +47,7 @@ def clear(table, clock):  # type: ignore[no-untyped-def]
         clock[0] = 1
 
 
-@_jit
+@kernel
 def table_mask(count):  # type: ignore[no-untyped-def]
     mask = 15
     while mask < 2 * count:
@@ -55,20 +55,20 @@ def table_mask(count):  # type: ignore[no-untyped-def]
     return mask
 
 
-@_jit
+@kernel
 def piece_hash(points, start, stop):  # type: ignore[no-untyped-def]
     """64-bit hash of a line or paragraph, two characters at a time."""
     state, k = np.uint64(stop - start), start
     while k + 1 < stop:
-        state = (state ^ (np.uint64(points[k]) | np.uint64(points[k + 1]) << np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (np.uint64(points[k]) | np.uint64(points[k + 1]) << np.uint64(32))) * GOLDEN
         state ^= state >> np.uint64(32)
         k += 2
     if k < stop:
-        state = (state ^ np.uint64(points[k])) * np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ np.uint64(points[k])) * GOLDEN
     return state ^ (state >> np.uint64(29))
 
 
-@_jit
+@kernel
 def _pieces(points, start, stop, breaks, table, clock):  # type: ignore[no-untyped-def]
     """Pieces between runs of at least `breaks` newlines: how many, how many stood before, and the characters of those."""
     clear(table, clock)
@@ -91,7 +91,7 @@ def _pieces(points, start, stop, breaks, table, clock):  # type: ignore[no-untyp
         k = run
 
 
-@_jit
+@kernel
 def repetition(points, n, kinds, sums, starts, ends, words, table, counts, clock):  # type: ignore[no-untyped-def]
     """Gopher's repetition rules: the code of the first that fails, or 0.
 
@@ -128,7 +128,7 @@ def repetition(points, n, kinds, sums, starts, ends, words, table, counts, clock
     return 0
 
 
-@_jit
+@kernel
 def add_up(hashes, words, sums):  # type: ignore[no-untyped-def]
     """Polynomial sums of the words' hashes, from which `_gram` takes the hash of any n-gram."""
     sums[0] = 0
@@ -136,7 +136,7 @@ def add_up(hashes, words, sums):  # type: ignore[no-untyped-def]
         sums[k + 1] = sums[k] * _BASE + hashes[k]
 
 
-@_jit
+@kernel
 def _power(size):  # type: ignore[no-untyped-def]
     power = np.uint64(1)
     for _ in range(size):
@@ -144,13 +144,13 @@ def _power(size):  # type: ignore[no-untyped-def]
     return power
 
 
-@_jit
+@kernel
 def _gram(sums, k, size, power):  # type: ignore[no-untyped-def]
-    key = (sums[k + size] - sums[k] * power) * np.uint64(0x9E3779B97F4A7C15)
+    key = (sums[k + size] - sums[k] * power) * GOLDEN
     return key ^ (key >> np.uint64(32))
 
 
-@_jit
+@kernel
 def _characters(starts, ends, k, size):  # type: ignore[no-untyped-def]
     """Characters of an n-gram, without spaces."""
     length = 0
@@ -159,7 +159,7 @@ def _characters(starts, ends, k, size):  # type: ignore[no-untyped-def]
     return length
 
 
-@_jit
+@kernel
 def _longest(size, starts, ends, words):  # type: ignore[no-untyped-def]
     """Characters of the longest n-gram with a space between words."""
     longest, length = 0, 0
@@ -169,7 +169,7 @@ def _longest(size, starts, ends, words):  # type: ignore[no-untyped-def]
     return longest + size - 1
 
 
-@_jit
+@kernel
 def _most(size, sums, words, table, counts, clock):  # type: ignore[no-untyped-def]
     """How often the most frequent n-gram stands."""
     mask, power = table_mask(words), _power(size)
@@ -182,7 +182,7 @@ def _most(size, sums, words, table, counts, clock):  # type: ignore[no-untyped-d
     return best
 
 
-@_jit
+@kernel
 def _top_length(size, best, sums, starts, ends, words, table, counts, clock):  # type: ignore[no-untyped-def]
     """Characters, with a space between words, of the n-gram that `_most` just found `best` times; of several the first."""
     mask, power = table_mask(words), _power(size)
@@ -192,7 +192,7 @@ def _top_length(size, best, sums, starts, ends, words, table, counts, clock):  #
     return 0
 
 
-@_jit
+@kernel
 def _covered(sums, starts, ends, words, table, clock):  # type: ignore[no-untyped-def]
     """Characters of the words that lie in a 5-gram which stood before."""
     mask, power = table_mask(words), _power(5)
@@ -206,7 +206,7 @@ def _covered(sums, starts, ends, words, table, clock):  # type: ignore[no-untype
     return characters
 
 
-@_jit
+@kernel
 def _duplicated(size, sums, starts, ends, words, table, clock):  # type: ignore[no-untyped-def]
     """Characters of n-grams that stood before, without spaces; a repeat is skipped whole."""
     mask, power = table_mask(words), _power(size)
@@ -221,7 +221,7 @@ def _duplicated(size, sums, starts, ends, words, table, clock):  # type: ignore[
     return characters
 
 
-@_jit
+@kernel
 def quality(points, n, kinds, hashes, flags, starts, ends, words, stops):  # type: ignore[no-untyped-def]
     """Gopher's quality rules: the code of the first that fails, or 0."""
     plain, length, lettered = 0, 0, 0
@@ -275,7 +275,7 @@ def quality(points, n, kinds, hashes, flags, starts, ends, words, stops):  # typ
     return 24 if distinct < 2 else 0
 
 
-@_jit
+@kernel
 def next_line(points, at, n, kinds):  # type: ignore[no-untyped-def]
     """Where the line that begins at `at` ends, and where the next begins."""
     stop = at
@@ -286,7 +286,7 @@ def next_line(points, at, n, kinds):  # type: ignore[no-untyped-def]
     return stop, min(stop + 1, n)
 
 
-@_jit
+@kernel
 def stripped(points, a, b, kinds):  # type: ignore[no-untyped-def]
     while a < b and kinds[points[a]] & SPACE:
         a += 1

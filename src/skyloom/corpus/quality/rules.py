@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.units import _jit, utf8_buffers
+from skyloom.core.kernels import GOLDEN, decode, kernel
+from skyloom.core.units import utf8_buffers
 from skyloom.corpus.quality.learned.tokens import tokens
-from skyloom.corpus.text import Texts, _point, shape
+from skyloom.corpus.text import Texts, shape
 
 FUNCTION_WORDS = {
     "en": "the of and to a in is it that for on with as are was be by at this from or an not have has but which you he she we they "
@@ -136,7 +137,7 @@ def _lists() -> tuple[npt.NDArray[np.uint64], ...]:
     return words, column.hashes, starts, kinds, sieve
 
 
-@_jit
+@kernel
 def _mask(count):  # type: ignore[no-untyped-def]
     """The highest slot of a hash table, at most half full, for `count` entries; it rises with `count`."""
     mask = 15
@@ -145,7 +146,7 @@ def _mask(count):  # type: ignore[no-untyped-def]
     return mask
 
 
-@_jit
+@kernel
 def _ask(hashes, bounds, words, phrases, starts, kinds, sieve):  # type: ignore[no-untyped-def]
     """Function words, repeated 5-grams, adverts and apologies of each text."""
     rows = len(bounds) - 1
@@ -175,7 +176,7 @@ def _ask(hashes, bounds, words, phrases, starts, kinds, sieve):  # type: ignore[
             if k + _NGRAM <= stop:
                 key = np.uint64(0)
                 for j in range(_NGRAM):
-                    key = (key ^ hashes[k + j]) * np.uint64(0x9E3779B97F4A7C15)
+                    key = (key ^ hashes[k + j]) * GOLDEN
                     key ^= key >> np.uint64(29)
                 slot = np.int64(key >> np.uint64(20)) & mask
                 while stamps[slot] == row + 1 and seen[slot] != key:
@@ -185,7 +186,7 @@ def _ask(hashes, bounds, words, phrases, starts, kinds, sieve):  # type: ignore[
     return function, repeated, adverts, apologies
 
 
-@_jit
+@kernel
 def _phrase(hashes, at, stop, phrases, starts, kinds):  # type: ignore[no-untyped-def]
     """Kind and length of the phrase that stands at `at`; length 0 if none does."""
     for p in range(len(kinds)):
@@ -201,7 +202,7 @@ def _phrase(hashes, at, stop, phrases, starts, kinds):  # type: ignore[no-untype
     return np.uint64(0), 0
 
 
-@_jit
+@kernel
 def _han_and_cut(data, offsets):  # type: ignore[no-untyped-def]
     """Han characters, and lines that end with an ellipsis, of each text; a text of few lines has none cut off."""
     rows = len(offsets) - 1
@@ -212,7 +213,7 @@ def _han_and_cut(data, offsets):  # type: ignore[no-untyped-def]
             byte = data[i] if i < stop else np.uint8(10)
             length = 1
             if byte >= 0xE2:
-                point, length = _point(data, i)
+                point, length = decode(data, i)
                 dots = 3 if point == 0x2026 else 0
                 han[row] += 0x3400 <= point < 0xA000 or 0xF900 <= point < 0xFB00 or point >= 0x20000
             elif byte == 46:

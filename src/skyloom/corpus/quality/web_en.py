@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from skyloom.core.units import _decode, _jit, utf8_buffers
+from skyloom.core.kernels import decode, kernel
+from skyloom.core.units import utf8_buffers
 from skyloom.corpus.quality.config import FILTERS, WebConfig
 from skyloom.corpus.quality.english import split_words
 from skyloom.corpus.quality.english_tables import LETTERS, PUNCTUATION, SPACE, STOP, book, hash_points
@@ -81,7 +82,7 @@ def _tables() -> tuple[Any, ...]:
     return book(), stops, phrases, rare
 
 
-@_jit
+@kernel
 def _without_citations(points, a, b, out, size):  # type: ignore[no-untyped-def]
     """Copy points[a:b] to `out` from `size` on without [1], [], [edit] and [citation needed]; returns the new size."""
     k = a
@@ -109,7 +110,7 @@ _EDIT = np.array([ord(c) for c in "[edit"], np.uint32)
 _NEEDED = np.array([ord(c) for c in "[citation needed"], np.uint32)
 
 
-@_jit
+@kernel
 def _spells(points, a, b, which):  # type: ignore[no-untyped-def]
     text = _NEEDED if which else _EDIT
     if b - a != len(text):
@@ -120,7 +121,7 @@ def _spells(points, a, b, which):  # type: ignore[no-untyped-def]
     return True
 
 
-@_jit
+@kernel
 def _says(points, a, b, phrases, rare):  # type: ignore[no-untyped-def]
     """Which of the phrases (ASCII small letters) points[a:b] hold in any case, as bits; found by their rarest letters."""
     found = 0
@@ -143,7 +144,7 @@ def _says(points, a, b, phrases, rare):  # type: ignore[no-untyped-def]
     return found
 
 
-@_jit
+@kernel
 def _sentences(points, starts, ends, flags, first, words, kinds):  # type: ignore[no-untyped-def]
     """Sentences of words first to `words`: one begins at the first word that is no punctuation after a stop."""
     found, closed = 1 if words > first else 0, False
@@ -160,7 +161,7 @@ def _sentences(points, starts, ends, flags, first, words, kinds):  # type: ignor
     return found
 
 
-@_jit
+@kernel
 def _c4(points, n, tables, closing, words, scratch, out):  # type: ignore[no-untyped-def]
     """C4's rules: the code of the one that fails, or 0; the size and the words of the lines that stay, which go to `out`."""
     words_book, _, phrases, rare = tables
@@ -207,7 +208,7 @@ def _c4(points, n, tables, closing, words, scratch, out):  # type: ignore[no-unt
     return (27 if sentences < 5 else 0), size, total
 
 
-@_jit
+@kernel
 def _chunks(points, a, b, kinds):  # type: ignore[no-untyped-def]
     """Chunks between white space, the length of the longest, and whether there is a curly and a square bracket."""
     chunks, longest, length, curly, square = 0, 0, 0, False, False
@@ -223,7 +224,7 @@ def _chunks(points, a, b, kinds):  # type: ignore[no-untyped-def]
     return chunks, max(longest, length), curly, square
 
 
-@_jit
+@kernel
 def _fineweb(points, n, kinds, words, table, clock):  # type: ignore[no-untyped-def]
     """FineWeb's own rules: the code of the first that fails, or 0."""
     clear(table, clock)
@@ -253,7 +254,7 @@ def _fineweb(points, n, kinds, words, table, clock):  # type: ignore[no-untyped-
     return 31 if newlines / max(words, 1) > 0.3 else 0
 
 
-@_jit
+@kernel
 def _judge(data, offsets, wanted, closing, tables, out, bounds):  # type: ignore[no-untyped-def]
     rows = len(offsets) - 1
     words_book, stops = tables[0], tables[1]
@@ -275,7 +276,7 @@ def _judge(data, offsets, wanted, closing, tables, out, bounds):  # type: ignore
             if data[i] < 0x80:
                 points[n], length = data[i], 1
             else:
-                points[n], length = _decode(data, i)
+                points[n], length = decode(data, i)
             n, i = n + 1, i + length
         code = 1 if n == 0 else 0
         words = split_words(points, 0, n, words_book, starts, ends, hashes, flags)
@@ -302,7 +303,7 @@ def _judge(data, offsets, wanted, closing, tables, out, bounds):  # type: ignore
     return codes
 
 
-@_jit
+@kernel
 def _encode(points, n, out, used):  # type: ignore[no-untyped-def]
     for k in range(n):
         point = points[k]

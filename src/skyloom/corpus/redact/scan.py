@@ -10,13 +10,12 @@ Memory: 25 bytes for each candidate.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from skyloom.core.kernels import kernel
 
 AT, NUMBER, COLONS = 0, 1, 2
 LEAST_DIGITS = 7  # of a number that stands by itself: fewer are no phone number
@@ -45,11 +44,7 @@ def scan(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Candida
         room = found
 
 
-def _jit(function: Callable[..., Any]) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _sign(data, i, stop):  # type: ignore[no-untyped-def]
     """The ASCII character at byte i, of a full-width form its ASCII one, else 0; and its length in bytes."""
     byte = data[i]
@@ -62,12 +57,12 @@ def _sign(data, i, stop):  # type: ignore[no-untyped-def]
     return np.int64(0), 2 if byte < 0xE0 else (3 if byte < 0xF0 else 4)
 
 
-@_jit
+@kernel
 def _is_digit(sign):  # type: ignore[no-untyped-def]
     return 48 <= sign <= 57
 
 
-@_jit
+@kernel
 def _number(data, i, stop):  # type: ignore[no-untyped-def]
     """End of the run of digits that begins at byte i, its digits and its points; groups are joined by at most two signs."""
     end, digits, points, signs = i, 0, 0, 0
@@ -86,7 +81,7 @@ def _number(data, i, stop):  # type: ignore[no-untyped-def]
     return end, digits, points
 
 
-@_jit
+@kernel
 def _colons(data, i, start, stop):  # type: ignore[no-untyped-def]
     """First byte, end and colons of the run of hexadecimal digits and colons around byte i."""
     first, end, colons = i, i, 0
@@ -99,12 +94,12 @@ def _colons(data, i, start, stop):  # type: ignore[no-untyped-def]
     return first, end, colons
 
 
-@_jit
+@kernel
 def _is_hex(byte):  # type: ignore[no-untyped-def]
     return 48 <= byte <= 57 or 97 <= byte <= 102 or 65 <= byte <= 70
 
 
-@_jit
+@kernel
 def _scan(data, offsets, spans, forms):  # type: ignore[no-untyped-def]
     found = 0
     for row in range(len(offsets) - 1):

@@ -17,14 +17,14 @@ import codecs
 import functools
 import re
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from charset_normalizer import from_bytes
+
+from skyloom.core.kernels import kernel
 
 REPLACEMENT = "\ufffd"
 _META = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE)
@@ -203,11 +203,7 @@ _KINDS = (
 _MAGIC = np.array([int.from_bytes(magic[:3], "little") for magic, _ in _KINDS], np.int64)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True)(function)
-
-
-@_jit
+@kernel
 def _valid(data, i, stop):  # type: ignore[no-untyped-def]
     """Whether data[i:stop] is UTF-8 in its shortest form, without surrogates, escapes of ISO-2022 and a byte order mark."""
     while i < stop:
@@ -243,7 +239,7 @@ def _valid(data, i, stop):  # type: ignore[no-untyped-def]
     return True
 
 
-@_jit
+@kernel
 def _zeros(data, i, stop):  # type: ignore[no-untyped-def]
     """Of the first 2,048 bytes: how many at even and at odd places are zero."""
     even = odd = 0
@@ -256,7 +252,7 @@ def _zeros(data, i, stop):  # type: ignore[no-untyped-def]
     return even, odd
 
 
-@_jit
+@kernel
 def _inspect(data, offsets, magic):  # type: ignore[no-untyped-def]
     out = np.zeros(len(offsets) - 1, np.uint8)
     for row in range(len(out)):

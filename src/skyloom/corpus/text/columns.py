@@ -12,15 +12,15 @@ import functools
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.code_points import made_once
+from skyloom.core.kernels import FNV_START, decode, fnv, kernel, mix
 from skyloom.core.units import UnitColumn, utf8_buffers
 
 Texts: TypeAlias = pa.Array | pa.ChunkedArray
@@ -135,24 +135,18 @@ def _bullets() -> npt.NDArray[np.int64]:
     return np.array([ord(c) for c in _BULLETS], np.int64)
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _hash_bytes(data, offsets):  # type: ignore[no-untyped-def]
     out = np.empty(len(offsets) - 1, np.uint64)
     for row in range(len(out)):
-        state = np.uint64(0xCBF29CE484222325)
+        state = FNV_START
         for i in range(offsets[row], offsets[row + 1]):
-            state = (state ^ np.uint64(data[i])) * np.uint64(0x100000001B3)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        out[row] = state ^ (state >> np.uint64(31))
+            state = fnv(state, data[i])
+        out[row] = mix(state)
     return out
 
 
-@_jit
+@kernel
 def _distinct(hashes, offsets):  # type: ignore[no-untyped-def]
     out = hashes.copy()
     counts = np.zeros(len(offsets) - 1, np.int64)
@@ -170,7 +164,7 @@ def _distinct(hashes, offsets):  # type: ignore[no-untyped-def]
     return out, counts
 
 
-@_jit
+@kernel
 def _pack(hashes, offsets, bounds):  # type: ignore[no-untyped-def]
     out = np.empty(bounds[-1], np.uint64)
     for row in range(len(bounds) - 1):
@@ -179,20 +173,7 @@ def _pack(hashes, offsets, bounds):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
-def _point(data, i):  # type: ignore[no-untyped-def]
-    """Code point at byte i of valid UTF-8 and its length in bytes."""
-    lead = data[i]
-    if lead < 0x80:
-        return np.int64(lead), 1
-    length = 2 if lead < 0xE0 else (3 if lead < 0xF0 else 4)
-    point = np.int64(lead & (0x7F >> length))
-    for k in range(1, length):
-        point = (point << 6) | np.int64(data[i + k] & 0x3F)
-    return point, length
-
-
-@_jit
+@kernel
 def _shape(data, offsets, kinds, bullets):  # type: ignore[no-untyped-def]
     rows = len(offsets) - 1
     out = np.zeros((rows, 11), np.int64)
@@ -204,11 +185,11 @@ def _shape(data, offsets, kinds, bullets):  # type: ignore[no-untyped-def]
             breaks += data[i] == 10
         hashes, sizes = np.zeros(breaks, np.uint64), np.zeros(breaks, np.int64)
         lines, longest, listed, worded = 0, 0, 0, False
-        state, length, first, last_solid = np.uint64(0xCBF29CE484222325), 0, np.int64(-1), 0
+        state, length, first, last_solid = FNV_START, 0, np.int64(-1), 0
         i = start
         while i <= stop:
             at_end = i == stop
-            point, step = (np.int64(10), 1) if at_end else _point(data, i)
+            point, step = (np.int64(10), 1) if at_end else decode(data, i)
             if not at_end:
                 counts[kinds[point]] += 1
             if point == 10:
@@ -219,7 +200,7 @@ def _shape(data, offsets, kinds, bullets):  # type: ignore[no-untyped-def]
                     for bullet in bullets:
                         if first == bullet:
                             listed += 1
-                state, length, first, last_solid = np.uint64(0xCBF29CE484222325), 0, np.int64(-1), 0
+                state, length, first, last_solid = FNV_START, 0, np.int64(-1), 0
                 worded = False
             elif first >= 0 or kinds[point] != _SPACE:
                 length += 1
@@ -228,7 +209,7 @@ def _shape(data, offsets, kinds, bullets):  # type: ignore[no-untyped-def]
                 if kinds[point] != _SPACE:
                     last_solid = length
                     worded = worded or kinds[point] == _LETTER or kinds[point] == _DIGIT
-                    state = (state ^ np.uint64(point)) * np.uint64(0x100000001B3)
+                    state = fnv(state, point)
                     state ^= state >> np.uint64(29)
             i += step
         order = np.argsort(hashes[:lines])

@@ -21,12 +21,12 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.core.code_points import made_once
+from skyloom.core.kernels import FNV_START, fnv, kernel
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.text.language_words import ENGLISH_WORD, OTHER_WORD, TABLE_BITS, word_table
 
@@ -209,7 +209,7 @@ def _classes() -> npt.NDArray[np.uint8]:
     return table
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False)
+@kernel
 def _side(state, keys, sides):  # type: ignore[no-untyped-def]
     """Whose frequent word has this hash: 0 for nobody's."""
     key = state | np.uint64(1)
@@ -221,7 +221,7 @@ def _side(state, keys, sides):  # type: ignore[no-untyped-def]
     return np.int64(0)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False)
+@kernel
 def _count(data, offsets, classes, keys, sides):  # type: ignore[no-untyped-def]
     rows = len(offsets) - 1
     counts = np.zeros((rows, 12), np.int64)
@@ -247,13 +247,13 @@ def _count(data, offsets, classes, keys, sides):  # type: ignore[no-untyped-def]
             if kind == _LATIN:
                 if before != _LATIN:
                     counts[row, _LATIN] += 1
-                    state, marked = np.uint64(0xCBF29CE484222325), False
+                    state, marked = FNV_START, False
                 if point < 0x80:
-                    state = (state ^ np.uint64(point | 0x20)) * np.uint64(0x100000001B3)
+                    state = fnv(state, point | 0x20)
                 else:
                     marked = True
                     for k in range(i, i + length):
-                        state = (state ^ np.uint64(data[k])) * np.uint64(0x100000001B3)
+                        state = fnv(state, data[k])
             else:
                 if before == _LATIN:
                     side = _side(state, keys, sides)

@@ -14,6 +14,8 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
+from skyloom.core.kernels import FNV_PRIME, FNV_START
+
 ENGLISH = (
     "the and that with for this from are have which you not by be it they their would there will when what been has were "
     "can its your his she her but these than other into about should any how also if then each only such may must could do "
@@ -56,7 +58,7 @@ OTHERS = {
 }
 TABLE_BITS = 12
 ENGLISH_WORD, OTHER_WORD = 1, 2
-_START, _PRIME, _MASK = 0xCBF29CE484222325, 0x100000001B3, 2**64 - 1
+_START, _PRIME, _MASK = int(FNV_START), int(FNV_PRIME), 2**64 - 1
 
 
 def word_hash(word: str) -> int:

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.errors import DataError
+from skyloom.core.kernels import kernel
 from skyloom.core.store import Store
-from skyloom.core.units import _jit
 
 UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
 MAX_ORDER = 9
@@ -123,14 +123,14 @@ def _cut(data: bytes, spans: npt.NDArray[np.int64]) -> pa.Array:
     return pa.Array.from_buffers(pa.large_string(), len(spans), [None, pa.py_buffer(ends), pa.py_buffer(out)])
 
 
-@_jit
+@kernel
 def _gather(data, spans, ends, out):  # type: ignore[no-untyped-def]
     for k in range(len(spans)):
         for j in range(spans[k, 1] - spans[k, 0]):
             out[ends[k] + j] = data[spans[k, 0] + j]
 
 
-@_jit
+@kernel
 def _parse(data, at, spans, logs):  # type: ignore[no-untyped-def]
     """Read the lines of a section; returns where it stopped and how many lines were whole."""
     count, n = spans.shape[0], spans.shape[1]
@@ -162,7 +162,7 @@ def _parse(data, at, spans, logs):  # type: ignore[no-untyped-def]
     return at, count
 
 
-@_jit
+@kernel
 def _number(data, at):  # type: ignore[no-untyped-def]
     """A decimal number at byte `at`: its value, the byte after it, and whether there was one. Exact to float32."""
     negative = at < len(data) and data[at] == 45

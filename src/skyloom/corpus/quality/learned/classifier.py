@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.errors import DataError, IntegrityError
+from skyloom.core.kernels import kernel
 from skyloom.core.store import Store
-from skyloom.core.units import _jit
 from skyloom.corpus.quality.learned.config import ClassifierConfig
 from skyloom.corpus.quality.learned.tokens import Tokens, tokens
 from skyloom.corpus.text import Texts
@@ -110,14 +110,14 @@ def _digest(weights: npt.NDArray[np.float32]) -> str:
     return hashlib.sha256(weights.astype("<f4").tobytes()).hexdigest()
 
 
-@_jit
+@kernel
 def _pair(first, second, shift):  # type: ignore[no-untyped-def]
     """The bucket of two neighbours."""
     key = (first * _SPREAD) ^ second
     return np.int64(((key ^ (key >> np.uint64(32))) * _SPREAD) >> shift)
 
 
-@_jit
+@kernel
 def _mean(hashes, start, stop, weights, shift):  # type: ignore[no-untyped-def]
     total = 0.0
     for k in range(start, stop):
@@ -127,7 +127,7 @@ def _mean(hashes, start, stop, weights, shift):  # type: ignore[no-untyped-def]
     return total / (2 * (stop - start) - 1)
 
 
-@_jit
+@kernel
 def _means(hashes, bounds, weights, shift):  # type: ignore[no-untyped-def]
     out = np.full(len(bounds) - 1, np.nan)
     for row in range(len(bounds) - 1):
@@ -136,13 +136,13 @@ def _means(hashes, bounds, weights, shift):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _step(weights, squares, bucket, slope, rate):  # type: ignore[no-untyped-def]
     squares[bucket] += slope * slope
     weights[bucket] -= rate * slope / np.sqrt(squares[bucket])
 
 
-@_jit
+@kernel
 def _epoch(hashes, bounds, order, positive, weight, code, weights, squares, bias, bias_squares, shift, rate):  # type: ignore[no-untyped-def]
     for row in order:
         start, stop, lang = bounds[row], bounds[row + 1], code[row]

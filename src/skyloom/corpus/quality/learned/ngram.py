@@ -26,8 +26,8 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from skyloom.core.errors import ConfigError, DataError
+from skyloom.core.kernels import GOLDEN, kernel
 from skyloom.core.store import Store
-from skyloom.core.units import _jit
 from skyloom.corpus.quality.learned.arpa import BEGIN, END, UNKNOWN, NgramTable, read_arpa
 from skyloom.corpus.quality.learned.tokens import Tokens, hash_words, token_lines, tokens
 from skyloom.corpus.text import Texts
@@ -36,7 +36,6 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 _BATCH = 512  # positions that look up one order together
 _NEVER = -100.0  # log10 of the probability of <unk> in a model without it, as kenlm has it
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SPREAD = np.uint64(0xD6E8FEB86659FD93)
 _LOW = np.uint64(1)
 
@@ -190,7 +189,7 @@ def _slots(count: int) -> int:
     return max(4, 1 << (3 * count // 2).bit_length())
 
 
-@_jit
+@kernel
 def _per_row(lines, rows):  # type: ignore[no-untyped-def]
     """Sums of the lines of each text, each by itself: a text's score does not depend on its neighbours."""
     out = np.zeros(len(rows) - 1, np.float64)
@@ -200,14 +199,14 @@ def _per_row(lines, rows):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _longer_key(key, word):  # type: ignore[no-untyped-def]
     """The key of an n-gram from that of its ending and the word before it."""
-    key = (key ^ ((np.uint64(word) + np.uint64(1)) * _SPREAD)) * _GOLDEN
+    key = (key ^ ((np.uint64(word) + np.uint64(1)) * _SPREAD)) * GOLDEN
     return key ^ (key >> np.uint64(32))
 
 
-@_jit
+@kernel
 def _keys(grams):  # type: ignore[no-untyped-def]
     out = np.zeros(len(grams), np.uint64)
     for k in range(len(grams)):
@@ -218,7 +217,7 @@ def _keys(grams):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _find(table, start, stop, shift, key):  # type: ignore[no-untyped-def]
     """The slot of an n-gram, or -1."""
     slot = start + np.int64(key >> shift)
@@ -233,7 +232,7 @@ def _find(table, start, stop, shift, key):  # type: ignore[no-untyped-def]
             slot = start
 
 
-@_jit
+@kernel
 def _shift(start, stop):  # type: ignore[no-untyped-def]
     bits = 0
     while (1 << bits) < stop - start:
@@ -241,7 +240,7 @@ def _shift(start, stop):  # type: ignore[no-untyped-def]
     return np.uint64(64 - bits)
 
 
-@_jit
+@kernel
 def _insert(table, values, start, stop, keys, logs):  # type: ignore[no-untyped-def]
     shift = _shift(start, stop)
     for k in range(len(keys)):
@@ -252,7 +251,7 @@ def _insert(table, values, start, stop, keys, logs):  # type: ignore[no-untyped-
         values[slot, 2], values[slot, 3] = logs[k, 0], logs[k, 1]
 
 
-@_jit
+@kernel
 def _mark(table, start, stop, endings):  # type: ignore[no-untyped-def]
     """Set the lowest bit of n-grams that are endings of longer ones; False if one is not there."""
     shift = _shift(start, stop)
@@ -264,7 +263,7 @@ def _mark(table, start, stop, endings):  # type: ignore[no-untyped-def]
     return True
 
 
-@_jit
+@kernel
 def _enter(vocabulary, hashes, ids):  # type: ignore[no-untyped-def]
     shift = _shift(0, len(vocabulary))
     for k in range(len(hashes)):
@@ -274,7 +273,7 @@ def _enter(vocabulary, hashes, ids):  # type: ignore[no-untyped-def]
         vocabulary[slot, 0], vocabulary[slot, 1] = hashes[k], np.uint64(ids[k])
 
 
-@_jit
+@kernel
 def _word(vocabulary, shift, key):  # type: ignore[no-untyped-def]
     """The id of a word, 0 if the model does not know it."""
     slot: Any = np.int64(key >> shift)
@@ -289,7 +288,7 @@ def _word(vocabulary, shift, key):  # type: ignore[no-untyped-def]
             slot = 0
 
 
-@_jit
+@kernel
 def _score(hashes, lines, vocabulary, unigrams, longer, table, values, slots, order):  # type: ignore[no-untyped-def]
     out = np.zeros(len(lines) - 1, np.float64)
     widest = 0

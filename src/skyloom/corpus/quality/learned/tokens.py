@@ -24,11 +24,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.code_points import made_once
-from skyloom.core.units import _classes, _decode, _jit, _mix, utf8_buffers
+from skyloom.core.kernels import FNV_PRIME, FNV_START, decode, kernel, mix
+from skyloom.core.units import unit_classes, utf8_buffers
 from skyloom.corpus.text import Texts
 
 _SPLIT, _SINGLE, _WORD = 0, 1, 2  # the classes of `core.units`
-_START, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a, as `core.units` hashes
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def tokens(texts: Texts, *, zero_digits: bool = True) -> Tokens:
     size = int(offsets[-1] - offsets[0])
     hashes, lines = np.empty(size, np.uint64), np.empty(size + 1, np.int64)  # pages that are not used are never touched
     rows = np.empty(len(offsets), np.int64)
-    found, breaks = _tokens(data, offsets, _classes(), hashes, lines, rows, zero_digits)
+    found, breaks = _tokens(data, offsets, unit_classes(), hashes, lines, rows, zero_digits)
     return Tokens(hashes[:found].copy(), lines[: breaks + 1].copy(), rows)
 
 
@@ -63,7 +63,7 @@ def token_lines(texts: Texts) -> pa.Array:
     data, offsets = utf8_buffers(_folded(texts))
     size = int(offsets[-1] - offsets[0])
     out, ends = np.empty(2 * size, np.uint8), np.empty(size + 1, np.int64)
-    used, lines = _spell(data, offsets, _classes(), out, ends)
+    used, lines = _spell(data, offsets, unit_classes(), out, ends)
     buffers = [None, pa.py_buffer(ends[: lines + 1].copy()), pa.py_buffer(out[:used].copy())]
     return pa.Array.from_buffers(pa.large_string(), lines, buffers)
 
@@ -108,7 +108,7 @@ def _stable() -> npt.NDArray[np.bool_]:
     return table
 
 
-@_jit
+@kernel
 def _doubtful(data, offsets, stable):  # type: ignore[no-untyped-def]
     out = np.zeros(len(offsets) - 1, np.bool_)
     for row in range(len(offsets) - 1):
@@ -117,7 +117,7 @@ def _doubtful(data, offsets, stable):  # type: ignore[no-untyped-def]
             if data[i] < 0xCC:  # below U+0300
                 i += 1
                 continue
-            point, length = _decode(data, i)
+            point, length = decode(data, i)
             if not stable[point]:
                 out[row] = True
                 break
@@ -125,44 +125,44 @@ def _doubtful(data, offsets, stable):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@kernel
 def _tokens(data, offsets, classes, hashes, lines, rows, zero_digits):  # type: ignore[no-untyped-def]
     found, breaks = 0, 0
     lines[0], rows[0] = 0, 0
     for row in range(len(offsets) - 1):
         i, stop, inside = offsets[row], offsets[row + 1], False
-        state = _START
+        state = FNV_START
         while i < stop:
             byte = data[i]
             if byte < 0x80:
                 kind, length = classes[byte], 1
             else:
-                point, length = _decode(data, i)
+                point, length = decode(data, i)
                 kind = classes[point]
             if inside and kind != _WORD:
-                hashes[found] = _mix(state)
+                hashes[found] = mix(state)
                 found += 1
                 inside = False
             if kind == _WORD:
                 if not inside:
-                    state, inside = _START, True
+                    state, inside = FNV_START, True
                 if length == 1:
-                    state = (state ^ np.uint64(48 if zero_digits and 48 <= byte <= 57 else byte)) * _PRIME
+                    state = (state ^ np.uint64(48 if zero_digits and 48 <= byte <= 57 else byte)) * FNV_PRIME
                 else:
                     for k in range(i, i + length):
-                        state = (state ^ np.uint64(data[k])) * _PRIME
+                        state = (state ^ np.uint64(data[k])) * FNV_PRIME
             elif kind == _SINGLE:
-                state = _START
+                state = FNV_START
                 for k in range(i, i + length):
-                    state = (state ^ np.uint64(data[k])) * _PRIME
-                hashes[found] = _mix(state)
+                    state = (state ^ np.uint64(data[k])) * FNV_PRIME
+                hashes[found] = mix(state)
                 found += 1
             elif byte == 10 and found > lines[breaks]:
                 breaks += 1
                 lines[breaks] = found
             i += length
         if inside:
-            hashes[found] = _mix(state)
+            hashes[found] = mix(state)
             found += 1
         if found > lines[breaks]:
             breaks += 1
@@ -171,7 +171,7 @@ def _tokens(data, offsets, classes, hashes, lines, rows, zero_digits):  # type: 
     return found, breaks
 
 
-@_jit
+@kernel
 def _spell(data, offsets, classes, out, ends):  # type: ignore[no-untyped-def]
     used, lines = 0, 0
     ends[0] = 0
@@ -179,7 +179,7 @@ def _spell(data, offsets, classes, out, ends):  # type: ignore[no-untyped-def]
         i, stop, inside = offsets[row], offsets[row + 1], False
         while i <= stop:
             byte = data[i] if i < stop else np.uint8(10)
-            point, length = (np.int64(byte), 1) if byte < 0x80 else _decode(data, i)
+            point, length = (np.int64(byte), 1) if byte < 0x80 else decode(data, i)
             kind = classes[point]
             if (kind == _SINGLE or (kind == _WORD and not inside)) and used > ends[lines]:
                 out[used] = 32
@@ -196,35 +196,35 @@ def _spell(data, offsets, classes, out, ends):  # type: ignore[no-untyped-def]
     return used, lines
 
 
-@_jit
+@kernel
 def _split(data, offsets, hashes, ends):  # type: ignore[no-untyped-def]
     found = 0
     for row in range(len(offsets) - 1):
-        state, inside = _START, False
+        state, inside = FNV_START, False
         for i in range(offsets[row], offsets[row + 1]):
             byte = data[i]
             if byte == 32 or 9 <= byte <= 13:
                 if inside:
-                    hashes[found] = _mix(state)
+                    hashes[found] = mix(state)
                     found += 1
                 inside = False
             else:
                 if not inside:
-                    state, inside = _START, True
-                state = (state ^ np.uint64(byte)) * _PRIME
+                    state, inside = FNV_START, True
+                state = (state ^ np.uint64(byte)) * FNV_PRIME
         if inside:
-            hashes[found] = _mix(state)
+            hashes[found] = mix(state)
             found += 1
         ends[row + 1] = found
     return found
 
 
-@_jit
+@kernel
 def _words(data, offsets):  # type: ignore[no-untyped-def]
     out = np.empty(len(offsets) - 1, np.uint64)
     for row in range(len(offsets) - 1):
-        state = _START
+        state = FNV_START
         for i in range(offsets[row], offsets[row + 1]):
-            state = (state ^ np.uint64(data[i])) * _PRIME
-        out[row] = _mix(state)
+            state = (state ^ np.uint64(data[i])) * FNV_PRIME
+        out[row] = mix(state)
     return out
