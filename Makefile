@@ -1,7 +1,7 @@
 # Skyloom's commands. `make demo` and `make test` need only Python 3.11 or newer and 2 cores.
 #
 #   make demo        raw pages to a published model in minutes; prints where the report is
-#   make test        the tests (at most 12 minutes)
+#   make test        the tests (at most 12 minutes); COVERAGE=1 also measures which lines they run, and fails below the floor
 #   make test-all    with the slow suites
 #   make bars        every numeric bar: measured value, threshold, pass or fail
 #   make check       formatting, lint and types
@@ -13,6 +13,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
 ARGS ?=
+COVERAGE ?=
 JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -31,7 +32,7 @@ demo: $(STAMP)
 	$(BIN)/skyloom run recipes/demo.toml $(ARGS)
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow" --durations 15 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow" --durations 15 $(if $(COVERAGE),--cov) $(ARGS)
 
 test-all: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --durations 15 $(ARGS)

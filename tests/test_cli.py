@@ -1,6 +1,18 @@
-"""The command line: help with examples everywhere, exit codes, and frozen names of verbs and options."""
+"""The command line: its frozen surface, help with examples everywhere, and exit codes.
 
+Users' scripts depend on the surface, which `cli.json` beside this file holds: every verb with its arguments and options, and of
+each the flags, type, default, and whether it is required, repeated or a flag. A change shows as a difference to that file. Adding
+is free; what is renamed, removed or means something else needs a new major version. To accept a change:
+
+    python tests/test_cli.py --freeze
+"""
+
+import difflib
 import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -9,78 +21,68 @@ from click.testing import CliRunner
 from skyloom.cli import main
 from skyloom.cli.common import show
 
-VERBS = {
-    "run": ["dry_run", "as_json"],
-    "recipe show": ["as_json"],
-    "recipe keys": ["as_json"],
-    "corpus build": ["as_json"],
-    "corpus mixture": ["as_json"],
-    "corpus show": ["dropped", "reason", "stage", "origin", "lang", "domain", "text", "limit", "as_json"],
-    "corpus extract": ["pages", "out", "comments"],
-    "corpus dedup": ["documents", "out", "memory", "threshold", "id_column", "text_column", "quality", "workers"],
-    "corpus fetch common-crawl": ["crawl", "domains", "domains_file", "languages", "pages", "out", "index_url", "data_url"],
-    "tokenizer train": ["as_json"],
-    "tokenizer extend": ["characters", "words", "as_json"],
-    "tokenizer show": ["as_json"],
-    "tokenizer check": ["as_json"],
-    "tokenizer gguf": [],
-    "data pack": ["as_json"],
-    "data show": ["stage", "step", "rank", "world", "as_json"],
-    "model show": ["which", "sequence", "as_json"],
-    "model export": ["checkpoint", "out", "tokenizer", "dtype", "as_json"],
-    "train": ["as_json"],
-    "train lr-test": ["stage", "checkpoint", "rates", "tokens", "as_json"],
-    "plan": [
-        "model",
-        "gpu",
-        "nodes",
-        "gpus_per_node",
-        "sequences",
-        "context",
-        "micro_batch",
-        "layout",
-        "tokens",
-        "kernels",
-        "link",
-        "network",
-        "memory",
-        "watts",
-        "matmul",
-        "fixed",
-        "threads",
-        "top",
-        "machines",
-        "as_json",
-    ],
-    "eval": ["as_json"],
-    "leak": ["as_json"],
-    "release build": [],
-    "release check": ["as_json"],
-    "report page": [],
-    "report serve": ["host", "port"],
-    "generate": ["tokens", "temperature", "top_p", "seed"],
-    "doctor": ["work", "as_json"],
-}
-SHARED = ["recipe", "work", "overrides", "source", "init_from", "workers", "engine", "shard", "patience", "memory", "verify"]
+FROZEN = Path(__file__).resolve().with_name("cli.json")
+FREEZE = "python tests/test_cli.py --freeze"
 
 
-def commands(group: click.Group, prefix: str = ""):
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{prefix}{name} ")
-        else:
-            yield f"{prefix}{name}", command
-            yield from ((f"{prefix}{name} {also}", beside) for also, beside in getattr(command, "also", {}).items())
+def commands(command: click.Command, above: click.Context | None = None) -> Iterator[tuple[str, click.Context]]:
+    """A command and all below it: ("skyloom train lr-test", its context). The root's settings hold for all, such as `-h`."""
+    settings = command.context_settings if above is None else {}
+    context = click.Context(command, above, info_name="skyloom" if above is None else command.name, **settings)
+    below = getattr(command, "commands", None) or getattr(command, "also", {})
+    yield str(context.info_name), context
+    for name, found in (pair for one in below.values() for pair in commands(one, context)):
+        yield f"{context.info_name} {name}", found
+
+
+def parameter(one: click.Parameter) -> dict[str, Any]:
+    """What a user can give. Left out is what is usual: optional, one value, no default. A default that is computed is not called."""
+    told = one.to_info_dict()
+    kind = {name: value for name, value in told["type"].items() if name not in ("param_type", "name")}
+    found = {
+        **({"argument": one.human_readable_name} if isinstance(one, click.Argument) else {"flags": one.opts + one.secondary_opts}),
+        "type": told["type"]["param_type"],
+        **kind,
+        "default": "computed" if callable(one.default) else told["default"],
+        "environment": told["envvar"],
+        **{name: told.get(name) for name in ("required", "multiple", "is_flag", "count", "hidden")},
+        "values": None if told["nargs"] == 1 else told["nargs"],
+    }
+    return {name: value for name, value in found.items() if value is not None and value is not False}
+
+
+def surface() -> dict[str, list[dict[str, Any]]]:
+    """All verbs and groups in the order of `--help`: {name: [arguments and options]}."""
+    return {name: [parameter(one) for one in context.command.get_params(context)] for name, context in commands(main)}
+
+
+def as_text(verbs: dict[str, list[dict[str, Any]]]) -> str:
+    """JSON with one line for each argument and option, so that a difference shows what has changed."""
+    told = [
+        f" {json.dumps(verb)}: [\n" + ",\n".join(f"  {json.dumps(one, ensure_ascii=False)}" for one in parameters) + "\n ]"
+        for verb, parameters in verbs.items()
+    ]
+    return "{\n" + ",\n".join(told) + "\n}\n"
+
+
+VERBS = [name.removeprefix("skyloom ") for name, found in commands(main) if not isinstance(found.command, click.Group)]
 
 
 def test_verbs_and_options_are_the_promised_ones():
     """Frozen: scripts of users depend on these. Adding is free; renaming or removing needs a new major version."""
-    found = {name: [p.name for p in command.params] for name, command in commands(main)}
-    assert set(found) == set(VERBS)
-    for verb, options in VERBS.items():
-        assert set(options) <= set(found[verb]), verb
-        if "recipe" in found[verb]:
-            assert set(SHARED) <= set(found[verb]), verb
+    before, now = FROZEN.read_text("utf-8").splitlines(), as_text(surface()).splitlines()
+    changed = "\n".join(difflib.unified_diff(before, now, "tests/cli.json", "the command line", lineterm=""))
+    assert not changed, f"the command line has changed:\n{changed}\nIf that is meant, run `{FREEZE}` and commit tests/cli.json."
+
+
+def test_the_frozen_surface_reaches_every_depth():
+    """A walk that misses verbs would freeze what it found; so some verbs and options are named here."""
+    frozen = json.loads(FROZEN.read_text("utf-8"))
+    flags = {verb: {flag for one in parameters for flag in one.get("flags", ())} for verb, parameters in frozen.items()}
+    assert len(flags) > 35 and {"-h", "--version"} <= flags["skyloom"]
+    assert {"--domain", "--domains-file"} <= flags["skyloom corpus fetch common-crawl"]
+    assert {"--texts", "--repeated"} <= flags["skyloom corpus dedup"] and {"--rates"} <= flags["skyloom train lr-test"]
+    assert {"--dry-run", "--world", "--layout", "--table10", "--every", "--json", "--workers"} <= flags["skyloom train"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -88,6 +90,11 @@ def test_every_verb_explains_itself_with_an_example(verb):
     shown = CliRunner().invoke(main, [*verb.split(), "--help"])
     assert shown.exit_code == 0
     assert "Examples:" in shown.output and f"skyloom {verb}" in shown.output
+
+
+def test_report_alone_is_report_page():
+    shown = CliRunner().invoke(main, ["report", "demo.toml", "--help"])
+    assert shown.exit_code == 0 and "report page [OPTIONS] RECIPE" in shown.output.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +128,7 @@ def test_keys_have_meanings_and_units():
 
 def test_an_unknown_prefix_of_settings_is_told():
     result = CliRunner().invoke(main, ["recipe", "keys", "trian"])
-    assert result.exit_code == 2 and "no setting begins with 'trian'" in result.output
+    assert result.exit_code == 2 and "'trian'" in result.output
 
 
 def test_tables_show_text_as_it_is(capsys):
@@ -129,3 +136,9 @@ def test_tables_show_text_as_it_is(capsys):
     show([{"text": "[/quote] 引用 [b]bold[/b] [tokens]"}, {"text": "second", "count": 3}], False)
     shown = capsys.readouterr().out
     assert "[/quote] 引用 [b]bold[/b] [tokens]" in shown and "count" in shown
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--freeze"]:
+        sys.exit(f"usage: {FREEZE}")
+    FROZEN.write_text(as_text(surface()), "utf-8")

@@ -47,7 +47,7 @@ def test_a_search_as_json_is_the_best_plan_and_what_else_was_tried():
 
 def test_tables_show_the_best_the_failures_and_the_error():
     shown = run(*REPORT)
-    assert "dp=256,pp=2,micro=1" in shown and "does not divide the heads (36)" in " ".join(shown.split())
+    assert "dp=256,pp=2,micro=1" in shown and "heads (36)" in " ".join(shown.split())
     assert "Error: validated" in shown and "Energy: 812 W" in shown and "3.2 T tokens" in shown
 
 
@@ -91,25 +91,25 @@ def test_cpu_plans_are_of_one_process(monkeypatch):
     run("plan", "--model", "demo-3m", "--gpu", "cpu", "--sequences", "32", "--layout", "micro=4")
     assert asked == [(4, 256, 0)]
     assert "one process" in run("plan", "--model", "demo-3m", "--gpu", "cpu", "--nodes", "2", code=2)
-    assert "2 processes, but there are 1" in run("plan", "--model", "demo-3m", "--gpu", "cpu", "--layout", "dp=2", code=2)
+    assert "2 processes" in run("plan", "--model", "demo-3m", "--gpu", "cpu", "--layout", "dp=2", code=2)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "words"),
     [
-        (["--layout", "dp=100,pp=2"], "200 processes, but there are 512"),
-        (["--layout", "dp=64,tp=8"], "does not divide the heads"),
-        (["--layout", "dp=256;pp=2"], "write dp=256,pp=2"),
-        (["--tokens", "1000"], "less than one step"),
-        (["--context", "100000"], "at most 4096"),
-        (["--gpu", "tpu"], "no machine 'tpu'"),
-        (["--model", "没有.toml"], "cannot read"),
-        (["--model", "skywork"], "no model preset"),
+        (["--layout", "dp=100,pp=2"], ("200 processes", "512")),
+        (["--layout", "dp=64,tp=8"], ("divide", "heads")),
+        (["--layout", "dp=256;pp=2"], ("dp=256,pp=2",)),
+        (["--tokens", "1000"], ("one step",)),
+        (["--context", "100000"], ("4096",)),
+        (["--gpu", "tpu"], ("machine 'tpu'",)),
+        (["--model", "没有.toml"], ("cannot read",)),
+        (["--model", "skywork"], ("model preset",)),
     ],
 )
-def test_mistakes_are_told_in_a_sentence(arguments, told):
+def test_mistakes_are_told_in_a_sentence(arguments, words):
     shown = run(*REPORT, *arguments, code=2)
-    assert told in " ".join(shown.split())
+    assert all(word in " ".join(shown.split()) for word in words), shown
 
 
 def test_machines_are_listed_with_their_sources():

@@ -63,38 +63,38 @@ def test_an_empty_recipe_is_the_defaults():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "words"),
     [
-        ("[train]\nstep = 3", "demo.toml: unknown key 'train.step'; did you mean 'steps'?"),
-        ("[trian]", "demo.toml: unknown key 'trian'; did you mean 'train'?"),
-        ("[train]\nxyzzy = 3", "unknown key 'train.xyzzy'; valid: steps, rate, compile, betas, note, shares"),
-        ("[[sources]]\nname='a'\n[[sources]]\nname='b'\nwieght=1", "unknown key 'sources[1].wieght'; did you mean 'weight'?"),
-        ("[[sources]]\nweight = 1", "missing key 'sources[0].name' (its name)"),
-        ("[train]\nsteps = 3.0", "'train.steps' must be an integer, found a number 3.0"),
-        ("[train]\nsteps = true", "'train.steps' must be an integer, found true/false True"),
-        ("[train]\nsteps = '三'", "'train.steps' must be an integer, found text '三'"),
-        ("[train]\nrate = true", "'train.rate' must be a number, found true/false"),
-        ("[train]\ncompile = 1", "'train.compile' must be true or false, found an integer 1"),
-        ("title = 3", "'title' must be text, found an integer 3"),
-        ("train = 3", "train must be a table, found an integer"),
-        ("[sources]\nname = 'a'", "'sources' must be"),
-        ("[train]\nbetas = [0.9]", "'train.betas' must be"),
-        ("[train]\nbetas = [0.9, 'x']", "'train.betas[1]' must be a number, found text 'x'"),
-        ("[train.shares]\nweb = 'much'", "'train.shares.web' must be a number"),
-        ("[train]\nsteps = 0", "'train.steps' is 0, it must be at least 1"),
-        ("[[sources]]\nname='a'\nweight = 11", "'sources[0].weight' is 11.0, it must be at most 10.0"),
-        ("[train]\nrate = nan", "'train.rate' is not a number"),
-        ("[train]\nbetas = [0.9, 1.5]", "'train.betas' is 1.5, it must be at most 1.0"),
-        ("[[sources]]\nname='a'\nlanguages=['zh_Hans']", "'sources[0].languages' is 'zh_Hans'; did you mean 'zh-Hans'?"),
-        ("[[sources]]\nname='a'\nlanguages=['法语']", "'sources[0].languages' is '法语'; valid: en, zh-Hans"),
-        ("[train]\nnote = 'bad'", "demo.toml: train: note must not be bad"),
+        ("[train]\nstep = 3", ("unknown key", "'train.step'", "'steps'")),
+        ("[trian]", ("unknown key", "'trian'", "'train'")),
+        ("[train]\nxyzzy = 3", ("unknown key", "'train.xyzzy'", "steps, rate, compile, betas, note, shares")),
+        ("[[sources]]\nname='a'\n[[sources]]\nname='b'\nwieght=1", ("unknown key", "'sources[1].wieght'", "'weight'")),
+        ("[[sources]]\nweight = 1", ("missing key", "'sources[0].name'", "its name")),
+        ("[train]\nsteps = 3.0", ("'train.steps'", "integer", "3.0")),
+        ("[train]\nsteps = true", ("'train.steps'", "integer", "true/false")),
+        ("[train]\nsteps = '三'", ("'train.steps'", "integer", "text '三'")),
+        ("[train]\nrate = true", ("'train.rate'", "number", "true/false")),
+        ("[train]\ncompile = 1", ("'train.compile'", "true or false", "integer 1")),
+        ("title = 3", ("'title'", "text", "integer 3")),
+        ("train = 3", ("train must be a table", "integer")),
+        ("[sources]\nname = 'a'", ("'sources' must be",)),
+        ("[train]\nbetas = [0.9]", ("'train.betas' must be",)),
+        ("[train]\nbetas = [0.9, 'x']", ("'train.betas[1]'", "number", "text 'x'")),
+        ("[train.shares]\nweb = 'much'", ("'train.shares.web'", "number")),
+        ("[train]\nsteps = 0", ("'train.steps'", " 0", "at least 1")),
+        ("[[sources]]\nname='a'\nweight = 11", ("'sources[0].weight'", "11.0", "at most 10.0")),
+        ("[train]\nrate = nan", ("'train.rate'", "not a number")),
+        ("[train]\nbetas = [0.9, 1.5]", ("'train.betas'", "1.5", "at most 1.0")),
+        ("[[sources]]\nname='a'\nlanguages=['zh_Hans']", ("'sources[0].languages'", "'zh_Hans'", "'zh-Hans'")),
+        ("[[sources]]\nname='a'\nlanguages=['法语']", ("'sources[0].languages'", "'法语'", "en, zh-Hans")),
+        ("[train]\nnote = 'bad'", ("train:", "note must not be bad")),
     ],
 )
-def test_mistakes_are_told(text, message):
+def test_mistakes_are_told(text, words):
     with pytest.raises(ConfigError) as caught:
         make(text)
-    assert message in str(caught.value)
-    assert "demo.toml" in str(caught.value)
+    assert str(caught.value).startswith("demo.toml: ")
+    assert all(word in str(caught.value) for word in words), caught.value
     assert caught.value.exit_code == 2
 
 
@@ -122,22 +122,22 @@ def test_override_makes_missing_tables():
 
 
 @pytest.mark.parametrize(
-    ("assignment", "message"),
+    ("assignment", "words"),
     [
-        ("train.steps", "write it as key=value"),
-        ("=3", "write it as key=value"),
-        ("sources.dosc.weight=1", "no entry 'dosc'; did you mean 'docs'?"),
-        ("sources.7.weight=1", "no entry '7'"),
-        ("sources.².weight=1", "no entry '²'"),
-        ("title.x=1", "'title' is a value, not a table"),
-        ("langs.0.x=1", "'langs.0' is a value, not a table"),
+        ("train.steps", ("key=value",)),
+        ("=3", ("key=value",)),
+        ("sources.dosc.weight=1", ("no entry", "'dosc'", "'docs'")),
+        ("sources.7.weight=1", ("no entry '7'",)),
+        ("sources.².weight=1", ("no entry '²'",)),
+        ("title.x=1", ("'title'", "value", "table")),
+        ("langs.0.x=1", ("'langs.0'", "value", "table")),
     ],
 )
-def test_override_mistakes_are_told(assignment, message):
+def test_override_mistakes_are_told(assignment, words):
     table = {"title": "t", "sources": [{"name": "docs"}], "langs": ["en"]}
     with pytest.raises(ConfigError) as caught:
         override(table, [assignment])
-    assert message in str(caught.value)
+    assert all(word in str(caught.value) for word in words), caught.value
 
 
 KEYS = st.sampled_from(["steps", "rate", "compile", "note", "betas"])

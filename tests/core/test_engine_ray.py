@@ -79,13 +79,13 @@ def test_errors_are_those_of_the_local_engine(tmp_path, engine):
     with pytest.raises(DataError) as told:
         engine.map(refuse, TASKS, Store(tmp_path / "b"), progress=SILENT, label="x")
     assert type(told.value) is DataError and str(told.value).endswith("is empty")
-    with pytest.raises(SkyloomError, match="killed 3 times"):
+    with pytest.raises(SkyloomError, match=r"\b3 times"):
         engine.map(always_die, TASKS[:1], Store(tmp_path / "c"), progress=Progress.silent(), label="x")
 
 
 def test_a_folder_that_the_nodes_do_not_see_is_told_before_any_task(engine):
     """`memory://` is a file system of this process alone: what a folder on one node's own disk is to the others."""
-    with pytest.raises(StorageError, match=r"node .* does not see memory://here.*s3://"):
+    with pytest.raises(StorageError, match=r"node .*memory://here.*s3://"):
         engine.map(partial(square, "/nowhere/log"), TASKS, Store("memory://here"), progress=SILENT, label="x")
 
 
@@ -94,5 +94,5 @@ def test_an_unreachable_cluster_is_told_in_a_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **_: (_ for _ in ()).throw(ConnectionError("nobody there")))
-    with pytest.raises(SkyloomError, match=r"cannot reach Ray 10\.0\.0\.9:6379: nobody there"):
+    with pytest.raises(SkyloomError, match=r"Ray.*10\.0\.0\.9:6379.*nobody there"):
         RayEngine(address="10.0.0.9:6379").map(refuse, TASKS, Store(tmp_path), progress=SILENT, label="x")

@@ -42,7 +42,7 @@ def test_a_map_in_three_shards(tmp_path):
     def run(shard):
         return Engine(shard=shard).map(partial(square, log), TASKS, out, progress=SILENT, label="x")
 
-    with pytest.raises(ShardsMissingError, match=r"shard 2/3 has done its tasks; 2 of 6 are done by all") as told:
+    with pytest.raises(ShardsMissingError, match=r"shard 2/3\b.*\b2 of 6\b") as told:
         run(Shard(2, 3))
     assert told.value.exit_code == 0
     with pytest.raises(ShardsMissingError, match="4 of 6"):

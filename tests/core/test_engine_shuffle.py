@@ -118,7 +118,7 @@ def test_parts_of_a_killed_attempt_with_less_memory_do_not_stay(tmp_path):
 def test_a_key_that_does_not_fit_is_an_error_or_comes_in_pieces(tmp_path):
     tasks = [Task(f"t{i}", (i, 100, 900)) for i in range(20)]
     memory = sum(table_of(t).nbytes for t in tasks) // 5
-    with pytest.raises(SkyloomError, match=r"rows: rows that belong together in bucket 1 .* --memory"):
+    with pytest.raises(SkyloomError, match=r"^rows: .*\bbucket 1\b.*--memory"):
         largest_tables(tasks, Store(tmp_path / "a"), memory)
     names, sizes, tables = largest_tables(tasks, Store(tmp_path / "b"), memory, split_hot=True)
     assert max(sizes) <= memory
@@ -152,7 +152,7 @@ def strange_table(task: Task) -> pa.Table:
 
 
 def test_tables_of_different_columns_are_refused(tmp_path):
-    with pytest.raises(IntegrityError, match="differ in their columns"):
+    with pytest.raises(IntegrityError, match=r"differ.*columns"):
         Engine().shuffle(strange_table, as_is, [Task("a", 0), Task("b", 1)], Store(tmp_path), buckets=1, progress=SILENT, label="x")
 
 

@@ -35,7 +35,7 @@ def test_rows_are_read_by_their_numbers(store):
     store.write_table("x.parquet", pa.table({"id": [f"文{n}" for n in range(25)], "n": list(range(25))}), row_group=4)
     assert store.read_rows("x.parquet", [0, 3, 4, 17, 24], ["id"]).to_pydict() == {"id": ["文0", "文3", "文4", "文17", "文24"]}
     assert store.read_rows("x.parquet", [], ["id"]).to_pydict() == {"id": []}
-    with pytest.raises(IntegrityError, match="has 25 rows, row 25"):
+    with pytest.raises(IntegrityError, match=r"\b25 rows.*\brow 25\b"):
         store.read_rows("x.parquet", [2, 25])
 
 

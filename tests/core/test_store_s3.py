@@ -107,7 +107,7 @@ def test_a_missing_bucket_and_a_server_that_is_away_are_told(bucket, monkeypatch
 
 
 def test_a_step_that_needs_a_local_folder_says_so(bucket, monkeypatch, tmp_path):
-    with pytest.raises(StorageError, match=r"maps files into memory.*--work"):
+    with pytest.raises(StorageError, match=r"files.*memory.*--work"):
         Store(f"{bucket}/run").path("tokens.bin")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     one, other = (Store(f"{bucket}/{n}").scratch("downloads") for n in "ab")

@@ -100,7 +100,7 @@ def test_a_source_shorter_than_a_sample_counts_for_what_it_is(store):
     """One window of 150 tokens reads a shard of 61 two and a half times; the cap of five is three samples, rounded up."""
     manifest = store.read_json("tokens.json")
     fitting = resolve(Phase(tokens=3_000, shares={"web_en": 1.0}, passes={"stem_zh": 4}), manifest, progress=SILENT)
-    with pytest.raises(ConfigError, match=r"stem_zh has 61 tokens; 0 samples of 150 .* up to 4 more would exceed the cap of 5"):
+    with pytest.raises(ConfigError, match=r"stem_zh has 61 tokens.*\b150\b.*cap of 5\b"):
         Loader(store, fitting, seed=1, batch=2, context=150)
     Loader(store, fitting, seed=1, batch=2, context=61)
 
@@ -113,5 +113,5 @@ def test_a_domain_that_a_stage_leaves_out_is_not_forgotten(store):
         )
         used = stage.consumed(stage.steps)
     assert used["code"] == pytest.approx(4_900, rel=0.01) and set(used) == {"code", "web_en", "web_zh"}
-    with pytest.raises(ConfigError, match="code has 997 tokens"):
+    with pytest.raises(ConfigError, match=r"\bcode\b.*\b997 tokens"):
         resolve(Phase(tokens=4_900, shares={"code": 1.0}), manifest, progress=SILENT, used=used)

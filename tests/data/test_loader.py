@@ -215,9 +215,9 @@ def test_a_streams_identity_says_what_it_is_a_function_of(tokens, tmp_path):
     changes["the tokens of web_zh"] = loader(other, **phase)
     for words, changed in changes.items():
         assert changed.fingerprint != stage.fingerprint
-        with pytest.raises(IntegrityError, match=f"changed: {words}\\. Bring back"):
+        with pytest.raises(IntegrityError, match=rf"changed: {words}\."):
             changed.check_identity(recorded)
-    with pytest.raises(IntegrityError, match=r"changed: order; .*the tokens of code"):
+    with pytest.raises(IntegrityError, match=r"changed: order\b.*tokens of code"):
         stage.check_identity({})
 
 
@@ -227,13 +227,13 @@ def test_the_tokens_vocabulary_must_be_the_models(tokens, tmp_path):
     shape = {"seed": 1, "batch": 8, "context": 32}
     Loader(tokens, plan, vocabulary=manifest["vocabulary"], **shape)
     for wrong in (manifest["vocabulary"] - 1, manifest["vocabulary"] + 1):
-        with pytest.raises(ConfigError, match=rf"vocabulary of {manifest['vocabulary']:,}, the model has one of {wrong:,}"):
+        with pytest.raises(ConfigError, match=rf"vocabulary.*\b{manifest['vocabulary']:,}\b.*model.*\b{wrong:,}\b"):
             Loader(tokens, plan, vocabulary=wrong, **shape)
     for name in tokens.names():
         shutil.copy(tokens.path(name), tmp_path / name)
     for change, words in (
-        ({"dtype": "int32"}, "holds uint16, tokens.json says int32"),
-        ({"vocabulary": 70_000}, "do not fit uint16"),
+        ({"dtype": "int32"}, r"\buint16\b.*tokens\.json.*\bint32\b"),
+        ({"vocabulary": 70_000}, r"fit.*\buint16\b"),
     ):
         Store(tmp_path).write_json("tokens.json", manifest | change)
         with pytest.raises(DataError, match=words):
@@ -285,7 +285,7 @@ def test_a_source_shorter_than_a_sample_is_read_in_a_circle(tokens):
 
 
 def test_mistakes_are_told(tokens):
-    with pytest.raises(ConfigError, match="one step takes 256"):
+    with pytest.raises(ConfigError, match=r"one step.*\b256\b"):
         loader(tokens, tokens=100, shares={"web_en": 1.0})
     stage = loader(tokens, tokens=2_000, shares={"web_en": 1.0})
     with pytest.raises(ConfigError, match="steps 0 to"):
@@ -295,5 +295,5 @@ def test_mistakes_are_told(tokens):
     manifest = tokens.read_json("tokens.json")
     manifest["domains"]["web_en"]["tokens"] += 1
     plan = resolve(Phase(tokens=2_000, shares={"web_en": 1.0}), manifest, progress=SILENT)
-    with pytest.raises(DataError, match="the plan was made for"):
+    with pytest.raises(DataError, match=r"plan was made"):
         Loader(tokens, plan, seed=1, batch=8, context=32)

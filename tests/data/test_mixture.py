@@ -100,23 +100,23 @@ def test_a_changed_mix_within_a_stage_needs_no_base_shares():
 
 def test_a_course_that_makes_no_sense_is_refused_with_its_key():
     for table, words in (
-        ({"curve": {"stem": ((0, 0.1), (0, 0.2))}}, r"curve.stem: its points must be in order"),
-        ({"steps": {"stem": ((500, 0.1), (100, 0.2))}}, r"steps.stem: its points must be in order"),
-        ({"curve": {"stem": ((-1, 0.1), (100, 0.2))}}, r"curve.stem: its points must be in order"),
-        ({"curve": {"stem": ((0, 0.1), (1_001, 0.2))}}, r"curve.stem has a point at token 1,001, the stage has 1,000"),
-        ({"steps": {"stem": ((1, 0.1),)}}, r"steps.stem must say from token 0 on"),
-        ({"steps": {"stem": ((0, 1.1),)}}, r"steps.stem has the share 1.1"),
-        ({"ramp": {"stem": (float("nan"), 0.1)}}, r"ramp.stem holds nan"),
-        ({"shares": {"stem": float("inf")}}, r"shares.stem holds inf"),
-        ({"ramp": {"stem": (0.1,)}, "steps": {"stem": ((0, 0.1),)}}, r"stem stands in ramp and in steps"),
-        ({"passes": {"stem": 1}, "curve": {"stem": ((0, 0.1),)}}, r"stem stands in curve and in passes"),
+        ({"curve": {"stem": ((0, 0.1), (0, 0.2))}}, r"curve\.stem\b.*points.*order"),
+        ({"steps": {"stem": ((500, 0.1), (100, 0.2))}}, r"steps\.stem\b.*points.*order"),
+        ({"curve": {"stem": ((-1, 0.1), (100, 0.2))}}, r"curve\.stem\b.*points.*order"),
+        ({"curve": {"stem": ((0, 0.1), (1_001, 0.2))}}, r"curve\.stem\b.*token 1,001\b.*\b1,000\b"),
+        ({"steps": {"stem": ((1, 0.1),)}}, r"steps\.stem\b.*token 0\b"),
+        ({"steps": {"stem": ((0, 1.1),)}}, r"steps\.stem\b.*share.*\b1\.1\b"),
+        ({"ramp": {"stem": (float("nan"), 0.1)}}, r"ramp\.stem\b.*\bnan\b"),
+        ({"shares": {"stem": float("inf")}}, r"shares\.stem\b.*\binf\b"),
+        ({"ramp": {"stem": (0.1,)}, "steps": {"stem": ((0, 0.1),)}}, r"\bstem\b.*\bramp\b.*\bsteps\b"),
+        ({"passes": {"stem": 1}, "curve": {"stem": ((0, 0.1),)}}, r"\bstem\b.*\bcurve\b.*\bpasses\b"),
     ):
         with pytest.raises(ConfigError, match=words):
             Phase(tokens=1_000, **table)
     for table, words in (
-        ({"ramp": {"stem": (0.1,)}, "steps": {"stem_zh": ((0, 0.1),)}}, r"stem_zh is meant by stem_zh and by stem"),
-        ({"ramp": {"stem": (0.4, 0.0)}, "shares": {"books": 1.0}}, r"at 100% of the stage .* give a source in stage.shares"),
-        ({"steps": {"web_en": ((0, 0.4), (500, 0.8)), "web_zh": ((0, 0.4),)}}, r"adds up to 1.2 at 50% of the stage"),
+        ({"ramp": {"stem": (0.1,)}, "steps": {"stem_zh": ((0, 0.1),)}}, r"\bstem_zh\b.*\bstem_zh\b.*\bstem\b"),
+        ({"ramp": {"stem": (0.4, 0.0)}, "shares": {"books": 1.0}}, r"100% of the stage.*stage\.shares"),
+        ({"steps": {"web_en": ((0, 0.4), (500, 0.8)), "web_zh": ((0, 0.4),)}}, r"\b1\.2\b.*50% of the stage"),
     ):
         with pytest.raises(ConfigError, match=words):
             resolve(Phase(tokens=1_000, **table), MANIFEST, progress=SILENT)
@@ -137,15 +137,15 @@ def test_a_step_that_runs_out_is_fitted_by_its_mean():
     phase = Phase(tokens=100_000, shares={"web_en": 1.0}, steps={"parallel": ((0, 0.4), (50_000, 0.2))}, fit=True)
     plan = resolve(phase, MANIFEST, progress=SILENT)
     assert plan.tokens == 50_000 and plan.epochs()["parallel"] == pytest.approx(5.0)
-    with pytest.raises(ConfigError, match="parallel has 3,000 tokens and the plan of 100,000 tokens wants 30,000"):
+    with pytest.raises(ConfigError, match=r"parallel\b.*\b3,000 tokens.*\b100,000 tokens.*\b30,000\b"):
         resolve(replace(phase, fit=False), MANIFEST, progress=SILENT)
 
 
 def test_the_cap_names_the_source_what_it_has_and_what_the_plan_wants():
     phase = Phase(tokens=200_000, shares={"web_en": 0.7, "parallel": 0.3})
-    with pytest.raises(ConfigError, match=r"stage1: parallel has 3,000 tokens and the plan of 200,000 tokens wants 60,000"):
+    with pytest.raises(ConfigError, match=r"stage1: parallel\b.*\b3,000 tokens.*\b200,000 tokens.*\b60,000\b"):
         resolve(phase, MANIFEST, progress=SILENT, name="stage1")
-    with pytest.raises(ConfigError, match=r"stage1.tokens to at most 50,000"):
+    with pytest.raises(ConfigError, match=r"stage1\.tokens.*\b50,000\b"):
         resolve(phase, MANIFEST, progress=SILENT, name="stage1")
 
 
@@ -177,7 +177,7 @@ def test_a_source_that_is_used_up_leaves_its_place_or_is_named():
     used = {"parallel": 15_000}
     phase = Phase(tokens=20_000, shares={"web_zh": 0.7, "parallel": 0.3}, fit=True)
     assert resolve(phase, MANIFEST, progress=SILENT, used=used).domains == ("web_zh",)
-    with pytest.raises(ConfigError, match=r"parallel.*Nothing of it is left"):
+    with pytest.raises(ConfigError, match=r"parallel.*[Nn]othing"):
         resolve(Phase(tokens=20_000, shares={"parallel": 1.0}, fit=True), MANIFEST, progress=SILENT, used=used)
 
 
@@ -201,25 +201,25 @@ def test_no_fitted_plan_breaks_the_cap(tokens, weights, used, stem):
 def test_what_earlier_stages_read_counts():
     phase = Phase(tokens=40_000, shares={"web_en": 0.7, "parallel": 0.3})
     resolve(phase, MANIFEST, progress=SILENT, used={"parallel": 3_000})
-    with pytest.raises(ConfigError, match="parallel has 3,000"):
+    with pytest.raises(ConfigError, match=r"parallel\b.*\b3,000 tokens"):
         resolve(phase, MANIFEST, progress=SILENT, used={"parallel": 6_000})
 
 
 def test_passes_take_what_they_need_and_the_others_share_the_rest():
     plan = resolve(Phase(tokens=10_700, shares={"web_en": 1.0, "web_zh": 1.0}, passes={"canary": 1}), MANIFEST, progress=SILENT)
     assert plan.wants() == pytest.approx({"canary": 700, "web_en": 5_000, "web_zh": 5_000})
-    with pytest.raises(ConfigError, match="passes take 700 tokens, the stage has 600"):
+    with pytest.raises(ConfigError, match=r"passes.*\b700 tokens.*\b600\b"):
         resolve(Phase(tokens=600, passes={"canary": 1}), MANIFEST, progress=SILENT)
-    with pytest.raises(ConfigError, match=r"canary.*exceed the cap"):
+    with pytest.raises(ConfigError, match=r"canary\b.*\bcap\b"):
         resolve(Phase(tokens=9_000, passes={"canary": 6}), MANIFEST, progress=SILENT)
 
 
 def test_shares_that_make_no_sense_are_refused():
     for phase, words in (
-        (Phase(tokens=10, shares={"books": 1.0}), "none of its sources has tokens"),
-        (Phase(tokens=10, shares={"web_en": -1.0}), "must not be negative"),
+        (Phase(tokens=10, shares={"books": 1.0}), "none of .*tokens"),
+        (Phase(tokens=10, shares={"web_en": -1.0}), "negative"),
         (Phase(tokens=10, ramp={"stem": (0.2, 1.2)}), "at 100% of the stage"),
-        (Phase(tokens=10, ramp={"stem": (0.6,), "code": (0.6,)}), "adds up to 1.2"),
+        (Phase(tokens=10, ramp={"stem": (0.6,), "code": (0.6,)}), r"adds up.*\b1\.2\b"),
     ):
         with pytest.raises(ConfigError, match=words):
             resolve(phase, MANIFEST, progress=SILENT)
@@ -237,9 +237,9 @@ def test_phases_come_from_toml_tables():
     phase = build(Phase, tomllib.loads(text), origin="recipe.toml")
     assert phase.curve == {"code": ((0, 0.05), (4_500, 0.1))} and phase.steps == {"parallel": ((0, 0.0), (3_000, 0.1))}
     assert build(Phase, tomllib.loads(to_toml(plain(phase))), origin="again.toml") == phase
-    with pytest.raises(ConfigError, match=r"'curve.code\[1\]' must be .* found a list \[9\]"):
+    with pytest.raises(ConfigError, match=r"'curve\.code\[1\]' .*found.*\[9\]"):
         build(Phase, tomllib.loads("tokens = 9\ncurve = { code = [[0, 0.5], [9]] }"), origin="recipe.toml")
-    with pytest.raises(ConfigError, match=r"recipe.toml: stage1.data: steps.code must say from token 0 on"):
+    with pytest.raises(ConfigError, match=r"recipe\.toml: stage1\.data: steps\.code\b.*token 0\b"):
         build(Phase, {"tokens": 9, "steps": {"code": [[1, 0.5]]}}, origin="recipe.toml", key="stage1.data")
     assert phase.ramp == {"stem": (0.1, 0.4)} and phase.shares == {"web_zh": 1.0, "web_en": 1.0}
     plan = resolve(phase, MANIFEST, progress=SILENT)
@@ -273,7 +273,7 @@ def test_the_table_has_the_rows_of_table_1_and_balances():
 
 def test_upsampling_beyond_five_passes_is_refused_by_default():
     phase = Phase(tokens=30_000, shares={"web_en": 0.5, "stem_zh": 0.5})
-    with pytest.raises(ConfigError, match=r"stem_zh has 2,000 tokens .* the cap is 5"):
+    with pytest.raises(ConfigError, match=r"stem_zh\b.*\b2,000 tokens.*cap.*\b5\b"):
         resolve(phase, MANIFEST, progress=SILENT)
     fitted = resolve(Phase(tokens=30_000, shares=phase.shares, fit=True), MANIFEST, progress=SILENT)
     assert max(r.passes for r in mixture_table(fitted)) <= 5 + 1e-6

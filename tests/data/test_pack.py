@@ -151,7 +151,7 @@ def test_a_run_killed_in_the_merge_goes_on_to_the_same_bytes(tmp_path, documents
 
 
 def test_no_training_documents_is_an_error_and_no_canaries_is_not(tmp_path, documents, tokenizer):
-    with pytest.raises(DataError, match="no documents of split 'train'"):
+    with pytest.raises(DataError, match=r"no documents.*'train'"):
         pack(Store(tmp_path), Store(tmp_path), tokenizer, Store(tmp_path / "a"), PackConfig(), engine=Engine(), progress=SILENT)
     out = Store(tmp_path / "b")
     pack(documents, Store(tmp_path / "none"), tokenizer, out, PackConfig(), engine=Engine(), progress=SILENT)
@@ -172,7 +172,7 @@ def test_damaged_shards_are_refused(tmp_path, tokens):
         shutil.copy(tokens.path(name), tmp_path / name)
     store = Store(tmp_path)
     (tmp_path / "code.bin").write_bytes((tmp_path / "code.bin").read_bytes()[:-2])
-    with pytest.raises(IntegrityError, match="pack the tokens again"):
+    with pytest.raises(IntegrityError, match=r"pack.*again"):
         open_indexed(store, "code")
     (tmp_path / "code.idx").write_bytes(b"not an index")
     with pytest.raises(IntegrityError, match="not an index"):

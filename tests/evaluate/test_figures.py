@@ -35,14 +35,14 @@ def test_sets_count_before_tags(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.toml", '[x]\nweb_en = "1.1"\n', r"'x'.'web_en' is '1\.1'; it must be bits per byte"),
+        ("a.toml", '[x]\nweb_en = "1.1"\n', r"'x'.'web_en'.*'1\.1'.*bits per byte"),
         ("a.toml", "[x]\nweb_en = -1\n", "a number above 0"),
         ("a.toml", "[x]\nweb_en = nan\n", "a number above 0"),
         ("a.toml", "[x]\nweb_en = true\n", "a number above 0"),
-        ("a.toml", "x = 1\n", "'x' must be a table of held-out sets or tags"),
-        ("a.toml", "[x]\n", "'x' must be a table of held-out sets or tags"),
+        ("a.toml", "x = 1\n", r"'x' .*table of held-out sets"),
+        ("a.toml", "[x]\n", r"'x' .*table of held-out sets"),
         ("a.toml", "[x\n", "not valid TOML"),
-        ("a.json", "[1]", "must be a table of models"),
+        ("a.json", "[1]", "table of models"),
         ("a.json", "{", "not valid JSON"),
         ("a.csv", "", r"must end in \.toml or \.json"),
     ],
@@ -58,20 +58,20 @@ def test_files_that_are_not_there_and_names_given_twice(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="cannot read"):
             read_figures(ReferencesConfig(file=str(tmp_path / name)))
     twice = given(tmp_path / "a.toml", "[x]\nzh = 1.0\n")
-    with pytest.raises(ConfigError, match=r"'x' is in references\.models too"):
+    with pytest.raises(ConfigError, match=r"'x' .*references\.models"):
         read_figures(ReferencesConfig(file=twice.file, models={"x": "/models/x"}))
 
 
 def test_unknown_and_contradicting_names_are_told() -> None:
-    with pytest.raises(ConfigError, match=r"f\.toml: 'x'.'web_fr' is neither a held-out set of this run \(code, .*\) nor a tag"):
+    with pytest.raises(ConfigError, match=r"f\.toml: 'x'.'web_fr' .*held-out set.*\(code, .*tag"):
         spread({"x": {"web_fr": 1.0}}, SETS, "f.toml")
-    with pytest.raises(ConfigError, match="different figures for the tags of web_zh; give 'web_zh' one of its own"):
+    with pytest.raises(ConfigError, match=r"different figures.*tags of web_zh\b.*'web_zh'"):
         spread({"x": {"zh": 1.0, "prose": 2.0}}, SETS, "f.toml")
     assert spread({"x": {"zh": 1.0, "prose": 2.0, "web_zh": 3.0}}, SETS, "f.toml")[-1]["bits_per_byte"] == 3.0
 
 
 def test_a_folder_is_known_by_what_it_holds(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"references\.models: 模型 is .*has no config\.json"):
+    with pytest.raises(ConfigError, match=r"references\.models: 模型 .*config\.json"):
         fingerprint("模型", tmp_path)
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(bytes(200_000))

@@ -129,5 +129,5 @@ def test_scores_in_training_are_those_of_the_tables(tmp_path: Path) -> None:
         assert ours["low"] <= ours["accuracy"] <= ours["high"]
     assert scores(LossesOnly(model)) == found
     assert scorer(exercises, tokenizer, replace(config, score_items=0)) is None  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"a choice of the exercises has .* train\.context is 2: .* train\.score_items to 0"):
+    with pytest.raises(ConfigError, match=r"exercises.*train\.context is 2\b.*train\.score_items"):
         scorer(exercises, tokenizer, replace(config, context=2))  # type: ignore[arg-type]

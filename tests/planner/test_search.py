@@ -88,10 +88,10 @@ def test_a_layout_that_does_not_fit_names_its_parts_and_a_change_that_helps():
 @pytest.mark.parametrize(
     ("layout", "told"),
     [
-        (Layout(data=256), "256 processes, but there are 512"),
+        (Layout(data=256), r"\b256 processes.*\b512\b"),
         (Layout(data=512, micro_batch=3), "micro-batches of 3"),
         (Layout(data=64, tensor=8), "does not divide the heads"),
-        (Layout(data=8, pipeline=64), "cannot be cut into 64 stages"),
+        (Layout(data=8, pipeline=64), r"\b64 stages"),
     ],
 )
 def test_layouts_that_cannot_exist_are_errors(layout, told):
@@ -100,9 +100,9 @@ def test_layouts_that_cannot_exist_are_errors(layout, told):
 
 
 def test_a_batch_that_cannot_be_shared_is_an_error():
-    with pytest.raises(ConfigError, match="make it a multiple"):
+    with pytest.raises(ConfigError, match="multiple"):
         predict(job(batch=1000), Layout(data=512))
-    with pytest.raises(ConfigError, match="less than one step"):
+    with pytest.raises(ConfigError, match="one step"):
         dataclasses.replace(job(), tokens=1e6)
     with pytest.raises(ConfigError, match="context of 8192"):
         dataclasses.replace(job(), context=8192)
@@ -210,7 +210,7 @@ def test_a_model_from_a_file(tmp_path):
     assert (found.batch, found.context, found.tokens) == (64, 256, 5e6)
     assert read_subject("skywork-13b").model == SKYWORK
     recipe.write_text("[model]\nvocabulary = 10\nhidden = 64\nlayers = 2\nheads = 3\nffn = 8\n")
-    with pytest.raises(ConfigError, match="3 heads do not divide"):
+    with pytest.raises(ConfigError, match=r"3 heads.*divide"):
         read_subject(str(recipe))
     for text, told in (
         ("", "no .model. table"),

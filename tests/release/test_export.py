@@ -40,7 +40,7 @@ def test_a_checkpoint_is_what_transformers_loads(work: Path, tmp_path: Path) -> 
 def test_what_does_not_fit_is_told_and_leaves_nothing(work: Path, tmp_path: Path) -> None:
     place, out = work / "stage1-0123" / "checkpoints" / "step-0000007", tmp_path / "out"
     (tmp_path / "there").mkdir()
-    with pytest.raises(StorageError, match="is there already"):
+    with pytest.raises(StorageError, match="already"):
         export(place, tmp_path / "there")
     with pytest.raises(IntegrityError, match="not a whole checkpoint"):
         export(work / "tokenizer-4567", out, work / "tokenizer-4567")
@@ -48,7 +48,7 @@ def test_what_does_not_fit_is_told_and_leaves_nothing(work: Path, tmp_path: Path
     with pytest.raises(ConfigError, match="has 2 tokenizers"):
         export(place, out)
     shutil.copytree(place, tmp_path / "elsewhere" / "alone")
-    with pytest.raises(ConfigError, match="no tokenizer was found"):
+    with pytest.raises(ConfigError, match="no tokenizer"):
         export(tmp_path / "elsewhere" / "alone", out)
     (place / "model.safetensors").write_bytes((place / "model.safetensors").read_bytes()[:-1])
     with pytest.raises(IntegrityError, match=r"model\.safetensors"):

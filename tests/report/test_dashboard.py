@@ -171,7 +171,7 @@ def test_without_live_lines_the_journals_are_read_once_for_each_change(
 
 def test_broken_files_are_told_and_not_fatal(copied: dict[str, Path]) -> None:
     (copied["stage1"] / "heldout.jsonl").write_text("{没有\n")
-    with pytest.raises(DataError, match=r"heldout\.jsonl: a line is not JSON"):
+    with pytest.raises(DataError, match=r"heldout\.jsonl.*JSON"):
         Following("stage1", Store(copied["stage1"])).read()
     assert "有文件无法读取" in dashboard(copied).news("", "zh")["said"]
 
@@ -245,7 +245,7 @@ def test_over_http(served: str) -> None:
 
 def test_a_port_that_is_taken_is_told(served: str, copied: dict[str, Path]) -> None:
     port = int(served.rstrip("/").rpartition(":")[2])
-    with pytest.raises(ConfigError, match=rf"127\.0\.0\.1 port {port} cannot be opened .* give another --port"):
+    with pytest.raises(ConfigError, match=rf"127\.0\.0\.1 .*\b{port}\b.*--port"):
         Server(dashboard(copied), "127.0.0.1", port)
     with pytest.raises(ConfigError, match="cannot be opened"):
         Server(dashboard(copied), "没有.invalid", 0)

@@ -70,7 +70,7 @@ def test_the_funnel_shows_every_stage_reason_and_count(run: dict[str, Store], ou
             assert stage.replace("_", " ").capitalize() in body
             assert not documents or reason.replace("_", " ") in body
     assert "near copy 190 (760 kB)" in body
-    assert "recurring blocks 2.50 kB cut from documents that stayed" in body
+    assert "recurring blocks 2.50 kB" in body
     assert "400 joined here" in body
     assert "1,750 in, 1,480 kept (84.6 %)" in body
 
@@ -117,7 +117,7 @@ def test_other_models_are_dashed_lines_in_our_own_unit(text: str, outline: Outli
 
 def test_alarms_skips_and_scores_stand_beside_the_curves(text: str, outline: Outline) -> None:
     body = " ".join(outline.sections["training"].split())
-    assert "Stage 1, step 120: over the last 8 monitoring points the mean rose" in body
+    assert "Stage 1, step 120: " in body and "8 monitoring points" in body
     assert "Left out: 1; the last 1:" in body and "the loss is nan <script>alert(1)</script>" in body
     assert "<script>alert" not in text
     assert body.count("exercises") == 13 and body.count("40.0 %") == 24 and text.count("95 % 22.0 % to 61.0 %; chance 25.0 %") == 24
@@ -189,7 +189,7 @@ def test_a_control_or_a_check_that_fails_is_told_with_its_reason(run: dict[str, 
     inputs = {**run, "leakage": Store(tmp_path / "leakage"), "evaluate": Store(tmp_path / "evaluate")}
     write(inputs, Store(tmp_path / "out"), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
     sections = Outline((tmp_path / "out/report.html").read_text("utf-8")).sections
-    assert "not found in the final model; clean test items are found too), so a verdict" in sections["leakage"]
+    assert "not found in the final model" in sections["leakage"] and "clean test items are found too" in sections["leakage"]
     assert "final is below unigram on Web, Chinese" in sections["evaluation"]
 
 

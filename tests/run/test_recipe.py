@@ -51,33 +51,32 @@ def test_a_source_of_ones_own_replaces_the_pages_and_keeps_the_code():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("trian.seed=1", "unknown key 'trian'; did you mean 'train'"),
-        ("train.sed=1", "unknown key 'train.sed'; did you mean 'seed'"),
+        ("trian.seed=1", "unknown key 'trian'.*'train'"),
+        ("train.sed=1", r"unknown key 'train\.sed'.*'seed'"),
         ("model.preset='demo-3n'", "no model preset 'demo-3n'"),
-        ("model.vocabulary=100", "model.vocabulary is 100, tokenizer.vocabulary 8192"),
-        ("train.context=512", "train.context is 512, model.context only 256"),
-        ("train.precision='fp8'", "'train.precision' is 'fp8'"),
-        ("tokenizer.words=1", "the parts add up to"),
-        ("tokenizer=3", "tokenizer must be a table, found an integer"),
-        ("corpus=[1]", "corpus must be a table, found a list"),
-        ("corpus.sources=3", "'corpus.sources' must be"),
-        ("train.seed=9223372036854775808", "a number beyond 64 bits"),
-        ("name='../elsewhere'", "names the work folder"),
+        ("model.vocabulary=100", r"model\.vocabulary\b.*\b100\b.*tokenizer\.vocabulary\b.*\b8192\b"),
+        ("train.context=512", r"train\.context\b.*\b512\b.*model\.context\b.*\b256\b"),
+        ("train.precision='fp8'", r"'train\.precision' .*'fp8'"),
+        ("tokenizer.words=1", "add up"),
+        ("tokenizer=3", "tokenizer must be a table.*integer"),
+        ("corpus=[1]", "corpus must be a table.*list"),
+        ("corpus.sources=3", r"'corpus\.sources' must be"),
+        ("train.seed=9223372036854775808", "64 bits"),
+        ("name='../elsewhere'", "work folder"),
         ("corpus.sources.docs.kind='warc'", "no entry 'docs'"),
-        ("stage1.rate.peak=-1", "'stage1.rate.peak' is -1"),
-        ("stage1.data.tokens='多'", "'stage1.data.tokens' must be an integer"),
+        ("stage1.rate.peak=-1", r"'stage1\.rate\.peak' .*-1\b"),
+        ("stage1.data.tokens='多'", r"'stage1\.data\.tokens' .*integer"),
     ],
 )
 def test_mistakes_are_named_before_anything_runs(change, told):
     for source in (None, "pages/") if change.startswith("corpus=") else (None,):
-        with pytest.raises(ConfigError) as problem:
+        with pytest.raises(ConfigError, match=told):
             load(ROOT / "recipes" / "demo.toml", [change], source)
-        assert told in str(problem.value)
 
 
 def test_a_missing_table_is_named_with_its_meaning(tmp_path):
     (tmp_path / "empty.toml").write_text('name = "空"\n')
-    with pytest.raises(ConfigError, match=r"missing key 'corpus' \(pages to documents\)"):
+    with pytest.raises(ConfigError, match=r"missing key 'corpus'"):
         load(tmp_path / "empty.toml")
 
 

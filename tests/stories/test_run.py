@@ -115,10 +115,10 @@ def test_another_models_base_is_extended_on_the_same_corpus(work, tmp_path):
     shown = skyloom("tokenizer", "show", work / folder, "文本 text\n123")
     assert shown.returncode == 0 and "⏎" in shown.stdout and "bytes a token" in shown.stdout and "latin" in shown.stdout
     many = skyloom("tokenizer", "extend", base, TINY, "--work", work, "--characters", "30000", "--set", "tokenizer.fit=false")
-    assert many.returncode == 3 and "30,000 characters were asked for, the corpus has" in many.stderr, many.stderr
+    assert many.returncode == 3 and "30,000 characters" in many.stderr and "corpus" in many.stderr, many.stderr
     base.write_bytes(b"no model")
     refused = skyloom(*extend)
-    assert refused.returncode == 2 and "is not a SentencePiece model" in refused.stderr and "Traceback" not in refused.stderr
+    assert refused.returncode == 2 and "SentencePiece model" in refused.stderr and "Traceback" not in refused.stderr
     assert skyloom(*(tmp_path / "none" if argument == base else argument for argument in extend)).returncode == 5
 
 
@@ -139,7 +139,7 @@ def test_learning_rates_are_tried_before_a_session(work, tmp_path):
     first = (step_folder(place, "lr-0.0006") / "_step.json").stat().st_mtime_ns
     done = skyloom(*test, "--json")
     assert done.returncode == 0, done.stderr
-    assert "lr-0.0006: already there" in done.stderr
+    assert "lr-0.0006: already" in done.stderr
     assert (step_folder(place, "lr-0.0006") / "_step.json").stat().st_mtime_ns == first
     found = json.loads(done.stdout)
     rows = {row["rate"]: row for row in found["rates"]}
@@ -164,9 +164,9 @@ def test_learning_rates_are_tried_before_a_session(work, tmp_path):
     tried = {row["step"]: row["loss"] for row in map(json.loads, (newest / "metrics.jsonl").open())}
     assert min(tried) == int(half.name[5:]) + 1 and tried == {step: went[step] for step in tried} and len(tried) == 3
     for wrong, told in (
-        (("--from", step_folder(place, "stage2")), "which comes after stage1"),
-        (("--from", place), "there is no checkpoint"),
-        (("--from", step_folder(place, "stage1"), "--set", "model.hidden=64"), "checkpoint of another model: model.hidden is 32"),
+        (("--from", step_folder(place, "stage2")), "after stage1"),
+        (("--from", place), "no checkpoint"),
+        (("--from", step_folder(place, "stage1"), "--set", "model.hidden=64"), "model.hidden is 32"),
     ):
         refused = CliRunner().invoke(
             main, ["train", "lr-test", str(TINY), "--work", str(place), "--stage", "stage1", *map(str, wrong)]

@@ -39,11 +39,11 @@ def test_one_language_and_a_limit(exercises):
 
 
 def test_missing_splits_and_languages_are_told(exercises, tmp_path):
-    with pytest.raises(DataError, match="does not exist; write the exercises first"):
+    with pytest.raises(DataError, match=r"does not exist.*exercises"):
         multiple_choice(Store(str(tmp_path)))
-    with pytest.raises(DataError, match="holds no items in fr"):
+    with pytest.raises(DataError, match=r"no items.*\bfr\b"):
         multiple_choice(exercises, lang="fr")
-    with pytest.raises(DataError, match="holds no items"):
+    with pytest.raises(DataError, match="no items"):
         multiple_choice(exercises, "canary")
 
 
@@ -58,5 +58,5 @@ def test_shots_are_seeded_of_one_language_and_of_different_families(exercises, l
     assert few_shot(pool, lang, 3, seed=1) == shots[:3]
     everything = few_shot(pool, lang, 70)
     assert len(set(everything)) == 70
-    with pytest.raises(DataError, match=r"71 examples in .* only 70; ask for fewer"):
+    with pytest.raises(DataError, match=r"71 examples.*\b70\b"):
         few_shot(pool, lang, 71)

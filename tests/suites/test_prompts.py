@@ -69,9 +69,9 @@ def test_boundaries_are_clean(lang, question, choices, data):
 
 
 def test_mistakes_are_told():
-    with pytest.raises(ConfigError, match="unknown scoring 'leter'; use one of: letter, text"):
+    with pytest.raises(ConfigError, match=r"scoring 'leter'.*letter, text"):
         prompt(ENGLISH, scoring="leter")
-    with pytest.raises(ConfigError, match="example d is in zh-Hans, but item e is in en"):
+    with pytest.raises(ConfigError, match=r"example d\b.*zh-Hans.*item e\b.*\ben\b"):
         prompt(ENGLISH, [CHINESE_SHOT])
-    with pytest.raises(ConfigError, match="no prompts for the language 'fr'"):
+    with pytest.raises(ConfigError, match=r"prompts.*'fr'"):
         prompt(Item("x", "fr", "f", "q", ("a", "b"), 0))

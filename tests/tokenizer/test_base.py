@@ -89,12 +89,12 @@ def test_a_base_with_pieces_of_its_maker_in_the_middle(documents, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model_type": "unigram"}, "is a unigram model; only BPE can be extended"),
-        ({"byte_fallback": False}, "has no pieces for the 256 bytes"),
+        ({"model_type": "unigram"}, "unigram.*BPE"),
+        ({"byte_fallback": False}, r"\b256 bytes"),
         ({"normalization_rule_name": "nmt_nfkc"}, "normalises text"),
         ({"remove_extra_whitespaces": True}, "removes spaces"),
-        ({"treat_whitespace_as_suffix": True}, "puts spaces behind words"),
-        ({"bos_id": -1}, "has no <unk>, <s> or </s>"),
+        ({"treat_whitespace_as_suffix": True}, r"spaces behind"),
+        ({"bos_id": -1}, "no <unk>, <s> or </s>"),
     ],
 )
 def test_what_cannot_be_extended_is_refused(tmp_path, options, message):
@@ -109,11 +109,11 @@ def test_files_that_are_no_model(tmp_path, documents, llama_like):
         read_base(tmp_path / "missing.model")
     for data in (b"", b"not a model at all", llama_like[:-7]):
         (tmp_path / "base.model").write_bytes(data)
-        with pytest.raises(ConfigError, match="is not a SentencePiece model"):
+        with pytest.raises(ConfigError, match=r"not a SentencePiece model"):
             read_base(tmp_path / "base.model")
     (tmp_path / "base.model").write_bytes(llama_like)
     config = TokenizerConfig(base_model=str(tmp_path / "base.model"))
-    with pytest.raises(ConfigError, match=r"has \d+ pieces, tokenizer.base says 4,300"):
+    with pytest.raises(ConfigError, match=r"\d+ pieces.*tokenizer\.base\b.*\b4,300\b"):
         train(documents, Store(tmp_path / "out"), config, progress=SILENT)
 
 
@@ -127,12 +127,12 @@ def changed(base: bytes, change) -> bytes:
     ("change", "message"),
     [
         (lambda m: m.pieces.add(piece="人\0", score=-9e5, type=TYPE.NORMAL), "a space or NUL"),
-        (lambda m: setattr(m.normalizer_spec, "escape_whitespaces", False), "does not write spaces as"),
-        (lambda m: setattr(m.trainer_spec, "unk_id", 300), "names other pieces as <unk>"),
-        (lambda m: setattr(m.trainer_spec, "bos_id", 99_999), "has no <unk>, <s> or </s>"),
-        (lambda m: m.pieces.add(piece="<|pad|>", score=0.0, type=TYPE.CONTROL), "has one of the reserved pieces"),
-        (lambda m: m.pieces.add(piece=m.pieces[300].piece, score=-9e5, type=TYPE.NORMAL), "cannot be loaded by SentencePiece"),
-        (lambda m: [setattr(p, "score", 0.0) for p in m.pieces], r"has \d+ pieces that share their score"),
+        (lambda m: setattr(m.normalizer_spec, "escape_whitespaces", False), r"not write spaces"),
+        (lambda m: setattr(m.trainer_spec, "unk_id", 300), r"other pieces.*<unk>"),
+        (lambda m: setattr(m.trainer_spec, "bos_id", 99_999), "no <unk>, <s> or </s>"),
+        (lambda m: m.pieces.add(piece="<|pad|>", score=0.0, type=TYPE.CONTROL), "reserved pieces"),
+        (lambda m: m.pieces.add(piece=m.pieces[300].piece, score=-9e5, type=TYPE.NORMAL), r"cannot be loaded.*SentencePiece"),
+        (lambda m: [setattr(p, "score", 0.0) for p in m.pieces], r"\d+ pieces.*score"),
         (lambda m: m.pieces.add(piece="人民", score=0.0, type=TYPE.UNUSED), "of type UNUSED"),
     ],
 )

@@ -93,15 +93,15 @@ def test_a_small_corpus_shrinks_the_vocabulary(tmp_path):
     [
         (
             {"vocabulary": 8192, "base": 7892, "characters": 180, "words": 103},
-            "a base of 7,892 pieces was asked for, the Latin text",
+            r"base.*\b7,892 pieces.*Latin",
         ),
         (
             {"vocabulary": 31_200, "base": 1100, "characters": 29_980, "words": 103},
-            r"29,980 characters .* has 2\d\d candidates .*3 times\), and the dictionary 1\d,\d{3} more",
+            r"29,980 characters .*\b2\d\d candidates .*\b3 times.*dictionary.*\b1\d,\d{3}\b",
         ),
         (
             {"vocabulary": 2280, "base": 1100, "characters": 180, "words": 983},
-            r"983 words .* has \d{3} candidates \(seen at least 3",
+            r"983 words .*\b\d{3} candidates.*\b3\b",
         ),
     ],
 )
@@ -128,9 +128,7 @@ def test_a_sample_without_a_document_is_told(tmp_path):
     row = dict.fromkeys(DOCUMENT.names, "x") | {"text": "长文 long text\n" * 200_000, "domain": "web_zh", "split": "train"}
     documents = Store(tmp_path / "documents")
     documents.write_table("documents-00000.parquet", pa.Table.from_pylist([row], DOCUMENT))
-    with pytest.raises(
-        DataError, match=r"a sample of 0.01 MB holds no document of these 3.40 MB: raise tokenizer.sample_megabytes"
-    ):
+    with pytest.raises(DataError, match=r"\b0\.01 MB.*no document.*\b3\.40 MB.*tokenizer\.sample_megabytes"):
         train(documents, Store(tmp_path / "out"), TokenizerConfig(sample_megabytes=0.01), progress=SILENT)
 
 
@@ -153,7 +151,7 @@ def test_no_chinese_is_an_error_that_counts_candidates(tmp_path):
 
 def test_no_latin_text_and_no_documents_are_errors(tmp_path):
     empty = Store(tmp_path / "empty")
-    with pytest.raises(DataError, match="no documents of split 'train'"):
+    with pytest.raises(DataError, match=r"no documents.*'train'"):
         train(empty, Store(tmp_path / "out"), TokenizerConfig(), progress=SILENT)
     chinese = Store(tmp_path / "chinese")
     row = dict.fromkeys(DOCUMENT.names, "x") | {"text": "今天的天气非常好。\n人民", "domain": "web_zh", "split": "train"}

@@ -135,7 +135,7 @@ def interrupted_at(step: int, out: Store, monkeypatch: pytest.MonkeyPatch) -> No
 
     with monkeypatch.context() as patch:
         patch.setattr(ToyLoader, "batch", batch)
-        with pytest.raises(Interrupted, match=f"after step {step + 1} of {STEPS}.*same command again") as stopped:
+        with pytest.raises(Interrupted, match=rf"after step {step + 1} of {STEPS}\b.*again") as stopped:
             train(out, STEPS, config=dataclasses.replace(CONFIG, checkpoint_seconds=600.0))
     assert stopped.value.exit_code == 130
 
@@ -213,7 +213,7 @@ def test_a_journal_that_is_no_text_is_noticed(whole: Store, tmp_path: Path, monk
     interrupted_at(16, out, monkeypatch)
     out.write_bytes("metrics.jsonl", b"\xff" + out.read_bytes("metrics.jsonl"))
     train(out, STEPS, progress=listener)
-    assert any("is not text any more" in text for text in listener.said)
+    assert any("not text" in text for text in listener.said)
     assert content(out) == content(whole)
 
 
@@ -222,7 +222,7 @@ def test_a_damaged_end_is_done_again(whole: Store, tmp_path: Path) -> None:
     out, listener = Store(str(tmp_path / "copy")), Listener()
     out.remove("final/optimizer.safetensors")
     train(out, STEPS, progress=listener)
-    assert any("final checkpoint cannot be used" in text for text in listener.said)
+    assert any("final checkpoint" in text and "cannot" in text for text in listener.said)
     assert content(out) == content(whole)
 
 
@@ -251,7 +251,7 @@ def test_stage_two_goes_on_from_stage_one(whole: Store, tmp_path: Path) -> None:
 def test_a_held_out_loss_that_is_no_number_names_the_set(tmp_path: Path) -> None:
     """The last step may break the weights; its own loss is still a number, the next look at the held-out sets is not."""
     steep = dataclasses.replace(SECOND, peak=1e38)
-    with pytest.raises(NotFiniteError, match=r"stage2, step 1: .* held-out set web_en is (nan|inf).*lower"):
+    with pytest.raises(NotFiniteError, match=r"stage2, step 1: .*web_en.*\b(nan|inf)\b.*lower"):
         train(Store(str(tmp_path)), 1, stage=steep)
 
 
@@ -266,13 +266,13 @@ def test_another_thread_count_is_said(tmp_path: Path, monkeypatch: pytest.Monkey
     out, listener = Store(str(tmp_path)), Listener()
     interrupted_at(21, out, monkeypatch)
     train(out, STEPS, config=dataclasses.replace(CONFIG, threads=2), progress=listener)
-    assert any("began with threads 1 and goes on with 2" in text for text in listener.said)
+    assert any("threads 1" in text and " 2" in text for text in listener.said)
 
 
 def test_settings_that_do_not_fit_are_told(whole: Store, tmp_path: Path) -> None:
-    with pytest.raises(IntegrityError, match="other train settings"):
+    with pytest.raises(IntegrityError, match=r"other.*settings"):
         train(whole, STEPS, config=dataclasses.replace(CONFIG, weight_decay=0.2))
-    with pytest.raises(IntegrityError, match=r"another stream: .*别的数据流"):
+    with pytest.raises(IntegrityError, match=r"stream.*别的数据流"):
         train(whole, STEPS, loader=ToyLoader(STEPS, seed=6))
     with pytest.raises(ConfigError, match="at most 32 tokens"):
         train(Store(str(tmp_path / "a")), 3, config=dataclasses.replace(CONFIG, context=64))
@@ -302,7 +302,7 @@ def test_no_compiler_means_eager_unless_asked(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("skyloom.train.step.machine._compile_problem", lambda: "no g++")
     listener = Listener()
     train(Store(str(tmp_path / "a")), 2, stage=SECOND, config=dataclasses.replace(CONFIG, compile="auto"), progress=listener)
-    assert any("cannot compile here (no g++)" in text for text in listener.said)
+    assert any("compile" in text and "(no g++)" in text for text in listener.said)
     assert disk.read_state(Store(str(tmp_path / "a" / "final")))["compiled"] is False
     with pytest.raises(ConfigError, match="install g"):
         train(Store(str(tmp_path / "b")), 2, stage=SECOND, config=dataclasses.replace(CONFIG, compile="on"))
@@ -333,7 +333,7 @@ def test_held_out_sets_without_text(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     listener, empty = Listener(), ToySet((), ())
     monkeypatch.setattr("tests.train.toy.heldout", lambda: {"code": empty, **heldout()})
     train(Store(str(tmp_path / "a")), 2, stage=SECOND, progress=listener)
-    assert any("held-out set code has no documents" in text for text in listener.said)
+    assert any("held-out set code" in text and "no documents" in text for text in listener.said)
     monkeypatch.setattr("tests.train.toy.heldout", lambda: {"code": empty})
     with pytest.raises(DataError, match="no held-out set"):
         train(Store(str(tmp_path / "b")), 2, stage=SECOND)

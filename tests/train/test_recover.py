@@ -158,7 +158,7 @@ def test_a_run_that_stays_bad_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
     out = Store(str(tmp_path))
     with (
         poisoned(monkeypatch, lambda step: float("nan") if step >= 6 else None),
-        pytest.raises(NotFiniteError, match=r"went back 2 times and still.*lower the stage's peak") as given_up,
+        pytest.raises(NotFiniteError, match=r"\b2 times\b.*lower.*peak") as given_up,
     ):
         train(out, STEPS, stage=STAGE, config=CAREFUL)
     assert given_up.value.exit_code == 6
@@ -193,7 +193,7 @@ def test_each_rollback_reaches_further() -> None:
     for expected in (90, 80, 60):
         done.append(next_rollback(config, [100, 101], "bad", done))
         assert (done[-1].first, done[-1].last) == (expected, 101)
-    with pytest.raises(NotFiniteError, match="went back 3 times"):
+    with pytest.raises(NotFiniteError, match=r"\b3 times\b"):
         next_rollback(config, [100], "bad", done)
     assert set(left_out(done)) == set(range(60, 102))
     assert next_rollback(config, [4], "bad", []).first == 0
@@ -202,7 +202,7 @@ def test_each_rollback_reaches_further() -> None:
 def test_a_damaged_list_of_rollbacks(tmp_path: Path) -> None:
     out = Store(str(tmp_path))
     out.write_json("rollbacks.json", [{"first": 1}])
-    with pytest.raises(IntegrityError, match="not a list of rollbacks"):
+    with pytest.raises(IntegrityError, match="list of rollbacks"):
         train(out, 3, stage=STAGE)
 
 
@@ -328,9 +328,9 @@ def test_a_layout_that_cannot_work_is_told(tmp_path: Path) -> None:
     def run(**layout: object) -> None:
         train(Store(str(tmp_path)), 3, stage=STAGE, config=TrainConfig(**{**vars(CONFIG), "layout": type(CONFIG.layout)(**layout)}))
 
-    with pytest.raises(ConfigError, match="4 sequences cannot be shared by 3 replicas"):
+    with pytest.raises(ConfigError, match=r"\b4 sequences.*\b3 replicas"):
         run(data=3)
     with pytest.raises(ConfigError, match="micro-batches of 3"):
         run(micro_batch=3)
-    with pytest.raises(ConfigError, match="tensor = 3 does not divide the heads"):
+    with pytest.raises(ConfigError, match=r"tensor = 3\b.*heads"):
         run(tensor=3)

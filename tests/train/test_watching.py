@@ -93,7 +93,7 @@ def test_speed_is_told_every_so_many_steps(repeated: tuple[Store, Listener]) -> 
     said = [text for text in repeated[1].said if "tokens/s" in text]
     assert [text.split(":")[0] for text in said] == [f"stage1, step {step}" for step in (20, 40, 60, 80)]
     assert all("MFU" in text and "waiting" in text and " GB" in text and "loss" in text for text in said)
-    assert any("a matrix product measured on this processor" in text for text in repeated[1].said)
+    assert any("matrix product" in text and "measured" in text for text in repeated[1].said)
 
 
 def test_live_lines_are_those_of_the_journals(repeated: tuple[Store, Listener]) -> None:
@@ -160,7 +160,7 @@ def test_a_tracker_that_is_not_installed_is_told_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(trackers.SERVICES, "wandb", ("no_such_package_here", trackers.Wandb))
-    with pytest.raises(ConfigError, match="wandb, which is not installed"):
+    with pytest.raises(ConfigError, match=r"wandb\b.*not installed"):
         train(Store(str(tmp_path / "out")), 3, config=dataclasses.replace(CONFIG, trackers=("wandb",)))
     assert not (tmp_path / "out").exists()
 

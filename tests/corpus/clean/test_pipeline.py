@@ -250,12 +250,10 @@ def test_repeated_lines_and_runs_are_cut_where_they_are_asked_for(inputs: tuple[
 
 def test_too_few_documents_say_so(inputs: tuple[Store, Store, Store], tmp_path: Path) -> None:
     config = build(CleanConfig, {"minimum_documents": 5000}, origin="test")
-    with pytest.raises(
-        DataError, match=r"only \d+ training documents are left of \d+ that came.*lower corpus.clean.minimum_documents"
-    ):
+    with pytest.raises(DataError, match=r"\d+ training documents .* \d+ .*corpus\.clean\.minimum_documents"):
         run(inputs, tmp_path / "out", config)
     empty = Store(tmp_path / "empty")
-    with pytest.raises(DataError, match="no document came out of extraction"):
+    with pytest.raises(DataError, match=r"no document.*extract"):
         run((empty, empty, empty), tmp_path / "none")
 
 
@@ -275,8 +273,8 @@ def test_a_corpus_without_chinese_warns(inputs: tuple[Store, Store, Store], tmp_
         engine=Engine(),
         progress=Progress(Console(file=said, width=200)),
     )
-    assert "the source site has no Chinese document" in said.getvalue()
-    assert "the corpus has no Chinese document" in said.getvalue()
+    warned = [line for line in said.getvalue().splitlines() if "no Chinese" in line]
+    assert any("site" in line for line in warned) and any("corpus" in line for line in warned)
     assert "no English" not in said.getvalue()
 
 
@@ -286,7 +284,7 @@ def test_a_stage_that_receives_something_else_is_found_out() -> None:
     funnel.gate("one", pa.array([None, "bad"], pa.string()))
     funnel.table = pa.Table.from_pylist([row, row])
     funnel.gate("two", pa.array([None, None], pa.string()))
-    with pytest.raises(IntegrityError, match="two did not receive"):
+    with pytest.raises(IntegrityError, match=r"\btwo\b.*receive"):
         check_chain(funnel.ledger)
 
 

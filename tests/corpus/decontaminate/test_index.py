@@ -180,21 +180,21 @@ def test_what_is_wrong_with_an_item_set_is_told(tmp_path: Path) -> None:
     good = tmp_path / "good.jsonl"
     good.write_text('{"id": 1, "text": "x"}\n')
     for name, content, match in (
-        ("broken.jsonl", '{"text": "x"}\n{"text"', "broken.jsonl, after line 2: not JSON Lines"),
-        ("list.jsonl", "[1]\n", "line 1: an item is a JSON object"),
-        ("field.jsonl", '{"question": "x"}\n', "item 1: it has no field 'text' \\(there are: question\\)"),
-        ("cut.jsonl.gz", "not gzip", "cut.jsonl.gz, after line 0"),
-        ("no.parquet", "x", "no.parquet cannot be read as Parquet"),
+        ("broken.jsonl", '{"text": "x"}\n{"text"', r"broken\.jsonl.*line 2\b.*JSON"),
+        ("list.jsonl", "[1]\n", r"line 1\b.*JSON object"),
+        ("field.jsonl", '{"question": "x"}\n', r"item 1\b.*'text'.*question"),
+        ("cut.jsonl.gz", "not gzip", r"cut\.jsonl\.gz.*line 0\b"),
+        ("no.parquet", "x", r"no\.parquet.*Parquet"),
     ):
         (tmp_path / name).write_text(content)
         with pytest.raises(DataError, match=match):
             read_items([ItemSet("set", str(tmp_path / name))])
     for sets, match in (
         ([ItemSet("set", str(tmp_path / "absent*.jsonl"))], "no file is"),
-        ([ItemSet("set", str(good)), ItemSet("set", str(good))], "two item sets are named 'set'"),
+        ([ItemSet("set", str(good)), ItemSet("set", str(good))], r"two .*'set'"),
         ([ItemSet("set", str(Path(__file__)))], "convert it"),
     ):
         with pytest.raises(ConfigError, match=match):
             read_items(sets)
-    with pytest.raises(DataError, match="none of 1 items can be searched for"):
+    with pytest.raises(DataError, match=r"none of 1 item"):
         build_index(read_items([ItemSet("set", str(good))]), CONFIG)

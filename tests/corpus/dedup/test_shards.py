@@ -165,7 +165,7 @@ def test_more_pairs_than_expected_go_to_disk(tmp_path: Path, monkeypatch: pytest
 def test_a_cluster_that_does_not_fit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, names, _ = write(tmp_path / "in", [100], seed=5)
     monkeypatch.setattr(dedup_exchange, "WORKING", 10**6)
-    with pytest.raises(ConfigError, match="very many documents does not fit"):
+    with pytest.raises(ConfigError, match=r"many documents.*fit"):
         near_duplicates_of(
             store,
             names,
@@ -202,7 +202,7 @@ def test_wrong_input_is_told_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"too little.*allow"):
         go(Columns("name", "body"), memory=100 << 20)
     store.write_bytes(names[0], b"PAR1 and no more")
-    with pytest.raises(DataError, match="not a whole Parquet file"):
+    with pytest.raises(DataError, match="Parquet"):
         go(Columns("name", "body"))
 
 

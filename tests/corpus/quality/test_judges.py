@@ -71,7 +71,7 @@ def test_the_judge_says_nothing_where_it_learnt_nothing() -> None:
     judge = train_classifier(texts.filter(pa.array(english)), positive[english], langs[english], CONFIG)
     found = judge.score(pa.array(["河桥史", "the river bridge", ""]), np.array(["zh", "en", "en"], object))
     assert np.isnan(found).tolist() == [True, False, True]
-    with pytest.raises(DataError, match="too little reference text"):
+    with pytest.raises(DataError, match="reference text"):
         train_classifier(texts, np.zeros(len(texts), bool), langs, CONFIG)
 
 
@@ -108,7 +108,7 @@ def test_a_model_file_is_plain_checked_and_the_same_again(tmp_path: Path) -> Non
     with pytest.raises(IntegrityError, match="was changed"):
         Classifier.load(store, "d.npz")
     (tmp_path / "e.npz").write_bytes(b"no archive")
-    with pytest.raises(IntegrityError, match="not a linear judge"):
+    with pytest.raises(IntegrityError, match="linear judge"):
         Classifier.load(store, "e.npz")
 
 
@@ -180,7 +180,7 @@ def test_without_reference_text_in_a_language_that_judges_speak(tmp_path: Path) 
     nothing = pa.table({"text": ["Brücke"], "lang": ["other"]})
     with pytest.raises(DataError, match=r"quality\.judges\.reference"):
         train_judges(nothing, nothing, Store(tmp_path), JudgesConfig())
-    with pytest.raises(DataError, match="train the judges first"):
+    with pytest.raises(DataError, match=r"train.*judges"):
         load_judges(Store(tmp_path))
     assert not JudgesConfig().wanted
 
@@ -210,7 +210,7 @@ def test_cited_pages_are_found_however_their_address_is_written(tmp_path: Path) 
     assert np.array_equal(cited_in_dump(tmp_path / "dump.xml.bz2"), cited)
     assert np.array_equal(merge_cited(cited_urls(pa.array([t])) for t in WIKITEXT), cited)
     (tmp_path / "cut.xml.bz2").write_bytes((tmp_path / "dump.xml.bz2").read_bytes()[:40])
-    with pytest.raises(StorageError, match="cannot read the dump"):
+    with pytest.raises(StorageError, match=r"read.*dump"):
         cited_in_dump(tmp_path / "cut.xml.bz2")
 
 

@@ -230,7 +230,7 @@ def test_numbers_are_read_as_python_reads_them(tmp_path: Path, number: str) -> N
         (lambda t: t.replace("ngram 2=", "ngram 2=9"), "its header says"),
         (lambda t: t.replace("ngram 1=", "ngram 1=x"), "header line"),
         (lambda t: t.replace("\tbridge\t", "\tthe\t", 1), "stands twice"),
-        (lambda t: t.replace("\t<s>\t", "\tstart\t", 1), "not among the 1-grams"),
+        (lambda t: t.replace("\t<s>\t", "\tstart\t", 1), "1-grams"),
     ],
 )
 def test_damaged_models_are_refused_with_a_sentence(tmp_path: Path, damage: object, says: str) -> None:
@@ -275,7 +275,7 @@ def test_lmplz_is_used_where_it_is_installed(tmp_path: Path, monkeypatch: pytest
     store = Store(tmp_path / "out")
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     assert train_lm(pa.array(["The bridge"]), store, "m.arpa", LmConfig()) == "ours"
-    with pytest.raises(ConfigError, match="no lmplz on the PATH"):
+    with pytest.raises(ConfigError, match=r"lmplz.*PATH"):
         train_lm(pa.array(["The bridge"]), store, "m.arpa", LmConfig(trainer="lmplz"))
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}/usr/bin{os.pathsep}/bin")
     assert train_lm(pa.array(["The bridge.\n桥很旧"]), store, "m.arpa", LmConfig()) == "lmplz"

@@ -330,7 +330,7 @@ def test_hosts_and_categories(tmp_path: Path) -> None:
     config = {"path": str(tmp_path / "a.warc.gz"), "category": "auto", "hosts": str(mine)}
     assert [r["category"] for r in read(tmp_path / "o", **config)] == ["books", "web"]
     for bad, message in (
-        ('books = "x"', "must be a list"),
+        ('books = "x"', "list"),
         ('nothing = ["x.org"]', "unknown category"),
         ('web = ["x.org"]\nbooks = ["x.org"]', "both"),
     ):

@@ -109,7 +109,7 @@ def test_a_fetch_that_was_stopped_goes_on(tmp_path: Path) -> None:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Client, "get", get)
-            with pytest.raises(StorageError, match=r"status 503.*run it again"):
+            with pytest.raises(StorageError, match=r"\b503\b.*again"):
                 fetch_common_crawl(config(found), Store(tmp_path / "cc"), progress=QUIET)
         assert [p.name for p in sorted((tmp_path / "cc").glob("*.warc.gz"))] == ["warc-00000.warc.gz"]
         found.asked.clear()
@@ -152,10 +152,10 @@ def test_any_language_and_a_part_of_a_site(tmp_path: Path) -> None:
     ("more", "error", "message"),
     [
         ({"domains": ["nothing.example.net"]}, DataError, "has no pages"),
-        ({"crawl": "CC-MAIN-1999-99"}, DataError, "check crawl and domains"),
+        ({"crawl": "CC-MAIN-1999-99"}, DataError, "crawl.*domains"),
         ({"languages": ["deu"]}, DataError, "no pages in deu"),
         ({"domains": ["http://example.org"]}, ConfigError, "is no domain"),
-        ({"domains": []}, ConfigError, "at least one domain"),
+        ({"domains": []}, ConfigError, "one domain"),
         ({"crawl": "a/b"}, ConfigError, "is no crawl"),
     ],
 )
@@ -167,11 +167,11 @@ def test_mistakes_are_told(tmp_path: Path, more: dict[str, Any], error: type[Exc
 def test_servers_without_ranges_and_servers_that_are_away(tmp_path: Path) -> None:
     with serve(site()) as found:
         found.ranges = False
-        with pytest.raises(DataError, match="server gives no ranges"):
+        with pytest.raises(DataError, match="no ranges"):
             fetch_common_crawl(config(found), Store(tmp_path / "cc"), progress=QUIET)
         assert not list((tmp_path / "cc").glob("*.warc.gz"))
         found.refuse[f"/{CRAWL}-index"] = [403]
-        with pytest.raises(StorageError, match="refuses: status 403"):
+        with pytest.raises(StorageError, match=r"refuses.*\b403\b"):
             fetch_common_crawl(config(found), Store(tmp_path / "b"), progress=QUIET)
     with pytest.raises(StorageError, match="cannot reach"):
         fetch_common_crawl(config(found), Store(tmp_path / "c"), progress=QUIET)
@@ -180,6 +180,6 @@ def test_servers_without_ranges_and_servers_that_are_away(tmp_path: Path) -> Non
 def test_one_folder_is_one_fetch(tmp_path: Path) -> None:
     with serve(site()) as found:
         fetch_common_crawl(config(found), Store(tmp_path / "cc"), progress=QUIET)
-        with pytest.raises(ConfigError, match=r"another fetch \(pages differ"):
+        with pytest.raises(ConfigError, match=r"another fetch.*\bpages\b"):
             fetch_common_crawl(config(found, pages=9), Store(tmp_path / "cc"), progress=QUIET)
         fetch_common_crawl(config(found, pause_s=0.0, retries=1), Store(tmp_path / "cc"), progress=QUIET)

@@ -170,7 +170,7 @@ def test_damaged_gzip_is_one_row_and_no_traceback(tmp_path: Path) -> None:
     assert rows[0]["error"] is None
     assert rows[-1]["error"].startswith("broken: ")
     (tmp_path / "head.jsonl.gz").write_bytes(packed[:12] + bytes(b ^ 0x5A for b in packed[12:60]) + packed[60:])
-    with pytest.raises(DataError, match="none of its 1 pages could be read"):
+    with pytest.raises(DataError, match=r"none of .*1 page"):
         read(SourceConfig(name="h", path=str(tmp_path / "head.jsonl.gz")), tmp_path)
 
 
@@ -236,7 +236,7 @@ def test_parquet(tmp_path: Path) -> None:
         ("一", None), ("", "broken: neither text nor html"), ("three", None)
     ]  # fmt: skip
     pq.write_table(pa.table({"x": [1]}), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match="no column 'text' or 'html'"):
+    with pytest.raises(DataError, match=r"column.*'text'.*'html'"):
         read(SourceConfig(name="q", path=str(tmp_path)), tmp_path)
 
 
@@ -301,7 +301,7 @@ def test_large_pages_are_not_read(tmp_path: Path) -> None:
 
 def test_a_source_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "坏.jsonl").write_text("{broken\n{also broken\n")
-    with pytest.raises(DataError, match=r"坏\.jsonl.*none of its 2 pages could be read"):
+    with pytest.raises(DataError, match=r"坏\.jsonl.*none of .*2 pages"):
         read(SourceConfig(name="j", kind="jsonl", path=str(tmp_path / "坏.jsonl")), tmp_path)
 
 
@@ -352,7 +352,7 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
     (tmp_path / "empty" / "a.html").write_text("")
     with pytest.raises(DataError, match=r"'void'.*empty"):
         find(SourceConfig(name="void", path=str(tmp_path / "empty")), tmp_path)
-    with pytest.raises(ConfigError, match="two sources are named 'x'"):
+    with pytest.raises(ConfigError, match=r"two .*'x'"):
         resolve([SourceConfig(name="x", kind="stdlib")] * 2, cache=tmp_path, samples=tmp_path, progress=QUIET)
     with pytest.raises(ConfigError, match="no sources"):
         resolve([], cache=tmp_path, samples=tmp_path, progress=QUIET)

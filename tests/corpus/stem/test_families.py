@@ -287,7 +287,7 @@ def test_an_exhausted_family_says_which_and_how_many():
     stream = tiny.draw(Dice(1))
     found = [next(stream) for _ in range(16)]
     assert len({tuple(p.values()) for p in found}) == 16
-    with pytest.raises(DataError, match="'tiny' has only 16 problems"):
+    with pytest.raises(DataError, match=r"'tiny' .*16 problems"):
         next(stream)
 
 

@@ -133,7 +133,7 @@ def test_no_canaries_writes_empty_shards(tmp_path):
 
 
 def test_too_many_exercises_name_the_family(tmp_path):
-    with pytest.raises(DataError, match=r"family '[a-z-]+' has only \d+ problems; ask for fewer"):
+    with pytest.raises(DataError, match=r"family '[a-z-]+' .*\d+ problems"):
         write(tmp_path, StemConfig(train=40 * 900))
     assert Store(str(tmp_path)).names() == []
 

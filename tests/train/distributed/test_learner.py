@@ -85,7 +85,7 @@ def test_what_cannot_work_is_refused_before_the_first_step(alone: mesh.Place) ->
         place = mesh.Place(layout, alone.mesh, alone.device)
         ParallelLearner.build(CONFIG, ModelConfig(**{**SHAPE, "layers": 4}), place, compiled=compiled)
 
-    with pytest.raises(ConfigError, match="needs 4 processes, but 1 is running"):
+    with pytest.raises(ConfigError, match=r"\b4 processes.*\b1\b"):
         mesh.join(Layout(data=2, pipeline=2))
     with pytest.raises(ConfigError, match="zero-bubble"):
         build(Layout(pipeline=2, micro_batch=2, schedule="zero-bubble"), compiled=True)

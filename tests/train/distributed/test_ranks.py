@@ -124,7 +124,7 @@ def test_a_damaged_part_is_noticed(stopped: Path, tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
     path.write_bytes(bytes(data))
-    with pytest.raises(IntegrityError, match=r"shard-00003.* differs from its checksum"):
+    with pytest.raises(IntegrityError, match=r"shard-00003.*checksum"):
         disk.read(folder)
     path.unlink()
     with pytest.raises(IntegrityError, match=r"shard-00003.* is missing"):
@@ -135,5 +135,5 @@ def test_a_layout_that_other_processes_run_is_told(tmp_path: Path) -> None:
     from skyloom.core.errors import ConfigError
     from skyloom.train.distributed.mesh import join
 
-    with pytest.raises(ConfigError, match=r"needs 4 processes, but 1 is running"):
+    with pytest.raises(ConfigError, match=r"\b4 processes.*\b1\b"):
         join(replace(BASE, layout=Layout(data=4)).layout)

@@ -150,7 +150,7 @@ def test_states_are_a_replica_s_share() -> None:
 
 
 def test_what_cannot_train_is_refused_before_anything_is_built() -> None:
-    with pytest.raises(ConfigError, match="cannot be shared by 3 replicas; make it a multiple"):
+    with pytest.raises(ConfigError, match=r"\b3 replicas.*multiple"):
         dry_run(CONFIG, SMALL, [Layout(data=3)])
-    with pytest.raises(ConfigError, match="does not divide the heads"):
+    with pytest.raises(ConfigError, match=r"divide.*heads"):
         dry_run(CONFIG, SMALL, [Layout(data=2), Layout(tensor=3)])

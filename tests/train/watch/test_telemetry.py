@@ -152,7 +152,7 @@ def test_what_a_service_does_not_take_is_told_once_and_counted(install: Any, tmp
     run(out, listener)
     assert len(service.calls) == 5 and lines(out)
     assert sum("this is said once" in text for text in listener.said) == 1
-    assert any("2 of 7 sets of figures were not sent (ConnectionError: no route to host)" in text for text in listener.said)
+    assert any("2 of 7" in text and "not sent" in text and "ConnectionError: no route to host" in text for text in listener.said)
     assert out.read_json("telemetry/trackers.json")["wandb"]["lost"] == 2
 
 
@@ -188,7 +188,7 @@ def test_a_full_queue_loses_figures_and_says_so(install: Any, tmp_path: Path, mo
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_a_package_that_is_not_there_is_named_with_its_extra(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(trackers.SERVICES, name, ("no_such_package_here", trackers.Wandb))
-    with pytest.raises(ConfigError, match=rf"{name}, which is not installed: pip install 'skyloom\[{name}\]'"):
+    with pytest.raises(ConfigError, match=rf"{name}\b.*not installed.*pip install 'skyloom\[{name}\]'"):
         Telemetry(Store(str(tmp_path)), 0, FLOPS, 1e12, trackers=(name,))
 
 
