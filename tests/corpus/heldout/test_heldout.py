@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from skyloom.core.units import units
-from skyloom.corpus.heldout.config import HeldoutConfig
+from skyloom.corpus.heldout.config import HeldoutChoiceConfig
 from skyloom.corpus.heldout.nearness import HeldoutIndex, choose_heldout, contained_share, near_heldout
 
 HAN = "天地山川风云雨雪春秋日月城乡村路桥船车马书画琴棋诗酒茶饭衣食住行来去高低大小长短新旧明暗冷热"
@@ -34,7 +34,7 @@ def judge(texts: list[str], heldout: list[int], exercises: list[int] | None = No
         np.isin(rows, heldout),
         np.isin(rows, exercises or []),
         np.array(clusters) if clusters else rows,
-        HeldoutConfig(),
+        HeldoutChoiceConfig(),
     )
     return [int(k) for k in np.flatnonzero(near)]
 
@@ -42,14 +42,16 @@ def judge(texts: list[str], heldout: list[int], exercises: list[int] | None = No
 def test_the_choice_is_by_domain_and_stable() -> None:
     ids = [f"doc{k}" for k in range(1000)]
     domains = ["web_en"] * 800 + ["web_zh"] * 150 + ["code"] * 47 + ["stem_zh"] * 3
-    config = HeldoutConfig(share=0.1, minimum=20, maximum=60)
+    config = HeldoutChoiceConfig(share=0.1, minimum=20, maximum=60)
     chosen = choose_heldout(pa.array(ids), pa.array(domains), np.ones(1000, bool), config)
     count = {d: sum(1 for k in np.flatnonzero(chosen) if domains[k] == d) for d in set(domains)}
     assert count == {"web_en": 60, "web_zh": 20, "code": 9, "stem_zh": 0}, "share, minimum, a fifth at most, none of a tiny domain"
     order = random.Random(1).sample(range(1000), 1000)
     again = choose_heldout(pa.array([ids[k] for k in order]), pa.array([domains[k] for k in order]), np.ones(1000, bool), config)
     assert {ids[k] for k in np.flatnonzero(chosen)} == {ids[order[k]] for k in np.flatnonzero(again)}
-    other = choose_heldout(pa.array(ids), pa.array(domains), np.ones(1000, bool), HeldoutConfig(share=0.1, maximum=60, seed=2))
+    other = choose_heldout(
+        pa.array(ids), pa.array(domains), np.ones(1000, bool), HeldoutChoiceConfig(share=0.1, maximum=60, seed=2)
+    )
     assert (other != chosen).any()
     none = choose_heldout(pa.array(ids), pa.array(domains), np.array([d != "code" for d in domains]), config)
     assert not none[950:997].any()

@@ -27,11 +27,13 @@ from skyloom.core.overlap import N, Reference
 from skyloom.core.records import record_id
 from skyloom.core.units import hash_units, ngrams
 from skyloom.corpus.dedup import sequence_hashes
-from skyloom.corpus.heldout.config import LARGEST_PART, HeldoutConfig
+from skyloom.corpus.heldout.config import LARGEST_PART, HeldoutChoiceConfig
 from skyloom.corpus.text import Texts, distinct, slices
 
 
-def choose_heldout(ids: Texts, domains: Texts, eligible: npt.NDArray[np.bool_], config: HeldoutConfig) -> npt.NDArray[np.bool_]:
+def choose_heldout(
+    ids: Texts, domains: Texts, eligible: npt.NDArray[np.bool_], config: HeldoutChoiceConfig
+) -> npt.NDArray[np.bool_]:
     """bool[rows]: which documents are held out. `eligible`: bool[rows]; the others are never chosen, and do not count."""
     chosen = np.zeros(len(ids), bool)
     members: dict[str, list[tuple[str, int]]] = {}
@@ -49,7 +51,7 @@ def near_heldout(
     heldout: npt.NDArray[np.bool_],
     exercises: npt.NDArray[np.bool_],
     clusters: npt.NDArray[np.int64],
-    config: HeldoutConfig,
+    config: HeldoutChoiceConfig,
 ) -> npt.NDArray[np.bool_]:
     """bool[rows]: training documents near a held-out one (never true for a held-out row); see the module's docstring.
 
