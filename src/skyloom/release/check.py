@@ -1,4 +1,4 @@
-"""Is this folder a sound release? The folder enters, findings leave; nothing but the folder is looked at, and no network.
+"""Checks a release folder (`skyloom release check`): a list of findings, from the folder alone and without network.
 
 What is published is used by people who cannot ask us. So the folder itself must prove what its cards say: that its
 files are those that were released, that `transformers` computes from the weights what our decoder computes, that both

@@ -184,7 +184,7 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
 
 def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
-    """What the report page says of the run itself: its recipe, steps with hashes and times, versions and machine."""
+    """What the run page says of the run itself: its recipe, steps with hashes and times, versions and machine."""
     steps: list[DoneStep] = []
     for need in sorted(ctx.step.needs, key=lambda s: ORDER.index(s.name)):
         folder = ctx.inputs[need.name]

@@ -1,4 +1,4 @@
-"""Peak memory of a run and of all the processes it starts, sampled, and what machine it ran on."""
+"""Peak memory of a run and of all processes that it starts (sampled), and facts of the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a vocabulary is chosen from: a text column in, counts of characters, of words and of runs of Chinese out.
+"""Counts of characters, words and runs of Chinese in a text column, from which the vocabulary is chosen.
 
 A text falls into stretches of Chinese characters (runs), stretches without any East Asian character, and the rest. The
 stretches without are cut into words as SentencePiece cuts them: before each space that follows something else, so that a
@@ -54,8 +54,8 @@ class _Tally:
     text: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(1 << 20, np.uint8))
     state: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(2, np.int64))  # strings, bytes of text
 
-    def room(self, strings: int, size: int) -> None:
-        """Make room for so many more strings of so many bytes in all."""
+    def reserve(self, strings: int, size: int) -> None:
+        """Reserve memory for so many more strings of so many bytes in all."""
         slots = len(self.keys)
         while 2 * (self.state[0] + strings) > slots:
             slots *= 2
@@ -111,7 +111,7 @@ class Counts:
         while row < len(offsets) - 1:
             # More cannot come before the slice ends: a word that is counted has a byte or more, and the last ends behind it.
             for tally in (self._words, self._runs):
-                tally.room(self.slice_bytes + 1, self.slice_bytes + _LONGEST + 1)
+                tally.reserve(self.slice_bytes + 1, self.slice_bytes + _LONGEST + 1)
             limit = np.uint64(min(int(self.runs_share * 2.0**64), 2**64 - 1))
             row, at = _scan(
                 data, offsets, row, at, at + self.slice_bytes, np.int64(weight), _kinds(), self.points, limit,

@@ -1,4 +1,4 @@
-"""SentencePiece's BPE over whole Arrow columns: string columns in, ids and offsets out, in compiled code (numba).
+"""BPE encoder with SentencePiece's ids, over whole Arrow columns, in compiled code (numba).
 
 The ids are those of SentencePiece itself, which joins, of all adjacent pairs whose concatenation is a piece, the one with
 the best score, the leftmost of equals, until none is left. Doing that over a whole text is slow; it need not be done. If

@@ -1,4 +1,4 @@
-"""The same tokenizer for the `tokenizers` and `transformers` libraries: model proto in, JSON files out.
+"""Export of the tokenizer for the `tokenizers` and `transformers` libraries: from the model proto to JSON files.
 
 SentencePiece keeps pieces with scores, `tokenizers` a list of merges. Every way in which two pieces make a third is a merge,
 and merges are ordered by the score of what they make. Of equal scores SentencePiece takes the leftmost pair, `tokenizers` the

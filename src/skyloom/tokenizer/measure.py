@@ -1,4 +1,4 @@
-"""How well a tokenizer compresses: per domain, on documents it was not trained on (docs/design.md, `measure.json`).
+"""Compression of a tokenizer: bytes and units per token by domain, on documents it was not trained on (`measure.json`).
 
 Units are those of `core.units` (a Han character, or a word of another script), so English and Chinese can be compared.
 `fallback_share` is the share of tokens that are byte pieces: text that the vocabulary does not have.

@@ -6,7 +6,7 @@ words), `reserved` (17, <|pad|> first). The first three are the base; the report
 A base from elsewhere whose pieces stand in another order is one part, `base`.
 
 Reserved pieces are of type CONTROL: text that merely contains "<|user|>" is never encoded to one, so that a web page
-cannot speak as a user. (`transformers` does match them in text, as it does for every tokenizer.)
+cannot pose as a user. (`transformers` does match them in text, as it does for every tokenizer.)
 
 Scores decide which pair is joined first. Added pieces go below the base's lowest score, each by one, and all must stay whole
 numbers that float32 holds. LLaMA's runs of spaces score -1e9, where float32 cannot tell -1e9 from -1e9 - 1: such sentinels

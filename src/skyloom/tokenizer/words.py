@@ -1,4 +1,4 @@
-"""Byte-pair encoding over runs of Chinese: weighted runs in, words out in the order in which they are worth most (report 3.3).
+"""Byte-pair encoding over weighted runs of Chinese, which finds the words that save most tokens, best first (report 3.3).
 
 The report takes 25,519 frequent Chinese words from a list. Which words save most tokens depends on what else is there:
 人民政府 is worth little where 人民 and 政府 are words. So words are found by byte-pair encoding: the pair of neighbouring
