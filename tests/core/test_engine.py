@@ -69,7 +69,7 @@ def test_a_worker_that_dies_or_raises_is_retried(tmp_path, function):
 
 def always_die(task: Task, out: Store) -> Done:
     os.kill(os.getpid(), signal.SIGKILL)
-    return Done()
+    return Done((), None)
 
 
 def test_workers_that_keep_dying_are_told_in_a_sentence(tmp_path):
@@ -81,7 +81,7 @@ def test_workers_that_keep_dying_are_told_in_a_sentence(tmp_path):
 
 def nothing(log: str, task: Task, out: Store) -> Done:
     square(log, task, out)
-    return Done()
+    return Done((), None)
 
 
 def test_a_result_of_none_and_a_damaged_receipt(tmp_path):

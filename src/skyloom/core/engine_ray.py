@@ -16,9 +16,9 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from skyloom import __version__
 from skyloom.core.engine import Engine, WorkerLostError
@@ -30,6 +30,8 @@ _OBJECT_STORE_BYTES = 128 << 20  # of a Ray of our own: what travels through it 
 _POLL_SECONDS = 1.0
 _PROBE_SECONDS = 120
 _GROWTH_SECONDS = 5.0
+P = TypeVar("P")
+R = TypeVar("R")
 
 
 @dataclass
@@ -43,10 +45,17 @@ class RayEngine(Engine):
     _places: tuple[float, int] = field(default=(0.0, 0), repr=False)
     _seen: set[str] = field(default_factory=set, repr=False)
 
-    def _do(self, function: TaskFunction, tasks: list[Task], out: Store, finish: Any, tick: Any) -> None:
+    def _do(
+        self,
+        function: TaskFunction[P, R],
+        tasks: list[Task[P]],
+        out: Store,
+        finish: Callable[[Task[P], Done[R]], None],
+        tick: Callable[[], None],
+    ) -> None:
         self._start()
         self._check_nodes(out)
-        options: dict[str, Any] = {"num_cpus": 1, "max_retries": 0} | ({"memory": self.memory} if self.memory else {})
+        options = {"num_cpus": 1, "max_retries": 0} | ({"memory": self.memory} if self.memory else {})
         shared = self._ray.put(function)  # one copy for all tasks; it may carry tables of its own
         remote = self._ray.remote(**options)(_run)
         self._call = lambda task: remote.remote(shared, task, out)
@@ -121,7 +130,7 @@ class RayEngine(Engine):
     def _crew(self) -> str:
         return "on Ray"
 
-    def _submit(self, function: TaskFunction, task: Task, out: Store) -> Any:
+    def _submit(self, function: TaskFunction[P, R], task: Task[P], out: Store) -> Any:
         return self._call(task)
 
     def _wait(self, running: Collection[Any]) -> Collection[Any]:
@@ -133,7 +142,7 @@ class RayEngine(Engine):
             ready += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
         return ready  # type: ignore[no-any-return]
 
-    def _collect(self, handle: Any) -> Done:
+    def _collect(self, handle: Any) -> Done[Any]:
         lost = self._ray.exceptions
         try:
             return self._ray.get(handle)  # type: ignore[no-any-return]
@@ -155,7 +164,7 @@ class RayEngine(Engine):
         self._ray, self._ours, self._seen = None, False, set()
 
 
-def _run(function: TaskFunction, task: Task, out: Store) -> Done:
+def _run(function: TaskFunction[P, R], task: Task[P], out: Store) -> Done[R]:
     return function(task, out)
 
 

@@ -11,6 +11,7 @@ leaves the corpus: one string of text with its provenance.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import pyarrow as pa
 
@@ -65,6 +66,39 @@ DOCUMENT = pa.schema(
         pa.field("meta", pa.string(), nullable=False),
     ]
 )
+
+
+class DocumentRow(TypedDict):
+    """A row of DOCUMENT."""
+
+    id: str
+    text: str
+    lang: str
+    source: str
+    domain: str
+    category: str
+    url: str
+    date: str | None
+    license: str | None
+    split: str
+    meta: str
+
+
+class PageRow(TypedDict):
+    """A row of PAGE."""
+
+    id: str
+    source: str
+    category: str
+    kind: str
+    url: str
+    date: str | None
+    license: str | None
+    charset: str | None
+    body: bytes
+    error: str | None
+    meta: str
+
 
 CATEGORIES = ("web", "books", "papers", "encyclopedia", "social", "code", "miscellany", "stem", "parallel")
 """The rows of the report's Table 1, with our STEM and parallel parts beside them."""

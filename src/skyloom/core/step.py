@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from skyloom.core.config import plain
 from skyloom.core.engine import RECEIPTS, SHUFFLE, Engine, Shard
@@ -46,7 +45,7 @@ class Step:
 
     name: str
     run: Callable[[StepContext], None] = field(repr=False)
-    settings: Any = None
+    settings: object = None
     version: int = 1
     needs: tuple[Step, ...] = ()
     identity: str = ""

@@ -20,7 +20,7 @@ import os
 import shutil
 import uuid
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -119,7 +119,7 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.root!r})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Callable[[str, bool], Store], tuple[str, bool]]:
         return (_reopened, (self.root, self.sync))
 
     def child(self, name: str, *, sync: bool | None = None) -> Store:

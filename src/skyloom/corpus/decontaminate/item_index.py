@@ -84,9 +84,9 @@ class ItemIndex:
     @classmethod
     def load(cls, store: Store) -> ItemIndex:
         """The index in a folder; of a local one the arrays are mapped into memory and shared by all processes that do so."""
-        arrays: dict[str, Any] = {}
+        arrays = {}
         for name in _ARRAYS:
-            place: Any = store.path(f"{name}.npy") if store.local else io.BytesIO(store.read_bytes(f"{name}.npy"))
+            place = store.path(f"{name}.npy") if store.local else io.BytesIO(store.read_bytes(f"{name}.npy"))
             arrays[name] = np.asarray(np.load(place, mmap_mode="r" if store.local else None, allow_pickle=False))
         return cls(**arrays, items=store.read_table("items.parquet"))
 
@@ -158,7 +158,7 @@ class _Hits:
         order = np.lexsort((places, rows))
         return cls(rows, places, lengths, grams).take(order)
 
-    def take(self, chosen: npt.NDArray[Any]) -> _Hits:
+    def take(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> _Hits:
         return _Hits(self.rows[chosen], self.places[chosen], self.lengths[chosen], self.grams[chosen])
 
 

@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -289,7 +289,7 @@ def _write(tables: Iterator[pa.Table], schema: pa.Schema, lines: Callable[[pa.Ta
     place, suffix = Store(target.parent), _kind(target.name, ConfigError, "the output")
     with place.writing(target.name) as file:
         if suffix == ".parquet":
-            with pq.ParquetWriter(pa.PythonFile(cast(Any, file), mode="w"), schema, compression="zstd") as writer:
+            with pq.ParquetWriter(pa.PythonFile(file, mode="w"), schema, compression="zstd") as writer:
                 for table in tables:
                     writer.write_table(table)
             return

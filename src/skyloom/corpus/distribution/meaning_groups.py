@@ -14,7 +14,6 @@ Memory: at most 4,096 groups of each language, 2 KB each, and 24 bytes for each 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +89,7 @@ def find_groups(sketch: MeaningSketch, config: MeaningConfig) -> MeaningGroups:
     return MeaningGroups(np.concatenate(found), np.concatenate(langs))
 
 
-def tightness(counts: npt.NDArray[np.int64], sums: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def tightness(counts: npt.NDArray[np.int64], sums: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Mean cosine of two different members of each group, float64[groups], from the sum of their vectors; 0 for fewer than two."""
     n = counts.astype(np.float64)
     square = (np.asarray(sums, np.float64) ** 2).sum(axis=1) / SCALE**2

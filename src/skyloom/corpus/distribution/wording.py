@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -147,7 +146,7 @@ def _near(
     numbers: npt.NDArray[np.uint64],
     owner: npt.NDArray[np.int64],
     counts: BlockCounts,
-    limit: npt.NDArray[Any],
+    limit: npt.NDArray[np.float64] | npt.NDArray[np.int64],
 ) -> npt.NDArray[np.bool_]:
     """Blocks of which at least two near keys recur too often in the source, except in the first document of any of these."""
     often = np.zeros(len(owner), np.int64)

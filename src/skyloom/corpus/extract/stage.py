@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.engine import Done, Engine, Task
-from skyloom.core.ledger import KEPT, Ledger
+from skyloom.core.ledger import KEPT, Ledger, LedgerJson
 from skyloom.core.progress import Progress
 from skyloom.core.records import EXTRACTED
 from skyloom.core.store import Store
@@ -89,7 +89,7 @@ def extract(
     of extracted text). A page's language must be one that its source's policy keeps; code is not judged.
     """
     names = [n for n in pages.names("pages-") if n.endswith(".parquet")]
-    tasks = [Task(n.removeprefix("pages-").removesuffix(".parquet"), (pages, n, config, dict(policies))) for n in names]
+    tasks = [Task(n.removeprefix("pages-").removesuffix(".parquet"), PageShard(pages, n, config, dict(policies))) for n in names]
     ledger = Ledger()
     for result in engine.map(_extract_shard, tasks, out, progress=progress, label="extract"):
         ledger.add(Ledger.from_json(result))
@@ -100,9 +100,19 @@ def extract(
     return ledger
 
 
-def _extract_shard(task: Task, out: Store) -> Done:
-    pages, name, config, policies = task.payload
-    table = pages.read_table(name).combine_chunks()
+@dataclass(frozen=True)
+class PageShard:
+    """What a task extracts: the shard `name` of `pages`."""
+
+    pages: Store
+    name: str
+    config: ExtractConfig
+    policies: dict[str, SourcePolicy]
+
+
+def _extract_shard(task: Task[PageShard], out: Store) -> Done[LedgerJson]:
+    config, policies = task.payload.config, task.payload.policies
+    table = task.payload.pages.read_table(task.payload.name).combine_chunks()
     found = _read(table, config)
     codes, scores = _languages(found, table.column("kind"))
     found = found.append_column("lang", pa.array(codes, pa.string())).append_column("lang_score", pa.array(scores, pa.float32()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,14 @@ from skyloom.corpus.heldout.config import LARGEST_PART, HeldoutChoiceConfig
 from skyloom.corpus.heldout.nearness import HeldoutIndex
 
 
+class ProposalJson(TypedDict):
+    """A `Proposal` on disk."""
+
+    counts: dict[str, int]
+    ranked: dict[str, list[tuple[str, str]]]
+    settled: list[str]
+
+
 @dataclass(frozen=True)
 class Proposal:
     """Of one shard. `counts`: documents by domain; `ranked`: by domain the (hash, id) of those with the smallest hashes;
@@ -33,11 +41,11 @@ class Proposal:
     ranked: dict[str, list[tuple[str, str]]]
     settled: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ProposalJson:
         return {"counts": self.counts, "ranked": self.ranked, "settled": list(self.settled)}
 
     @staticmethod
-    def from_json(value: dict[str, Any]) -> Proposal:
+    def from_json(value: ProposalJson) -> Proposal:
         ranked = {domain: [(rank, name) for rank, name in rows] for domain, rows in value["ranked"].items()}
         return Proposal(value["counts"], ranked, tuple(value["settled"]))
 

@@ -23,12 +23,12 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import zstandard
 
 from skyloom.core.errors import StorageError
 from skyloom.core.progress import Progress
+from skyloom.core.records import PageRow
 from skyloom.core.store import Store
 from skyloom.corpus.sources.readers.rows import About, page_row, pair_of, sample
 
@@ -173,7 +173,7 @@ def _is_whole(package: Package) -> bool:
     return not package.sha256 or hashlib.sha256(path.read_bytes()).hexdigest() == package.sha256
 
 
-def pages(packages: Sequence[Package], about: About, languages: Sequence[str], limit: int = 0) -> Iterator[dict[str, Any]]:
+def pages(packages: Sequence[Package], about: About, languages: Sequence[str], limit: int = 0) -> Iterator[PageRow]:
     """PAGE rows of the HTML files of the packages, in the order of their names; other languages are left out by file name.
 
     With a `limit`, a spread sample of that many pages, where a page's two languages are chosen together.

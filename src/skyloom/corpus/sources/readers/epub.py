@@ -15,12 +15,12 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, BombError, File, open_file, reason_of
 from skyloom.corpus.sources.readers.rows import About, page_row, pair_of
 from skyloom.corpus.text import charset
@@ -43,7 +43,7 @@ class _BookError(ValueError):
     """The file is no EPUB that we can read; the text is the row's reason."""
 
 
-def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
+def pages(file: File, about: About) -> Iterator[PageRow]:
     """The PAGE row of a book."""
     body, found, error = b"", _Facts("", "", ""), None
     try:

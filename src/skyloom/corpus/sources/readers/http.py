@@ -12,7 +12,6 @@ import io
 import re
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 import brotli  # type: ignore[import-untyped]
 
@@ -118,7 +117,7 @@ def _is_plain(body: bytes) -> bool:
     return body[:200].lstrip().startswith(b"<") or body[:200].isascii()
 
 
-def _collect(piece: Callable[[], Any], taken: Callable[[], int], limit: int, ratio: float) -> bytes:
+def _collect(piece: Callable[[], bytes], taken: Callable[[], int], limit: int, ratio: float) -> bytes:
     """All pieces until an empty one. TooLargeError or BombError as soon as a limit is passed."""
     parts, size = [], 0
     while got := piece():

@@ -12,8 +12,9 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from tarfile import InvalidHeaderError, ReadError  # type: ignore[attr-defined]
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
+from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, opened, reason_of
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row, pair_of
 
@@ -21,7 +22,7 @@ _HTML = (".html", ".htm", ".xhtml")
 _TEXT = (".txt", ".md", ".rst", ".text")
 
 
-def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
+def pages(file: File, about: About) -> Iterator[PageRow]:
     """PAGE rows of the HTML and text files of an archive; in a source of code, of every file that is text."""
     code = about.category == "code"
     number = -1
