@@ -1,6 +1,6 @@
 """The ledger: what came in is what was kept plus what was dropped, by stage, source, language and reason.
 
-Every gate posts one entry per document, in documents and in UTF-8 bytes of text. `check` raises if a stage does not
+Every filter posts one entry per document, in documents and in UTF-8 bytes of text. `check` raises if a stage does not
 balance; whether a stage received what the one before it kept is checked where the stages are strung together, since
 sources and languages may join in between. Report 3.1 publishes no such table; without one nobody can tell what a corpus
 lost, and why.

@@ -46,7 +46,7 @@ EXTRACTED = pa.schema(
         pa.field("blocks", pa.list_(pa.string()), nullable=False),  # passages in reading order, never empty strings
         pa.field("tags", pa.list_(pa.string()), nullable=False),  # HTML tag of each block: "p", "h1", "li", "pre", "tr"
         pa.field("bytes_in", pa.int64(), nullable=False),  # size of the page's body
-        pa.field("reason", pa.string()),  # why this page is dropped at the first gate, or null
+        pa.field("reason", pa.string()),  # why this page is dropped by the first filter, or null
         pa.field("meta", pa.string(), nullable=False),
     ]
 )

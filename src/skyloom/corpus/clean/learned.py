@@ -2,7 +2,7 @@
 
 What enters are tasks with a shard's key, as in phases.py; what leaves are samples and counts of the shard, and from tasks that
 stand alone the merged models. Both parts run only where the recipe asks for them: `corpus.clean.meaning.wanted`, and reference
-text for `corpus.clean.quality.judges`. The rules themselves are those of distribution_meaning.py and quality_judges.py.
+text for `corpus.clean.quality.judges`. The rules themselves are those of distribution/meaning.py and quality/learned/judges.py.
 
     meaning   sample → fit → sketch → find groups → count → decide           → space.npz, groups.npz, decision.npz
     groups    sample → train → score and count → thresholds                  → judges/, scores-KEY, thresholds.json

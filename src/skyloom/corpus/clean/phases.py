@@ -1,19 +1,19 @@
-"""The gates: what each phase of the clean stage does with one shard. The only file in which a judge's verdict drops anything.
+"""The phases of the clean stage: which filters each applies to one shard. The only file in which a judge's verdict drops anything.
 
 What enters is a task with a shard's key and the `CleanJob` (settings and policies); what leaves are files in the work folder of the
 stage, named after the phase and the shard, and a small result: what the shard adds to the ledger and to the counts of the
-whole corpus. pipeline.py says in which order the phases come and what is merged between them.
+whole corpus. stage.py says in which order the phases come and what is merged between them.
 
-    prepare   candidates → gate rules                          → prepared-KEY, dropped/prepared-KEY
+    prepare   candidates → filter rules                        → prepared-KEY, dropped/prepared-KEY
     unique    prepared minus exact duplicates                  → unique-KEY (id and text, to be compared)
-    tally     gates duplicates, undone again                   → blocks-KEY, code-KEY (counts)
+    tally     filters duplicates, undone again                 → blocks-KEY, code-KEY (counts)
     merge     (one task for all shards)                        → blocks.npz, code.npz
-    judge     gates duplicates, exercises, distribution, quality → judged-KEY, dropped/judged-KEY, recurring-KEY
-    compare, cut  gate repeats, if it is asked for             → compared-KEY (to be compared), cut-KEY, dropped/cut-KEY
+    judge     filters duplicates, exercises, distribution, quality → judged-KEY, dropped/judged-KEY, recurring-KEY
+    compare, cut  filter repeats, if it is asked for           → compared-KEY (to be compared), cut-KEY, dropped/cut-KEY
     propose   hashes of ids by domain                          → (a result)
     count_items  n-grams of benchmark items, if there are any  → items-KEY
     collect   held-out documents                               → heldout-KEY
-    finish    gates groups, decontamination, redaction, held-out → final-KEY, dropped/final-KEY
+    finish    filters groups, decontamination, redaction, held-out → final-KEY, dropped/final-KEY
     publish   the shards of a group, put together              → documents-NNNNN-NNN, dropped-NNNNN-NNN, clusters-NNNNN
 
 Memory: a shard four times over (text, blocks, what they become, and hashed units), and the merged counts of blocks.
@@ -97,7 +97,7 @@ def prepare(task: Task[PhaseInput[CandidateShard]], work: Store) -> Done[Prepare
     table = candidates.read(shard)
     funnel = Funnel(table)
     reasons = cheap_reasons(table.column("text"), table.column("lang"), job.config.quality)
-    funnel.gate("rules", reasons, exempt=origin_is(table, "exercise", "parallel"))
+    funnel.filter("rules", reasons, exempt=origin_is(table, "exercise", "parallel"))
     return _left(work, "prepared", task.key, funnel, partial(Prepared, came=len(table), pages=int(origin_is(table, *PAGES).sum())))
 
 
@@ -127,7 +127,10 @@ def unique(task: ShardTask, work: Store) -> Done[None]:
 
 
 def pass_duplicates(job: CleanJob, work: Store, key: str) -> Funnel:
-    """Gates 2 and 3. Sources that a policy exempts were compared too, so that held-out documents can find their copies in them."""
+    """The filters for exact and near duplicates.
+
+    Sources that a policy exempts were compared too, so that held-out documents can find their copies in them.
+    """
     table = work.read_table(f"prepared-{key}.parquet")
     exact, near_keep, cluster = np.ones(len(table), bool), np.ones(len(table), bool), table.column("id").combine_chunks()
     if work.exists(f"exact/clusters-{key}.parquet"):
@@ -136,9 +139,9 @@ def pass_duplicates(job: CleanJob, work: Store, key: str) -> Funnel:
         near_keep[exact] = _bools(near_found.column("keep"))
         cluster = pc.replace_with_mask(cluster, pa.array(exact), near_found.column("cluster").combine_chunks().cast(cluster.type))
     funnel = Funnel(table.append_column("cluster", cluster).append_column("near", pa.array(near_keep)))
-    funnel.gate("exact-duplicates", _where(~exact, "exact duplicate"), exempt=origin_is(table, "exercise"))
+    funnel.filter("exact-duplicates", _where(~exact, "exact duplicate"), exempt=origin_is(table, "exercise"))
     exempt = origin_is(funnel.table, "exercise") | _exempted(funnel.table, job.policies, "near-duplicates")
-    funnel.gate("near-duplicates", _where(~_bools(funnel.table.column("near")), "near-duplicate"), exempt=exempt)
+    funnel.filter("near-duplicates", _where(~_bools(funnel.table.column("near")), "near-duplicate"), exempt=exempt)
     return funnel
 
 
@@ -163,7 +166,7 @@ def merge(task: AllShardsTask, work: Store) -> Done[None]:
 
 
 def judge(task: ShardTask, work: Store) -> Done[Sized]:
-    """Phase 4 of a shard: the gates duplicates, distribution and quality."""
+    """Phase 4 of a shard: the filters duplicates, distribution and quality."""
     job, key = task.payload.job, task.payload.part
     funnel = pass_duplicates(job, work, key)
     if job.config.exercises.wanted:
@@ -185,14 +188,14 @@ def compare(task: ShardTask, work: Store) -> Done[None]:
 
 
 def cut(task: Task[PhaseInput[NumberedPart]], work: Store) -> Done[Sized]:
-    """The gate "repeats" of a shard: lines and runs that an earlier place has are cut."""
+    """The filter "repeats" of a shard: lines and runs that an earlier place has are cut."""
     job, number, key = task.payload.job, task.payload.part.number, task.payload.part.key
     funnel = Funnel(work.read_table(f"judged-{key}.parquet"))
     texts, changed = without_repeats(funnel.table.column("text"), read_repeats(work, number, job.config.repeats))
     short = too_short(texts, changed, _shortest(funnel.table, job))
     exempt = ~_repeats(funnel.table, job)
     reasons = _where(short, "too short without its repeated text")
-    funnel.gate("repeats", reasons, exempt=exempt, texts=texts, removed="repeated text")
+    funnel.filter("repeats", reasons, exempt=exempt, texts=texts, removed="repeated text")
     return _left(work, "cut", key, funnel, partial(Sized, bytes=int(byte_sizes(funnel.table.column("text")).sum())))
 
 
@@ -218,7 +221,7 @@ def _exercises(funnel: Funnel, job: CleanJob) -> None:
     found = exercise_documents(pages, verdicts)
     reasons = np.full(len(funnel.table), None, object)
     reasons[rows[_bools(verdicts.column("is_exercise"))]] = "split off as exercises"
-    funnel.gate("exercises", pa.array(reasons, pa.string()), exempt=~origin_is(funnel.table, *PAGES))
+    funnel.filter("exercises", pa.array(reasons, pa.string()), exempt=~origin_is(funnel.table, *PAGES))
     if len(found):
         added = candidates.documents(found, "exercise")
         added = added.append_column("cluster", added.column("id")).append_column("near", pa.array([True] * len(added)))
@@ -226,7 +229,7 @@ def _exercises(funnel: Funnel, job: CleanJob) -> None:
 
 
 def _distribution(funnel: Funnel, job: CleanJob, work: Store) -> pa.Table:
-    """Gate 4; returns the blocks that were cut."""
+    """The filter for recurring blocks; returns the blocks that were cut."""
     table = funnel.table
     judged = templates(table, job)
     part = table.filter(pa.array(judged))
@@ -239,7 +242,7 @@ def _distribution(funnel: Funnel, job: CleanJob, work: Store) -> pa.Table:
     reasons = np.full(len(table), None, object)
     reasons[judged] = _where(short, "too short without its recurring blocks").to_pylist()
     texts = pc.replace_with_mask(table.column("text").combine_chunks(), pa.array(judged), left.cast(pa.large_string()))
-    funnel.gate("distribution", pa.array(reasons, pa.string()), exempt=~judged, texts=texts, removed="recurring block")
+    funnel.filter("distribution", pa.array(reasons, pa.string()), exempt=~judged, texts=texts, removed="recurring block")
     return _cut_blocks(part, verdict)
 
 
@@ -262,7 +265,7 @@ def _with_meaning(part: pa.Table, verdict: BlockVerdict, job: CleanJob, work: St
 
 
 def _quality(funnel: Funnel, job: CleanJob, code: CodeCounts) -> None:
-    """Gate 5."""
+    """The quality filter."""
     table = funnel.table
     prose, files = origin_is(table, *PAGES), origin_is(table, "code")
     reasons = np.full(len(table), None, object)
@@ -271,7 +274,7 @@ def _quality(funnel: Funnel, job: CleanJob, code: CodeCounts) -> None:
     part = table.filter(pa.array(files))
     reasons[files] = judge_code(part.column("text"), part.column("url"), part.column("id"), job.config.code, code).to_pylist()
     exempt = ~(prose | files) | _exempted(table, job.policies, "quality")
-    funnel.gate("quality", pa.array(reasons, pa.string()), exempt=exempt)
+    funnel.filter("quality", pa.array(reasons, pa.string()), exempt=exempt)
 
 
 def count_items(task: ShardTask, work: Store) -> Done[None]:
@@ -308,10 +311,10 @@ def finish(task: Task[PhaseInput[HeldoutPart]], work: Store) -> Done[Finished]:
     mine = held(funnel.table, chosen)
     copies = _copies(work.root, work.describe(HELDOUT).sha256, config.heldout).near(funnel.table, mine)
     found = redact(funnel.table.column("text"), config.redact)
-    funnel.gate("redaction", pa.nulls(len(mine), pa.string()), texts=found.texts, removed="personal data")
+    funnel.filter("redaction", pa.nulls(len(mine), pa.string()), texts=found.texts, removed="personal data")
     split = pa.array(np.where(mine, "valid", "train").tolist(), pa.string())
     funnel.table = funnel.table.set_column(DOCUMENT.get_field_index("split"), DOCUMENT.field("split"), split)
-    funnel.gate("held-out", _where(copies, "near a held-out document"))
+    funnel.filter("held-out", _where(copies, "near a held-out document"))
     train = funnel.table.filter(pc.equal(funnel.table.column("split"), "train"))
     pages = int(origin_is(train, *PAGES).sum())
     funnel.table = funnel.table.select(DOCUMENT.names)
@@ -361,7 +364,7 @@ def _slices_of_clusters(work: Store, out: Store, name: str, keys: Sequence[str])
 
 
 def _groups(funnel: Funnel, config: CleanConfig, work: Store, key: str) -> None:
-    """Gate 5, second half: prose of the groups that do not stay. Reference text stays."""
+    """The filter by learned groups: prose of the groups that do not stay. Reference text stays."""
     scores = work.read_table(f"scores-{key}.parquet")
     part = funnel.table.take(scores.column("row"))
     limits = {lang: Thresholds(**values) for lang, values in work.read_json(THRESHOLDS).items()}
@@ -369,15 +372,15 @@ def _groups(funnel: Funnel, config: CleanConfig, work: Store, key: str) -> None:
     reasons = np.full(len(funnel.table), None, object)
     reasons[scores.column("row").to_numpy()] = group_reasons(found, config.quality.judges.groups).to_pylist()
     named = pc.is_in(funnel.table.column("source"), value_set=pa.array(config.quality.judges.reference, pa.string()))
-    funnel.gate("groups", pa.array(reasons, pa.string()), exempt=~origin_is(funnel.table, *PAGES) | _bools(named))
+    funnel.filter("groups", pa.array(reasons, pa.string()), exempt=~origin_is(funnel.table, *PAGES) | _bools(named))
 
 
 def _decontaminate(funnel: Funnel, config: DecontaminationConfig, work: Store) -> pa.Table:
-    """Gate 6, of exercises and held-out documents too; returns the passages that speak for it."""
+    """The decontamination filter, of exercises and held-out documents too; returns the passages that speak for it."""
     index = ItemIndex.load(work.child(ITEMS))
     counts = work.read_table(f"{ITEMS}/counts.parquet").column("documents").to_numpy()
     found = judge_contamination(funnel.table.column("id"), funnel.table.column("text"), index, config, counts)
-    funnel.gate("decontamination", found.reason)
+    funnel.filter("decontamination", found.reason)
     return found.spans
 
 

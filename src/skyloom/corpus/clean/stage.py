@@ -1,10 +1,10 @@
-"""The clean stage: extracted pages, parallel text and exercises become the corpus, through named gates in one visible order.
+"""The clean stage: extracted pages, parallel text and exercises become the corpus, through named filters in one fixed order.
 
 What enters are three stores; what leaves are `documents-NNNNN-NNN.parquet` with a held-out part, `dropped-…`
 with stage and reason for every document that did not stay, `blocks.parquet` (the recurring blocks), the ledger, the mixture
 and examples (docs/design.md). phases.py holds what each phase does with a shard.
 
-The order of the gates, and why (report 3.1 has the same boxes in its figure); those in brackets where the recipe asks for them:
+The order of the filters, and why (report 3.1 has the same boxes in its figure); those in brackets where the recipe asks for them:
 
 1. rules            cheap, so that nothing after it sees debris
 2. exact-duplicates before anything that compares
@@ -29,10 +29,11 @@ Between the phases stand only small tables that were counted over all shards:
     publish  the final shards
 
 Pages whose extraction set a reason are in the ledger of that stage and are not counted here. Generated exercises are
-variations by intent: they pass gates 2 to 8 unjudged. Parallel text quotes pages, so gates 4 to 8 do not judge it.
+variations by intent: no filter from exact-duplicates to groups judges them. Parallel text quotes pages, so the filters from
+exercises to groups do not judge it.
 
-Memory: of each worker a shard four times over (text, blocks, what they become, and hashed units); beside it what dedup.py
-and distribution.py state for the counted tables.
+Memory: of each worker a shard four times over (text, blocks, what they become, and hashed units); beside it what the packages dedup
+and distribution state for the counted tables.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 STAGES = ("rules", "exact-duplicates", "near-duplicates", "exercises", "distribution", "quality", "redaction", "held-out")
-"""The gates of every corpus; "repeats", "groups" and "decontamination" stand before redaction where the recipe asks for them, and
+"""The filters of every corpus; "repeats", "groups" and "decontamination" stand before redaction where the recipe asks for them, and
 "exercises" is left out where it does not."""
 
 
@@ -94,7 +95,7 @@ def clean(
     engine: Engine,
     progress: Progress,
 ) -> None:
-    """Write the corpus to `out`; see the module's docstring for the gates and phases, docs/design.md for the files.
+    """Write the corpus to `out`; see the module's docstring for the filters and phases, docs/design.md for the files.
 
     What is written does not depend on the engine. Raises DataError when too few documents come in or remain, IntegrityError
     when the ledger does not balance.

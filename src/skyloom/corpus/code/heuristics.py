@@ -10,8 +10,8 @@ That share needs the whole corpus. `count_code` counts a shard, counts add up (`
 stay whatever the shards. Bytes are counted in BUCKETS parts by the hash of the id, so a format keeps at most its quota, and less
 by at most one bucket, a 4,096th of its bytes or one file. Memory: 164 KB of counts, and about 100 bytes a file of the shard.
 
-Near-duplicates among code files are `dedup.py`'s: the shingles of prose, 5-grams of units, serve code too, since a unit of code is
-an identifier, a number or a keyword and layout is no unit; licence headers make short files alike, so compare files of at least
+Near-duplicates among code files are those of dedup/: the shingles of prose, 5-grams of units, serve code too, since a unit of code
+is an identifier, a number or a keyword and layout is no unit; licence headers make short files alike, so compare files of at least
 some hundred units.
 """
 

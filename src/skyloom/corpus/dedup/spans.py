@@ -166,7 +166,7 @@ def _places(data, offsets, table):  # type: ignore[no-untyped-def]
 
 @kernel
 def _walk(data, origin, i, end, table, hashes, start, stop, total):  # type: ignore[no-untyped-def]
-    """The units of bytes i..end as in `dedup_kernels`, with their places from `origin`; returns the new total."""
+    """The units of bytes i..end as in `minhash`, with their places from `origin`; returns the new total."""
     in_word, state = False, np.uint64(0)
     while i < end:
         if data[i] < 0x80:

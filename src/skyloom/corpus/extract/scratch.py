@@ -47,7 +47,7 @@ class Page(NamedTuple):
     title: Any  # uint8[TITLE_BYTES]
     blocks: Any  # int32[blocks, BLOCK_COLUMNS]
     nodes: Any  # int32[nodes, NODE_COLUMNS]
-    own: Any  # int64[nodes]: what an element says of itself, bits of `extract_tables`
+    own: Any  # int64[nodes]: what an element says of itself, bits of `tag_tables`
     all: Any  # int64[nodes]: ... and the elements above it
     group: Any  # int64[nodes]: ... and those above that hold the same blocks
     family: Any  # uint64[nodes]: hash of tag and class: brothers of a template share it

@@ -246,7 +246,7 @@ def _dates(found: pa.Table, table: pa.Table) -> pa.Array:
 
 
 def _settle(table: pa.Table, found: pa.Table, policies: Mapping[str, SourcePolicy], ledger: Ledger) -> list[str | None]:
-    """The first gate: post each row at each stage that it reached, and give one of an unwanted language its reason."""
+    """The first filter: post each row at each stage that it reached, and give one of an unwanted language its reason."""
     counts = pc.list_value_length(found["blocks"]).to_numpy()
     lengths = pc.binary_length(found["blocks"].combine_chunks().flatten()).to_numpy(zero_copy_only=False)
     owner = np.repeat(np.arange(len(found)), counts)

@@ -6,7 +6,7 @@ rules stand before any such judge and take what no judge should have to read: wo
 repeated lines, adverts. What is measured, and how, is in `quality_rules`; here are the limits and the verdict.
 
 Each rule compares one measured property with a limit. Its margin is 1 at the limit and larger inside; the score is half
-the smallest margin, at most 1, so that 0.5 is where documents begin to be dropped and a gate could move without
+the smallest margin, at most 1, so that 0.5 is where documents begin to be dropped and a limit could move without
 measuring again. Limits differ by language because the measures do: a Chinese text has half as many function words
 ("的", "是") for each unit as an English one, and its lines count more units. Rules that need statistics wait for length.
 

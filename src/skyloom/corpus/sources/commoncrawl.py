@@ -156,7 +156,7 @@ def _plan(config: CrawlConfig, out: Store, client: CrawlClient, progress: Progre
             for record in chosen:
                 file.write((json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n").encode())
         out.remove(INDEX)
-    return [json.loads(line) for line in out.read_text(PLAN).splitlines()]
+    return list(out.read_json_lines(PLAN))
 
 
 def _chosen(found: dict[str, list[CrawlRecord]], pages: int) -> list[CrawlRecord]:
