@@ -31,9 +31,7 @@ _MARKS, _MARK_BOUNDS = word_table((
     "explanation", "rationale", "proof", "a", "参考答案及解析", "参考答案与解析", "参考答案", "答案与解析", "答案及解析", "答案",
     "解析", "解答", "分析", "详解", "证明", "解", "答",
 ))  # fmt: skip
-_WORDED, _WORDED_BOUNDS = word_table((
-    "problem", "question", "exercise", "ex", "q", "no", "第", "习题", "练习", "题目", "问题", "题",
-))  # fmt: skip
+_WORDED, _WORDED_BOUNDS = word_table(
     ("problem", "question", "exercise", "ex", "q", "no", "第", "习题", "练习", "题目", "问题", "题")
 )
 _EXAMPLES, _EXAMPLE_BOUNDS = word_table(("worked example", "example", "例题", "例"))
