@@ -1,8 +1,8 @@
 """Tables of all code points, made once on a machine.
 
-What enters is a function that makes a table from the character data of Python and Arrow, a million steps that take a tenth of a
-second; what leaves is a function that reads its table from the folder of the compiled kernels, and makes it where it is not there.
-The folder's name changes with the sources (core/kernels.py), the file's with the versions of the character data.
+Input: a function that makes a table from the character data of Python and Arrow, a million steps that take a tenth of a second.
+Output: a function that reads its table from the folder of the compiled kernels, and makes it where it is not there. The
+folder's name changes with the sources (core/kernels.py), the file's with the versions of the character data.
 """
 
 from __future__ import annotations

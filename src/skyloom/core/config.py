@@ -1,6 +1,6 @@
 """TOML in, frozen typed trees out.
 
-Each room declares its own part of the recipe as a frozen dataclass whose fields are made with `setting`, which carries
+Each package declares its own part of the recipe as a frozen dataclass whose fields are made with `setting`, which carries
 a description and a unit. `build` turns plain TOML tables into such a tree and refuses whatever it does not know, with an
 error that names the file, the key and the nearest valid key. Nothing is coerced silently: an integer is taken where a
 float is wanted, and nothing else.

@@ -133,7 +133,7 @@ class Engine:
         """Remove what only led up to finished maps (a folder of scratch files).
 
         A shard run keeps it until the step is finished: other shards go through the step anew and would miss its files, do
-        their tasks again, and never come to an end. Rooms therefore remove what the engine wrote by this and not themselves.
+        their tasks again, and never come to an end. Steps therefore remove what the engine wrote by this method, not themselves.
         """
         if self.shard is None:
             store.remove(name)

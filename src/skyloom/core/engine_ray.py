@@ -1,10 +1,10 @@
 """The engine on a Ray cluster: the same functions, tasks and receipts, and the bytes of the local engine.
 
-What enters are the tasks of a map, what leaves are their files in the store and their results. Ray carries only a task to a
-worker and a `Done` back; shards travel through the store, so every node must see it: a file system that all nodes mount, or
-an object store. That, and that the nodes have our version of skyloom, is checked before the first task of a folder, since
-the mistake would otherwise show as files missing hours later. A worker that is killed loses its task, which is tried again
-(by us and not by Ray, so that the limit is the same everywhere). docs/adr/0003 says why not Ray Data.
+Input: the tasks of a map. Output: their files in the store and their results. Ray carries only a task to a worker and a `Done`
+back; shards travel through the store, so every node must see it: a file system that all nodes mount, or an object store. That,
+and that the nodes have our version of skyloom, is checked before the first task of a folder, since the mistake would otherwise
+show as files missing hours later. A worker that is killed loses its task, which is tried again (by us and not by Ray, so that
+the limit is the same everywhere). docs/adr/0003 says why not Ray Data.
 
 A cluster is joined if `address` or RAY_ADDRESS names one, else Ray is started on this machine with `workers` cores and
 ended with `close`. Memory: a window of tasks in the driver; `memory` bytes are reserved for each task on its node.

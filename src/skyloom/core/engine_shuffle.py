@@ -1,9 +1,9 @@
 """The keyed shuffle between its two maps: rows scattered into one file per task, gathered by bucket.
 
-What enters are tables with a uint64 column `key`; what leaves is one table per bucket, with all rows of equal keys together.
-A task writes one file for all buckets, not one for each: 1,000 tasks and 64 buckets are 1,000 files and not 64,000, which
-a disk would sync one by one and an object store bill one by one. A file begins with a table of where each bucket's rows are,
-so a gather reads two small ranges of each: its entry, and its rows (Arrow record batches under zstd).
+Input: tables with a uint64 column `key`. Output: one table per bucket, with all rows of equal keys together. A task writes one
+file for all buckets, not one for each: 1,000 tasks and 64 buckets are 1,000 files and not 64,000, which a disk would sync one
+by one and an object store bill one by one. A file begins with a table of where each bucket's rows are, so a gather reads two
+small ranges of each: its entry, and its rows (Arrow record batches under zstd).
 
 Memory: a scatter holds one task's table twice; a gather one bucket, or with a budget a quarter of it (a reducer's own
 copies have the rest): a larger bucket is read once for each part, where the part of a row is a hash of its key. Keys that

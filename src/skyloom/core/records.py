@@ -1,7 +1,7 @@
-"""The nouns of the house, as Arrow schemas.
+"""The records of a corpus as Arrow schemas: pages, extracted pages and documents.
 
-What enters and leaves a room on disk is a Parquet shard with one of these schemas. They are declared column by column
-so that a reader can see what a page, an extracted page and a document are without running anything.
+Each stage reads and writes Parquet shards with one of these schemas. They are declared column by column, so that a reader sees
+what a page, an extracted page and a document are without running anything.
 
 A page is what a source gives: bytes as they came, with what the source knows about them. An extracted page is a
 page after structural extraction (report 3.1): a list of text blocks with the tag each came from. A document is what

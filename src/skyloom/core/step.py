@@ -10,7 +10,7 @@ settings. No test can know that meaning, so a review of such a change asks for i
 
 Two runs may share one work folder: a step is done under a lease (an advisory lock that the kernel frees when its holder
 dies), so the second run waits and then finds the step done. Shard runs (`--shard i/n`) share a step's lease among
-themselves and hold one of their own each; whoever comes last finishes the step alone. An object store has no such lock:
+themselves and hold one of their own each; the last one finishes the step alone. An object store has no such lock:
 two runs there may do the same work twice and write the same bytes twice, but never a wrong manifest.
 """
 

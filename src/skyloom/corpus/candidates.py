@@ -1,8 +1,8 @@
 """Candidates: what may become a document, one shard at a time, all in one shape.
 
-What enters are the shards of three stores (extracted pages, parallel text, generated exercises); what leaves is, for each
-shard, a table of the schema CANDIDATE. Left out are pages whose extraction set a reason, which are in that step's ledger, and
-aligned text, which comes by way of the parallel step.
+Input: the shards of three stores (extracted pages, parallel text, generated exercises). Output: for each shard, a table of the
+schema CANDIDATE. Left out are pages whose extraction set a reason, which are in that step's ledger, and aligned text, which
+comes by way of the parallel step.
 
 Text is brought to NFC here, once, so that every later stage may take it for granted. Memory: one shard, twice.
 """

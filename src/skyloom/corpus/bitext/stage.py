@@ -1,12 +1,12 @@
 """Parallel text: whole paragraphs of pages that exist in English and in Chinese (report 3.1, item 6).
 
-What enters are EXTRACTED shards; what leaves are documents of English paragraphs, each followed by its Chinese one. Pages pair by
-the key of their source or by their addresses (`urls.py`). Two versions of a page have the same structure, mostly: a
-paragraph may be missing, split or left untranslated. So paragraphs are aligned by the cheapest monotone path (Gale and Church
-1993; `alignment.py`), where pairing costs by lengths, by tags, and by how well the words of one side explain those of the
-other. What translates what is learnt from the corpus itself, in three rounds over at most LEARN pages: pairs by lengths, tags,
-numbers and names give a first lexicon (`lexicon.py`), pairs by that lexicon a second one, and that one judges all.
-A pair is written only if it is likely by itself, in both directions, and the Chinese side is Chinese.
+Input: EXTRACTED shards. Output: documents of English paragraphs, each followed by its Chinese one. Pages pair by the key of
+their source or by their addresses (`urls.py`). Two versions of a page have the same structure, mostly: a paragraph may be
+missing, split or left untranslated. So paragraphs are aligned by the cheapest monotone path (Gale and Church 1993;
+`alignment.py`), where pairing costs by lengths, by tags, and by how well the words of one side explain those of the other. What
+translates what is learnt from the corpus itself, in three rounds over at most LEARN pages: pairs by lengths, tags, numbers and
+names give a first lexicon (`lexicon.py`), pairs by that lexicon a second one, and that one judges all. A pair is written only
+if it is likely by itself, in both directions, and the Chinese side is Chinese.
 
 Rows of kind "parallel" are ready pairs (translation memories, catalogues; `sources/readers/pairs.py`): their lines are an English
 text, its Chinese one, the next English text and so on. They teach the lexicon, and are judged as the others, without position.

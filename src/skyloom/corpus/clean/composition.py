@@ -1,9 +1,9 @@
 """What the corpus is made of: a table by language and category, as the report's Table 1.
 
-What enters are the documents' columns, shard by shard; what leaves is the content of `mixture.json`. The report gives shares of
-tokens of its own tokenizer; ours come before any tokenizer, so shares are of units, which one language's spelling does not inflate
-(a Chinese character has three bytes, an English letter one); the shares by tokens follow in data/mixture.py. Only the training
-part is counted in the rows.
+Input: the documents' columns, shard by shard. Output: the content of `mixture.json`. The report gives shares of tokens of its
+own tokenizer; ours come before any tokenizer, so shares are of units, which one language's spelling does not inflate (a Chinese
+character has three bytes, an English letter one); the shares by tokens follow in data/mixture.py. Only the training part is
+counted in the rows.
 
 Memory: a row for each language, category and domain, whatever the corpus' size; units are counted in slices of 32 MB.
 """

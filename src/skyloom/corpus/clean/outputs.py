@@ -1,7 +1,7 @@
 """What the clean stage writes beside the documents: examples, and what it says when something is missing.
 
-What enters are tables of kept or dropped documents, one shard at a time; what leaves are small tables that can be merged over
-shards. Examples are chosen by the hash of their ids, so that a shard's choice is a part of the whole corpus' choice.
+Input: tables of kept or dropped documents, one shard at a time. Output: small tables that can be merged over shards. Examples
+are chosen by the hash of their ids, so that a shard's choice is a part of the whole corpus' choice.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def found(documents: pa.Table) -> Found:
 
 
 def warn(parts: Sequence[Found], policies: Mapping[str, SourcePolicy], progress: Progress) -> None:
-    """Say what the rooms below will miss, from what was `found` in all shards: a language that a source promised, a domain
+    """Say what later stages will miss, from what was `found` in all shards: a language that a source promised, a domain
     without held-out documents."""
     short: dict[str, set[str]] = {}
     domains: set[str] = set()

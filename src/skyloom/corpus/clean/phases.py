@@ -1,8 +1,8 @@
 """The phases of the clean stage: which filters each applies to one shard. The only file in which a judge's verdict drops anything.
 
-What enters is a task with a shard's key and the `CleanJob` (settings and policies); what leaves are files in the work folder of the
-stage, named after the phase and the shard, and a small result: what the shard adds to the ledger and to the counts of the
-whole corpus. stage.py says in which order the phases come and what is merged between them.
+Input: a task with a shard's key and the `CleanJob` (settings and policies). Output: files in the work folder of the stage,
+named after the phase and the shard, and a small result: what the shard adds to the ledger and to the counts of the whole
+corpus. stage.py says in which order the phases come and what is merged between them.
 
     prepare   candidates → filter rules                        → prepared-KEY, dropped/prepared-KEY
     unique    prepared minus exact duplicates                  → unique-KEY (id and text, to be compared)

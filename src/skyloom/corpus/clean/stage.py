@@ -1,8 +1,8 @@
 """The clean stage: extracted pages, parallel text and exercises become the corpus, through named filters in one fixed order.
 
-What enters are three stores; what leaves are `documents-NNNNN-NNN.parquet` with a held-out part, `dropped-…`
-with stage and reason for every document that did not stay, `blocks.parquet` (the recurring blocks), the ledger, the mixture
-and examples (docs/design.md). phases.py holds what each phase does with a shard.
+Input: three stores. Output: `documents-NNNNN-NNN.parquet` with a held-out part, `dropped-…` with stage and reason for every
+document that did not stay, `blocks.parquet` (the recurring blocks), the ledger, the mixture and examples (docs/design.md).
+phases.py holds what each phase does with a shard.
 
 The order of the filters, and why (report 3.1 has the same boxes in its figure); those in brackets where the recipe asks for them:
 

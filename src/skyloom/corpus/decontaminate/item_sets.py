@@ -1,8 +1,8 @@
 """The items that must not be trained on: every benchmark and validation set that the recipe names.
 
-What enters are files of items (JSON Lines, plain or .gz, or Parquet), each with a name and the fields that hold an item's id and
-text; what leaves is one table (ITEMS). The report holds its models against C-Eval, CMMLU, MMLU, GSM8K and others (4) and shows
-what it means if they were trained on (5.2); these sets are third-party data, so the recipe names where they lie.
+Input: files of items (JSON Lines, plain or .gz, or Parquet), each with a name and the fields that hold an item's id and text.
+Output: one table (ITEMS). The report holds its models against C-Eval, CMMLU, MMLU, GSM8K and others (4) and shows what it means
+if they were trained on (5.2); these sets are third-party data, so the recipe names where they lie.
 
 Memory: all items, some 100 MB for the sets in use today.
 """

@@ -1,11 +1,11 @@
 """Near-duplicate removal for files as they are: `skyloom corpus dedup DOCS -o OUT`.
 
-What enters is a file, or a folder of files, with an `id` and a `text` in each row: JSONL (plain, .gz, .zst) or Parquet. What
-leaves is a file with `id`, `cluster` (the id of the document that is kept for it), `keep` and `jaccard` for each row that could
-be read, in their order, as JSONL (plain, .gz, .zst) or Parquet by OUT's suffix. Rows that could not be read, have no id or no
-text, or repeat an id are counted by reason and written to `OUT.rejected.jsonl` with their place; none is lost silently.
-With `texts` the documents that stay are written, too, as `id` and `text`; lines and runs of units that an earlier document has
-can be cut from them (`repeats.py`), and what is empty then is left out and counted.
+Input: a file, or a folder of files, with an `id` and a `text` in each row: JSONL (plain, .gz, .zst) or Parquet. Output: a file
+with `id`, `cluster` (the id of the document that is kept for it), `keep` and `jaccard` for each row that could be read, in
+their order, as JSONL (plain, .gz, .zst) or Parquet by OUT's suffix. Rows that could not be read, have no id or no text, or
+repeat an id are counted by reason and written to `OUT.rejected.jsonl` with their place; none is lost silently. With `texts` the
+documents that stay are written, too, as `id` and `text`; lines and runs of units that an earlier document has can be cut from
+them (`repeats.py`), and what is empty then is left out and counted.
 
 Whole blocks of JSONL are read by Arrow's parser; a block that it refuses is read line by line, so that one bad row costs a
 second look at its neighbours and nothing else.

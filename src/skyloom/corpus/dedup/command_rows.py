@@ -1,7 +1,7 @@
 """Rows of JSONL and Parquet files as tables of bounded size, with every row that cannot be used named.
 
-What enters is a file; what leaves are tables (id, text, quality if asked for, and the file and row they came from) and a log of
-rejected rows with a reason each. Ids that are whole numbers are written as text.
+Input: a file. Output: tables (id, text, quality if asked for, and the file and row they came from) and a log of rejected rows
+with a reason each. Ids that are whole numbers are written as text.
 
 Memory: one block of 8 MB of JSONL, or one batch of 4,096 rows of Parquet, three times.
 """

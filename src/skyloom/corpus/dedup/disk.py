@@ -1,7 +1,7 @@
 """Near-duplicates past memory: the same pairs and the same choice as in memory, by keyed shuffles on disk.
 
-What enters are the sketches of all shards; what leaves are, for each shard, the removed documents with the id of the one
-that is kept for each. No task sees all documents, all pairs or all edges:
+Input: the sketches of all shards. Output: for each shard, the removed documents with the id of the one that is kept for each.
+No task sees all documents, all pairs or all edges:
 
 1. records    of each band of each shard go to the bucket of their band key
 2. pairs      each bucket's pairs go to the group of shards in which the worse document lives, and a request for the

@@ -1,7 +1,7 @@
 """The first pass over a corpus in shards: band keys and standing of each document, and what the ways of clustering share.
 
-What enters is a store with Parquet shards; what leaves is one Arrow file of sketches for each shard. From here on a document
-is its number in the order of the shards and rows, and the text is read again only for documents that have a candidate.
+Input: a store with Parquet shards. Output: one Arrow file of sketches for each shard. From here on a document is its number in
+the order of the shards and rows, and the text is read again only for documents that have a candidate.
 
 Memory: one shard of text and its sketches in each worker.
 """

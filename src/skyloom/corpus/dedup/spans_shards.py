@@ -1,8 +1,8 @@
 """Repeated lines and runs over a corpus in shards, within a memory limit: the shard-wise form of `spans.py`.
 
-What enters are Parquet shards; what leaves is `spans-NNNNN.parquet` for each, with the spans to remove (row, start and stop in
-bytes of the text, copies in the corpus). Lines meet by their hash in buckets on disk. Runs take two such exchanges: first the
-picked seeds, 7 % of all places; then, only around seeds that stand twice, the runs themselves.
+Input: Parquet shards. Output: `spans-NNNNN.parquet` for each, with the spans to remove (row, start and stop in bytes of the
+text, copies in the corpus). Lines meet by their hash in buckets on disk. Runs take two such exchanges: first the picked seeds,
+7 % of all places; then, only around seeds that stand twice, the runs themselves.
 
 Memory: the limit. A worker holds one shard's records (24 bytes for each line or candidate run), one batch of text, or one
 bucket; the number of buckets follows from the bytes of text.

@@ -1,8 +1,8 @@
 """Sketches, counts and spaces as files: the fields of a frozen dataclass as npz, plain arrays without pickle.
 
-What enters is one of the dataclasses of distribution filtering, all of whose fields are numpy arrays or integers; what leaves is
-an npz file whose bytes depend on the values only, and the same dataclass back. Steps that count shards on many machines
-hand their parts on in these files. Memory: the arrays once more while they are packed.
+Input: one of the dataclasses of distribution filtering, all of whose fields are numpy arrays or integers. Output: an npz file
+whose bytes depend on the values only, and the same dataclass back. Steps that count shards on many machines hand their parts on
+in these files. Memory: the arrays once more while they are packed.
 """
 
 from __future__ import annotations

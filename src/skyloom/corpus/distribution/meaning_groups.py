@@ -1,9 +1,9 @@
 """Groups of blocks that say one thing: what is counted of them, how they are found, and which are templates.
 
-What enters are the sums of `meaning.py`; what leaves are the groups' centres (`find_groups`, from the merged
-buckets of the hash) and the decision on each group (`decide`, from the merged counts). A bucket or a group is judged by its
-tightness: the mean cosine of two of its blocks in wording. It follows from the sum of their unit vectors,
-|sum|² = n + n (n - 1) × mean cosine, so that nothing but sums is ever needed of the whole corpus.
+Input: the sums of `meaning.py`. Output: the groups' centres (`find_groups`, from the merged buckets of the hash) and the
+decision on each group (`decide`, from the merged counts). A bucket or a group is judged by its tightness: the mean cosine of
+two of its blocks in wording. It follows from the sum of their unit vectors, |sum|² = n + n (n - 1) × mean cosine, so that
+nothing but sums is ever needed of the whole corpus.
 
 Both run once, on merged sums, in floating point: the number of workers and the order of the shards change nothing, another BLAS
 might change a group whose similarity lies within rounding of a limit.

@@ -1,9 +1,9 @@
 """A linear model of what an exercise reads like, in English and in Chinese, over whole columns in one compiled pass.
 
-What enters are spans of a text column (an exercise with its solution, or a passage of prose); what leaves is the probability of
-each to be an exercise. A span is read as tokens: a word of ASCII without case, any number, one Han character, one sign. The weights
-of all tokens and of all neighbouring pairs, found by their hash, are averaged; flags of the span's form (options, a blank to fill
-in, an equation, formula marks, a question mark, an answer's mark) are added. Neither length nor source has a weight of its own.
+Input: spans of a text column (an exercise with its solution, or a passage of prose). Output: the probability of each to be an
+exercise. A span is read as tokens: a word of ASCII without case, any number, one Han character, one sign. The weights of all
+tokens and of all neighbouring pairs, found by their hash, are averaged; flags of the span's form (options, a blank to fill in,
+an equation, formula marks, a question mark, an answer's mark) are added. Neither length nor source has a weight of its own.
 
 The weights stand in `model.json` as signed bytes, with what they were trained on; `studies/exercises_model.py` trains
 them, on texts of permissive licences only. Memory: the weights, 128 KB.

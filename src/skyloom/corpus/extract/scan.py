@@ -1,7 +1,7 @@
 """Reading HTML byte by byte: names, attributes, character references, numbers and dates, all in compiled code.
 
-What enters is a page as valid UTF-8 (uint8[:], `stop` its end) and a place in it, what leaves is a number or the next place.
-Every function moves on by at least one byte and never reads at or beyond `stop`, so that their sum over a page is linear.
+Input: a page as valid UTF-8 (uint8[:], `stop` its end) and a place in it. Output: a number or the next place. Every function
+moves on by at least one byte and never reads at or beyond `stop`, so that their sum over a page is linear.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The scratch memory of structural extraction: what one page becomes while it is read, as flat arrays that pages share.
 
-What enters is the size of the largest page, what leaves is a `Page`: its normalised text, its blocks in reading order, and its
-block elements, parents before children. The blocks below an element are contiguous, so that a sum over an element is a
-difference of two running sums and nobody walks a tree. Memory: about 3 bytes of address space for each byte of the page for
-the text and 100 for each block and element; what a page does not use is never touched. Blocks and elements are limited.
+Input: the size of the largest page. Output: a `Page`: its normalised text, its blocks in reading order, and its block elements,
+parents before children. The blocks below an element are contiguous, so that a sum over an element is a difference of two
+running sums and nobody walks a tree. Memory: about 3 bytes of address space for each byte of the page for the text and 100 for
+each block and element; what a page does not use is never touched. Blocks and elements are limited.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Structural extraction (report 3.1): the contiguous passages of a page, without navigation, contacts and lone titles.
 
-What enters are PAGE shards, what leaves is one EXTRACTED shard for each, and a ledger. Every page of a shard has a row:
-one that cannot be used keeps a `reason` and no blocks, so that nothing is lost silently. HTML goes through compiled passes
-over the shard's whole column (`extract_column`): charset, walk (blocks and the elements around them), judgement (which blocks
-are text), writing. `extract_html` does the same for one page. Plain text becomes its paragraphs, a code file one verbatim
-block. Time for a page is bounded by its size, not by a clock, so that results do not depend on the machine: each byte is
-read a fixed number of times, and what could be more (the search for the partners of end tags) has a budget. Memory: a shard,
-its text, and the scratch of its largest page (`extract_page`).
+Input: PAGE shards. Output: one EXTRACTED shard for each, and a ledger. Every page of a shard has a row: one that cannot be used
+keeps a `reason` and no blocks, so that nothing is lost silently. HTML goes through compiled passes over the shard's whole
+column (`extract_column`): charset, walk (blocks and the elements around them), judgement (which blocks are text), writing.
+`extract_html` does the same for one page. Plain text becomes its paragraphs, a code file one verbatim block. Time for a page is
+bounded by its size, not by a clock, so that results do not depend on the machine: each byte is read a fixed number of times,
+and what could be more (the search for the partners of end tags) has a budget. Memory: a shard, its text, and the scratch of its
+largest page (`extract_page`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Held-out documents, chosen over all shards: each shard proposes, one merge chooses, each shard then looks for copies.
 
-What enters are columns of one shard; what leaves are a small `Proposal` for each shard, the chosen ids, and a mark for every
-document that is near a chosen one. The rules of choice and nearness are in nearness.py. A proposal holds at most
-`maximum` ids for each domain, so the merge is as small as the number of shards times that.
+Input: columns of one shard. Output: a small `Proposal` for each shard, the chosen ids, and a mark for every document that is
+near a chosen one. The rules of choice and nearness are in nearness.py. A proposal holds at most `maximum` ids for each domain,
+so the merge is as small as the number of shards times that.
 """
 
 from __future__ import annotations

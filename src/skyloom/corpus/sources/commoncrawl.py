@@ -1,9 +1,9 @@
 """Pages from Common Crawl: a chosen part of a crawl, fetched record by record into WARC files.
 
-What enters are a crawl (`CC-MAIN-2023-23`), domains, languages and a budget of pages; what leaves is a folder of `.warc.gz` files
-that the source kind `warc` reads, with `plan.jsonl` (what was chosen) and `fetched.json` (what came of it). The crawl's index
-is asked for each domain page by page, and each page's record is read by an HTTP range request, so a thousand pages cost a
-thousand small requests and not an 80 TB crawl.
+Input: a crawl (`CC-MAIN-2023-23`), domains, languages and a budget of pages. Output: a folder of `.warc.gz` files that the
+source kind `warc` reads, with `plan.jsonl` (what was chosen) and `fetched.json` (what came of it). The crawl's index is asked
+for each domain page by page, and each page's record is read by an HTTP range request, so a thousand pages cost a thousand small
+requests and not an 80 TB crawl.
 
 Both the plan and the files appear whole or not at all, and a second call goes on where the first was stopped: index answers are
 kept, and a file of records that is there is not fetched again. The services are shared by many: requests go out one at a time

@@ -1,15 +1,15 @@
 """Exercises with worked solutions in English and Chinese, written by this program: the STEM part of the corpus.
 
-What enters is a `StemConfig`; what leaves are Parquet shards of documents, one for each split. The report's second stage
-feeds exercises, exam questions and solutions (2.2); its collection is not published, so ours is generated, with an
-exact answer, four choices and a licence for each problem.
+Input: a `StemConfig`. Output: Parquet shards of documents, one for each split. The report's second stage feeds exercises, exam
+questions and solutions (2.2); its collection is not published, so ours is generated, with an exact answer, four choices and a
+licence for each problem.
 
 Splits: every problem (its family and parameters, `meta.canonical`) is used once, in one language and one split, so no
 split ever meets another's problem, not in the other language either. The problems of a family are drawn uniformly
 without replacement and dealt out to the splits, so all splits are exchangeable: a model that read none of them has
 the same expected loss on each. That is what the leakage test of report 5.2 assumes of its reference set, and what a
-reference set imitated by another model cannot promise. `canary` problems are trained on deliberately (the leakage
-room's positive control); the `twin` of a canary has the same family, phrasing, names and language but other numbers,
+reference set imitated by another model cannot promise. `canary` problems are trained on deliberately (the positive
+control of the leakage audit); the `twin` of a canary has the same family, phrasing, names and language but other numbers,
 and is never trained.
 """
 

@@ -1,9 +1,9 @@
 """The bytes of a source's files: found on a path, by a pattern or at any fsspec URL, and unpacked within limits.
 
-What enters is a path (`pages`, `crawl/**/*.warc.gz`, `s3://bucket/wet/`, `memory://x`), what leaves are `File`s and open
-streams. Unpacking counts: a stream that gives more than `ratio` times the bytes it took, beyond the first 16 MB, raises
-`BombError`, because data that anyone wrote for readers never packs that well; 64 kB of zstd can unpack to gigabytes.
-Memory: the libraries' windows, never a file.
+Input: a path (`pages`, `crawl/**/*.warc.gz`, `s3://bucket/wet/`, `memory://x`). Output: `File`s and open streams. Unpacking
+counts: a stream that gives more than `ratio` times the bytes it took, beyond the first 16 MB, raises `BombError`, because data
+that anyone wrote for readers never packs that well; 64 kB of zstd can unpack to gigabytes. Memory: the libraries' windows,
+never a file.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Documentation pages from the machine's own apt: real pages in English and Chinese that every Debian or Ubuntu reaches.
 
-What enters are package names, what leaves are PAGE rows of their HTML files. No root is needed: `apt-get download` only
-writes into a folder, and where apt has no package lists we fetch them into folders of our own. A downloaded package stays
-in the cache and is checked against the digest that apt's signed lists give, so a second run downloads nothing. Packages are
-read as they lie (an `ar` archive around a `tar`); nothing is unpacked or installed.
+Input: package names. Output: PAGE rows of their HTML files. No root is needed: `apt-get download` only writes into a folder,
+and where apt has no package lists we fetch them into folders of our own. A downloaded package stays in the cache and is checked
+against the digest that apt's signed lists give, so a second run downloads nothing. Packages are read as they lie (an `ar`
+archive around a `tar`); nothing is unpacked or installed.
 
 The packages have navigation, boilerplate that returns on each page, near-copies, untranslated pages, and most pages in both
 languages: everything that a corpus pipeline is for.

@@ -1,10 +1,10 @@
 """Books from EPUB files: the chapters in reading order, as one text.
 
-What enters is an EPUB (a zip of XHTML), what leaves is its PAGE row: title, then all spine items in the order of the spine,
-block by block, without the navigation, pictures and markup. A book is not a web page: nothing in it is boilerplate to be
-found out, so its text does not pass the extraction for web pages. Encrypted books, and files that are no EPUB, are rows that
-say so. Nothing is written to disk; sizes are checked while unpacking, not as the zip claims them. Memory: one book of at
-most the page limit, and its file.
+Input: an EPUB (a zip of XHTML). Output: its PAGE row: title, then all spine items in the order of the spine, block by block,
+without the navigation, pictures and markup. A book is not a web page: nothing in it is boilerplate to be found out, so its text
+does not pass the extraction for web pages. Encrypted books, and files that are no EPUB, are rows that say so. Nothing is
+written to disk; sizes are checked while unpacking, not as the zip claims them. Memory: one book of at most the page limit, and
+its file.
 """
 
 from __future__ import annotations

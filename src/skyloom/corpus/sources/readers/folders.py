@@ -1,6 +1,6 @@
 """Pages that are a file each: HTML folders, plain text, trees of source code, and the running interpreter's library.
 
-What enters is a file, what leaves is its PAGE row, packed files unpacked. A file beyond the limit is not read. Memory: one file.
+Input: a file. Output: its PAGE row, packed files unpacked. A file beyond the limit is not read. Memory: one file.
 """
 
 from __future__ import annotations

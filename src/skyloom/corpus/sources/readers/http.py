@@ -1,9 +1,9 @@
 """Bodies as HTTP sent them: transfer and content encodings taken off, within limits.
 
-What enters is the body of a stored response with its headers' word on how it was encoded, what leaves is the body as a
-browser would have read it, or a reason. Crawlers differ: some store bodies decoded and leave the headers as they were, some
-the other way round, so a body that is not encoded as its headers say is taken as it is. No body may unpack beyond the page
-limit, nor beyond the ratio limit once it is larger than a megabyte. Memory: twice the page limit.
+Input: the body of a stored response with its headers' word on how it was encoded. Output: the body as a browser would have read
+it, or a reason. Crawlers differ: some store bodies decoded and leave the headers as they were, some the other way round, so a
+body that is not encoded as its headers say is taken as it is. No body may unpack beyond the page limit, nor beyond the ratio
+limit once it is larger than a megabyte. Memory: twice the page limit.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Hugging Face data sets by name and split, streamed; and local folders that the `datasets` library can load.
 
-What enters is `owner/name` (or `owner/name@revision`, or a folder), what leaves are PAGE tables of its records, whose columns are
-named as those of JSON lines. The library is the extra `[hub]` and is imported only here. A data set is read in its own shards,
-one task for each, and never stored whole. Its identity is the revision and fingerprint that the library reports, so a run
-is done again when the data set changed. Memory: one batch of 1,000 records.
+Input: `owner/name` (or `owner/name@revision`, or a folder). Output: PAGE tables of its records, whose columns are named as
+those of JSON lines. The library is the extra `[hub]` and is imported only here. A data set is read in its own shards, one task
+for each, and never stored whole. Its identity is the revision and fingerprint that the library reports, so a run is done again
+when the data set changed. Memory: one batch of 1,000 records.
 """
 
 from __future__ import annotations

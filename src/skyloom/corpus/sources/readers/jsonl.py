@@ -1,10 +1,10 @@
 """JSON lines, plain or packed, of any length: ten million short documents or one of 200 MB.
 
-What enters is a file or a byte range of one, what leaves are PAGE tables, one for a few megabytes of lines. Lines are read
-in blocks; a block whose lines are all JSON objects of the usual shape is parsed by Arrow in one go, any other line by line,
-so that one odd line costs a block's speed and never a record. A line beyond the limit is passed over without being held.
-A plain file can be read in ranges: a line belongs to the range in which it begins. Records are told apart by the offset of
-their line (in the unpacked file). Memory: some 10 blocks, or one line of at most twice the page limit.
+Input: a file or a byte range of one. Output: PAGE tables, one for a few megabytes of lines. Lines are read in blocks; a block
+whose lines are all JSON objects of the usual shape is parsed by Arrow in one go, any other line by line, so that one odd line
+costs a block's speed and never a record. A line beyond the limit is passed over without being held. A plain file can be read in
+ranges: a line belongs to the range in which it begins. Records are told apart by the offset of their line (in the unpacked
+file). Memory: some 10 blocks, or one line of at most twice the page limit.
 """
 
 from __future__ import annotations

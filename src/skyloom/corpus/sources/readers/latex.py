@@ -1,10 +1,10 @@
 """Papers from their LaTeX sources: one text for each, with its formulas as they were written.
 
-What enters is what arXiv gives: a bulk `.tar` of papers, a paper's own `.tar.gz`, a `.gz` of a single file, or a `.tex`. What
-leaves is a PAGE row for each paper: the main file with what it includes, without preamble, comments, references and
-pictures, in paragraphs. Inline and displayed formulas stay LaTeX (`$…$`, `\\begin{align}…`). Papers that came as PDF only are
-rows that say so. Nothing is compiled or written to disk; files are joined only within their own archive, each once.
-Memory: one paper, whose sources together are at most the page limit.
+Input: what arXiv gives: a bulk `.tar` of papers, a paper's own `.tar.gz`, a `.gz` of a single file, or a `.tex`. Output: a PAGE
+row for each paper: the main file with what it includes, without preamble, comments, references and pictures, in paragraphs.
+Inline and displayed formulas stay LaTeX (`$…$`, `\\begin{align}…`). Papers that came as PDF only are rows that say so. Nothing
+is compiled or written to disk; files are joined only within their own archive, each once. Memory: one paper, whose sources
+together are at most the page limit.
 """
 
 from __future__ import annotations

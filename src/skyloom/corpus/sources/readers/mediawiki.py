@@ -1,10 +1,10 @@
 """Encyclopedias from MediaWiki dumps: articles as text, with the pages that they cite.
 
-What enters is a dump (`pages-articles.xml`, `.bz2`, `.gz`, `.zst`) or a byte range of a multistream one, what leaves is a PAGE row
-for each article: its text with headings, lists and tables readable and formulas kept (`$…$`). Redirects and other
-namespaces are passed over. The external addresses that an article cites stand in its `meta` as `cites`: they are what the
-quality classifier learns from ("would this page be a reference in an encyclopedia?"). Chinese articles write words of both
-scripts (`-{zh-hans:软件;zh-hant:軟體}-`); the simplified one is kept. Memory: one article.
+Input: a dump (`pages-articles.xml`, `.bz2`, `.gz`, `.zst`) or a byte range of a multistream one. Output: a PAGE row for each
+article: its text with headings, lists and tables readable and formulas kept (`$…$`). Redirects and other namespaces are passed
+over. The external addresses that an article cites stand in its `meta` as `cites`: they are what the quality classifier learns
+from ("would this page be a reference in an encyclopedia?"). Chinese articles write words of both scripts
+(`-{zh-hans:软件;zh-hant:軟體}-`); the simplified one is kept. Memory: one article.
 """
 
 from __future__ import annotations

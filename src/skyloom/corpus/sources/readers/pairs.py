@@ -1,9 +1,9 @@
 """Parallel text that others have aligned: TSV, TMX, gettext's .po and JSON lines with `en` and `zh`.
 
-What enters is a file, what leaves are PAGE rows of kind "parallel": some dozens of consecutive pairs each, English line, Chinese
-line, empty line between two pairs, so that a row already reads as a document of the parallel part (`pairs_of` reads it back).
-Which column is Chinese is decided by its script, not by its place. An entry that has no translation, or is not English
-and Chinese, is a row with its reason. Memory: one group of pairs; of a .po file its whole (at most the page limit).
+Input: a file. Output: PAGE rows of kind "parallel": some dozens of consecutive pairs each, English line, Chinese line, empty
+line between two pairs, so that a row already reads as a document of the parallel part (`pairs_of` reads it back). Which column
+is Chinese is decided by its script, not by its place. An entry that has no translation, or is not English and Chinese, is a row
+with its reason. Memory: one group of pairs; of a .po file its whole (at most the page limit).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Records from Parquet files, a few row groups at a time.
 
-What enters is a file or a byte range of one, what leaves are PAGE tables. A range takes the row groups whose first column
-begins in it, so ranges share a large file and read no group twice. Rows are read in batches of about 32 MB by the groups'
-mean size; a single cell cannot be read in part, so the largest cell is what memory depends on. Memory: 4 batches and a cell.
+Input: a file or a byte range of one. Output: PAGE tables. A range takes the row groups whose first column begins in it, so
+ranges share a large file and read no group twice. Rows are read in batches of about 32 MB by the groups' mean size; a single
+cell cannot be read in part, so the largest cell is what memory depends on. Memory: 4 batches and a cell.
 """
 
 from __future__ import annotations

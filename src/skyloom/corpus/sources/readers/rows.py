@@ -1,9 +1,9 @@
 """The rows that all sources write: one PAGE row for a page, whole or quarantined with its reason.
 
-What enters is what a reader found (address, bytes, date, licence), what leaves is a row of `core.records.PAGE`. Three
-promises are kept here for all kinds of sources: an id depends on the source, the address, the place in its file and the
-bytes, so two records never share one even where their own ids do; a body beyond the limit, or one that is no text (a PDF
-called .html), becomes a row with a reason and without the body; and a category comes from the source or from the host.
+Input: what a reader found (address, bytes, date, licence). Output: a row of `core.records.PAGE`. Three promises are kept here
+for all kinds of sources: an id depends on the source, the address, the place in its file and the bytes, so two records never
+share one even where their own ids do; a body beyond the limit, or one that is no text (a PDF called .html), becomes a row with
+a reason and without the body; and a category comes from the source or from the host.
 
 Reasons are few and hold no figures of single pages, since the ledger counts by reason; figures stand in `meta`.
 """

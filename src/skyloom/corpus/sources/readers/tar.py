@@ -1,9 +1,9 @@
 """Files in tar archives: trees of source code, pages and texts that came as one file.
 
-What enters is an archive (plain, gzip, bzip2, xz or zstd), what leaves is a PAGE row for each regular file in it, in the
-archive's order. Nothing is written to disk, so no name in an archive can lead anywhere; names are still made relative and
-kept inside, because they become addresses. Links, devices and hidden files are passed over. An archive that is cut or
-broken gives what stands before the damage, and a row that says so. Memory: one file of at most the page limit.
+Input: an archive (plain, gzip, bzip2, xz or zstd). Output: a PAGE row for each regular file in it, in the archive's order.
+Nothing is written to disk, so no name in an archive can lead anywhere; names are still made relative and kept inside, because
+they become addresses. Links, devices and hidden files are passed over. An archive that is cut or broken gives what stands
+before the damage, and a row that says so. Memory: one file of at most the page limit.
 """
 
 from __future__ import annotations

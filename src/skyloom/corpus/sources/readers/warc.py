@@ -1,10 +1,10 @@
 """Pages from web archives: WARC responses and WET text, gzip by member, zstd by record, or plain.
 
-What enters is an archive or a byte range of one, what leaves are PAGE rows. Archives from the wild have broken members, and a
-reader that stops at the first one loses all that follow. We unpack member by member ourselves: zlib checks each one's CRC, a
-broken one becomes one row with an error, and reading goes on at the next place that begins like a member. The same search
-lets several workers share one archive: a member belongs to the range in which it begins. An archive compressed as one
-stream cannot be read that way; it is given to fastwarc as it is. Memory: one member of at most the page limit.
+Input: an archive or a byte range of one. Output: PAGE rows. Archives from the wild have broken members, and a reader that stops
+at the first one loses all that follow. We unpack member by member ourselves: zlib checks each one's CRC, a broken one becomes
+one row with an error, and reading goes on at the next place that begins like a member. The same search lets several workers
+share one archive: a member belongs to the range in which it begins. An archive compressed as one stream cannot be read that
+way; it is given to fastwarc as it is. Memory: one member of at most the page limit.
 """
 
 from __future__ import annotations

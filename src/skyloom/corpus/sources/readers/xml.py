@@ -1,8 +1,8 @@
 """Large XML files read as they come: elements with their text, never a tree.
 
-What enters is a stream of XML, what leaves are the events of the elements that a caller asks for. Text of one element beyond
-the limit is counted and not held, so a page of 200 MB costs nothing. Entities that a document declares itself are refused
-(they are how small XML grows large). Memory: one read of 256 kB and one element's text.
+Input: a stream of XML. Output: the events of the elements that a caller asks for. Text of one element beyond the limit is
+counted and not held, so a page of 200 MB costs nothing. Entities that a document declares itself are refused (they are how
+small XML grows large). Memory: one read of 256 kB and one element's text.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What a family of exercises is, and how one of its problems becomes text with working and choices.
 
 A family is one piece of mathematics: a finite space of whole-number parameters, a function that works the problem out
-(`solve`), and its wording in English and in Chinese. What enters is a point of the space, a language and a choice of
-phrasing, names and things; what leaves is a `Written` exercise. Numbers and words are kept apart so that the same
-problem can be recognised in either language (`Family.canonical`), which is what keeps splits disjoint.
+(`solve`), and its wording in English and in Chinese. Input: a point of the space, a language and a choice of phrasing, names
+and things. Output: a `Written` exercise. Numbers and words are kept apart so that the same problem can be recognised in either
+language (`Family.canonical`), which is what keeps splits disjoint.
 
 The report's SkyPile-STEM (2.2, 3.1) was collected from the web and is not published. Exercises that we write ourselves
 have a known answer, a known licence, and test and reference sets that are exchangeable by construction, which the
