@@ -3,7 +3,7 @@
 Input: the number of workers and the names of modules. Output: a pool. A worker that begins from nothing ("spawn") imports
 libraries and loads compiled kernels for two seconds, and holds its own copy of them, 200 MB. One that is forked from a program
 that has them shares both. Forking is safe only while no other thread of Python runs that may hold a lock, so it is done once,
-early, by the caller that knows that maps will come (`prepare`); Arrow, BLAS and the allocators look after their own threads. Where it
+early, by a caller that knows that maps will come (`prepare`); Arrow, BLAS and the allocators look after their own threads. Where it
 is not possible (other threads run, a pool that lost a worker is replaced, not Linux) workers begin from nothing.
 """
 

@@ -2,7 +2,7 @@
 
 Input: the text, URL and id columns of code files. Output: a reason for each file to be dropped, or null, and for those who want
 to look, the measures behind it (`measure_code`). Generated and minified files, tables of numbers and encoded data show by their
-lines, their characters, their notices and their names; see `code_scan.py` for the compiled pass. RedPajama drops JSON, XML,
+lines, their characters, their notices and their names; see `scan.py` for the compiled pass. RedPajama drops JSON, XML,
 YAML and HTML whole; the report keeps a proportionate part of them, and so do we: of each format as many bytes as `data_share`
 of the programs' bytes, chosen by the hash of the id.
 

@@ -8,7 +8,7 @@ models memorise less without such runs; spans.py says how they are found.
 
 Pages only: exercises vary one text by intent, parallel text quotes pages, and code repeats itself.
 
-Memory: a shard twice in each worker, and what dedup_spans_shards.py states.
+Memory: a shard twice in each worker, and what spans_shards.py states.
 """
 
 from __future__ import annotations

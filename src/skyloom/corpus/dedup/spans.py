@@ -11,7 +11,7 @@ Units are compared as everywhere (case, spacing and punctuation do not count), b
 to NFC first, which every document of the corpus is. Two different lines or runs are taken for one where 64-bit hashes
 agree: fewer than three among 10^10.
 
-Memory: these functions hold 60 bytes for each unit of the column; `dedup_spans_shards.py` does the same within a limit.
+Memory: these functions hold 60 bytes for each unit of the column; `spans_shards.py` does the same within a limit.
 """
 
 from __future__ import annotations

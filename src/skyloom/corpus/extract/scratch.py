@@ -23,7 +23,7 @@ BINS = 50
 
 # The columns of `Page.blocks`, int32. START, END: its text in `Page.text`. NODE: the element that it stands in directly.
 # GLUE: 0 for a new paragraph, 1 after one <br>. LINKED: bytes inside links. MARK: -1 for a bullet, n for "n.", else 0.
-# ROW, CELL: the elements of its table row and cell, or -1. UNITS ...: counts of its text, see `extract_measure`.
+# ROW, CELL: the elements of its table row and cell, or -1. UNITS ...: counts of its text, see `block_counts.measure`.
 START, END, NODE, BTAG, GLUE, LINKED, MARK, ROW, CELL, IMAGE = range(10)
 UNITS, COMMAS, STOPS, DIGITS, UPPER, WIDE, LAST, PHRASE, DATED, BCODE = range(10, 20)
 BLOCK_COLUMNS = 20
