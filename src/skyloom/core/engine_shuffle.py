@@ -1,9 +1,9 @@
 """The keyed shuffle between its two maps: rows scattered into one file per task, gathered by bucket.
 
-What enters are tables with a uint64 column `key`; what leaves is one table per bucket, with all rows of equal keys together.
-A task writes one file for all buckets, not one for each: 1,000 tasks and 64 buckets are 1,000 files and not 64,000, which
-a disk would sync one by one and an object store bill one by one. A file begins with a table of where each bucket's rows are,
-so a gather reads two small ranges of each: its entry, and its rows (Arrow record batches under zstd).
+Input: tables with a uint64 column `key`. Output: one table per bucket, with all rows of equal keys together. A task writes one
+file for all buckets, not one for each: 1,000 tasks and 64 buckets are 1,000 files and not 64,000, which a disk would sync one
+by one and an object store bill one by one. A file begins with a table of where each bucket's rows are, so a gather reads two
+small ranges of each: its entry, and its rows (Arrow record batches under zstd).
 
 Memory: a scatter holds one task's table twice; a gather one bucket, or with a budget a quarter of it (a reducer's own
 copies have the rest): a larger bucket is read once for each part, where the part of a row is a hash of its key. Keys that
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,16 @@ _ENTRY = 24  # bytes of a bucket: where its rows begin, their size before compre
 _REMOTE_READS = 8  # ranges asked for at a time from an object store, which answers in tens of milliseconds
 _HEAVY = 4096  # keys of which a count is kept while looking for hot ones
 
+P = TypeVar("P")
 Reducer = Callable[[int, pa.Table], pa.Table]
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """The payload of a gather: its bucket, and the files of all scatters."""
+
+    bucket: int
+    files: list[str]
 
 
 @dataclass(frozen=True)
@@ -64,19 +74,19 @@ class Plan:
     def folder(self) -> str:
         return f"{SHUFFLE}/{slug(self.label)}"
 
-    def gathers(self, tasks: Sequence[Task]) -> list[Task]:
+    def gathers(self, tasks: Sequence[Task[P]]) -> list[Task[Gathering]]:
         """The tasks of the second map, one per bucket (none if there is nothing to shuffle)."""
         files = [f"{self.folder}/{task.key}.rows" for task in tasks]
-        return [Task(f"{self.name}-{b:05d}", (b, files)) for b in range(self.buckets if files else 0)]
+        return [Task(f"{self.name}-{b:05d}", Gathering(b, files)) for b in range(self.buckets if files else 0)]
 
-    def scatter(self, mapper: Callable[[Task], pa.Table]) -> TaskFunction:
+    def scatter(self, mapper: Callable[[Task[P]], pa.Table]) -> TaskFunction[P, None]:
         return partial(_scatter, mapper, self)
 
-    def gather(self, reducer: Reducer) -> TaskFunction:
+    def gather(self, reducer: Reducer) -> TaskFunction[Gathering, list[str]]:
         return partial(_gather, reducer, self)
 
 
-def _scatter(mapper: Callable[[Task], pa.Table], plan: Plan, task: Task, out: Store) -> Done:
+def _scatter(mapper: Callable[[Task[P]], pa.Table], plan: Plan, task: Task[P], out: Store) -> Done[None]:
     """Write a task's rows, sorted by bucket and otherwise in their order, as one file that begins with its index."""
     table = mapper(task)
     where = _keys(table) % np.uint64(plan.buckets)
@@ -97,12 +107,12 @@ def _scatter(mapper: Callable[[Task], pa.Table], plan: Plan, task: Task, out: St
             place += len(packed[-1])
     entries[plan.buckets, 0] = place
     data = b"".join([len(schema).to_bytes(_HEAD, "little"), entries.tobytes(), schema, *packed])
-    return Done((out.write_bytes(f"{plan.folder}/{task.key}.rows", data),))
+    return Done((out.write_bytes(f"{plan.folder}/{task.key}.rows", data),), None)
 
 
-def _gather(reducer: Reducer, plan: Plan, task: Task, out: Store) -> Done:
+def _gather(reducer: Reducer, plan: Plan, task: Task[Gathering], out: Store) -> Done[list[str]]:
     """Reduce one bucket, whole or in the parts that the budget asks for; the result is the names of its shards."""
-    bucket, files = task.payload
+    bucket, files = task.payload.bucket, task.payload.files
     source = _Bucket(out, files, bucket, plan.buckets)
     size = source.size
     parts = 1

@@ -1,9 +1,8 @@
 """N-grams of units that two collections share: contamination, and near-copies of what was set aside.
 
-What enters are two text columns; what leaves is, for each candidate text, the share of its n-grams that some reference
-text has. The unit of text makes one threshold mean the same in both languages. The corpus removes near-copies of held-out
-documents with it, and the leakage audit asks with it whether a test item stands in the training text (report 5.2 asks
-the same question with losses).
+Input: two text columns. Output: for each candidate text, the share of its n-grams that some reference text has. The unit of
+text makes one threshold mean the same in both languages. The corpus removes near-copies of held-out documents with it, and the
+leakage audit asks with it whether a test item stands in the training text (report 5.2 asks the same question with losses).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ on neither the number of workers nor a kill in between.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ def pack(
     vocabulary = Tokenizer.load(tokenizer)
     shards = documents.names("documents-")
     scratch = out.child(_SCRATCH)
-    tasks = [Task(name.removesuffix(".parquet"), (documents, name, tokenizer)) for name in shards]
+    tasks = [Task(name.removesuffix(".parquet"), DocumentShard(documents, name, tokenizer)) for name in shards]
     found = engine.map(encode_shard, tasks, scratch, progress=progress, label="encode documents")
     domains = sorted({domain for result in found for domain in result})
     if not domains:
@@ -88,11 +88,19 @@ def pack(
     out.remove(_SCRATCH)
 
 
-def encode_shard(task: Task, scratch: Store) -> Done:
+@dataclass(frozen=True)
+class DocumentShard:
+    """What a task encodes: the shard `name` of `documents`, with the tokenizer in a store."""
+
+    documents: Store
+    name: str
+    tokenizer: Store
+
+
+def encode_shard(task: Task[DocumentShard], scratch: Store) -> Done[dict[str, int]]:
     """Encode one shard of documents into `<task>/<domain>` token files; the result is {domain: tokens}."""
-    documents, name, tokenizer_store = task.payload
-    tokenizer = Tokenizer.load(tokenizer_store)
-    table = documents.read_table(name, ["id", "text", "domain", "split"])
+    tokenizer = Tokenizer.load(task.payload.tokenizer)
+    table = task.payload.documents.read_table(task.payload.name, ["id", "text", "domain", "split"])
     table = table.filter(pc.equal(table["split"], "train"))
     files: list[FileRecord] = []
     tokens: dict[str, int] = {}

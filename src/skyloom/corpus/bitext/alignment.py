@@ -1,9 +1,9 @@
 """How likely two paragraphs say the same, and the cheapest way through two pages that pairs their paragraphs.
 
-What enters are the blocks of two pages as `Side`s and a `Lexicon`; what leaves are pairs of blocks with their cost, a negative
-log likelihood up to a constant. The path is Gale and Church's (1993): monotone, a block pairs with a block, with two neighbours
-or with none. A pair costs by how unlikely its lengths are together, by whether its tags differ, and by its content: each Chinese
-term (and each ASCII word and number in the Chinese) is as much evidence as the English words explain it better than chance.
+Input: the blocks of two pages as `Side`s and a `Lexicon`. Output: pairs of blocks with their cost, a negative log likelihood up
+to a constant. The path is Gale and Church's (1993): monotone, a block pairs with a block, with two neighbours or with none. A
+pair costs by how unlikely its lengths are together, by whether its tags differ, and by its content: each Chinese term (and each
+ASCII word and number in the Chinese) is as much evidence as the English words explain it better than chance.
 
 Memory: 5 bytes for each cell of a band around the diagonal, at most CELLS of them (80 MB); larger pages are refused.
 """

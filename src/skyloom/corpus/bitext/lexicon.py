@@ -1,9 +1,9 @@
 """A lexicon that a corpus teaches itself: which Chinese terms stand beside which English words in paragraphs that pair.
 
-What enters are paragraphs of both languages, as pairs; what leaves is a `Lexicon`: for each English word the Chinese terms that
-translate it, with probabilities, by the first of IBM's models (Brown et al. 1993), and how common each Chinese term is by itself.
-English terms are words without case and without a plural's s; Chinese terms are single Han characters and pairs of neighbours, and
-the words and numbers of ASCII, which are the same in both languages and need no lexicon.
+Input: paragraphs of both languages, as pairs. Output: a `Lexicon`: for each English word the Chinese terms that translate it,
+with probabilities, by the first of IBM's models (Brown et al. 1993), and how common each Chinese term is by itself. English
+terms are words without case and without a plural's s; Chinese terms are single Han characters and pairs of neighbours, and the
+words and numbers of ASCII, which are the same in both languages and need no lexicon.
 
 Terms are kept as 64-bit hashes of their bytes. Everything that touches single characters or terms is compiled (numba).
 

@@ -1,9 +1,9 @@
 """Rolling hashes of n-grams and their search in a sorted index: the compiled part of decontamination.
 
-What enters are hashed units (core/units.py) and sorted n-gram hashes; what leaves are the rows and places where they meet. A
-filter (two bits of one 64-bit word for each hash, some four hashes a word) turns 49 of 50 other n-grams away with one look into
-memory; the rest is settled by a search in the bucket of equal first bits. Memory: 2 to 4 bytes for the filter and 4 to 8 for the
-buckets for each hash.
+Input: hashed units (core/units.py) and sorted n-gram hashes. Output: the rows and places where they meet. A filter (two bits of
+one 64-bit word for each hash, some four hashes a word) turns 49 of 50 other n-grams away with one look into memory; the rest is
+settled by a search in the bucket of equal first bits. Memory: 2 to 4 bytes for the filter and 4 to 8 for the buckets for each
+hash.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which documents are compared, and which of two is the better: buckets of equal band keys become pairs.
 
-What enters are records of documents (a band's key, the next band's key, the document's standing); what leaves are
-pairs of records, the better one first. The same code runs over a whole band in memory and over one bucket file of a corpus
-that is beyond memory, and what it gives for a key depends on that key's records alone, so that both ways agree.
+Input: records of documents (a band's key, the next band's key, the document's standing). Output: pairs of records, the better
+one first. The same code runs over a whole band in memory and over one bucket file of a corpus that is beyond memory, and what
+it gives for a key depends on that key's records alone, so that both ways agree.
 
 A bucket of at most `CROWD` documents is compared all with all. A larger one, a template with 10,000 copies, would cost
 50 million comparisons: there each document is compared with the `ANCHORS` best of the bucket, and the bucket is split by

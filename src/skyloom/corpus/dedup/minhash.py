@@ -1,8 +1,8 @@
 """Compiled kernels of the duplicate judges: one pass from the bytes of a text column to units, shingles and signatures.
 
-What enters are the buffers of an Arrow string column; what leaves are numpy arrays with one entry or one run for each row.
-The units are those of `core.units` (NFC, lower case, a Han character or a word), but neither they nor their n-grams are
-ever materialised for a column: a row's unit hashes live in one small buffer that is used again for the next row.
+Input: the buffers of an Arrow string column. Output: numpy arrays with one entry or one run for each row. The units are those
+of `core.units` (NFC, lower case, a Han character or a word), but neither they nor their n-grams are ever materialised for a
+column: a row's unit hashes live in one small buffer that is used again for the next row.
 
 Why so, in figures of one core (docs/benchmarks.md, "Duplicates"): 112 permutations of 32 bits take less time than finding the
 words does, because eight or sixteen of them fit into one machine instruction; one-permutation hashing would save that small

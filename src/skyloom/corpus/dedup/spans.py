@@ -1,17 +1,17 @@
 """Duplicates inside documents: lines that recur, and runs of units that stand in more than one place.
 
-What enters is a text column; what leaves are spans to remove, in bytes of each text, so that the first place in which a line
-or a run stands keeps it. Removing whole documents leaves what different pages share: a notice under every article, a
-paragraph that was quoted. Lee et al. 2021 (Deduplicating Training Data Makes Language Models Better) remove repeated
-substrings of 50 tokens with a suffix array over the corpus; a suffix array needs the corpus in memory, so runs are found
-here by hashes of 50 units, at places that winnowing picks (Schleimer, Wilkerson and Aiken 2003): of any 50 units that stand
-twice, both places pick the same seed of 25, hence none is missed, and seeds are 7 % of all places.
+Input: a text column. Output: spans to remove, in bytes of each text, so that the first place in which a line or a run stands
+keeps it. Removing whole documents leaves what different pages share: a notice under every article, a paragraph that was quoted.
+Lee et al. 2021 (Deduplicating Training Data Makes Language Models Better) remove repeated substrings of 50 tokens with a suffix
+array over the corpus; a suffix array needs the corpus in memory, so runs are found here by hashes of 50 units, at places that
+winnowing picks (Schleimer, Wilkerson and Aiken 2003): of any 50 units that stand twice, both places pick the same seed of 25,
+hence none is missed, and seeds are 7 % of all places.
 
 Units are compared as everywhere (case, spacing and punctuation do not count), but texts are taken as they are: bring them
 to NFC first, which every document of the corpus is. Two different lines or runs are taken for one where 64-bit hashes
 agree: fewer than three among 10^10.
 
-Memory: these functions hold 60 bytes for each unit of the column; `dedup_spans_shards.py` does the same within a limit.
+Memory: these functions hold 60 bytes for each unit of the column; `spans_shards.py` does the same within a limit.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _places(data, offsets, table):  # type: ignore[no-untyped-def]
 
 @kernel
 def _walk(data, origin, i, end, table, hashes, start, stop, total):  # type: ignore[no-untyped-def]
-    """The units of bytes i..end as in `dedup_kernels`, with their places from `origin`; returns the new total."""
+    """The units of bytes i..end as in `minhash`, with their places from `origin`; returns the new total."""
     in_word, state = False, np.uint64(0)
     while i < end:
         if data[i] < 0x80:

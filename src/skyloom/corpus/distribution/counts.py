@@ -1,10 +1,10 @@
 """How often each block stands in the documents of a source and of the whole corpus: counted by shard, merged by addition.
 
-What enters are the blocks of a shard; what leaves is a `BlockCounts`, a sorted table of (block, source, documents, first
-document). A block is counted under a hash of its units in lower case with every run of digits taken as one digit, and a long
-one also under a few hashes of its least pairs of units (MinHash, Broder 1997): two blocks that differ in one unit of forty
-share most of these, so that a notice with a changed name or an added word still counts. `merge_blocks` is associative and
-commutative, so any order and any split of the documents into shards gives the same bytes while the table fits `capacity`.
+Input: the blocks of a shard. Output: a `BlockCounts`, a sorted table of (block, source, documents, first document). A block is
+counted under a hash of its units in lower case with every run of digits taken as one digit, and a long one also under a few
+hashes of its least pairs of units (MinHash, Broder 1997): two blocks that differ in one unit of forty share most of these, so
+that a notice with a changed name or an added word still counts. `merge_blocks` is associative and commutative, so any order and
+any split of the documents into shards gives the same bytes while the table fits `capacity`.
 
 Beyond it the table keeps the heavy hitters (Misra and Gries 1982; merging: Agarwal et al. 2012): the count of the first row that
 does not fit is taken from all rows. A count is then too low by at most `error` and never too high; `error` is at most

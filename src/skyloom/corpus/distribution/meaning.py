@@ -1,9 +1,8 @@
 """Blocks that recur in meaning: templated pages and spun content, found by hashing block vectors and counting (report 3.1).
 
-The report measures the semantic affinity between text blocks and drops those that recur exceedingly often. What enters are
-shards, tables with `id`, `lang`, `blocks` and, if they have it, `tags` and `quality`; what leaves is a verdict for each block
-of each shard. Every shard is read three times, the first two independently of all others, and what is kept of it merges by
-addition:
+The report measures the semantic affinity between text blocks and drops those that recur exceedingly often. Input: shards,
+tables with `id`, `lang`, `blocks` and, if they have it, `tags` and `quality`. Output: a verdict for each block of each shard.
+Every shard is read three times, the first two independently of all others, and what is kept of it merges by addition:
 
 1. `sketch_meaning`   which buckets of a locality-sensitive hash its blocks fall into (12 tables of 12 bits of the meaning's
                       SimHash), and the sum of the wordings in each. `find_groups` on the merged sketch takes those buckets
@@ -18,7 +17,7 @@ buckets. With more bits they may exceed `capacity`; then the sketch keeps heavy 
 is too low by at most `error`, which is stated and at most N / capacity for N entries, and a small group may be missed. The
 counts of step 2 are always exact.
 
-Memory: 1 KB for each bucket (100 MB at most with the defaults), 2 KB for each group, and what distribution_space.py states.
+Memory: 1 KB for each bucket (100 MB at most with the defaults), 2 KB for each group, and what space.py states.
 """
 
 from __future__ import annotations

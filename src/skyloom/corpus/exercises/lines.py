@@ -1,7 +1,7 @@
 """What a line of a page announces: the number of an exercise, the mark of a solution, the heading of a part. Compiled.
 
-What enters are the bytes of a line of UTF-8; what leaves is its kind, its number, and where what follows begins. Full-width signs
-count as their ASCII ones. Used by `exercises_scan.py`, which puts questions and solutions together. No memory of its own.
+Input: the bytes of a line of UTF-8. Output: its kind, its number, and where what follows begins. Full-width signs count as
+their ASCII ones. Used by `scan.py`, which puts questions and solutions together. No memory of its own.
 """
 
 from __future__ import annotations
@@ -18,21 +18,24 @@ _MOST = 999  # the highest number of an exercise
 SHORT_LINE = 60  # bytes of a heading
 
 
-def _table(words: tuple[str, ...]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def word_table(words: tuple[str, ...]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Words as `match` takes them: their bytes one after the other, and where each begins."""
     encoded = [w.encode() for w in words]
     bounds = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(w) for w in encoded], out=bounds[1:])
     return np.frombuffer(b"".join(encoded), np.uint8).copy(), bounds
 
 
-_MARKS, _MARK_BOUNDS = _table((
+_MARKS, _MARK_BOUNDS = word_table((
     "answers and solutions", "answer and explanation", "answer key", "answers", "answer", "ans", "solutions", "solution", "sol",
     "explanation", "rationale", "proof", "a", "参考答案及解析", "参考答案与解析", "参考答案", "答案与解析", "答案及解析", "答案",
     "解析", "解答", "分析", "详解", "证明", "解", "答",
 ))  # fmt: skip
-_WORDED, _WORDED_BOUNDS = _table(("problem", "question", "exercise", "ex", "q", "no", "第", "习题", "练习", "题目", "问题", "题"))
-_EXAMPLES, _EXAMPLE_BOUNDS = _table(("worked example", "example", "例题", "例"))
-_PARTS, _PART_BOUNDS = _table(("part ", "section ", "一、", "二、", "三、", "四、", "五、", "六、", "七、", "八、"))
+_WORDED, _WORDED_BOUNDS = word_table(
+    ("problem", "question", "exercise", "ex", "q", "no", "第", "习题", "练习", "题目", "问题", "题")
+)
+_EXAMPLES, _EXAMPLE_BOUNDS = word_table(("worked example", "example", "例题", "例"))
+_PARTS, _PART_BOUNDS = word_table(("part ", "section ", "一、", "二、", "三、", "四、", "五、", "六、", "七、", "八、"))
 
 
 @kernel

@@ -1,9 +1,9 @@
 """A linear model of what an exercise reads like, in English and in Chinese, over whole columns in one compiled pass.
 
-What enters are spans of a text column (an exercise with its solution, or a passage of prose); what leaves is the probability of
-each to be an exercise. A span is read as tokens: a word of ASCII without case, any number, one Han character, one sign. The weights
-of all tokens and of all neighbouring pairs, found by their hash, are averaged; flags of the span's form (options, a blank to fill
-in, an equation, formula marks, a question mark, an answer's mark) are added. Neither length nor source has a weight of its own.
+Input: spans of a text column (an exercise with its solution, or a passage of prose). Output: the probability of each to be an
+exercise. A span is read as tokens: a word of ASCII without case, any number, one Han character, one sign. The weights of all
+tokens and of all neighbouring pairs, found by their hash, are averaged; flags of the span's form (options, a blank to fill in,
+an equation, formula marks, a question mark, an answer's mark) are added. Neither length nor source has a weight of its own.
 
 The weights stand in `model.json` as signed bytes, with what they were trained on; `studies/exercises_model.py` trains
 them, on texts of permissive licences only. Memory: the weights, 128 KB.
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.kernels import FNV_PRIME, FNV_START, GOLDEN, fnv, kernel, mix
+from skyloom.corpus.exercises.lines import match, word_table
 
 BUCKETS = 1 << 15
 FLAGS = ("options", "blank", "equations", "formulas", "question", "answer", "number words")
@@ -50,34 +51,7 @@ def features(data: npt.NDArray[np.uint8], start: int, stop: int) -> tuple[npt.ND
     return buckets, flags
 
 
-@kernel
-def _starts_with(data, at, stop, marks, bounds):  # type: ignore[no-untyped-def]
-    """Whether one of the marks (bytes of lower case, one after the other) stands at `at`, letters of any case."""
-    for k in range(len(bounds) - 1):
-        size = bounds[k + 1] - bounds[k]
-        if at + size > stop:
-            continue
-        same = True
-        for i in range(size):
-            b = data[at + i]
-            if 65 <= b <= 90:
-                b += 32
-            if b != marks[bounds[k] + i]:
-                same = False
-                break
-        if same:
-            return True
-    return False
-
-
-def _table(words: tuple[str, ...]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    encoded = [w.encode() for w in words]
-    bounds = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum([len(w) for w in encoded], out=bounds[1:])
-    return np.frombuffer(b"".join(encoded), np.uint8).copy(), bounds
-
-
-_ANSWER_WORDS, _ANSWER_BOUNDS = _table(
+_ANSWER_WORDS, _ANSWER_BOUNDS = word_table(
     ("answer:", "solution:", "answer is", "solution.", "rationale:", "explanation:", "答案", "解析", "解：", "解:", "答：", "答:",
      "【解", "【分析", "故选")
 )  # fmt: skip
@@ -154,7 +128,7 @@ def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
         if (
             not flags[ANSWER]
             and (b >= 0x80 or 97 <= (b | 32) <= 122)
-            and _starts_with(data, begin, stop, _ANSWER_WORDS, _ANSWER_BOUNDS)
+            and match(data, begin, stop, _ANSWER_WORDS, _ANSWER_BOUNDS) > 0
         ):
             flags[ANSWER] = True
         one = mix(state * _SEED)

@@ -1,10 +1,10 @@
 """Where exercises would stand in a text: questions, and the solutions that belong to them, by the marks that pages use.
 
-What enters is the UTF-8 of a text column; what leaves are items, as byte spans of question and solution. Items begin at numbered
-lines ("3.", "(3)", "Problem 3", "第3题", "例3"); a solution begins at a mark ("Answer:", "Solution.", "答案：", "【解析】", "A:")
-or stands in a section of answers after all questions, under the same number, or there in one line ("1. B 2. C", "1-5 BCADB").
-Sections that count from 1 again are matched in their order. A question without a number is the block before its mark. Nothing is
-judged here: numbered steps of a recipe and questions of customers come out, too, and `exercises.py` decides.
+Input: the UTF-8 of a text column. Output: items, as byte spans of question and solution. Items begin at numbered lines ("3.",
+"(3)", "Problem 3", "第3题", "例3"); a solution begins at a mark ("Answer:", "Solution.", "答案：", "【解析】", "A:") or stands in a
+section of answers after all questions, under the same number, or there in one line ("1. B 2. C", "1-5 BCADB"). Sections that
+count from 1 again are matched in their order. A question without a number is the block before its mark. Nothing is judged here:
+numbered steps of a recipe and questions of customers come out, too, and `exercises.py` decides.
 
 Memory: 48 bytes an item. One pass, compiled.
 """

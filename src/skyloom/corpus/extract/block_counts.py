@@ -1,8 +1,8 @@
 """What the text of a block says by itself: units, pauses, ends of sentences, digits, and phrases that belong to a site.
 
-What enters is a block's text, what leaves are counts in its row of `Page.blocks`. Units are those of `core.units` (a Han, kana
-or hangul character, or a word) up to rare scripts, whose punctuation counts as letters here: a feature needs no table of a
-megabyte in the cache.
+Input: a block's text. Output: counts in its row of `Page.blocks`. Units are those of `core.units` (a Han, kana or hangul
+character, or a word) up to rare scripts, whose punctuation counts as letters here: a feature needs no table of a megabyte in
+the cache.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The blocks of a page and the stack of its open elements, as the pass over its bytes builds them.
 
-What enters are pieces of text and tags, what leaves are rows of `Page.blocks` and `Page.nodes`. The search for the partner of
-an end tag stops at the cell of a table, as browsers do, and counts against the page's budget.
+Input: pieces of text and tags. Output: rows of `Page.blocks` and `Page.nodes`. The search for the partner of an end tag stops
+at the cell of a table, as browsers do, and counts against the page's budget.
 """
 
 # ruff: noqa: SIM109 (a compiled `in` and `all` cost more than they say)

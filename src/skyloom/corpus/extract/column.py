@@ -1,8 +1,8 @@
 """Structural extraction over whole columns: a shard's pages in, a shard's passages out, without a Python object for a page.
 
-What enters is an Arrow column of page bodies, what leaves are Arrow columns: lists of passages and tags, titles, dates,
-reasons. The compiled passes run over the column's own buffer, one page after the other in one scratch; pages that are not
-plain UTF-8 are decoded one by one before. Memory: the column, its text (at most as large), and the scratch of its largest page.
+Input: an Arrow column of page bodies. Output: Arrow columns: lists of passages and tags, titles, dates, reasons. The compiled
+passes run over the column's own buffer, one page after the other in one scratch; pages that are not plain UTF-8 are decoded one
+by one before. Memory: the column, its text (at most as large), and the scratch of its largest page.
 """
 
 # ruff: noqa: SIM109 (a compiled `in` and `all` cost more than they say)

@@ -1,8 +1,8 @@
 """What the attributes of elements say, and elements that are not plain text: formulas, dates, titles, scripts.
 
-What enters is the place after a tag's name, what leaves is the place where reading goes on. Formulas become TeX between
-dollars, from whatever the page has it in: MathML's annotation or alttext, MathJax' scripts, the alt of an image; the drawn
-copies beside them are left out. An element whose content is no text is passed over to its end tag, which is searched for once.
+Input: the place after a tag's name. Output: the place where reading goes on. Formulas become TeX between dollars, from whatever
+the page has it in: MathML's annotation or alttext, MathJax' scripts, the alt of an image; the drawn copies beside them are left
+out. An element whose content is no text is passed over to its end tag, which is searched for once.
 """
 
 # ruff: noqa: SIM109 (a compiled `in` and `all` cost more than they say)

@@ -1,7 +1,7 @@
 """Reading HTML byte by byte: names, attributes, character references, numbers and dates, all in compiled code.
 
-What enters is a page as valid UTF-8 (uint8[:], `stop` its end) and a place in it, what leaves is a number or the next place.
-Every function moves on by at least one byte and never reads at or beyond `stop`, so that their sum over a page is linear.
+Input: a page as valid UTF-8 (uint8[:], `stop` its end) and a place in it. Output: a number or the next place. Every function
+moves on by at least one byte and never reads at or beyond `stop`, so that their sum over a page is linear.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def find(data, i, stop, wanted):  # type: ignore[no-untyped-def]
 
 @inner
 def match(data, i, stop, symbols, following, bits, bounded):  # type: ignore[no-untyped-def]
-    """The bits of all words that an automaton of `extract_tables` finds in data[i:stop]; `bounded`: the ends are separators."""
+    """The bits of all words that an automaton of `tag_tables` finds in data[i:stop]; `bounded`: the ends are separators."""
     separator = symbols[124]
     state = following[0, separator] if bounded else following[0, 0]
     found = np.int64(0)

@@ -1,8 +1,8 @@
 """Which blocks of a page are its text, and how they are written out (report 3.1: contiguous medium-to-long passages).
 
-What enters is a `Page` with its sums, what leaves are the kept blocks and their text. A small ensemble of trees gives each
-block its likelihood of being text; then a few rules settle what trees on single blocks cannot see: readers' comments, headings
-that lost their text, listings between passages. Cells of a table row become `a | b | c`, lines after one <br> one paragraph.
+Input: a `Page` with its sums. Output: the kept blocks and their text. A small ensemble of trees gives each block its likelihood
+of being text; then a few rules settle what trees on single blocks cannot see: readers' comments, headings that lost their text,
+listings between passages. Cells of a table row become `a | b | c`, lines after one <br> one paragraph.
 """
 
 # ruff: noqa: SIM110 (a compiled `in` and `all` cost more than they say)

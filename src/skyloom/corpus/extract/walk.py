@@ -1,9 +1,9 @@
 """One pass over a page's bytes: its text, cut into blocks, and the elements around them (report 3.1).
 
-What enters is a page as UTF-8, what leaves is a filled `Page`. Tags are read as browsers read them where that decides what
-the text is: implied ends (`<li>`, `<p>`, `<td>`), void and raw elements, references, comments that never end, stray ends. Only
-elements that break text are on the stack, because misnested `<b>` and `<span>` change no block. Work is bounded: each byte is
-read a constant number of times, the search for an end tag's partner counts against a budget, and depth is limited.
+Input: a page as UTF-8. Output: a filled `Page`. Tags are read as browsers read them where that decides what the text is:
+implied ends (`<li>`, `<p>`, `<td>`), void and raw elements, references, comments that never end, stray ends. Only elements that
+break text are on the stack, because misnested `<b>` and `<span>` change no block. Work is bounded: each byte is read a constant
+number of times, the search for an end tag's partner counts against a budget, and depth is limited.
 """
 
 # ruff: noqa: SIM109 (a compiled `in` and `all` cost more than they say)

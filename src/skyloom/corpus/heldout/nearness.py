@@ -1,8 +1,8 @@
 """Held-out documents are chosen before anything is trained, and what resembles them leaves the training part.
 
-Report 2.2 watches the loss on many held-out sets of deliberate distributions; that loss means something only if no copy
-of a held-out document is trained on. What enters are the documents' ids, domains and texts; what leaves are two marks
-for each row: held out, and near a held-out document.
+Report 2.2 watches the loss on many held-out sets of deliberate distributions; that loss means something only if no copy of a
+held-out document is trained on. Input: the documents' ids, domains and texts. Output: two marks for each row: held out, and
+near a held-out document.
 
 Choice: of each domain the documents with the smallest hashes of their ids, a share of them between a minimum and a
 maximum, never more than a fifth of the domain. It does not depend on the other documents' order or number of workers.

@@ -1,13 +1,13 @@
 """English words as the web filters count them: punctuation and contractions are words of their own.
 
-What enters are the code points of a text; what leaves are the bounds of its words. The published web filters (Gopher's rules
-as datatrove implements them) count words of spaCy's English tokenizer, and their limits (four words in five have a letter)
-only mean something for such words. These are the conventions of that tokenizer, written as one compiled pass: white space
-cuts chunks; marks are peeled off both ends of a chunk until nothing changes or a known exception (an abbreviation, a
-contraction) is left; what is left is cut at hyphens, dots, commas and slashes between letters unless it is an address.
-`bench/quality.py` measures the agreement.
+Input: the code points of a text. Output: the bounds of its words. The published web filters (Gopher's rules as datatrove
+implements them) count words of spaCy's English tokenizer, and their limits (four words in five have a letter) only mean
+something for such words. These are the conventions of that tokenizer, written as one compiled pass: white space cuts chunks;
+marks are peeled off both ends of a chunk until nothing changes or a known exception (an abbreviation, a contraction) is left;
+what is left is cut at hyphens, dots, commas and slashes between letters unless it is an address. `bench/quality.py` measures
+the agreement.
 
-Memory: the caller's scratch arrays. Everywhere else the house counts `core.units`.
+Memory: the caller's scratch arrays. Everywhere else we count `core.units`.
 """
 
 from __future__ import annotations

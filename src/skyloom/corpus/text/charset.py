@@ -1,11 +1,11 @@
 """The charset of a page, decided once.
 
-What enters are a page's bytes and what the transport said (HTTP header), what leaves is text. Pages declare wrongly all the
-time: UTF-8 pages say ISO-8859-1, GBK pages say GB2312 or UTF-8, Big5 pages say nothing. So evidence votes: a byte order
-mark decides; text that is valid UTF-8 is UTF-8 (other charsets hardly ever are by chance); for the rest each charset that is
-declared, or usual for Chinese, decodes the bytes, and the text that reads best wins, where a declaration gives a lead.
-"Reads best" means few replacement characters and common characters where a wrong charset gives rare ones: the levels of
-GB 2312 and Big5 order their characters by use, so this needs no word list.
+Input: a page's bytes and what the transport said (HTTP header). Output: text. Pages declare wrongly all the time: UTF-8 pages
+say ISO-8859-1, GBK pages say GB2312 or UTF-8, Big5 pages say nothing. So evidence votes: a byte order mark decides; text that
+is valid UTF-8 is UTF-8 (other charsets hardly ever are by chance); for the rest each charset that is declared, or usual for
+Chinese, decodes the bytes, and the text that reads best wins, where a declaration gives a lead. "Reads best" means few
+replacement characters and common characters where a wrong charset gives rare ones: the levels of GB 2312 and Big5 order their
+characters by use, so this needs no word list.
 
 Nearly all pages are plain UTF-8, and for those nothing is decoded at all: `inspect` looks through whole columns in compiled
 code, a gigabyte and more in a CPU-second, and says which rows need a vote, and which are no text (a PDF, an image, zeros).

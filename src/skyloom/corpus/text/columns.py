@@ -1,9 +1,8 @@
 """Helpers over whole text columns: slices of bounded size, distinct hashes of each row, and the shape of a text.
 
-What enters is a string column (or the hashed units of one); what leaves are numpy arrays with one entry for each row.
-The judges of the corpus (quality, code, duplicates, held-out copies) share these so that each reads as its rules alone.
-Everything that touches single characters is compiled (numba), because Python loops over characters reach 1 MB/s where
-this reaches a hundred.
+Input: a string column (or the hashed units of one). Output: numpy arrays with one entry for each row. The judges of the corpus
+(quality, code, duplicates, held-out copies) share these so that each reads as its rules alone. Everything that touches single
+characters is compiled (numba), because Python loops over characters reach 1 MB/s where this reaches a hundred.
 """
 
 from __future__ import annotations

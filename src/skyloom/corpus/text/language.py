@@ -1,10 +1,10 @@
 """Which language a text is in: scripts first, then frequent words, a model only where neither can tell.
 
-What enters is a text column, what leaves is a code ("en", "zh-Hans", "zh-Hant", "other", or "" for a text without letters)
-and a score (0 to 1) for each text. The report keeps English and Chinese (3.1). Chinese is told by its script: Han characters
-without a due share of kana or hangul, and without Japan's own forms of characters. Simplified and traditional are told by the
-characters that only one of them has; the tables are not ours to guess but follow from standards: what GB 2312 has and Big5
-lacks is simplified, the reverse is traditional, and what only JIS X 0208 has is Japanese.
+Input: a text column. Output: a code ("en", "zh-Hans", "zh-Hant", "other", or "" for a text without letters) and a score (0 to
+1) for each text. The report keeps English and Chinese (3.1). Chinese is told by its script: Han characters without a due share
+of kana or hangul, and without Japan's own forms of characters. Simplified and traditional are told by the characters that only
+one of them has; the tables are not ours to guess but follow from standards: what GB 2312 has and Big5 lacks is simplified, the
+reverse is traditional, and what only JIS X 0208 has is Japanese.
 
 English shares its script with a hundred languages. There the articles, prepositions and pronouns of a text are counted
 (language_words.py): where English ones are frequent and others rare, or the reverse, the matter is settled. For what is left

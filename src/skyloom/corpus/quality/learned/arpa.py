@@ -1,6 +1,6 @@
 """The ARPA format of n-gram models, read and written as whole columns.
 
-What enters or leaves is an `NgramTable`: the words, and for each order the word ids of its n-grams with their log10
+Input or output: an `NgramTable`: the words, and for each order the word ids of its n-grams with their log10
 probabilities and backoff weights. Every toolkit (SRILM, KenLM, IRSTLM and ours) writes and reads this format, so a model can
 come from anywhere and be looked at with `less`. Numbers are parsed by our own compiled code, because Python reads a million
 n-grams in seconds where this takes tenths.

@@ -1,10 +1,10 @@
 """A linear judge of "would be a reference in an encyclopedia": logistic regression on hashed n-grams of units.
 
-What enters are texts that people chose to refer to (or other reference text that the recipe names) and pages of the corpus
-itself; what leaves is a probability for each text. LLaMA (Touvron et al. 2023) and report 3.1 judge pages so. The features
-are the mean over a text's tokens and pairs of neighbours (fastText's bag), hashed into 2^bits weights, so that the score
-does not grow with length; the model is trained by AdaGrad in one thread, in an order that a seed fixes: same texts, same
-bytes. Each language's positives weigh as much as its negatives, or the judge would learn to tell languages.
+Input: texts that people chose to refer to (or other reference text that the recipe names) and pages of the corpus itself.
+Output: a probability for each text. LLaMA (Touvron et al. 2023) and report 3.1 judge pages so. The features are the mean over a
+text's tokens and pairs of neighbours (fastText's bag), hashed into 2^bits weights, so that the score does not grow with length;
+the model is trained by AdaGrad in one thread, in an order that a seed fixes: same texts, same bytes. Each language's positives
+weigh as much as its negatives, or the judge would learn to tell languages.
 
 A model is one .npz file of plain numbers with a checksum inside, read without pickle.
 

@@ -1,8 +1,8 @@
 """Scoring whole columns with an n-gram language model: log10 probabilities of lines, perplexities of texts.
 
-What enters is a text column and a model per language; what leaves is a float32 perplexity for each text. A text's perplexity
-is CCNet's: each line is a sentence between <s> and </s>, log probabilities are summed over lines and divided by the number
-of tokens and line ends. The lower, the more a text runs like what the model was trained on.
+Input: a text column and a model per language. Output: a float32 perplexity for each text. A text's perplexity is CCNet's: each
+line is a sentence between <s> and </s>, log probabilities are summed over lines and divided by the number of tokens and line
+ends. The lower, the more a text runs like what the model was trained on.
 
 The scorer keeps each order's n-grams in an open hash table of 16-byte entries (63 bits of hash, a bit that tells whether a
 longer n-gram ends in this one, probability and backoff), the layout that KenLM found fast. It differs in the order of work:

@@ -1,11 +1,11 @@
 """The tokens that the learned judges of quality read: units of text in lower case, digits as 0, line by line.
 
-What enters is a string column; what leaves are the tokens' 64-bit hashes with the bounds of lines and texts, or, for tools
-that read text (`lmplz`, `kenlm`), one string for each line with a space between tokens. Both are made by one compiled pass
-over the column's bytes and agree token by token.
+Input: a string column. Output: the tokens' 64-bit hashes with the bounds of lines and texts, or, for tools that read text
+(`lmplz`, `kenlm`), one string for each line with a space between tokens. Both are made by one compiled pass over the column's
+bytes and agree token by token.
 
 CCNet (Wenzek et al. 2020), which report 3.1 follows, feeds its language models SentencePiece pieces of normalised lines.
-Here a token is the house's unit of text (`core.units`: a Han, kana or hangul character or a word of another script), in
+Here a token is our unit of text (`core.units`: a Han, kana or hangul character or a word of another script), in
 lower case and with every digit as 0: the models need no second model to be read, one threshold has the same meaning in every
 part of the corpus room, Chinese needs no segmentation, and words that a model never saw cost what `<unk>` costs instead of
 being spelt. Punctuation is no unit; the rules judge it.
