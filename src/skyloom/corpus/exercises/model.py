@@ -19,7 +19,7 @@ import json
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import FNV_PRIME, FNV_START, GOLDEN, fnv, kernel, mix
+from skyloom.core.kernels import FNV_PRIME, FNV_START, GOLDEN, Bools, Bytes, Floats, Floats32, Int, Ints, Ints32, fnv, kernel, mix
 
 BUCKETS = 1 << 15
 FLAGS = ("options", "blank", "equations", "formulas", "question", "answer", "number words")
@@ -51,7 +51,7 @@ def features(data: npt.NDArray[np.uint8], start: int, stop: int) -> tuple[npt.ND
 
 
 @kernel
-def _starts_with(data, at, stop, marks, bounds):  # type: ignore[no-untyped-def]
+def _starts_with(data: Bytes, at: Int, stop: Int, marks: Bytes, bounds: Ints) -> bool:
     """Whether one of the marks (bytes of lower case, one after the other) stands at `at`, letters of any case."""
     for k in range(len(bounds) - 1):
         size = bounds[k + 1] - bounds[k]
@@ -84,12 +84,13 @@ _ANSWER_WORDS, _ANSWER_BOUNDS = _table(
 
 
 @kernel
-def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
+def _features(data: Bytes, start: Int, stop: Int, table: Floats32) -> tuple[Ints32, Bools, float]:
     """Buckets (if `table` is empty), flags, and the mean weight of the span's tokens and pairs."""
     keep = len(table) == 0
     buckets = np.empty(2 * (stop - start) if keep else 0, np.int32)
     flags = np.zeros(7, np.bool_)
     total, count, digits = 0.0, 0, 0
+    spaces_in_brackets: Int
     before, options, equals, dollars, spaces_in_brackets = np.uint64(0), 0, 0, 0, 0
     i = start
     while i < stop:
@@ -139,6 +140,7 @@ def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
         else:
             length = 2 if b < 0xE0 else (3 if b < 0xF0 else 4)
             state = np.uint64(0x100)
+            k: Int
             for k in range(length):
                 state = (state << np.uint64(8)) | np.uint64(data[i + k])
             i += length
@@ -172,7 +174,7 @@ def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _scores(data, starts, stops, table, flag_weights):  # type: ignore[no-untyped-def]
+def _scores(data: Bytes, starts: Ints, stops: Ints, table: Floats32, flag_weights: Floats) -> Floats:
     out = np.empty(len(starts))
     for k in range(len(starts)):
         _, flags, value = _features(data, starts[k], stops[k], table)
