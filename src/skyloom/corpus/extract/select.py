@@ -236,7 +236,7 @@ def render(page: pg.Page, out: Bytes, at: Int, ends: Ints, tags: Bytes, done: In
             tag = _TR
         at = _mark(out, at, row[pg.MARK]) if tag == _LI else at
         at = _copy(page, i, out, at)
-        previous = i
+        previous: Int = i
         for k in range(i + 1, last + 1):
             if page.keep[k]:
                 out[at], out[at + 1], out[at + 2] = 32, 124, 32

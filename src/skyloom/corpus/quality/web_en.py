@@ -294,7 +294,7 @@ def _judge(data: Bytes, offsets: Ints, wanted: Bools, closing: bool, tables: Con
             else:
                 points[n], length = decode(data, i)
             n, i = n + 1, i + length
-        code = 1 if n == 0 else 0
+        code: Int = 1 if n == 0 else 0
         words = split_words(points, 0, n, words_book, starts, ends, hashes, flags)
         if code == 0 and wanted[0]:
             add_up(hashes, words, sums)
