@@ -59,7 +59,7 @@ def units(text: str, *, fold: bool = True) -> list[str]:
 def count_units(texts: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Units of each text of a string column, int64[rows]; a null counts 0."""
     data, offsets = _composed(texts)
-    return np.asarray(_count(data, offsets, unit_classes()), np.int64)
+    return _count(data, offsets, unit_classes())
 
 
 def hash_units(texts: pa.Array | pa.ChunkedArray, *, fold: bool = True) -> UnitColumn:

@@ -139,7 +139,7 @@ def best_path(
 
 def length_costs(english: npt.NDArray[np.float64], chinese: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """How unlikely sizes (of `Side`) are together, element by element."""
-    return np.asarray(_lengths(english, chinese))
+    return _lengths(english, chinese)
 
 
 def doubts(

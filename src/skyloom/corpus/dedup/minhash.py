@@ -59,7 +59,7 @@ def signatures(texts: pa.Array | pa.ChunkedArray, shingle: int, size: int) -> np
     """The MinHash values themselves, uint32[rows, size]: the share in which two rows agree estimates their similarity."""
     factors, terms = _permutations(size)
     data, offsets, table = _prepared(texts)
-    return np.asarray(_signatures(data, offsets, table, _powers(shingle), factors, terms), np.uint32)
+    return _signatures(data, offsets, table, _powers(shingle), factors, terms)
 
 
 def shingle_sets(texts: pa.Array | pa.ChunkedArray, shingle: int) -> UnitColumn:
@@ -71,13 +71,13 @@ def shingle_sets(texts: pa.Array | pa.ChunkedArray, shingle: int) -> UnitColumn:
 
 def prepared_shingles(hashes: Words, bounds: Rows, shingle: int) -> Words:
     """For each unit the hash of the shingle that begins there, uint64[units]; 0 where the row ends before the shingle does."""
-    return np.asarray(_shingles_at(hashes, bounds, _powers(shingle)), np.uint64)
+    return _shingles_at(hashes, bounds, _powers(shingle))
 
 
 def fingerprints(texts: pa.Array | pa.ChunkedArray) -> Words:
     """128 bits of each text's units in their order, uint64[rows, 2]; zeros for a text without units."""
     data, offsets, table = _prepared(texts)
-    return np.asarray(_fingerprints(data, offsets, table), np.uint64)
+    return _fingerprints(data, offsets, table)
 
 
 def shingle_counts(units: Rows, shingle: int) -> Rows:
@@ -87,12 +87,12 @@ def shingle_counts(units: Rows, shingle: int) -> Rows:
 
 def sequence_prints(hashes: Words, offsets: Rows) -> Words:
     """128 bits of each run of hashes in their order, uint64[rows, 2]; zeros for an empty one."""
-    return np.asarray(_prints(hashes, offsets), np.uint64)
+    return _prints(hashes, offsets)
 
 
 def jaccards(sets: UnitColumn, others: UnitColumn, left: Rows, right: Rows) -> npt.NDArray[np.float64]:
     """Jaccard similarity of row `left[k]` of `sets` and row `right[k]` of `others`, in 0..1; of two empty sets 0."""
-    return np.asarray(_jaccards(sets.hashes, sets.offsets, others.hashes, others.offsets, left, right), np.float64)
+    return _jaccards(sets.hashes, sets.offsets, others.hashes, others.offsets, left, right)
 
 
 @functools.cache

@@ -73,7 +73,7 @@ class BlockCounts:
 
     def of_source(self, keys: Hashes, sources: Hashes) -> tuple[Counts, Hashes]:
         """Documents of the source that have each key (0: not in the table) and the first of them."""
-        place = np.asarray(_find(self.keys, self.sources, keys, sources), np.int64)
+        place = _find(self.keys, self.sources, keys, sources)
         documents = np.append(self.documents, 0)[place]
         return documents, np.append(self.first, np.uint64(0))[place]
 

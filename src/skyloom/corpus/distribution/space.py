@@ -232,13 +232,13 @@ def sentence_encoder(model: str) -> Encoder:
 @functools.cache
 def _projection() -> npt.NDArray[np.int8]:
     """The ±1 of each feature, int8[BUCKETS, WORDING]."""
-    return np.asarray(_signs(BUCKETS, WORDING, np.uint64(1)), np.int8)
+    return _signs(BUCKETS, WORDING, np.uint64(1))
 
 
 @functools.cache
 def _flips() -> npt.NDArray[np.int8]:
     """The ±1 of the randomized Hadamard rotations, int8[rotations × 2, MEANING]."""
-    return np.asarray(_signs(_ROTATIONS * 2, MEANING, np.uint64(2)), np.int8)
+    return _signs(_ROTATIONS * 2, MEANING, np.uint64(2))
 
 
 @kernel

@@ -41,7 +41,7 @@ def weights() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
 def scores(data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """The probability that bytes starts[k]..stops[k] of UTF-8 are an exercise: float64[k]; of an empty span that of no evidence."""
     table, flags = weights()
-    return np.asarray(_scores(data, starts, stops, table, flags))
+    return _scores(data, starts, stops, table, flags)
 
 
 def features(data: npt.NDArray[np.uint8], start: int, stop: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:

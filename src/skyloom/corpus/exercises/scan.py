@@ -39,13 +39,13 @@ def items(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.ND
 
     Positions are bytes of `data`. Items come in the order of rows and of questions.
     """
-    return np.asarray(_items(data, offsets))
+    return _items(data, offsets)
 
 
 def unmarked(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Each of the texts as one item without number: its question goes up to the first question mark, else to the end of the first
     line, and the rest is the solution, if there is any."""
-    return np.asarray(_unmarked(data, offsets, rows))
+    return _unmarked(data, offsets, rows)
 
 
 @kernel

@@ -167,7 +167,7 @@ PLAIN, VOTE, NO_TEXT = 0, 1, 2
 
 def inspect(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     """PLAIN, VOTE or NO_TEXT for each row data[offsets[i]:offsets[i + 1]], uint8[rows]."""
-    return np.asarray(_inspect(data, offsets, _MAGIC))
+    return _inspect(data, offsets, _MAGIC)
 
 
 def inspect_column(bodies: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint8]:

@@ -71,7 +71,7 @@ def distinct(column: UnitColumn) -> UnitColumn:
 
 def distinct_counts(column: UnitColumn) -> npt.NDArray[np.int64]:
     """How many distinct hashes each row has, int64[rows]."""
-    return np.asarray(_distinct(column.hashes, column.offsets)[1], np.int64)
+    return _distinct(column.hashes, column.offsets)[1]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def shape(texts: Texts) -> Shape:
 
 def string_hashes(values: Texts) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of each string, uint64[rows]: FNV-1a over its bytes with a final avalanche, the same everywhere."""
-    return np.asarray(_hash_bytes(*utf8_buffers(values)), np.uint64)
+    return _hash_bytes(*utf8_buffers(values))
 
 
 @made_once

@@ -69,7 +69,7 @@ class NgramModel:
         logs, _ = _score(
             column.hashes, column.lines, self.vocabulary, self.unigrams, self.longer, self.table, values, self.slots, self.order
         )
-        return np.asarray(logs, np.float64)
+        return logs
 
     def score(self, texts: Texts) -> tuple[Floats, npt.NDArray[np.int64]]:
         """See `LanguageModel`."""

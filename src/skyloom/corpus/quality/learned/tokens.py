@@ -80,7 +80,7 @@ def split_tokens(lines: Texts) -> Tokens:
 def hash_words(words: Texts) -> npt.NDArray[np.uint64]:
     """The hash of each string as if it were a token, uint64[rows]."""
     data, offsets = utf8_buffers(words)
-    return np.asarray(_words(data, offsets), np.uint64)
+    return _words(data, offsets)
 
 
 def _folded(texts: Texts) -> Texts:
