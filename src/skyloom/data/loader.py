@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Hashes, Ints, kernel
 from skyloom.core.store import Store
 from skyloom.data.gather import documents_of, gather
 from skyloom.data.indexed import Indexed, open_indexed
@@ -325,7 +325,7 @@ def _hash(value: Any) -> str:
 
 
 @kernel
-def _permuted(sources, ranks, before, sizes, keys):  # type: ignore[no-untyped-def]
+def _permuted(sources: npt.NDArray[np.int16], ranks: Ints, before: Ints, sizes: Ints, keys: Hashes) -> tuple[Ints, Ints]:
     """Window and epoch of samples of which each is the `ranks`-th of its source in this stage."""
     halves = np.empty(len(sizes), np.uint64)
     for source in range(len(sizes)):

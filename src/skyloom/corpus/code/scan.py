@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Bools, Bytes, Hashes, Ints, kernel
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.text import Texts
 
@@ -112,7 +111,7 @@ def scan(texts: Texts) -> CodeShape:
     return CodeShape(characters, spaces, alphanumeric, numbers, encoded, lines, solid, longest, generated, licenses)
 
 
-def _licenses(data: Any, offsets: Any, masks: npt.NDArray[np.uint64], spdx: npt.NDArray[np.int64]) -> pa.Array:
+def _licenses(data: Bytes, offsets: Ints, masks: Hashes, spdx: Ints) -> pa.Array:
     names = {int(mask): _license(int(mask)) for mask in np.unique(masks)}
     result = np.array([names[int(mask)] for mask in masks], object)
     for row in np.flatnonzero(spdx >= 0):
@@ -202,7 +201,7 @@ def _automaton() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint64]]:
 
 
 @kernel
-def _count(data, offsets):  # type: ignore[no-untyped-def]
+def _count(data: Bytes, offsets: Ints) -> Ints:
     """int64[rows, 8] in the order of `CodeShape`. Bytes of more than one per character count as one letter each character."""
     out = np.zeros((len(offsets) - 1, 8), np.int64)
     for row in range(len(offsets) - 1):
@@ -262,7 +261,7 @@ def _count(data, offsets):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _phrases(data, offsets, step, found):  # type: ignore[no-untyped-def]
+def _phrases(data: Bytes, offsets: Ints, step: npt.NDArray[np.int16], found: Hashes) -> tuple[Bools, Hashes, Ints]:
     """Which files say that they are generated, bool[rows]; bits of the head's phrases, uint64[rows]; where an SPDX expression
     begins, int64[rows], or -1. What speaks of generation counts only in lines that look like comments or strings."""
     rows = len(offsets) - 1

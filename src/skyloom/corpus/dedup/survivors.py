@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Floats, kernel
 from skyloom.corpus.dedup.candidate_pairs import Standing
 
 Rows = npt.NDArray[np.int64]
@@ -50,7 +50,7 @@ def choose(left: Rows, right: Rows, similarity: npt.NDArray[np.float64], who: St
 
 
 @kernel
-def _choose(left, right, similarity, degree, order):  # type: ignore[no-untyped-def]
+def _choose(left: Rows, right: Rows, similarity: Floats, degree: Rows, order: Rows) -> tuple[Rows, Floats]:
     size = len(degree)
     ends = np.cumsum(degree)
     first = ends - degree

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.errors import DataError
-from skyloom.core.kernels import GOLDEN, kernel
+from skyloom.core.kernels import GOLDEN, Bytes, Hashes, Int, Ints, kernel
 from skyloom.corpus.distribution.config import MeaningConfig
 from skyloom.corpus.distribution.meaning_groups import MeaningCounts, MeaningDecision, MeaningGroups, MeaningSketch, best_of
 from skyloom.corpus.distribution.space import SCALE, WORDING, BlockSpace, BlockVectors, Encoder, embed, language_codes
@@ -42,6 +43,7 @@ UNJUDGED = ("pre", "code", "math")
 
 REASON = "recurs in meaning"
 _ROWS = 4096  # blocks compared at once
+Whole = TypeVar("Whole", np.int32, np.int64)
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def _bounded(sketch: MeaningSketch, capacity: int) -> MeaningSketch:
 
 
 @kernel
-def _bucket_keys(signs, langs, tables, bits):  # type: ignore[no-untyped-def]
+def _bucket_keys(signs: Hashes, langs: Bytes, tables: Int, bits: Int) -> Hashes:
     """uint64[blocks, tables]: (table, bits of the signs, language). Tables beyond the 256 signs reuse them in another order."""
     out = np.empty((len(signs), tables), np.uint64)
     for row in range(len(signs)):
@@ -223,7 +225,7 @@ def _bucket_keys(signs, langs, tables, bits):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sums(wording, rows, groups, size, zero):  # type: ignore[no-untyped-def]
+def _sums(wording: npt.NDArray[np.int8], rows: Ints, groups: Ints, size: Int, zero: Whole) -> npt.NDArray[Whole]:
     out = np.full((size, wording.shape[1]), zero)
     for k in range(len(rows)):
         for j in range(wording.shape[1]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Bytes, Int, Ints, kernel
 
 TEXT, PLAIN, BRACKET, WORDED, EXAMPLE, MARK, HEADING, PART = range(8)
 """Kinds of lines: 1., (1), Problem 1, Example 1, a solution's mark with and without text after it, the heading of a part."""
@@ -39,10 +39,10 @@ _PARTS, _PART_BOUNDS = word_table(("part ", "section ", "一、", "二、", "三
 
 
 @kernel
-def match(data, at, stop, words, bounds):  # type: ignore[no-untyped-def]
+def match(data: Bytes, at: Int, stop: Int, words: Bytes, bounds: Ints) -> Int:
     """Bytes of the first of the words that stands at `at`, letters of any case, or 0."""
     for k in range(len(bounds) - 1):
-        size = bounds[k + 1] - bounds[k]
+        size: Int = bounds[k + 1] - bounds[k]
         if at + size > stop:
             continue
         same = True
@@ -59,7 +59,7 @@ def match(data, at, stop, words, bounds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def wide(data, at, stop):  # type: ignore[no-untyped-def]
+def wide(data: Bytes, at: Int, stop: Int) -> tuple[int, int]:
     """The ASCII sign that a full-width one at `at` stands for, or the byte itself; and its size."""
     if at >= stop:
         return 10, 0
@@ -73,7 +73,7 @@ def wide(data, at, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _cjk(last):  # type: ignore[no-untyped-def]
+def _cjk(last: Int | np.uint8) -> int:
     if last == 0x80:
         return 32
     if last == 0x81 or last == 0x82:
@@ -84,7 +84,7 @@ def _cjk(last):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def skip(data, at, stop, decorations):  # type: ignore[no-untyped-def]
+def skip(data: Bytes, at: Int, stop: Int, decorations: bool) -> Int:
     """Past spaces, and past marks of emphasis, headings and quotes if `decorations`."""
     while at < stop:
         sign, size = wide(data, at, stop)
@@ -96,7 +96,7 @@ def skip(data, at, stop, decorations):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def digits(data, at, stop):  # type: ignore[no-untyped-def]
+def digits(data: Bytes, at: Int, stop: Int) -> tuple[Int, Int]:
     """The number at `at` (-1 if none or too high) and where it ends."""
     value, begin = 0, at
     while at < stop and 48 <= data[at] <= 57 and at - begin < 4:
@@ -106,7 +106,7 @@ def digits(data, at, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def mark(data, at, stop, strict):  # type: ignore[no-untyped-def]
+def mark(data: Bytes, at: Int, stop: Int, strict: bool) -> Int:
     """Where the text after a solution's mark at `at` begins, or -1: "Answer:", "【答案】", "解 ", or the word alone on its line.
 
     `strict`: only with a colon or in brackets, as within a line."""
@@ -134,7 +134,7 @@ def mark(data, at, stop, strict):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def line(data, start, stop):  # type: ignore[no-untyped-def]
+def line(data: Bytes, start: Int, stop: Int) -> tuple[Int, Int, Int]:
     """Kind of the line start..stop, its number, and where what follows begins."""
     at = skip(data, start, stop, True)
     if at >= stop:

@@ -19,7 +19,7 @@ import json
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import FNV_PRIME, FNV_START, GOLDEN, fnv, kernel, mix
+from skyloom.core.kernels import FNV_PRIME, FNV_START, GOLDEN, Bools, Bytes, Floats, Floats32, Int, Ints, Ints32, fnv, kernel, mix
 from skyloom.corpus.exercises.lines import match, word_table
 
 BUCKETS = 1 << 15
@@ -42,7 +42,7 @@ def weights() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
 def scores(data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """The probability that bytes starts[k]..stops[k] of UTF-8 are an exercise: float64[k]; of an empty span that of no evidence."""
     table, flags = weights()
-    return np.asarray(_scores(data, starts, stops, table, flags))
+    return _scores(data, starts, stops, table, flags)
 
 
 def features(data: npt.NDArray[np.uint8], start: int, stop: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
@@ -58,12 +58,13 @@ _ANSWER_WORDS, _ANSWER_BOUNDS = word_table(
 
 
 @kernel
-def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
+def _features(data: Bytes, start: Int, stop: Int, table: Floats32) -> tuple[Ints32, Bools, float]:
     """Buckets (if `table` is empty), flags, and the mean weight of the span's tokens and pairs."""
     keep = len(table) == 0
     buckets = np.empty(2 * (stop - start) if keep else 0, np.int32)
     flags = np.zeros(7, np.bool_)
     total, count, digits = 0.0, 0, 0
+    spaces_in_brackets: Int
     before, options, equals, dollars, spaces_in_brackets = np.uint64(0), 0, 0, 0, 0
     i = start
     while i < stop:
@@ -113,6 +114,7 @@ def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
         else:
             length = 2 if b < 0xE0 else (3 if b < 0xF0 else 4)
             state = np.uint64(0x100)
+            k: Int
             for k in range(length):
                 state = (state << np.uint64(8)) | np.uint64(data[i + k])
             i += length
@@ -146,7 +148,7 @@ def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _scores(data, starts, stops, table, flag_weights):  # type: ignore[no-untyped-def]
+def _scores(data: Bytes, starts: Ints, stops: Ints, table: Floats32, flag_weights: Floats) -> Floats:
     out = np.empty(len(starts))
     for k in range(len(starts)):
         _, flags, value = _features(data, starts[k], stops[k], table)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.core.kernels import inner
+from skyloom.core.kernels import Bytes, Int, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text, end_tag, flush, imply_ends, newline, pop, push
 from skyloom.corpus.extract.elements import dated, element, image, link, skipped, span
 from skyloom.corpus.extract.scan import find, lookup, name_end, tag_end
-from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, SKIPPED, TAG
+from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, SKIPPED, TAG, Tables
 
 OK, TOO_MANY, TOO_MUCH = 0, 1, 2
 
@@ -27,7 +27,7 @@ _COMMENT_END = np.frombuffer(b"-->", np.uint8)
 
 
 @inner
-def walk(data, start, stop, page, table):  # type: ignore[no-untyped-def]
+def walk(data: Bytes, start: Int, stop: Int, page: pg.Page, table: Tables) -> int:
     """Read data[start:stop] (uint8, valid UTF-8) into `page`; OK, or why the page was given up."""
     s = page.state
     s[:] = 0
@@ -78,7 +78,7 @@ def walk(data, start, stop, page, table):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _start_tag(data, i, stop, page, table):  # type: ignore[no-untyped-def]
+def _start_tag(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> Int:
     """Read a tag whose name begins at i; the place where reading goes on."""
     s = page.state
     i, key = name_end(data, i, stop)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Floats, Hashes, Ints, Ints32, kernel
 from skyloom.core.overlap import N, Reference
 from skyloom.core.records import record_id
 from skyloom.core.units import hash_units, ngrams
@@ -112,7 +112,7 @@ class HeldoutIndex:
 
 
 @kernel
-def _largest_share(hashes, offsets, first, grams, owner, sizes):  # type: ignore[no-untyped-def]
+def _largest_share(hashes: Hashes, offsets: Ints, first: Ints, grams: Hashes, owner: Ints32, sizes: Ints) -> Floats:
     out = np.zeros(len(offsets) - 1, np.float64)
     hits = np.zeros(len(sizes), np.int64)
     for row in range(len(offsets) - 1):

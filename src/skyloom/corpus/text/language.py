@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.core.code_points import made_once
-from skyloom.core.kernels import FNV_START, fnv, kernel
+from skyloom.core.kernels import FNV_START, Bytes, Hashes, Int, Ints, fnv, kernel
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.text.language_words import ENGLISH_WORD, OTHER_WORD, TABLE_BITS, word_table
 
@@ -210,7 +210,7 @@ def _classes() -> npt.NDArray[np.uint8]:
 
 
 @kernel
-def _side(state, keys, sides):  # type: ignore[no-untyped-def]
+def _side(state: np.uint64, keys: Hashes, sides: Bytes) -> Int:
     """Whose frequent word has this hash: 0 for nobody's."""
     key = state | np.uint64(1)
     slot = np.int64(key >> np.uint64(64 - TABLE_BITS))
@@ -222,7 +222,7 @@ def _side(state, keys, sides):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _count(data, offsets, classes, keys, sides):  # type: ignore[no-untyped-def]
+def _count(data: Bytes, offsets: Ints, classes: Bytes, keys: Hashes, sides: Bytes) -> Ints:
     rows = len(offsets) - 1
     counts = np.zeros((rows, 12), np.int64)
     for row in range(rows):
