@@ -15,10 +15,9 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import sentencepiece
@@ -206,7 +205,7 @@ def _where(folder: Path) -> dict[str, Path]:
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Any:
+def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except safetensors.SafetensorError as problem:

@@ -58,6 +58,14 @@ class TextLosses:
     chars: Counts
     reference_tokens: Counts | None = None
 
+    @classmethod
+    def of(
+        cls, texts: Sequence[str], nats: npt.NDArray[np.float64], tokens: Counts, reference_tokens: Counts | None = None
+    ) -> TextLosses:
+        """The losses of `texts`, whose bytes and characters are counted here."""
+        sizes = np.array([len(t.encode("utf-8")) for t in texts], np.int64)
+        return cls(nats, tokens, sizes, np.array([len(t) for t in texts], np.int64), reference_tokens)
+
     @property
     def loss(self) -> float:
         """Nats per own token: all nats over all tokens."""
@@ -149,13 +157,9 @@ def score_texts(
     lengths = np.diff(offsets)
     if not lengths.all():
         raise DataError(f"text {int(np.argmin(lengths))} has no tokens; leave empty texts out of a held-out set")
-    return TextLosses(
-        nats=score_tokens(model, ids, offsets, context=context, batch_tokens=batch_tokens, bos_id=bos_id),
-        tokens=lengths.astype(np.int64),
-        bytes=np.array([len(t.encode("utf-8")) for t in texts], np.int64),
-        chars=np.array([len(t) for t in texts], np.int64),
-        reference_tokens=None if reference_tokens is None else np.asarray(reference_tokens, np.int64),
-    )
+    nats = score_tokens(model, ids, offsets, context=context, batch_tokens=batch_tokens, bos_id=bos_id)
+    reference = None if reference_tokens is None else np.asarray(reference_tokens, np.int64)
+    return TextLosses.of(texts, nats, lengths.astype(np.int64), reference)
 
 
 def score_tokens(
