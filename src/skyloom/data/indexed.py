@@ -1,4 +1,4 @@
-"""Token shards in Megatron's indexed format: sequences of ids in, `<name>.bin` and `<name>.idx` out, and back.
+"""Megatron's indexed format of token shards: writing and reading `<name>.bin` and `<name>.idx`.
 
 `.bin` holds the ids of all sequences one after the other, little endian. `.idx` holds: the magic `MMIDIDX\\0\\0`, version 1
 (uint64), the code of the id type (uint8: 8 = uint16, 4 = int32), the number of sequences (uint64) and of document bounds

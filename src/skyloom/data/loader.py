@@ -1,4 +1,4 @@
-"""The stream of samples: token shards and a plan in, the batch of any step out (docs/design.md, contract 6).
+"""The data loader: the batch of any step of a stage, from token shards and a plan (docs/design.md, contract 6).
 
 A pure function of (manifest, seed, plan, step). There is no state to save: a resumed run asks for the next step, any
 number of data-parallel ranks cuts the same global batch into rows, and `documents` says what a step saw. A step that training

@@ -1,4 +1,4 @@
-"""Documents to token shards: corpus, canaries and tokenizer in, one Megatron shard per domain out (docs/design.md).
+"""Packing: documents of the corpus and canaries as token shards, one in Megatron's format for each domain (docs/design.md).
 
 Each document of split "train" becomes one sequence: <s>, its tokens, </s>. The <s> costs one token a document and buys that
 a text scored alone, behind <s>, is seen as the model saw it in training. The order inside a domain is a permutation by the

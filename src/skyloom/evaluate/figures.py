@@ -1,4 +1,4 @@
-"""Other models' figures as a user gives them: a TOML or JSON file enters, bits per byte by model and held-out set leave.
+"""Other models' figures that a user gives in a TOML or JSON file: bits per byte by model and held-out set.
 
 ```toml
 ["LLaMA2-7B"]           # the name in the legend

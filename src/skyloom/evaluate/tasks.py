@@ -1,6 +1,6 @@
 """Multiple-choice accuracy with its uncertainty, in both languages (report 4, Tables 5 and 11).
 
-What enters are models and items; what leaves are rows of accuracy. The model does not generate: the choice whose text
+Input: models and items; output: rows of accuracy. The model does not generate: the choice whose text
 costs the fewest nats after the prompt is its answer. A longer choice costs more only because it is longer, so nats are
 divided by the choice's UTF-8 bytes (as lm-eval's `acc_norm`); of equal choices the first is taken. Accuracies come with
 Wilson's 95 % interval and beside the accuracy of guessing, without which a figure from a small model means nothing.

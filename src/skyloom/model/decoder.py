@@ -1,4 +1,4 @@
-"""The decoder of report 3.4: token ids enter, logits over the vocabulary leave.
+"""The decoder-only Transformer of report 3.4: LLaMA's block, or GPT's.
 
 A stack of equal blocks. Each block normalises its input (RMSNorm, Zhang and Sennrich 2019) before attention and again
 before the feed-forward part, and adds what they give to the residual stream. Positions enter by rotating queries and

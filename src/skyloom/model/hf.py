@@ -1,6 +1,6 @@
-"""The decoder's names and shape, to and from Hugging Face's `LlamaForCausalLM`, strictly.
+"""Conversion to and from Hugging Face's `LlamaForCausalLM`: weight names and config, checked strictly.
 
-State dicts and configs enter and leave. Both ways refuse what they do not know: a missing or surplus weight, a wrong
+Both ways refuse what they do not know: a missing or surplus weight, a wrong
 shape, or a config whose model is not ours (biases, scaled rotations, an own head width, the gpt block) is an error and
 never a model that is silently another one. Weights keep their values and layout; only names change.
 

@@ -1,4 +1,4 @@
-"""THE loss: what a model pays, in nats, for texts that it is shown. Report 2.2, 4 (perplexity) and 5 (leakage).
+"""Negative log-likelihood of texts and continuations under a model. Report 2.2, 4 (perplexity) and 5 (leakage).
 
 A model enters as a callable from token ids to logits, so that a trained decoder and a baseline are scored by the same
 code. One pass gives a document's loss in all the units we publish: nats over its own tokens; over a reference
@@ -35,7 +35,7 @@ Model = Callable[[Tensor], Tensor]
 
 @runtime_checkable
 class Scorer(Protocol):
-    """A model that gives losses and no logits, because none of its processes holds all of them (`train.parallel`)."""
+    """A model that gives losses and no logits, because none of its processes holds all of them (`train.distributed`)."""
 
     def token_losses(self, tokens: Tensor) -> Tensor:
         """Nats of each token but the first, fp32[rows, width], for int64[rows, width + 1]."""

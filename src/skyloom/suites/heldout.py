@@ -1,6 +1,6 @@
-"""Held-out text by domain: what training never sees, and what the loss is watched on.
+"""Held-out (validation) sets by domain, which training never reads.
 
-What enters are the cleaned documents (split "valid") and the exercises; what leaves is one `HeldOut` for each domain.
+Input: the cleaned documents (split "valid") and the exercises; output: one `HeldOut` for each domain.
 The report (2.2) watches the loss on many validation sets, each of a deliberate distribution, since training loss
 misleads once data repeats and benchmark scores of checkpoints are noisy. Sets are capped so that watching stays
 cheap; which documents stay is decided by the hash of their ids, so a set is a fair sample and never changes by itself.

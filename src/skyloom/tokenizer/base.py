@@ -14,14 +14,13 @@ import io
 import string
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, StorageError
-from skyloom.tokenizer.pieces import BYTES, RESERVED, SPECIAL, TYPE, base_model, normal_pieces, read_model
+from skyloom.tokenizer.pieces import BYTES, RESERVED, SPECIAL, TYPE, ParsedModel, base_model, normal_pieces, read_model
 
 LAYOUT = ("\n", "\t", "\n\n", "\t\t")
 """Pieces of the base that the trainer, which sees words, cannot find: without them every line end is a byte piece."""
@@ -118,7 +117,7 @@ def read_base(path: Path) -> bytes:
     return data
 
 
-def _tied(model: Any) -> int:
+def _tied(model: ParsedModel) -> int:
     """Pieces with equal scores, runs of one character (LLaMA's spaces) apart: of those the longer one is joined on."""
     groups: dict[float, list[str]] = {}
     for piece in model.pieces:

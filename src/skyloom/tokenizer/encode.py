@@ -21,7 +21,6 @@ import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +28,7 @@ import pyarrow as pa
 
 from skyloom.core.kernels import GOLDEN, kernel
 from skyloom.core.units import utf8_buffers
-from skyloom.tokenizer.pieces import SPACE, TYPE, without_surrogates
+from skyloom.tokenizer.pieces import SPACE, TYPE, ParsedModel, without_surrogates
 
 SLICE = 4 << 20
 """Bytes of text that a thread is given at once."""
@@ -61,7 +60,7 @@ class Encoder:
     prefix: bool
 
     @staticmethod
-    def of(model: Any) -> Encoder | None:
+    def of(model: ParsedModel) -> Encoder | None:
         """The tables of a parsed model (`pieces.read_model`); None if this code does not know something that the model has."""
         trainer, normal = model.trainer_spec, model.normalizer_spec
         known = {TYPE.NORMAL, TYPE.UNKNOWN, TYPE.CONTROL, TYPE.BYTE}
@@ -95,7 +94,9 @@ class Encoder:
             np.cumsum(np.concatenate([counts for _, counts in parts]), out=ends[1:])
         return (np.concatenate([ids for ids, _ in parts]) if parts else np.zeros(0, np.int32)), ends
 
-    def _slice(self, work: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int32], Any]:
+    def _slice(
+        self, work: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         data, offsets = work
         # The most there can be: a byte that is no UTF-8, or a space without a piece, becomes a character of three byte pieces.
         ids = np.empty(3 * (int(offsets[-1] - offsets[0]) + len(offsets)), np.int32)
@@ -123,7 +124,7 @@ def _slices(offsets: npt.NDArray[np.int64]) -> list[int]:
     return bounds
 
 
-def _tables(model: Any) -> Encoder:
+def _tables(model: ParsedModel) -> Encoder:
     pieces = [(i, p.piece, p.score) for i, p in enumerate(model.pieces) if p.type == TYPE.NORMAL]
     number = {text: i for i, text, _ in pieces}
     inside: dict[str, None] = {}

@@ -12,7 +12,6 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -170,7 +169,7 @@ class _Subject:
         from transformers import AutoTokenizer
 
         try:
-            auto: Any = AutoTokenizer.from_pretrained(self.store.path())
+            auto = AutoTokenizer.from_pretrained(self.store.path())
         except Exception as problem:  # whatever it finds wrong with a file
             raise _BrokenError(f"AutoTokenizer cannot load the folder: {problem}") from problem
         ours = tuple(getattr(self.tokenizer, name) for name in ("unk_id", "bos_id", "eos_id", "pad_id"))

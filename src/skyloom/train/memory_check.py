@@ -1,7 +1,7 @@
 """The memory check: refuse settings and a shape whose training cannot fit into memory, before anything is allocated.
 
 An accelerator that is too small says so when a step is rehearsed; a computer that is too small does not: the system kills the
-process without a word. So the least that training needs by first principles (`plan_memory`, without logits, which are computed
+process without a word. So the least that training needs by first principles (`planner.memory`, without logits, which are computed
 in chunks, and without what no formula counts) is compared with what is there. What passes may still not fit: `skyloom plan`
 says what a layout is expected to take.
 """

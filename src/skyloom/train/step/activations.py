@@ -1,4 +1,4 @@
-"""Activations that are computed again instead of kept: a model enters, and its blocks then hold less memory. Report 3.5.
+"""Activation recomputation (checkpointing): blocks keep less memory and compute more. Report 3.5.
 
 Both learners use it: many processes on their parts (`parallelize`), one process on the whole model, compiled or not.
 """

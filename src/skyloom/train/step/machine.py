@@ -1,4 +1,4 @@
-"""What depends on the machine: threads, a compiler, and how fast it multiplies.
+"""Machine-dependent choices of training: threads, deterministic algorithms, compilation; and the speed of matrix products.
 
 These change the last bits of a result, never its meaning. So they are settled before the first step, written into every
 checkpoint, and a run that goes on under others says so.

@@ -1,4 +1,4 @@
-"""Alarms over the curves of a stage: lines of its journals enter, a record for each thing that went wrong leaves. Report 2.2.
+"""Alarms over the loss curves of a stage: repeated data, and held-out losses that leave their trend. Report 2.2.
 
 The report's reason for held-out losses is that training loss misleads once data repeats or is duplicated. Two kinds of
 trouble show in the curves and are told here; spikes of the training loss are for `recover`.

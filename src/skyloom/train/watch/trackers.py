@@ -1,4 +1,4 @@
-"""Where curves are shown while a run goes on: named figures of a step enter, and appear in TensorBoard, W&B or MLflow.
+"""Experiment trackers: the curves of a run in TensorBoard, Weights & Biases or MLflow while it goes on.
 
 TensorBoard's files are written always. The two services are extras (`train.trackers`). They may be slow or unreachable, and a run
 must neither wait for them nor die of them: each has a thread and a bounded queue of its own; what cannot be sent is counted,
