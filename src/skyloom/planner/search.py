@@ -2,8 +2,8 @@
 
 `predict` answers for one layout, `search` for all that the machines allow: the best of each split of the machines, and why
 the others fail, in groups. The parts are `planner.memory` (bytes), `planner.time` (seconds) and `planner.machines` (figures of
-machines and the four fitted constants); `planner.table10` holds all of it against the report's measurements, and every prediction carries
-the error that was found there, or says that nothing was. Nothing here imports torch.
+machines and the four fitted constants). `planner.table10` holds all of it against the report's measurements; every prediction
+carries the error that was found there, or says that nothing was. Nothing here imports torch.
 """
 
 from __future__ import annotations
