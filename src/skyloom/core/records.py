@@ -10,8 +10,9 @@ leaves the corpus: one string of text with its provenance.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 
 import pyarrow as pa
 
@@ -148,3 +149,15 @@ def record_id(*parts: bytes | str) -> str:
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()
+
+
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+"""What a JSON file can hold."""
+
+
+class FileJson(TypedDict):
+    """A `core.store.FileRecord` in a JSON file."""
+
+    name: str
+    size: int
+    sha256: str

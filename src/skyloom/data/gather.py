@@ -1,4 +1,4 @@
-"""Rows out of token shards: where each row begins enters, int64 ids leave, and which document each id belongs to.
+"""Rows of a batch out of token shards, as int64 ids, and which document each id belongs to.
 
 A batch is one compiled loop over all its rows. The shards are handed over as addresses, because unpacking one array a source
 costs more than copying a small batch; whoever calls must keep the arrays alive.

@@ -1,4 +1,4 @@
-"""Seeded permutations that need no table: index and key in, index out, in constant time and memory.
+"""Seeded permutations that need no table (Feistel networks): the place of any index in constant time and memory.
 
 A Feistel network is a bijection of 2^(2k) numbers whatever its round function is; walking on while the result lies outside
 [0, size) makes it one of [0, size). So the place of the millionth sample is known without shuffling the million before it,

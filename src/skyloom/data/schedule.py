@@ -1,4 +1,4 @@
-"""Which source each sample comes from: shares over a stage in, a sequence of sources out that never strays from them.
+"""Deterministic mixing: which source each sample of a stage comes from, never far from the planned shares.
 
 Drawing sources at random gives each batch a mixture of its own and a small source (the canaries) a random number of samples.
 We assign them instead: this is the chairman assignment problem, and Tijdeman's rule (1980, Discrete Mathematics 32)
