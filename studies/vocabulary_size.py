@@ -30,12 +30,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from bench.tokenizer import corpus as tokenizer_corpus
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
-
-import corpus_quality
-import tokenizer_corpus
-
+from bench.corpus import corpus_quality
 from skyloom.core.engine import Engine
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, record_id

@@ -24,8 +24,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from bench.answers import NotMeasuredError, answer, offer
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress

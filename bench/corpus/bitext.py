@@ -28,9 +28,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from tests.planted.bitext import Pages, Pair, page_pair, shuffled_lists
 
 from bench.answers import NotMeasuredError, answer, offer

@@ -23,9 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from tests.planted.code import KINDS, plant
 
 from bench.answers import NotMeasuredError, answer, offer

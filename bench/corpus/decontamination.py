@@ -27,12 +27,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import decontamination_set as generated
 import numpy as np
 import pyarrow as pa
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
+from tests.planted import decontamination as generated
 from tests.planted.decontamination import DISGUISES, Item, Plant
 
 from bench.answers import NotMeasuredError, answer, offer

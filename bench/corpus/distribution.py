@@ -30,9 +30,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from tests.planted.distribution import LANGS, SPREADS, families, planted, prose
 
 from bench.answers import NotMeasuredError, answer, offer

@@ -34,8 +34,6 @@ from typing import Any
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from bench.answers import NotMeasuredError, answer, offer
 
 HERE = Path(__file__).resolve().parent
@@ -123,7 +121,7 @@ def _spread(items: Sequence[str], count: int) -> list[str]:
 
 def ask(name: str, python: str, texts: Sequence[str]) -> dict[str, Any]:
     """The answer of an identifier's process, see language_peers.py."""
-    command = [python, str(HERE / "language_peers.py"), name]
+    command = [python, "-P", str(HERE / "language_peers.py"), name]
     lines = "".join(json.dumps(text) + "\n" for text in texts)
     done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -21,9 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from tests.planted.redaction import SPLITS, Case, cases
 
 from bench.answers import NotMeasuredError, answer, offer

@@ -30,9 +30,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from tests.planted.exercises import pages
 
 from bench.answers import NotMeasuredError, answer, offer

@@ -21,8 +21,6 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from bench.answers import NotMeasuredError, answer, offer
 
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
@@ -37,7 +35,8 @@ def measure(threads: int, folder: Path | None, rounds: int) -> dict[str, float]:
 
     command = [
         sys.executable,
-        __file__,
+        "-m",
+        "bench.tokenizer.speed",
         "--threads",
         str(threads),
         "--rounds",
@@ -87,11 +86,11 @@ def inside(threads: int, folder: str, rounds: int) -> dict[str, float]:
 
 def tokenizer_folder(place: Path) -> Path:
     """A tokenizer of full size from the texts and LLaMA's base."""
-    import tokenizer_compression
+    from bench.tokenizer import compression
 
-    kept = os.environ.get(tokenizer_compression.WORK_VARIABLE)
-    bench = tokenizer_compression.Bench(sys.executable, Path(kept) if kept else place)
-    return Path(bench.trained(tokenizer_compression.EXTENDED)[0].root)
+    kept = os.environ.get(compression.WORK_VARIABLE)
+    bench = compression.Bench(sys.executable, Path(kept) if kept else place)
+    return Path(bench.trained(compression.EXTENDED)[0].root)
 
 
 def main() -> int:

@@ -31,10 +31,9 @@ from typing import Any
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from bench.answers import NotMeasuredError, answer, offer
-from bench.train.cpu import OURS, PEERS, Shape, Worker
+from bench.train.cpu import OURS, PEERS, Shape, worker_of
+from bench.worker import Worker
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
 from skyloom.train.watch.peak import peak_flops
@@ -98,7 +97,7 @@ class Bench:
     def fitted(self, name: str, shape: Shape, contender: str) -> Measured | None:
         """The first of the ways that fits; None, and a line that says so, where none does or it is not installed."""
         for batch, recompute in ways(shape, contender):
-            with Worker(contender, sys.executable if contender == OURS else self.peers) as worker:
+            with worker_of(contender, self.peers) as worker:
                 if worker.missing:
                     print(f"{contender}: {worker.missing} is not installed (bench/peers_train.txt)", file=sys.stderr)
                     return None
@@ -112,19 +111,18 @@ class Bench:
 
     def measure(self, name: str, shape: Shape, worker: Worker, batch: int, recompute: str) -> Measured | None:
         rates: list[float] = []
-        said: dict[str, Any] = worker.train(WARM)
+        said: dict[str, Any] = worker.ask({"steps": WARM})
         for _ in range(self.rounds):
             if "out_of_memory" in said:
                 return None
-            said = worker.train(STEPS)
+            said = worker.ask({"steps": STEPS})
             if "seconds" in said:
                 rates.append(batch * shape.model.context * STEPS / sum(said["seconds"]))
         if "out_of_memory" in said:
             return None
         if self.profile is not None and worker.name == OURS:
             self.profile.mkdir(parents=True, exist_ok=True)
-            worker.tell({"steps": 2, "profile": str(self.profile / f"{name}.txt")})
-            worker.answered()
+            worker.ask({"steps": 2, "profile": str(self.profile / f"{name}.txt")})
         return Measured(batch, recompute, rates, said["gib"])
 
     def task(self, name: str, shape: Shape, batch: int, recompute: str) -> dict[str, Any]:
