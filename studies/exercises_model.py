@@ -221,7 +221,7 @@ def main() -> int:
     print(dict(zip((*FLAGS, "bias"), np.round(extra, 2).tolist(), strict=True)))
     if options.write:
         model = {
-            "about": "Weights of skyloom.corpus.exercises_model, trained by studies/exercises_model.py",
+            "about": "Weights of skyloom.corpus.exercises.model, trained by studies/exercises_model.py",
             "exercises": list(TRAIN_EXERCISES), "prose": list(TRAIN_PROSE), "scale": unit, "bias": round(float(extra[-1]), 4),
             "flags": [round(float(w), 4) for w in extra[:-1]], "weights": base64.b64encode(whole.tobytes()).decode(),
         }  # fmt: skip

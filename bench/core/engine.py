@@ -1,4 +1,4 @@
-"""Measure the engine on this machine: `python bench/scale_engine.py [--tasks N] [--engine local|ray] [--json NAME]`.
+"""Measure the engine on this machine: `python -m bench.core.engine [--tasks N] [--engine local|ray] [--json NAME]`.
 
 Trivial tasks per second with nothing written, with a small file each, and on the way back (all receipts there); then rows
 per second of a keyed shuffle and its peak memory. Trivial tasks are the worst case: real ones take seconds. `--json tasks`,

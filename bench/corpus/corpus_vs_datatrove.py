@@ -7,9 +7,9 @@ count once), the median of alternating rounds.
 Quality: the same small model, trained from the same seeds on an equal number of tokens of each corpus with equal shares of
 both languages, and its bits per byte on held-out sets of prose that neither corpus holds (text/lmtest).
 
-    python bench/corpus_vs_datatrove.py --peers PEERS/bin/python [--rounds N]      speed
-    python bench/corpus_vs_datatrove.py --peers PEERS/bin/python --quality         and quality (minutes)
-    python bench/corpus_vs_datatrove.py ... --json speed|memory|worst|average      one bar
+    python -m bench.corpus.corpus_vs_datatrove --peers PEERS/bin/python [--rounds N]      speed
+    python -m bench.corpus.corpus_vs_datatrove --peers PEERS/bin/python --quality         and quality (minutes)
+    python -m bench.corpus.corpus_vs_datatrove ... --json speed|memory|worst|average      one bar
 
 datatrove's pipeline is in corpus_peer.py. Ours is `skyloom corpus build` with the defaults. Both start from nothing: Python, their
 imports and worker processes are in the time, compiled kernels are not (a first run on a machine compiles them once).

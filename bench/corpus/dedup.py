@@ -3,9 +3,9 @@
 What enters are 44,000 passages, English and Chinese in halves, a good half of them planted near-copies (`dedup_set.py`, frozen
 before the detector was written; SKYLOOM_BENCH_DATA holds the prose); what leaves are tables.
 
-    python bench/dedup.py [--peers PYTHON] [--documents N] [--rounds N]     all tables but growth
-    python bench/dedup.py growth [--documents N ...] [--memory 4GB]         cost and peak memory while a corpus grows
-    python bench/dedup.py --json BAR [--peers PYTHON]                       one bar
+    python -m bench.corpus.dedup [--peers PYTHON] [--documents N] [--rounds N]     all tables but growth
+    python -m bench.corpus.dedup growth [--documents N ...] [--memory 4GB]         cost and peak memory while a corpus grows
+    python -m bench.corpus.dedup --json BAR [--peers PYTHON]                       one bar
 
 Signatures: CPU seconds for the same texts in memory, in turns, medians over rounds. The whole removal: wall time from Parquet files
 to verdicts, the peer with two workers, ours with one. Recall: of the pairs of planted relatives with an exact Jaccard

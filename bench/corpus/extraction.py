@@ -9,8 +9,8 @@ for those cross-validated. Speed is pages per CPU-second without start-up, the m
 decoded pages; "skyloom, bytes" includes the decision on the charset, which the peers are spared, and "skyloom, column" is what
 the pipeline does: a column of bytes to a column of passages.
 
-    python bench/extraction.py [--peers PYTHON] [--rounds N]      the tables
-    python bench/extraction.py --json en|zh|speed                 one bar, of our extractor alone
+    python -m bench.corpus.extraction [--peers PYTHON] [--rounds N]      the tables
+    python -m bench.corpus.extraction --json en|zh|speed                 one bar, of our extractor alone
 
 Peers (peers.txt) are run by the interpreter that `--peers` names: their environment is best kept apart from ours.
 """

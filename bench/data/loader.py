@@ -5,9 +5,9 @@ and once of 32 bits (a vocabulary of 65,536 takes 32), and read once, so that th
 CPU-second of one thread, everybody in a process of its own (`loader_peers.py`) on the same files, in alternating rounds.
 The peers see 32 bits.
 
-    python bench/loader.py [--peers PYTHON] [--rounds N]     all tables
-    python bench/loader.py --json speed                      M tokens per CPU-second, the slowest of 6 shapes and 2 widths
-    python bench/loader.py --json jump                       seconds to open 3.4 T tokens at step 200,000 of 4,096 samples
+    python -m bench.data.loader [--peers PYTHON] [--rounds N]     all tables
+    python -m bench.data.loader --json speed                      M tokens per CPU-second, the slowest of 6 shapes and 2 widths
+    python -m bench.data.loader --json jump                       seconds to open 3.4 T tokens at step 200,000 of 4,096 samples
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 Two are trained from one corpus (corpus.py): `own`, with a base of its own, and `llama+`, LLaMA's base extended.
 What comes out are three tables by held-out set (bytes per token, Han characters per token of the runs of Han alone, tokens
 per document), whose head marks vocabularies that do not split digits, and the bars. The corpus is the third-party texts
-(SKYLOOM_BENCH_DATA) and, where SKYLOOM_BENCH_WARC names a WARC file of documentation pages (bench/docs_warc.py makes one),
+(SKYLOOM_BENCH_DATA) and, where SKYLOOM_BENCH_WARC names a WARC file of documentation pages (bench/corpus/docs_warc.py makes one),
 those pages, up to 1 GB of text.
 
-    python bench/tokenizer_compression.py [--peers PYTHON] [--work FOLDER]      the tables
-    python bench/tokenizer_compression.py --json BAR[,BAR]                      bars
+    python -m bench.tokenizer.compression [--peers PYTHON] [--work FOLDER]      the tables
+    python -m bench.tokenizer.compression --json BAR[,BAR]                      bars
 
 The weights of domains are settings of the training, not of the measurement: `own` takes technical Chinese four times,
 `llama+` sixteen times. The latter was raised until the technical set passed the bar, which cost a percent and a half on
@@ -154,7 +154,7 @@ class Bench:
         if name in ("train-minutes", "train-gigabytes"):
             if not self.warc:
                 raise NotMeasuredError(
-                    f"set {WARC_VARIABLE} to a WARC file of documentation with 1 GB of text (bench/docs_warc.py)"
+                    f"set {WARC_VARIABLE} to a WARC file of documentation with 1 GB of text (bench/corpus/docs_warc.py)"
                 )
             spent = self.trained(OWN)[1]
             return spent["seconds"] / 60 if name == "train-minutes" else spent["bytes"] / 1e9

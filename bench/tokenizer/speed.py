@@ -6,8 +6,8 @@ the clock runs; what leaves is MB per second on one thread and on two, and ratio
 `encode_batch_fast`, which leaves out offsets; SentencePiece with its own threads and numpy output. All give the same ids,
 which is asserted.
 
-    python bench/tokenizer_speed.py [--folder FOLDER] [--rounds N]      the table
-    python bench/tokenizer_speed.py --json sentencepiece|tokenizers     times that we are faster, on two threads
+    python -m bench.tokenizer.speed [--folder FOLDER] [--rounds N]      the table
+    python -m bench.tokenizer.speed --json sentencepiece|tokenizers     times that we are faster, on two threads
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How often the alarms of training call out on healthy curves, and how often they find what was planted.
 
-    python bench/alarms.py [--runs 300] [--json false,repeats,repeats-mixed,leak,damage,unstable]
+    python -m bench.train.alarms [--runs 300] [--json false,repeats,repeats-mixed,leak,damage,unstable]
 
 Curves are simulated: power laws in tokens of six held-out sets in both languages, the fall of a cosine, a constant or a
 warm-up-stable-decay rate, noise that is partly common to all sets and partly correlated from point to point, and training

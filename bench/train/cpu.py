@@ -1,12 +1,12 @@
 """A training step on a CPU beside others' steps: the same shapes, weights, tokens and threads, in alternating rounds.
 
 What enters is nothing: four shapes, with first weights and tokens from seeded numbers. Everybody has a process of its own
-(`train_peers.py`, where each is described), trains `WATCHED` steps that are not timed (they compile and warm up, and their losses
+(`peers.py`, where each is described), trains `WATCHED` steps that are not timed (they compile and warm up, and their losses
 show that all train the same thing), and then takes turns of a few steps. What leaves is tokens per second, the median of the
 rounds. All run with 2 threads and in the environment that `skyloom` gives itself (`cli.FOR_TORCH`), which helps peers too.
 
-    python bench/train_cpu.py [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N]     the tables
-    python bench/train_cpu.py [--peers PYTHON] --json trainer_ratio,best_ratio
+    python -m bench.train.cpu [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N]     the tables
+    python -m bench.train.cpu [--peers PYTHON] --json trainer_ratio,best_ratio
 
 The peers' environment is one of its own (`peers_train.txt`); `SKYLOOM_TRAIN_PEERS` names its interpreter where `--peers` does not.
 `trainer_ratio`: our tokens per second over those of Hugging Face's Trainer as it comes, the smallest over the shapes; `best_ratio`:

@@ -4,8 +4,8 @@ Two stages on the arithmetic corpus of the tests by two gloo processes under tor
 and one for each rank that is killed with SIGKILL in its eighth step. What leaves is the largest difference of a loss, over all
 steps; on the same layout it is zero to the last bit.
 
-    python bench/elastic.py                       the table
-    python bench/elastic.py --json difference     the largest difference, nats
+    python -m bench.train.elastic                       the table
+    python -m bench.train.elastic --json difference     the largest difference, nats
 """
 
 from __future__ import annotations

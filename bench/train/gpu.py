@@ -1,14 +1,14 @@
 """A training step on one CUDA card: tokens per second, utilisation and memory of large shapes, beside others' steps.
 
 What enters is nothing: shapes of 1 B and 7 B parameters and a slice of Skywork-13B (its width and vocabulary, a quarter of its
-layers), sequences of 4,096 tokens, random weights and tokens. Everybody has a process of its own (`train_peers.py`, where each is
+layers), sequences of 4,096 tokens, random weights and tokens. Everybody has a process of its own (`peers.py`, where each is
 described), one after the other, because no two of them fit beside each other. Each takes the largest micro-batch that fits, from
 the shape's first guess down by halves; ours then computes activations again ("selective", "full"). A step is one micro-batch with
 its update, which is the worst case: in a run an update serves many.
 
-    python bench/train_gpu.py [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N] [--profile FOLDER]
-    python bench/train_gpu.py --json mfu-slice,mfu-7b
-    python bench/train_gpu.py --tiny --device cpu [--eager]      the same code at a tiny shape
+    python -m bench.train.gpu [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N] [--profile FOLDER]
+    python -m bench.train.gpu --json mfu-slice,mfu-7b
+    python -m bench.train.gpu --tiny --device cpu [--eager]      the same code at a tiny shape
 
 Utilisation (MFU) is `ModelConfig.flops_per_token` × tokens per second ÷ the data sheet's bf16 peak without sparsity, and beside
 it with only the half of the scores counted that a causal mask leaves. `--profile` writes what our step spends its time on:

@@ -5,8 +5,8 @@ its losses over 20 steps are from those of one process that knows nothing of lay
 The processes are started by torchrun and talk through gloo. The rate warms up over 10 steps to 1e-3, above the report's peak.
 At half time each run goes on in a second learner, filled from the first one's state.
 
-    python bench/parallel_loss.py [--only NAME ...] [--peak RATE] [--warmup STEPS]     the table, for both precisions
-    python bench/parallel_loss.py --json fp32,bf16                                     the largest deviation of a loss
+    python -m bench.train.parallel_loss [--only NAME ...] [--peak RATE] [--warmup STEPS]     the table, for both precisions
+    python -m bench.train.parallel_loss --json fp32,bf16                                     the largest deviation of a loss
 """
 
 from __future__ import annotations

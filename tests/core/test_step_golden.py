@@ -2,7 +2,7 @@
 
 `golden.json` holds, for each corpus step over the sample pages, its version, hashes of its settings and of what it read, and a
 hash of what it wrote. When a step writes something else for the same settings, input and version, the test says to raise the
-version in src/skyloom/run/road.py, because finished runs would otherwise be taken for something they are not. Then:
+version in src/skyloom/run/run.py, because finished runs would otherwise be taken for something they are not. Then:
 
     python tests/core/test_step_golden.py --freeze
 
@@ -97,7 +97,7 @@ def judge(frozen: dict[str, Entry], now: dict[str, Entry]) -> tuple[list[str], l
         elif {k: v for k, v in entry.items() if k != "output"} == {k: v for k, v in before.items() if k != "output"}:
             wrong.append(
                 f"{name} writes something else for the same settings, input and version {entry['version']}: if that is meant, give "
-                f'Step("{name}") version={entry["version"] + 1} in src/skyloom/run/road.py and run: {FREEZE}'
+                f'Step("{name}") version={entry["version"] + 1} in src/skyloom/run/run.py and run: {FREEZE}'
             )
         else:
             what = [key for key in ("version", "settings", "needs") if before[key] != entry[key]]

@@ -1,8 +1,8 @@
 """What a training run costs before it is begun: a model, machines and a batch enter; memory, speed, days and kWh leave. Report 3.5.
 
 `predict` answers for one layout, `search` for all that the machines allow: the best of each split of the machines, and why
-the others fail, in groups. The parts are `plan_memory` (bytes), `plan_time` (seconds) and `plan_machines` (figures of machines
-and the four fitted constants); `plan_table10` holds all of it against the report's measurements, and every prediction carries
+the others fail, in groups. The parts are `memory.py` (bytes), `time.py` (seconds) and `machines.py` (figures of machines
+and the four fitted constants); `table10.py` holds all of it against the report's measurements, and every prediction carries
 the error that was found there, or says that nothing was. Nothing here imports torch.
 """
 

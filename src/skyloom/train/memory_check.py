@@ -1,9 +1,9 @@
 """Whether a step can fit into memory at all: settings and a shape enter, nothing leaves, or an error before anything is allocated.
 
 An accelerator that is too small says so when a step is rehearsed; a computer that is too small does not: the system kills the
-process without a word. So the least that training needs by first principles (`plan_memory`, without logits, which are computed
-in chunks, and without what no formula counts) is compared with what is there. What passes may still not fit: `skyloom plan`
-says what a layout is expected to take.
+process without a word. So the least that training needs by first principles (`planner/memory.py`, without logits, which are
+computed in chunks, and without what no formula counts) is compared with what is there. What passes may still not fit:
+`skyloom plan` says what a layout is expected to take.
 """
 
 from __future__ import annotations

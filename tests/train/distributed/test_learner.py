@@ -1,4 +1,4 @@
-"""Every layout of processes trains as one process does: losses, norms, scores, weights and moments (bench/parallel_loss.py).
+"""Every layout of processes trains as one process does: losses, norms, scores, weights and moments (bench/train/parallel_loss.py).
 
 Half of each run is done by a learner that was filled from another's state, and rows are scored between a gradient and its
 update, so that state, load and token_losses are seen here too.

@@ -60,7 +60,7 @@ def fall(count: int, start: float = 3.0, seed: int = 1) -> list[float]:
 
 
 def test_healthy_runs_are_quiet() -> None:
-    """40 runs of 12 to 60 points, keys [20, 0] to [20, 39]; 300 runs: bench/alarms.py."""
+    """40 runs of 12 to 60 points, keys [20, 0] to [20, 39]; 300 runs: bench/train/alarms.py."""
     assert bench.false_alarms(40) <= 0.05
 
 

@@ -1,15 +1,16 @@
 """Parallel text: whole paragraphs of pages that exist in English and in Chinese (report 3.1, item 6).
 
 What enters are EXTRACTED shards; what leaves are documents of English paragraphs, each followed by its Chinese one. Pages pair by
-the key of their source or by their addresses (`parallel_urls.py`). Two versions of a page have the same structure, mostly: a
+the key of their source or by their addresses (`urls.py`). Two versions of a page have the same structure, mostly: a
 paragraph may be missing, split or left untranslated. So paragraphs are aligned by the cheapest monotone path (Gale and Church
-1993; `parallel_path.py`), where pairing costs by lengths, by tags, and by how well the words of one side explain those of the
+1993; `alignment.py`), where pairing costs by lengths, by tags, and by how well the words of one side explain those of the
 other. What translates what is learnt from the corpus itself, in three rounds over at most LEARN pages: pairs by lengths, tags,
-numbers and names give a first lexicon (`parallel_lexicon.py`), pairs by that lexicon a second one, and that one judges all.
+numbers and names give a first lexicon (`lexicon.py`), pairs by that lexicon a second one, and that one judges all.
 A pair is written only if it is likely by itself, in both directions, and the Chinese side is Chinese.
 
-Rows of kind "parallel" are ready pairs (translation memories, catalogues; `sources_pairs.py`): their lines are an English text,
-its Chinese one, the next English text and so on. They teach the lexicon, and are judged as the others, without position.
+Rows of kind "parallel" are ready pairs (translation memories, catalogues; `corpus/sources/readers/pairs.py`): their lines are an
+English text, its Chinese one, the next English text and so on. They teach the lexicon, and are judged as the others, without
+position.
 
 Memory: for each page 17 bytes, for each couple its key and place (400 bytes); the pairs of LEARN pages; what the lexicon states
 (0.7 GB at most).
@@ -68,7 +69,7 @@ def align_blocks(
     config: ParallelConfig,
     lexicons: Lexicons | None = None,
 ) -> list[Pair]:
-    """The pairs of two block lists, in order; none of pages that do not fit (`parallel_path.fits`).
+    """The pairs of two block lists, in order; none of pages that do not fit (`alignment.fits`).
 
     Two blocks of one tag may together be one side of a pair; they are joined by a space. Code listings (tag "pre") take part in the
     path and are never pairs. Without `lexicons` only lengths, tags, numbers and names speak, and no evidence is not held against a

@@ -1,8 +1,9 @@
 """What must be learned from the whole corpus before a shard can be judged: block vectors and their groups, and quality judges.
 
 What enters are tasks with a shard's key, as in phases.py; what leaves are samples and counts of the shard, and from tasks that
-stand alone the merged models. Both parts run only where the recipe asks for them: `corpus.clean.meaning.wanted`, and reference
-text for `corpus.clean.quality.judges`. The rules themselves are those of distribution_meaning.py and quality_judges.py.
+stand alone the merged models. Both parts run only where the recipe asks for them: `corpus.clean.meaning.wanted`, and reference text
+for `corpus.clean.quality.judges`. The rules themselves are those of corpus/distribution/meaning.py and
+corpus/quality/learned/judges.py.
 
     meaning   sample → fit → sketch → find groups → count → decide           → space.npz, groups.npz, decision.npz
     groups    sample → train → score and count → thresholds                  → judges/, scores-KEY, thresholds.json

@@ -5,7 +5,7 @@ the kept one that stands for it. Going from the best document down, a document s
 similar to it: the lexicographically first maximal independent set of the graph of pairs. So every removed document was
 compared with the very document that stands for it. Connected components, the usual way, chain A~B~C~D until the ends have
 nothing in common, and then remove D for the sake of A; here components only say which documents can be decided apart
-from each other (`dedup_stars.py`).
+from each other (`components.py`).
 
 The best is the one with the highest quality, then the most central: the one to which most others are similar. With the
 longest first, as is usual, a copy on the fringe of its cluster stays, half of the others are not similar to it, and the

@@ -1,6 +1,6 @@
 """Connected components past memory: large-star and small-star over keyed shuffles.
 
-What enters are files of edges, each edge in both directions and in the bucket of its first node (`dedup_exchange.py`); what
+What enters are files of edges, each edge in both directions and in the bucket of its first node (`exchange.py`); what
 leaves are files that name, for each node but the smallest of its component, that smallest one. The algorithm is that of
 Kiveris et al. 2014 (Connected Components in MapReduce and Beyond): in turn, each node links its larger neighbours to its
 smallest one, and its smaller ones likewise, until nothing changes. The rounds grow with the logarithm of the number of nodes.

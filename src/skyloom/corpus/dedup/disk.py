@@ -8,11 +8,11 @@ that is kept for each. No task sees all documents, all pairs or all edges:
               better document's text to that document's shard (once for each group, however many ask)
 3. texts      each shard sends the texts that were asked for
 4. verify     each group computes the exact similarities of its pairs; those that pass are edges
-5. components of the edges, by large-star and small-star (`dedup_stars.py`)
+5. components of the edges, by large-star and small-star (`components.py`)
 6. join       edges and documents go to the bucket of their component
 7. choose     each bucket decides who stays in its components; removed documents go back to their shards
 
-Memory: one shard or one bucket in each worker; the number of buckets follows from the limit (`dedup_plan.py`). What must fit
+Memory: one shard or one bucket in each worker; the number of buckets follows from the limit (`budget.py`). What must fit
 as a whole are the records of one band key and the edges of one component, 200 bytes for each: 4 GB do for clusters of 10
 million documents. Where it does not, the run ends with a sentence that says so.
 """

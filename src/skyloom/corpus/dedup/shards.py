@@ -1,12 +1,12 @@
-"""Duplicates of a corpus in shards, within a memory limit: the shard-wise form of `dedup.py`, with the same result.
+"""Duplicates of a corpus in shards, within a memory limit: the shard-wise form of `clusters.py`, with the same result.
 
 What enters are Parquet shards with an id, a text and, if there is one, a quality column; what leaves is one file
 `clusters-NNNNN.parquet` for each shard, with a row for each of its documents in their order: its id, the id of the document
 that is kept for it (its own where it stays), whether it stays, and its exact similarity to the kept one. The text is never
 in memory as a whole: it is read once for the signatures and once more for the documents that have a candidate.
 
-Memory: at most the limit that the caller sets, said before it starts (`dedup_plan.py`). Either all band keys, candidate
-pairs and shingle sets lie in this process, or everything goes by keyed shuffles on disk (`dedup_disk.py`): where there is
+Memory: at most the limit that the caller sets, said before it starts (`budget.py`). Either all band keys, candidate
+pairs and shingle sets lie in this process, or everything goes by keyed shuffles on disk (`disk.py`): where there is
 no room, or where there turn out to be more pairs than expected. Working files take about 250 bytes for each document in
 memory and 1,000 on disk (twice the text of web pages at most) and are removed at the end.
 """

@@ -11,7 +11,7 @@ Units are compared as everywhere (case, spacing and punctuation do not count), b
 to NFC first, which every document of the corpus is. Two different lines or runs are taken for one where 64-bit hashes
 agree: fewer than three among 10^10.
 
-Memory: these functions hold 60 bytes for each unit of the column; `dedup_spans_shards.py` does the same within a limit.
+Memory: these functions hold 60 bytes for each unit of the column; `spans_shards.py` does the same within a limit.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _places(data, offsets, table):  # type: ignore[no-untyped-def]
 
 @kernel
 def _walk(data, origin, i, end, table, hashes, start, stop, total):  # type: ignore[no-untyped-def]
-    """The units of bytes i..end as in `dedup_kernels`, with their places from `origin`; returns the new total."""
+    """The units of bytes i..end as in `minhash.py`, with their places from `origin`; returns the new total."""
     in_word, state = False, np.uint64(0)
     while i < end:
         if data[i] < 0x80:

@@ -1,4 +1,4 @@
-"""Repeated lines and runs over a corpus in shards, within a memory limit: the shard-wise form of `dedup_spans.py`.
+"""Repeated lines and runs over a corpus in shards, within a memory limit: the shard-wise form of `spans.py`.
 
 What enters are Parquet shards; what leaves is `spans-NNNNN.parquet` for each, with the spans to remove (row, start and stop in
 bytes of the text, copies in the corpus). Lines meet by their hash in buckets on disk. Runs take two such exchanges: first the
@@ -57,7 +57,7 @@ def repeated_spans(
     engine: Engine,
     progress: Progress,
 ) -> list[str]:
-    """Write the spans of `dedup_spans.repeated_lines` or `repeated_runs` (`kind`: one of KINDS) for each shard; names in `out`."""
+    """Write the spans of `spans.repeated_lines` or `repeated_runs` (`kind`: one of KINDS) for each shard; names in `out`."""
     shards, buckets = _prepared(store, names, columns, memory, engine)
     label = f"repeated {kind}: spans"
     if not engine.finished(shards.tasks, out, label=label):

@@ -1,6 +1,6 @@
 """Groups of blocks that say one thing: what is counted of them, how they are found, and which are templates.
 
-What enters are the sums of `distribution_meaning.py`; what leaves are the groups' centres (`find_groups`, from the merged
+What enters are the sums of `meaning.py`; what leaves are the groups' centres (`find_groups`, from the merged
 buckets of the hash) and the decision on each group (`decide`, from the merged counts). A bucket or a group is judged by its
 tightness: the mean cosine of two of its blocks in wording. It follows from the sum of their unit vectors,
 |sum|² = n + n (n - 1) × mean cosine, so that nothing but sums is ever needed of the whole corpus.

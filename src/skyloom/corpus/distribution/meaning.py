@@ -18,7 +18,7 @@ buckets. With more bits they may exceed `capacity`; then the sketch keeps heavy 
 is too low by at most `error`, which is stated and at most N / capacity for N entries, and a small group may be missed. The
 counts of step 2 are always exact.
 
-Memory: 1 KB for each bucket (100 MB at most with the defaults), 2 KB for each group, and what distribution_space.py states.
+Memory: 1 KB for each bucket (100 MB at most with the defaults), 2 KB for each group, and what space.py states.
 """
 
 from __future__ import annotations

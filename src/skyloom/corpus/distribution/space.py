@@ -1,7 +1,7 @@
 """Block vectors: where a text block lies among the corpus' blocks, as two vectors of small integers.
 
 What enters is a sample of blocks (`fit`) and then the blocks of each shard (`embed`); what leaves is a `BlockSpace`, plain
-arrays that are saved as npz (distribution_files.py), and for each block of at least `minimum_units` units two vectors:
+arrays that are saved as npz (arrays.py), and for each block of at least `minimum_units` units two vectors:
 
 * `keys`, from the **meaning** half (128 numbers): latent semantic analysis (Deerwester et al. 1990), a truncated SVD of the
   sample's blocks by weighted features with the common direction taken out (Arora et al. 2017). Words that stand in the same
@@ -57,7 +57,7 @@ Encoder = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 class BlockSpace:
     """The fitted arrays. `weights`: int8[2, BUCKETS], a feature's weight in tenths, 0 where the sample hardly had it.
     `meaning`: int8[2, BUCKETS, MEANING], what a feature adds to a block's place. Rows are by language, see LANGUAGES. Saved and
-    read by `distribution_files`."""
+    read by `arrays.py`."""
 
     weights: npt.NDArray[np.int8]
     meaning: npt.NDArray[np.int8]

@@ -1,7 +1,7 @@
 """What a line of a page announces: the number of an exercise, the mark of a solution, the heading of a part. Compiled.
 
 What enters are the bytes of a line of UTF-8; what leaves is its kind, its number, and where what follows begins. Full-width signs
-count as their ASCII ones. Used by `exercises_scan.py`, which puts questions and solutions together. No memory of its own.
+count as their ASCII ones. Used by `scan.py`, which puts questions and solutions together. No memory of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a judge of blocks looks at: a block's own text, its neighbours, and above all the elements that it stands in.
 
-What enters is a `Page` that `extract_walk` has filled, what leaves is one line of numbers for each block. Wrappers that add
+What enters is a `Page` that `walk.py` has filled, what leaves is one line of numbers for each block. Wrappers that add
 nothing are passed over: level 1 of a block is the nearest element that holds another block too, level 2 the nearest that
 holds more than level 1, and so on. For five levels: how much prose the element holds, how many links, how often its like
 occurs on the page (posts of a forum, cards of a list). Sizes are in units, so that one model serves both languages; they

@@ -1,7 +1,7 @@
 """Held-out documents, chosen over all shards: each shard proposes, one merge chooses, each shard then looks for copies.
 
 What enters are columns of one shard; what leaves are a small `Proposal` for each shard, the chosen ids, and a mark for every
-document that is near a chosen one. The rules of choice and nearness are decontaminate.py's. A proposal holds at most
+document that is near a chosen one. The rules of choice and nearness are nearness.py's. A proposal holds at most
 `maximum` ids for each domain, so the merge is as small as the number of shards times that.
 """
 
@@ -84,7 +84,7 @@ REFERENCE = ("id", "text", "origin", "cluster")
 
 
 class Copies:
-    """All held-out documents of the corpus, ready to be looked for in any shard; decontaminate.py has the rules.
+    """All held-out documents of the corpus, ready to be looked for in any shard; nearness.py has the rules.
 
     `references`: a table with the columns REFERENCE. Memory: 20 bytes for each n-gram of the held-out documents.
     """

@@ -1,4 +1,4 @@
-"""Tables for `quality_english`: what each code point is, which chunks stay whole or are cut at given places, units of measure.
+"""Tables for `english.py`: what each code point is, which chunks stay whole or are cut at given places, units of measure.
 
 What leaves are numpy tables that the compiled splitter looks things up in; they are built once in each process (0.5 s, 2 MB).
 The conventions are those of spaCy's English tokenizer, written down anew: marks, quotes and currencies, American states and

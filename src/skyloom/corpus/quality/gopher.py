@@ -1,7 +1,7 @@
 """Gopher's rules on one English text, repetition and quality (Rae et al. 2021, table A1), in compiled code.
 
-What enters are a text's code points and its words (`quality_english`); what leaves is the number of the first rule that fails
-(`quality_web_en.REASONS`), or 0. Repeats are counted by 64-bit hashes in an open hash table that a rising clock clears.
+What enters are a text's code points and its words (`english.py`); what leaves is the number of the first rule that fails
+(`web_en.REASONS`), or 0. Repeats are counted by 64-bit hashes in an open hash table that a rising clock clears.
 
 Memory: the caller's tables, of at least two slots for each word or line.
 """

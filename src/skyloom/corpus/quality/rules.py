@@ -1,8 +1,9 @@
 """What the quality rules measure, and the table of rules: one row for each, with a limit per language.
 
 What enters is a text column; what leaves are measures, one number for each text and rule (`measure`), and the table of limits
-(`rule_table`) that `quality.py` compares them with. All is counted in three compiled passes over the column: characters and
-lines (`columns.shape`), units (`quality_tokens`), and what is asked of the units (function words, repeated 5-grams, phrases).
+(`rule_table`) that `judge.py` compares them with. All is counted in three compiled passes over the column: characters and lines
+(`columns.shape`), units (`corpus/quality/learned/tokens.py`), and what is asked of the units (function words, repeated 5-grams,
+phrases).
 
 The Chinese rules are Chinese ones: the function characters 的 了 是 在 and others stand where English has stop words, sentence
 marks count in full width too, a share of Han characters is asked for, and lines are measured in characters. No rule splits

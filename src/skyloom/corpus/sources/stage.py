@@ -1,8 +1,8 @@
 """Where pages come from, and the step that writes them down as shards.
 
-What enters are the recipe's sources, what leaves are PAGE shards: bytes as they came, with what the source knows about
-them. `resolve` looks at each source without reading it: it decides the kind, checks that something is there and takes a
-fingerprint, so that the step below is done again when the input changed (see `sources_bytes.fingerprint`). `fetch` then reads
+What enters are the recipe's sources, what leaves are PAGE shards: bytes as they came, with what the source knows about them.
+`resolve` looks at each source without reading it: it decides the kind, checks that something is there and takes a fingerprint, so
+that the step below is done again when the input changed (see `corpus.sources.readers.byte_streams.fingerprint`). `fetch` then reads
 all sources in parallel: a package, some hundred small files, or a range of a large one at a time.
 
 A page that a source cannot deliver whole (a broken gzip member, a line that is no JSON, a body beyond the limit, a PDF called

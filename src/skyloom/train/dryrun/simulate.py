@@ -45,7 +45,7 @@ from skyloom.train.distributed import DATA, PIPELINE, TENSOR, ParallelLearner, P
 from skyloom.train.dryrun.traffic import Held, Tally, Traffic
 
 KINDS = ("weights", "gradients", "optimiser", "activations", "logits", "received", "other")
-"""Of memory, as `plan_memory` counts them; other is what no formula counts."""
+"""Of memory, as `planner/memory.py` counts them; other is what no formula counts."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """An n-gram language model with modified Kneser-Ney smoothing (Chen and Goodman 1998, interpolated), by counting columns.
 
-What enters are lines of tokens (`quality_tokens.token_lines`); what leaves is an ARPA file. Where KenLM's `lmplz` is on the
+What enters are lines of tokens (`tokens.token_lines`); what leaves is an ARPA file. Where KenLM's `lmplz` is on the
 PATH it is the trainer: it sorts on disk and has no limit of size. Elsewhere (the `kenlm` package does not bring it) this
 module counts in memory with numpy and Arrow, by the same formulas in float64: counts of the highest order and of n-grams that
 begin a line as they are, of the others the number of words that stand before them; three discounts for each order;

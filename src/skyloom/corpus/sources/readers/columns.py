@@ -1,7 +1,7 @@
 """Many small records at once: PAGE tables from columns of strings.
 
 What enters are the columns of a block of JSON lines or of a Parquet batch, what leaves is the PAGE table that
-`sources_rows.page_row` would have given row by row (a property test compares them). Ten million one-line documents are
+`rows.page_row` would have given row by row (a property test compares them). Ten million one-line documents are
 common; the checks go over Arrow columns and only the id, a BLAKE2b of each row, is taken in a loop. Memory: the block.
 """
 

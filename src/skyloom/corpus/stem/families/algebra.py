@@ -1,6 +1,6 @@
 """Families of algebra: equations, systems, ages, quadratics, sequences, powers, functions.
 
-See `stem_family` for what a family is. Numeric equations in solutions are exact; lines with letters are the algebra.
+See `family.py` for what a family is. Numeric equations in solutions are exact; lines with letters are the algebra.
 """
 
 from __future__ import annotations

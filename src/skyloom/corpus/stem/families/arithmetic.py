@@ -1,6 +1,6 @@
 """Families of everyday arithmetic: prices, sharing, fractions, percentages, ratios, work.
 
-See `stem_family` for what a family is. Every numeric equation in a solution is exact.
+See `family.py` for what a family is. Every numeric equation in a solution is exact.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Families of probability, counting and statistics.
 
-See `stem_family` for what a family is. Probabilities are fractions in lowest terms.
+See `family.py` for what a family is. Probabilities are fractions in lowest terms.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Families of geometry and units: lengths, areas, volumes, angles, distances, maps.
 
-See `stem_family` for what a family is. Circles take 3.14 for π, so that every result is an exact decimal.
+See `family.py` for what a family is. Circles take 3.14 for π, so that every result is an exact decimal.
 """
 
 from __future__ import annotations

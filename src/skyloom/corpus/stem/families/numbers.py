@@ -1,6 +1,6 @@
 """Families about whole numbers, sets and the calendar.
 
-See `stem_family` for what a family is. Weekdays are whole numbers (Monday is 0) until a language names them.
+See `family.py` for what a family is. Weekdays are whole numbers (Monday is 0) until a language names them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Families of simple physics and chemistry: speed, density, current, heat, energy, moles, solutions.
 
-See `stem_family` for what a family is. Constants (densities in g/cm³, molar masses in g/mol) stand in the question.
+See `family.py` for what a family is. Constants (densities in g/cm³, molar masses in g/mol) stand in the question.
 """
 
 from __future__ import annotations
