@@ -20,8 +20,8 @@ BEGIN, END = "<!-- scale_plan: begin -->", "<!-- scale_plan: end -->"
 TB, MB = 1e12, 1e6
 MARKS = {"measured": "", "bar": " ¹", "assumed": " ²"}
 READS = 3  # GETs for a Parquet shard that is read once: its end, its footer, its columns
-RANGES = 2  # GETs of a bucket from a file of a shuffle, see corpus/dedup/exchange.py
-PART = 4  # a gather holds a quarter of a worker's memory, see corpus/dedup/exchange.py
+RANGES = 2  # GETs of a bucket from a file of a shuffle: where its rows lie, and the rows
+PART = 4  # a bucket takes a quarter of a worker's memory, the rest is for the work on it
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What travels through an engine: a task goes out, a receipt of what it left comes back.
 
-They have a file of their own so that the journal of receipts, the shuffle and every engine can import them.
+They have a file of their own so that the journal of receipts and every engine can import them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,14 @@
 """Held-out documents, chosen over all shards: each shard proposes, one merge chooses, each shard then looks for copies.
 
-What enters are columns of one shard; what leaves are a small `Proposal` for each shard, the chosen ids, and a mark for every
-document that is near a chosen one. The rules of choice and nearness are nearness.py's. A proposal holds at most
-`maximum` ids for each domain, so the merge is as small as the number of shards times that.
+Report 2.2: they are chosen before anything is trained. What enters are columns of one shard; what leaves are a small `Proposal` for
+each shard, the chosen ids, and a mark for every document that is near a chosen one. A proposal holds at most `maximum` ids for each
+domain, so the merge is as small as the number of shards times that.
+
+Choice: of each domain the documents with the smallest hashes of their ids, a share of them between a minimum and a maximum, never
+more than a fifth of the domain. It depends neither on the order of the documents nor on the number of shards or workers.
+
+Nearness: a training document is near if it is in a near-duplicate cluster with a held-out one, or by its 13-grams (nearness.py).
+Generated exercises are variations of templates by intent: among themselves only the same question counts as near.
 """
 
 from __future__ import annotations
@@ -84,7 +90,7 @@ REFERENCE = ("id", "text", "origin", "cluster")
 
 
 class Copies:
-    """All held-out documents of the corpus, ready to be looked for in any shard; nearness.py has the rules.
+    """All held-out documents of the corpus, ready to be looked for in any shard; see the module for the rules.
 
     `references`: a table with the columns REFERENCE. Memory: 20 bytes for each n-gram of the held-out documents.
     """
