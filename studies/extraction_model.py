@@ -39,7 +39,7 @@ from skyloom.corpus.extract import select as extract_select
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.features import FEATURES, ROLES, describe, describe_page, prepare
 from skyloom.corpus.extract.scan import entry
-from skyloom.corpus.extract.tables import tables
+from skyloom.corpus.extract.tag_tables import tables
 from skyloom.corpus.extract.walk import walk
 
 Floats = npt.NDArray[np.float64]

@@ -37,7 +37,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import EXTRACTED, record_id
 from skyloom.core.store import Store
 from skyloom.corpus.bitext.alignment import Lexicons
-from skyloom.corpus.bitext.config import ParallelConfig
+from skyloom.corpus.bitext.config import BitextConfig
 from skyloom.corpus.bitext.stage import align, read_lexicons
 
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
@@ -72,7 +72,7 @@ def noisy(found: dict[str, list[Pair]]) -> dict[str, Pages]:
     return {place: page_pair(rng, pairs, everything) for place, pairs in found.items()}
 
 
-def run(pages: dict[str, Pages], config: ParallelConfig) -> tuple[dict[str, list[Pair]], Lexicons, dict[str, Any]]:
+def run(pages: dict[str, Pages], config: BitextConfig) -> tuple[dict[str, list[Pair]], Lexicons, dict[str, Any]]:
     """The pairs that `align` writes for each page, its lexicons, and its summary with `seconds` of CPU."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Store(f"{folder}/in"), Store(f"{folder}/out")
@@ -121,12 +121,12 @@ def shuffled(found: dict[str, list[Pair]]) -> tuple[npt.NDArray[np.int64], float
     """Right, found and true (a row for each true pair, then one for each pair found that is none), and CPU seconds."""
     first = {place: pairs for place, pairs in found.items() if half(place) == 0}
     second = sorted({pair for place, pairs in found.items() if half(place) == 1 for pair in pairs})
-    _, lexicons, _ = run(noisy(first), ParallelConfig())
+    _, lexicons, _ = run(noisy(first), BitextConfig())
     rng = random.Random(SEED)
     rng.shuffle(second)
     lists = shuffled_lists(rng, second[:SHUFFLED], second[SHUFFLED : SHUFFLED + ALONE])
     started = time.process_time()
-    pairs = find_pairs(pa.array(lists.english), pa.array(lists.chinese), lexicons, ParallelConfig().max_cost, MARGIN)
+    pairs = find_pairs(pa.array(lists.english), pa.array(lists.chinese), lexicons, BitextConfig().max_cost, MARGIN)
     seconds = time.process_time() - started
     given = {(lists.english[i], lists.chinese[j]) for i, j in zip(pairs.english, pairs.chinese, strict=True)}
     rows = [(1, 1, 1) if pair in given else (0, 0, 1) for pair in sorted(lists.truth)] + [(0, 1, 0)] * len(given - lists.truth)
@@ -140,7 +140,7 @@ def tables() -> None:
         found = documents(name)
         pages = noisy(found)
         for cost in (1.0, 1.5, 2.0) if name == "documentation" else (1.5,):
-            given, _, summary = run(pages, ParallelConfig(max_cost=cost))
+            given, _, summary = run(pages, BitextConfig(max_cost=cost))
             print(table_row(f"pages, {name}, cost at most {cost}", page_scores(pages, given)))
         print(f"| | | | {2 * len(pages) / summary['seconds']:.0f} pages per CPU-second, {summary['words']} words learnt | |")
         scores, seconds = shuffled(found)
@@ -155,7 +155,7 @@ def bar(what: str) -> float:
         scores, _ = shuffled(found)
     else:
         pages = noisy(found)
-        scores = page_scores(pages, run(pages, ParallelConfig())[0])
+        scores = page_scores(pages, run(pages, BitextConfig())[0])
     return float(scores[:, 0].sum() / scores[:, 1].sum())
 
 

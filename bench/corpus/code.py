@@ -27,7 +27,7 @@ from tests.planted.code import KINDS, plant
 
 from bench.answers import NotMeasuredError, answer, offer
 from skyloom.corpus.code.config import CodeConfig
-from skyloom.corpus.code.judge import judge_code, measure_code
+from skyloom.corpus.code.heuristics import judge_code, measure_code
 
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 ENDINGS = {

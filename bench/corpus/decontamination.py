@@ -34,7 +34,7 @@ from tests.planted.decontamination import DISGUISES, Item, Plant
 
 from bench.answers import NotMeasuredError, answer, offer
 from skyloom.corpus.decontaminate.config import DecontaminationConfig, ItemSet
-from skyloom.corpus.decontaminate.index import (
+from skyloom.corpus.decontaminate.item_index import (
     Contamination,
     ItemIndex,
     build_index,
@@ -42,7 +42,7 @@ from skyloom.corpus.decontaminate.index import (
     judge_contamination,
     merge_counts,
 )
-from skyloom.corpus.decontaminate.items import ITEMS, read_items
+from skyloom.corpus.decontaminate.item_sets import ITEMS, read_items
 
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 CONFIG = DecontaminationConfig()

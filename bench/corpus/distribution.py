@@ -35,11 +35,11 @@ from tests.planted.distribution import LANGS, SPREADS, families, planted, prose
 from bench.answers import NotMeasuredError, answer, offer
 from bench.corpus.topics import directions, fit_topics, topic_entropy, topics_of
 from skyloom.core.errors import DataError
-from skyloom.corpus.distribution.blocks import REASONS, recurring_blocks
 from skyloom.corpus.distribution.config import DistributionConfig, MeaningConfig
-from skyloom.corpus.distribution.groups import MeaningDecision, decide, find_groups
 from skyloom.corpus.distribution.meaning import MeaningVerdict, count_meaning, judge_meaning, merge_meaning, sketch_meaning, vectors
+from skyloom.corpus.distribution.meaning_groups import MeaningDecision, decide, find_groups
 from skyloom.corpus.distribution.space import BlockSpace, BlockVectors, fit, language_codes
+from skyloom.corpus.distribution.wording import REASONS, recurring_blocks
 from skyloom.corpus.text.columns import list_lengths
 
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"

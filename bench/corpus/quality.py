@@ -37,13 +37,13 @@ from bench.answers import NotMeasuredError, answer, offer
 from bench.worker import Worker
 from skyloom.core.store import Store
 from skyloom.corpus.quality.config import FILTERS, QualityConfig, WebConfig
-from skyloom.corpus.quality.judge import failed_rules, judge_quality
 from skyloom.corpus.quality.learned.arpa import read_arpa
 from skyloom.corpus.quality.learned.classifier import train_classifier
 from skyloom.corpus.quality.learned.config import ClassifierConfig, LmConfig
 from skyloom.corpus.quality.learned.ngram import NgramModel, compile_model
 from skyloom.corpus.quality.learned.ngram_train import train_lm
 from skyloom.corpus.quality.learned.tokens import token_lines
+from skyloom.corpus.quality.stage import failed_rules, judge_quality
 from skyloom.corpus.quality.web_en import judge_web_en
 
 Floats = npt.NDArray[np.float64]

@@ -163,7 +163,7 @@ def cpu_run(name: str, threads: int) -> tuple[list[float], list[float]]:
     from skyloom.core.progress import Progress
     from skyloom.model.init import first_weights
     from skyloom.planner.layout import Layout
-    from skyloom.planner.search import Job, predict
+    from skyloom.planner.search import TrainingJob, predict
     from skyloom.planner.time import Cluster
     from skyloom.train.config import TrainConfig
     from skyloom.train.step.cpu_speed import measure_cpu
@@ -182,7 +182,7 @@ def cpu_run(name: str, threads: int) -> tuple[list[float], list[float]]:
         learner.apply(1e-4)
         for turn in range(TURNS):
             machine, achieved = measure_cpu(model, batch, context, threads)
-            job = Job(model, Cluster(machine, achieved, 1, 1), batch, context, 1e9)
+            job = TrainingJob(model, Cluster(machine, achieved, 1, 1), batch, context, 1e9)
             told.append(predict(job, Layout(micro_batch=batch)).tokens_per_gpu_per_s)
             started = time.perf_counter()
             for step in range(STEPS):

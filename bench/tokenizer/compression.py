@@ -36,8 +36,8 @@ from bench.tokenizer import corpus as tokenizer_corpus
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.tokenizer import Tokenizer
-from skyloom.tokenizer.check import check
 from skyloom.tokenizer.config import TokenizerConfig
+from skyloom.tokenizer.invariants import check
 from skyloom.tokenizer.pieces import holds_digits, read_model
 from skyloom.tokenizer.train import train
 

@@ -35,7 +35,7 @@ from skyloom.planner.layout import Layout
 from skyloom.score.nll import token_losses
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import mesh
-from skyloom.train.distributed.learner import ParallelLearner
+from skyloom.train.distributed.parallel_learner import ParallelLearner
 from skyloom.train.step.optim import MasterAdamW, to_precision
 
 SHAPE = {"vocabulary": 64, "hidden": 32, "layers": 2, "heads": 4, "ffn": 96, "context": 32}

@@ -4,7 +4,7 @@ from tests.core.test_engine import SILENT
 
 from skyloom.core import engine_receipts
 from skyloom.core.engine import Done, Engine, Task
-from skyloom.core.engine_receipts import Journal, records
+from skyloom.core.engine_receipts import ReceiptJournal, records
 from skyloom.core.store import FileRecord, Store
 
 
@@ -30,7 +30,7 @@ def quick(task, out):
 def test_small_batches_are_merged_and_a_reader_misses_none(tmp_path, monkeypatch):
     monkeypatch.setattr(engine_receipts, "_MERGE", 4)
     out = Store(tmp_path)
-    writer, reader = Journal(out, "x"), Journal(out, "x")
+    writer, reader = ReceiptJournal(out, "x"), ReceiptJournal(out, "x")
     seen = set()
     for number in range(11):
         writer.add(f"任务{number}", Done((), number))
@@ -45,7 +45,7 @@ def test_small_batches_are_merged_and_a_reader_misses_none(tmp_path, monkeypatch
 def test_a_batch_that_is_merged_while_it_is_read_is_found_in_the_merged_one(tmp_path, monkeypatch):
     monkeypatch.setattr(engine_receipts, "_MERGE", 2)
     out = Store(tmp_path)
-    writer, reader = Journal(out, "x"), Journal(out, "x")
+    writer, reader = ReceiptJournal(out, "x"), ReceiptJournal(out, "x")
     writer.add("a", Done((), 1))
     writer.flush()
     original = out.names
@@ -66,7 +66,7 @@ def test_the_manifest_can_be_made_of_receipts(tmp_path):
     out = Store(tmp_path)
     one, two = out.write_text("一.txt", "甲"), out.write_text("two.txt", "b")
     for label, files in (("x", (one, two)), ("y", (FileRecord("two.txt", 1, "0" * 64),))):
-        journal = Journal(out, label)
+        journal = ReceiptJournal(out, label)
         journal.add("t", Done(files))
         journal.flush()
     assert records(out) == {"一.txt": one}, "a file of which two receipts tell different things is read again"

@@ -6,6 +6,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,7 @@ BOXES = {
     ),
     "train": (
         ("config",),
-        ("schedule", "recover", "inputs"),
+        ("rate_schedule", "recover", "inputs"),
         ("step",),
         ("watch", "distributed"),
         ("checkpoint", "memory_check", "rates"),
@@ -33,8 +34,15 @@ BOXES = {
 """What a package consists of, in the order of imports: a row imports from rows above it. Folders are boxes; names without one are files."""
 ROOT = Path(skyloom.__file__).parent
 MOST_FILES = 20
-SHARED_MODULE_NAMES: dict[str, str] = {}
-SHARED_CLASS_NAMES: dict[str, str] = {}
+SHARED_MODULE_NAMES = {
+    "config": "the settings of its package",
+    "stage": "what a step of a run, or the cleaning, calls of its box",
+    "command": "a stage by itself, on files that the command line names",
+    "scan": "the compiled pass over the bytes of a text column",
+    "lr_test": "the command `train lr-test`, and what it does",
+    "tokenizer": "the commands `tokenizer …`, and the tokenizer",
+}
+"""Modules that share a name because they mean the same thing, each in its package; the command line's are named after their commands."""
 
 
 @cache
@@ -165,6 +173,16 @@ def test_no_folder_is_crowded():
     folders = {path.parent for path in modules().values()}
     crowded = {str(f.relative_to(ROOT)): n for f in folders if (n := len(list(f.glob("*.py")))) > MOST_FILES + 1}  # and __init__
     assert crowded == {}
+
+
+def test_modules_have_names_of_their_own():
+    names = Counter(m.rpartition(".")[2] for m in modules() if modules()[m].name != "__init__.py")
+    assert {name for name, count in names.items() if count > 1} == set(SHARED_MODULE_NAMES)
+
+
+def test_public_classes_have_names_of_their_own():
+    names = Counter(n.name for m in modules() for n in tree(m).body if isinstance(n, ast.ClassDef) and not is_private(n.name))
+    assert {name for name, count in names.items() if count > 1} == set()
 
 
 def test_every_module_says_what_it_is_for():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyloom.core.errors import IntegrityError
-from skyloom.core.ledger import KEPT, Entry, Ledger
+from skyloom.core.ledger import KEPT, Ledger, LedgerEntry
 
 POSTS = st.lists(
     st.tuples(
@@ -86,4 +86,4 @@ def test_a_stage_that_posts_without_intake_does_not_balance():
 
 def test_entries_are_sorted_and_named():
     ledger = ledger_of([("s", "web", "zh-Hans", "短", 1, 9), ("s", "web", "en", KEPT, 2, 8)])
-    assert ledger.entries() == [Entry("s", "web", "en", "", 2, 8), Entry("s", "web", "zh-Hans", "短", 1, 9)]
+    assert ledger.entries() == [LedgerEntry("s", "web", "en", "", 2, 8), LedgerEntry("s", "web", "zh-Hans", "短", 1, 9)]

@@ -2,7 +2,7 @@
 
 `golden.json` holds, for each corpus step over the sample pages, its version, hashes of its settings and of what it read, and a
 hash of what it wrote. When a step writes something else for the same settings, input and version, the test says to raise the
-version in src/skyloom/run/run.py, because finished runs would otherwise be taken for something they are not. Then:
+version in src/skyloom/run/steps.py, because finished runs would otherwise be taken for something they are not. Then:
 
     python tests/core/test_step_golden.py --freeze
 
@@ -97,7 +97,7 @@ def judge(frozen: dict[str, Entry], now: dict[str, Entry]) -> tuple[list[str], l
         elif {k: v for k, v in entry.items() if k != "output"} == {k: v for k, v in before.items() if k != "output"}:
             wrong.append(
                 f"{name} writes something else for the same settings, input and version {entry['version']}: if that is meant, give "
-                f'Step("{name}") version={entry["version"] + 1} in src/skyloom/run/run.py and run: {FREEZE}'
+                f'Step("{name}") version={entry["version"] + 1} in src/skyloom/run/steps.py and run: {FREEZE}'
             )
         else:
             what = [key for key in ("version", "settings", "needs") if before[key] != entry[key]]
@@ -108,14 +108,14 @@ def judge(frozen: dict[str, Entry], now: dict[str, Entry]) -> tuple[list[str], l
 
 def run_corpus(work: Path) -> dict[str, Entry]:
     """Build the corpus of the sample pages alone (the standard library's code differs from Python to Python)."""
-    from skyloom.run.run import Road
+    from skyloom.run.run import Run
 
-    road = Road.open(RECIPE, work=str(work), progress=Progress.silent())
-    road.engine = Engine()
-    sources = tuple(s for s in road.recipe.corpus.sources if s.kind == "samples")
-    road.recipe = dataclasses.replace(road.recipe, corpus=dataclasses.replace(road.recipe.corpus, sources=sources))
-    road.run("corpus")
-    return observe(ordered([road.steps["corpus"]]), Store(work))
+    run = Run.open(RECIPE, work=work, engine=Engine(), progress=Progress.silent())
+    sources = tuple(s for s in run.recipe.corpus.sources if s.kind == "samples")
+    recipe = dataclasses.replace(run.recipe, corpus=dataclasses.replace(run.recipe.corpus, sources=sources))
+    resolved = dataclasses.replace(run, recipe=recipe).resolve()
+    resolved.run("corpus")
+    return observe(ordered([resolved.steps["corpus"]]), Store(work))
 
 
 def test_corpus_steps_write_what_was_frozen(tmp_path):

@@ -17,10 +17,10 @@ from skyloom.core.store import Store
 from skyloom.corpus.stem.config import StemConfig
 from skyloom.corpus.stem.stage import generate
 from skyloom.evaluate.models import load
+from skyloom.leakage.audit_items import pairs, read_split
 from skyloom.leakage.config import LeakageConfig
 from skyloom.leakage.corpus_overlap import presence
 from skyloom.leakage.gap import _words, audit
-from skyloom.leakage.items import pairs, read_split
 from skyloom.score.nll import score_texts
 from skyloom.tokenizer import Tokenizer
 from tests.evaluate.world import World, shared

@@ -16,15 +16,15 @@ from skyloom.planner.layout import Layout
 from skyloom.planner.layout_text import layout_text, parse_layout
 from skyloom.planner.machines import MACHINES, TABLE10, machine_of
 from skyloom.planner.memory import EAGER, FUSED, shares
-from skyloom.planner.search import Job, Plan, predict, search
+from skyloom.planner.search import LayoutPlan, TrainingJob, predict, search
 from skyloom.planner.time import Cluster, _block_flops
 from skyloom.run.subject import parse_count, read_subject
 
 SKYWORK = PRESETS["skywork-13b"]
 
 
-def job(*, nodes=64, per_node=8, batch=4096, machine="a800-80g", model=SKYWORK, **more) -> Job:
-    return Job(model, Cluster(MACHINES[machine], TABLE10, nodes, per_node), batch, min(4096, model.context), 3.2e12, **more)
+def job(*, nodes=64, per_node=8, batch=4096, machine="a800-80g", model=SKYWORK, **more) -> TrainingJob:
+    return TrainingJob(model, Cluster(MACHINES[machine], TABLE10, nodes, per_node), batch, min(4096, model.context), 3.2e12, **more)
 
 
 def test_the_search_finds_what_the_report_chose():
@@ -147,7 +147,7 @@ def test_sums_and_directions(layout: Layout, machine: str, name: str):
         assert predict(other, layout).seconds.total <= plan.seconds.total
 
 
-def _again(this: Job, layout: Layout, **changes) -> Plan:
+def _again(this: TrainingJob, layout: Layout, **changes) -> LayoutPlan:
     return predict(this, dataclasses.replace(layout, **changes))
 
 

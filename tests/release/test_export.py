@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from skyloom.core.errors import ConfigError, IntegrityError, StorageError
 from skyloom.core.store import Store
-from skyloom.run.models import export
+from skyloom.run.model_commands import export
 from skyloom.tokenizer import Tokenizer
 from skyloom.train import checkpoint
 

@@ -24,8 +24,8 @@ from skyloom.core.store import Store
 from skyloom.report import follow
 from skyloom.report.dashboard import PARTS, Dashboard
 from skyloom.report.follow import Following, Thinned
+from skyloom.report.labels import CHINESE, LANGUAGES, Say
 from skyloom.report.serve import Server, preferred
-from skyloom.report.words import CHINESE, LANGUAGES, Say
 from skyloom.train.watch.journal import HELDOUT, METRICS, SKIPS, SPEED, Journal
 from skyloom.train.watch.live import LIVE, Live
 from tests.report import demo_run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 
-from skyloom.report.rates import MEAN, TRAINING, Curve, figure
+from skyloom.report.rate_figure import MEAN, TRAINING, Curve, figure
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -104,16 +104,16 @@ def test_sample_pages_that_stand_in_scale_the_tokens_down(tmp_path):
 def test_references_are_a_step_that_training_does_not_need(tmp_path):
     """And a folder or a file that cannot be used is told before anything runs."""
     from skyloom.core.store import Store
-    from skyloom.run.run import Road
+    from skyloom.run.run import Run
     from skyloom.run.steps import ORDER
 
     figures = tmp_path / "别的.toml"
     figures.write_text('["LLaMA2-7B"]\nzh = 1.1\n')
 
-    def road(*overrides):
-        return Road.open(ROOT / "recipes" / "tiny.toml", work=str(tmp_path / "work"), overrides=overrides)
+    def resolved(*overrides):
+        return Run.open(str(ROOT / "recipes" / "tiny.toml"), work=tmp_path / "work", overrides=overrides).resolve()
 
-    plain, named = road(), road(f"references.file={figures}")
+    plain, named = resolved(), resolved(f"references.file={figures}")
     assert "references" not in plain.steps and "references" in named.steps
     assert list(named.steps) == [name for name in ORDER if name in named.steps]
     assert plain.steps["stage2"].folder == named.steps["stage2"].folder
@@ -121,8 +121,8 @@ def test_references_are_a_step_that_training_does_not_need(tmp_path):
     assert [s.name for s in named._targets("corpus")] == ["corpus"] and [s.name for s in plain._targets("report")] == ["report"]
     before = named.steps["references"].folder
     figures.write_text('["LLaMA2-7B"]\nzh = 1.2\n')
-    assert road(f"references.file={figures}").steps["references"].folder != before
+    assert resolved(f"references.file={figures}").steps["references"].folder != before
     assert publishable(named.recipe)["references"]["file"] == "别的.toml"
     with pytest.raises(ConfigError, match=r"has no config\.json"):
-        _ = road(f"references.models.x={tmp_path}").steps
+        resolved(f"references.models.x={tmp_path}")
     assert Store(tmp_path / "work").names() == []

@@ -12,7 +12,7 @@ import pytest
 
 from skyloom.core.engine import Engine, Shard, ShardsMissingError
 from skyloom.core.progress import Progress
-from skyloom.run.run import Road
+from skyloom.run.run import Run
 from tests.stories.program import TINY, contents
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
@@ -20,9 +20,7 @@ ROUNDS = 20  # more than the corpus has maps
 
 
 def build(work: Path, engine: Engine) -> dict[str, str]:
-    road = Road.open(TINY, work=str(work), progress=Progress.silent())
-    road.engine = engine
-    road.run("corpus")
+    Run.open(TINY, work=work, engine=engine, progress=Progress.silent()).resolve().run("corpus")
     return contents(work)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skyloom.core.errors import DataError
 from skyloom.core.records import DOCUMENT
 from skyloom.core.store import Store
-from skyloom.suites import HeldoutConfig, heldout_sets
+from skyloom.suites import HeldoutSetsConfig, heldout_sets
 
 
 def document(key, domain, split="valid", text=None):
@@ -60,7 +60,7 @@ def test_nothing_held_out_is_told(tmp_path):
 )  # fmt: skip
 def test_caps_hold_and_layout_does_not_matter(tmp_path_factory, texts, documents, size, cut, random):
     rows = [document(key, "web_zh", text=text) for key, text in texts.items()]
-    config = HeldoutConfig(max_documents=documents, max_bytes=size)
+    config = HeldoutSetsConfig(max_documents=documents, max_bytes=size)
     one = heldout_sets(store(tmp_path_factory.mktemp("one"), rows), config=config)["web_zh"]
     random.shuffle(rows)
     two = heldout_sets(store(tmp_path_factory.mktemp("two"), rows[:cut], rows[cut:]), config=config)["web_zh"]
@@ -69,5 +69,7 @@ def test_caps_hold_and_layout_does_not_matter(tmp_path_factory, texts, documents
     assert [texts[key] for key in one.ids] == list(one.texts)
     assert len(one.ids) <= documents
     assert one.bytes <= size or len(one.ids) == 1
-    wider = heldout_sets(store(tmp_path_factory.mktemp("three"), rows), config=HeldoutConfig(documents + 5, size + 500))["web_zh"]
+    wider = heldout_sets(store(tmp_path_factory.mktemp("three"), rows), config=HeldoutSetsConfig(documents + 5, size + 500))[
+        "web_zh"
+    ]
     assert set(one.ids) <= set(wider.ids), "a larger set holds the smaller one"

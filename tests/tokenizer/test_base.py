@@ -16,9 +16,9 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.tokenizer import Tokenizer
 from skyloom.tokenizer.base import read_base, train_base
-from skyloom.tokenizer.check import check
 from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.tokenizer.count import Counts
+from skyloom.tokenizer.invariants import check
 from skyloom.tokenizer.pieces import RESERVED, TYPE, holds_digits, read_model
 from skyloom.tokenizer.train import train
 from tests.tokenizer.texts import CHINESE, CODE, ENGLISH

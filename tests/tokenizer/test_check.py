@@ -7,7 +7,7 @@ import pytest
 from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.store import Store
 from skyloom.tokenizer import export
-from skyloom.tokenizer.check import check
+from skyloom.tokenizer.invariants import check
 from skyloom.tokenizer.measure import show
 from skyloom.tokenizer.pieces import Parts, base_model, extended_model, read_model
 

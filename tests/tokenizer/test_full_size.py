@@ -10,9 +10,9 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT
 from skyloom.core.store import Store
 from skyloom.tokenizer import Tokenizer
-from skyloom.tokenizer.check import check
 from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.tokenizer.extend import dictionary_runs
+from skyloom.tokenizer.invariants import check
 from skyloom.tokenizer.train import train
 
 SIZES = {"vocabulary": 65_536, "base": 32_000, "characters": 8_000, "words": 25_519}

@@ -17,8 +17,8 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, record_id
 from skyloom.core.store import Store
 from skyloom.tokenizer import Tokenizer
-from skyloom.tokenizer.check import check
 from skyloom.tokenizer.config import TokenizerConfig
+from skyloom.tokenizer.invariants import check
 from skyloom.tokenizer.pieces import read_model
 from skyloom.tokenizer.train import train
 

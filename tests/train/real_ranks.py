@@ -14,8 +14,8 @@ from skyloom.model.config import ModelConfig
 from skyloom.planner.layout import Layout
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import mesh
-from skyloom.train.distributed.learner import ParallelLearner
-from skyloom.train.dryrun.traffic import Tally
+from skyloom.train.distributed.parallel_learner import ParallelLearner
+from skyloom.train.dryrun.traffic import TrafficMeter
 
 MODEL = ModelConfig(vocabulary=66, hidden=32, layers=4, heads=4, ffn=90, context=32)
 """Sizes that two processes cannot share evenly after two others did."""
@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
         learner.measure(tokens)  # the first time, a pipeline's stages agree on what they send
         learner.apply(1e-3)
         groups = {str(place.mesh.get_group(name).group_name): name for name in ("pp", "dp", "tp")}
-        tally = Tally(groups)
+        tally = TrafficMeter(groups)
         with tally.watching():
             learner.backward(tokens)
             learner.apply(1e-3)

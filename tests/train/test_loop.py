@@ -24,7 +24,7 @@ from skyloom.core.store import TELEMETRY, Store
 from skyloom.train import checkpoint as disk
 from skyloom.train.config import StageConfig
 from skyloom.train.recover import Interrupted, NotFiniteError
-from skyloom.train.watch.heldout import cut, sample
+from skyloom.train.watch.monitor import cut, sample
 from tests.train.toy import CONFIG, DOMAINS, MODEL, ToyBatch, ToyLoader, ToySet, heldout, train
 
 STEPS = 24

@@ -7,7 +7,7 @@ import pytest
 
 from skyloom.core.errors import ConfigError
 from skyloom.score.nll import TextLosses
-from skyloom.train.rates import Part, Trial, difference, judge, length, mean_loss, parse_rates
+from skyloom.train.rates import PartOfStage, Trial, difference, judge, length, mean_loss, parse_rates
 from tests.train.toy import ToyLoader
 
 RATES = (1e-4, 2e-4, 4e-4)
@@ -63,11 +63,11 @@ def test_how_long_a_test_is() -> None:
 
 def test_a_part_is_what_the_session_reads_there() -> None:
     whole = ToyLoader(20)
-    part = Part(whole, 5, 4)
+    part = PartOfStage(whole, 5, 4)
     assert np.array_equal(part.batch(3, rank=1, world=2).tokens, whole.batch(8, rank=1, world=2).tokens)
     assert part.documents(0) == whole.documents(5) and part.steps == 4
     with pytest.raises(ConfigError, match=r"\b20 steps.*\b15\b.*--tokens"):
-        Part(whole, 5, 16)
+        PartOfStage(whole, 5, 16)
 
 
 def test_differences_are_of_the_same_documents() -> None:

@@ -19,8 +19,8 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.planner.layout import Layout
 from skyloom.train.config import RecoverConfig, StageConfig
-from skyloom.train.distributed.learner import share_of_many
 from skyloom.train.distributed.mesh import join, leave
+from skyloom.train.distributed.parallel_learner import share_of_many
 from skyloom.train.loop import one_process
 from tests.train.toy import CONFIG, MODEL, ToyBatch, ToyLoader, train
 

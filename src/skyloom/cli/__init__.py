@@ -30,7 +30,7 @@ from skyloom.cli.tokenizer import tokenizer_group
 from skyloom.core.errors import ConfigError, SkyloomError
 
 if TYPE_CHECKING:
-    from skyloom.run.run import Road
+    from skyloom.run.run import Run
 
 FOR_TORCH = {
     # Threads that spin while they wait take the core from other processes and from our own other thread: under load the compiled
@@ -58,30 +58,32 @@ def main() -> None:
 
 
 @main.command(
+    "run",
     epilog=example(
         "skyloom run recipes/demo.toml",
         "skyloom run recipes/demo.toml --source my_pages.warc.gz --set train.seed=2",
         "skyloom run recipes/demo.toml --dry-run",
-    )
+    ),
 )
 @on_recipe
 @click.option("--dry-run", is_flag=True, help="Find the sources, print the steps and which exist already, and run none of them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome of each step as JSON.")
-def run(road: Road, dry_run: bool, as_json: bool) -> None:
+def run_command(run: Run, dry_run: bool, as_json: bool) -> None:
     """Run all steps of RECIPE. Finished steps are skipped, an interrupted step is resumed."""
+    resolved = run.resolve()
     if dry_run:
-        show(road.plan(), as_json, f"{road.recipe.name} in {road.work.root}")
+        show(resolved.plan(), as_json, f"{resolved.recipe.name} in {resolved.work.root}")
         return
-    outcomes = road.run()
+    outcomes = resolved.run()
     if as_json:
         show([dataclasses.asdict(o) for o in outcomes], True)
     else:
         from skyloom.report.page import location
         from skyloom.run.summary import summary
 
-        for title, rows in summary(road):
+        for title, rows in summary(resolved):
             show(rows, False, title)
-        click.secho(f"run page: {location(road.folder('report'))}\nrelease: {road.folder('release').root}", bold=True)
+        click.secho(f"run page: {location(resolved.folder('report'))}\nrelease: {resolved.folder('release').root}", bold=True)
 
 
 @main.group("recipe", cls=Group)
@@ -92,12 +94,12 @@ def recipe_group() -> None:
 @recipe_group.command("show", epilog=example("skyloom recipe show recipes/demo.toml --set train.seed=2"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of TOML.")
-def recipe_show(road: Road, as_json: bool) -> None:
+def recipe_show(run: Run, as_json: bool) -> None:
     """Print the resolved RECIPE: every setting, including defaults."""
     from skyloom.core.config import plain
     from skyloom.run.recipe import to_toml
 
-    click.echo(json.dumps(plain(road.recipe), ensure_ascii=False, indent=1) if as_json else to_toml(road.recipe))
+    click.echo(json.dumps(plain(run.recipe), ensure_ascii=False, indent=1) if as_json else to_toml(run.recipe))
 
 
 @recipe_group.command("keys", epilog=example("skyloom recipe keys train", "skyloom recipe keys --json"))
@@ -130,12 +132,13 @@ def data_group() -> None:
 @data_group.command("pack", epilog=example("skyloom data pack recipes/demo.toml"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def data_pack(road: Road, as_json: bool) -> None:
+def data_pack(run: Run, as_json: bool) -> None:
     """Pack the corpus of RECIPE into token shards (Megatron's .bin/.idx) and print tokens by domain."""
-    road.run("tokens")
+    resolved = run.resolve()
+    resolved.run("tokens")
     from skyloom.run.summary import token_rows
 
-    show(token_rows(road), as_json, road.folder("tokens").root)
+    show(token_rows(resolved), as_json, resolved.folder("tokens").root)
 
 
 @data_group.command("show", epilog=example("skyloom data show recipes/demo.toml --stage stage2 --step 10"))
@@ -147,12 +150,13 @@ def data_pack(road: Road, as_json: bool) -> None:
 @click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Data-parallel rank whose samples are shown.")
 @click.option("--world", type=click.IntRange(1), default=1, show_default=True, help="Number of data-parallel ranks.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def data_show(road: Road, stage: str, step: int, rank: int, world: int, as_json: bool) -> None:
+def data_show(run: Run, stage: str, step: int, rank: int, world: int, as_json: bool) -> None:
     """Print the samples of one training step of RECIPE (source, documents, beginning of the text) and the mixture up to it."""
-    road.run("tokens")
+    resolved = run.resolve()
+    resolved.run("tokens")
     from skyloom.run.summary import step_tables
 
-    samples, mixture = step_tables(road, stage, step, rank, world)
+    samples, mixture = step_tables(resolved, stage, step, rank, world)
     if as_json:
         click.echo(json.dumps({"samples": samples, "mixture": mixture}, ensure_ascii=False, indent=1))
     else:
@@ -171,7 +175,7 @@ def model_group() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def model_show(which: str | None, sequence: int | None, as_json: bool) -> None:
     """Print parameters, FLOPs and memory of a preset, a recipe's model or a Hugging Face folder. Without argument: all presets."""
-    from skyloom.run.models import facts, named, table
+    from skyloom.run.model_commands import facts, named, table
 
     show([table(name, shape) for name, shape in named().items()] if which is None else facts(which, sequence), as_json, which or "")
 
@@ -196,7 +200,7 @@ def model_show(which: str | None, sequence: int | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str, as_json: bool) -> None:
     """Write CHECKPOINT, trained with any parallel layout, to the new folder OUT in Hugging Face's format."""
-    from skyloom.run.models import export
+    from skyloom.run.model_commands import export
 
     show([export(checkpoint, out, tokenizer, dtype)], as_json, str(out))
 
@@ -230,22 +234,21 @@ def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str
 @click.option("--table10", is_flag=True, help="Dry-run all layouts of the report's Table 10 (512 processes).")
 @click.option("--every", is_flag=True, help="Dry-run every micro-batch. [default: run a few and compute the rest, which are equal]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def train(
-    road: Road, dry_run: bool, world: int | None, layouts: tuple[str, ...], table10: bool, every: bool, as_json: bool
-) -> None:
+def train(run: Run, dry_run: bool, world: int | None, layouts: tuple[str, ...], table10: bool, every: bool, as_json: bool) -> None:
     """Train all stages of RECIPE and print the held-out losses. Ctrl-C saves a checkpoint; the same command continues."""
     if dry_run:
         from skyloom.cli.dryrun import chosen, run_dry
 
-        run_dry(road.recipe, chosen(road.recipe, world or 0, layouts, table10), road.engine.workers, every, as_json)
+        run_dry(run.recipe, chosen(run.recipe, world or 0, layouts, table10), run.engine.workers, every, as_json)
         return
     if world or layouts or table10 or every:
         raise ConfigError("--world, --layout, --table10 and --every belong to --dry-run; training takes its layout from the recipe")
-    if not road.run("stage2"):
+    resolved = run.resolve()
+    if not resolved.run("stage2"):
         return  # not rank 0: only rank 0 prints
     from skyloom.run.summary import heldout_rows
 
-    show(heldout_rows(road), as_json, "held-out loss")
+    show(heldout_rows(resolved), as_json, "held-out loss")
 
 
 main.add_command(plan)
@@ -254,10 +257,11 @@ main.add_command(plan)
 @main.command("eval", epilog=example("skyloom eval recipes/demo.toml --json"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def evaluate(road: Road, as_json: bool) -> None:
+def evaluate(run: Run, as_json: bool) -> None:
     """Evaluate RECIPE's models (report 4). Prints perplexity by domain with baselines, and accuracy with its interval."""
-    road.run("evaluate")
-    folder = road.folder("evaluate")
+    resolved = run.resolve()
+    resolved.run("evaluate")
+    folder = resolved.folder("evaluate")
     if as_json:
         tables = {name: folder.read_json(f"{name}.json")["rows"] for name in ("perplexity", "choice")}
         click.echo(json.dumps(tables, ensure_ascii=False, indent=1))
@@ -265,24 +269,27 @@ def evaluate(road: Road, as_json: bool) -> None:
         from skyloom.run.summary import choice_rows, perplexity_rows
 
         show(
-            perplexity_rows(road), False, "perplexity; a reference token is a unit of text unless evaluate.reference says otherwise"
+            perplexity_rows(resolved),
+            False,
+            "perplexity; a reference token is a unit of text unless evaluate.reference says otherwise",
         )
-        show(choice_rows(road), False, "multiple choice")
+        show(choice_rows(resolved), False, "multiple choice")
 
 
 @main.command(epilog=example("skyloom leak recipes/demo.toml"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def leak(road: Road, as_json: bool) -> None:
+def leak(run: Run, as_json: bool) -> None:
     """Audit data leakage (report 5.2). Prints losses on the splits, their gaps with intervals, and a positive control."""
-    road.run("leakage")
-    found = road.folder("leakage").read_json("leakage.json")
+    resolved = run.resolve()
+    resolved.run("leakage")
+    found = resolved.folder("leakage").read_json("leakage.json")
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))
     else:
         from skyloom.run.summary import leakage_tables
 
-        for title, rows in leakage_tables(road):
+        for title, rows in leakage_tables(resolved):
             show(rows, False, title)
 
 
@@ -293,10 +300,11 @@ def release_group() -> None:
 
 @release_group.command("build", epilog=example("skyloom release build recipes/demo.toml"))
 @on_recipe
-def release_build(road: Road) -> None:
+def release_build(run: Run) -> None:
     """Build the release folder of RECIPE and print where it is."""
-    road.run("release")
-    click.echo(road.folder("release").root)
+    resolved = run.resolve()
+    resolved.run("release")
+    click.echo(resolved.folder("release").root)
 
 
 @release_group.command("check", epilog=example("skyloom release check runs/demo/release-…"))
@@ -324,12 +332,13 @@ def report_group() -> None:
 
 @report_group.command("page", epilog=example("skyloom report recipes/demo.toml", "skyloom report page recipes/demo.toml"))
 @on_recipe
-def report_page(road: Road) -> None:
+def report_page(run: Run) -> None:
     """Write the run page of RECIPE and print where it is."""
-    road.run("report")
+    resolved = run.resolve()
+    resolved.run("report")
     from skyloom.report.page import location
 
-    click.echo(location(road.folder("report")))
+    click.echo(location(resolved.folder("report")))
 
 
 @report_group.command(
@@ -338,24 +347,27 @@ def report_page(road: Road) -> None:
 @on_recipe
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 shows it to the network.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True, help="Port; 0 takes a free one.")
-def report_serve(road: Road, host: str, port: int) -> None:
+def report_serve(run: Run, host: str, port: int) -> None:
     """Serve the dashboard of RECIPE's training: held-out losses, speed, alarms. Ctrl-C ends the dashboard, not the training."""
     from skyloom.report.dashboard import Dashboard
     from skyloom.report.serve import Server
-    from skyloom.run.recipe import sessions
+    from skyloom.run.recipe import stages
 
-    others = road.folder("references") if "references" in road.steps else None
-    stages = {name: road.folder(name) for name in sessions(road.recipe)}
-    dashboard = Dashboard(road.recipe.name, stages, others)
-    strangers = [path.name for path in road.work.path().glob("stage1-*")] if road.work.local else []
-    if strangers and road.steps["stage1"].folder not in strangers:
+    resolved = run.resolve()
+    others = resolved.folder("references") if "references" in resolved.steps else None
+    folders = {name: resolved.folder(name) for name in stages(resolved.recipe)}
+    dashboard = Dashboard(resolved.recipe.name, folders, others)
+    strangers = [path.name for path in resolved.work.path().glob("stage1-*")] if resolved.work.local else []
+    if strangers and resolved.steps["stage1"].folder not in strangers:
         click.echo(
-            f"{', '.join(sorted(strangers))} in {road.work.root} was trained with other settings: to watch it, give the same "
+            f"{', '.join(sorted(strangers))} in {resolved.work.root} was trained with other settings: to watch it, give the same "
             "--set as for its training",
             err=True,
         )
     with contextlib.suppress(KeyboardInterrupt), Server(dashboard, host, port) as server:
-        click.echo(f"{road.recipe.name} in {road.work.root} is shown at {server.url} (Ctrl-C ends the dashboard, not the training)")
+        click.echo(
+            f"{resolved.recipe.name} in {resolved.work.root} is shown at {server.url} (Ctrl-C ends the dashboard, not the training)"
+        )
         server.serve_forever()
 
 
@@ -373,7 +385,7 @@ def report_serve(road: Road, host: str, port: int) -> None:
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of the sampling.")
 def generate(folder: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int) -> None:
     """Continue PROMPT with the released model in FOLDER."""
-    from skyloom.run.models import continue_text
+    from skyloom.run.model_commands import continue_text
 
     click.echo(continue_text(Path(folder), prompt, tokens=tokens, temperature=temperature, top_p=top_p, seed=seed))
 

@@ -1,6 +1,6 @@
 """Shared parts of all commands: groups that print a user's mistake in one sentence, the options of a recipe, tables and JSON.
 
-A command that takes a RECIPE gets it as a `Road`. Rows are printed as a table for people or as JSON for scripts.
+A command that takes a RECIPE gets it as a `Run`. Rows are printed as a table for people or as JSON for scripts.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ _OPTIONS = (
 
 
 def on_recipe(function: Callable[..., None]) -> Callable[..., None]:
-    """Add RECIPE, --work, --set, --source and the engine's options to a command, and pass it the `Road` that they describe."""
+    """Add RECIPE, --work, --set, --source and the engine's options to a command, and pass it the `Run` that they describe."""
 
     @functools.wraps(function)
     def verb(
@@ -121,14 +121,14 @@ def on_recipe(function: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         from skyloom.corpus.dedup import memory_size
         from skyloom.run.engines import make_engine
-        from skyloom.run.run import Road
+        from skyloom.run.run import Run
 
         size = memory_size(memory) if memory else 0
         settings = (*overrides, f"corpus.clean.memory_gb={size / 1e9!r}") if size else overrides
         if init_from:
             settings = (*settings, f"train.init_from={json.dumps(str(Path(init_from).absolute()))}")
         made = make_engine(engine, workers, shard=shard, patience=patience, verify=verify, memory=size)
-        function(Road.open(Path(recipe), work=work, overrides=settings, source=source, engine=made), **rest)
+        function(Run.open(Path(recipe), work=work, overrides=settings, source=source, engine=made), **rest)
 
     decorated: Callable[..., None] = verb
     for option in _OPTIONS:

@@ -9,7 +9,7 @@ import click
 from skyloom.cli.common import Group, example, on_recipe, show
 
 if TYPE_CHECKING:
-    from skyloom.run.run import Road
+    from skyloom.run.run import Run
 
 
 @click.group("corpus", cls=Group)
@@ -22,23 +22,25 @@ def corpus_group() -> None:
 )
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def corpus_build(road: Road, as_json: bool) -> None:
+def corpus_build(run: Run, as_json: bool) -> None:
     """Build the corpus of RECIPE and print its ledger."""
-    road.run("corpus")
+    resolved = run.resolve()
+    resolved.run("corpus")
     from skyloom.run.summary import ledger_rows
 
-    show(ledger_rows(road), as_json, "ledger: in = kept + dropped by reason")
+    show(ledger_rows(resolved), as_json, "ledger: in = kept + dropped by reason")
 
 
 @corpus_group.command("mixture", epilog=example("skyloom corpus mixture recipes/demo.toml"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def corpus_mixture(road: Road, as_json: bool) -> None:
+def corpus_mixture(run: Run, as_json: bool) -> None:
     """Print the corpus by language and category, like the report's Table 1."""
-    road.run("corpus")
+    resolved = run.resolve()
+    resolved.run("corpus")
     from skyloom.run.summary import mixture_rows
 
-    show(mixture_rows(road), as_json, "mixture")
+    show(mixture_rows(resolved), as_json, "mixture")
 
 
 @corpus_group.command(
@@ -60,7 +62,7 @@ def corpus_mixture(road: Road, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Maximum number of documents.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def corpus_show(
-    road: Road,
+    run: Run,
     dropped: bool,
     reason: str,
     stage: str,
@@ -77,8 +79,9 @@ def corpus_show(
 
     if (reason or stage) and not dropped:
         raise ConfigError("--reason and --stage select dropped documents: add --dropped")
-    road.run("corpus")
-    extracted, corpus = road.folder("extract"), road.folder("corpus")
+    resolved = run.resolve()
+    resolved.run("corpus")
+    extracted, corpus = resolved.folder("extract"), resolved.folder("corpus")
     wanted = browse.Wanted(stage, reason, origin, lang, domain, text)
     if dropped and wanted == browse.Wanted() and not as_json:
         counts = [row for folder in (extracted, corpus) for row in folder.read_json("ledger.json")["counts"]]

@@ -10,7 +10,7 @@ import click
 from skyloom.cli.common import example, on_recipe, show
 
 if TYPE_CHECKING:
-    from skyloom.run.run import Road
+    from skyloom.run.run import Run
 
 
 @click.command(
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 @click.option("--rates", default=None, metavar="R,R,…", help="Rates to try. [default: 1/2, 1, 2, 4 times the stage's]")
 @click.option("--tokens", type=int, default=None, help="Tokens of each run. [default: a tenth of the stage, at least 50 steps]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def lr_test(road: Road, stage: str | None, checkpoint: str | None, rates: str | None, tokens: int | None, as_json: bool) -> None:
+def lr_test(run: Run, stage: str | None, checkpoint: str | None, rates: str | None, tokens: int | None, as_json: bool) -> None:
     """Test constant learning rates for a stage. Starts from one checkpoint, prints and plots the losses, and recommends a rate."""
     from skyloom.run import lr_test as test
     from skyloom.train.recover import NotFiniteError
 
-    test.prepare(road, stage=stage, rates=rates, tokens=tokens, checkpoint=checkpoint)
-    if not road.run(test.NAME):
+    resolved = test.prepare(run.resolve(), stage=stage, rates=rates, tokens=tokens, checkpoint=checkpoint)
+    if not resolved.run(test.NAME):
         return  # not rank 0: only rank 0 prints
-    folder = road.folder(test.NAME)
+    folder = resolved.folder(test.NAME)
     found = folder.read_json(test.NUMBERS)
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=1))

@@ -17,7 +17,7 @@ from skyloom.core.errors import ConfigError
 from skyloom.planner.layout_text import layout_text, parse_layout
 from skyloom.planner.machines import CPU, MACHINES, TABLE10, changed, machine_of
 from skyloom.planner.memory import KERNELS
-from skyloom.planner.search import Job, Plan, Search, error_note, predict, search
+from skyloom.planner.search import LayoutPlan, Search, TrainingJob, error_note, predict, search
 from skyloom.planner.time import Cluster
 from skyloom.run.subject import Subject, parse_count, read_subject
 
@@ -96,8 +96,8 @@ def plan(model: str | None, gpu: str | None, as_json: bool, machines: bool, top:
         _show_search(search(job, micro), title, top, as_json)
 
 
-def _job(subject: Subject, gpu: str, options: dict[str, Any]) -> tuple[Job, int]:
-    """The `Job` of these options, and the micro-batch (0: free)."""
+def _job(subject: Subject, gpu: str, options: dict[str, Any]) -> tuple[TrainingJob, int]:
+    """The `TrainingJob` of these options, and the micro-batch (0: free)."""
     on_cpu = gpu.lower() == CPU
     batch = options["sequences"] or subject.batch or (8 if on_cpu else 4096)
     context = options["context"] or subject.context or subject.model.context
@@ -118,10 +118,10 @@ def _job(subject: Subject, gpu: str, options: dict[str, Any]) -> tuple[Job, int]
         achieved = dataclasses.replace(achieved, fixed_gib=options["fixed"])
     cluster = Cluster(machine, achieved, options["nodes"], options["gpus_per_node"] or machine.per_node)
     tokens = parse_count(options["tokens"]) if options["tokens"] is not None else subject.tokens or 3.2e12
-    return Job(subject.model, cluster, batch, context, tokens, KERNELS[options["kernels"]]), micro
+    return TrainingJob(subject.model, cluster, batch, context, tokens, KERNELS[options["kernels"]]), micro
 
 
-def _title(name: str, job: Job) -> str:
+def _title(name: str, job: TrainingJob) -> str:
     machine, nodes, each = job.cluster.machine.name, job.cluster.nodes, job.cluster.per_node
     where = machine if nodes * each == 1 else f"{nodes} x {each} {machine}"
     return f"{name} on {where}: {job.batch:,} sequences of {job.context:,} tokens a step, {_count(job.tokens)} tokens in all"
@@ -134,7 +134,7 @@ def _count(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def _assumptions(job: Job) -> dict[str, Any]:
+def _assumptions(job: TrainingJob) -> dict[str, Any]:
     """The assumptions of a plan, for the JSON."""
     return {
         "sequences": job.batch,
@@ -150,7 +150,7 @@ def _assumptions(job: Job) -> dict[str, Any]:
     }
 
 
-def _row(found: Plan) -> dict[str, Any]:
+def _row(found: LayoutPlan) -> dict[str, Any]:
     """A plan as a row of a table; without speed where it does not fit."""
     ran = {
         "tokens/GPU/s": round(found.tokens_per_gpu_per_s),
@@ -163,7 +163,7 @@ def _row(found: Plan) -> dict[str, Any]:
     return {**row, **(ran if found.fits else dict.fromkeys(ran))}
 
 
-def _show_one(found: Plan, title: str, as_json: bool) -> None:
+def _show_one(found: LayoutPlan, title: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**found.to_json(), "assumptions": _assumptions(found.job)}, ensure_ascii=False, indent=1))
         return
@@ -205,7 +205,7 @@ def _nothing(found: Search) -> dict[str, Any]:
     return {"layout": None, "fits": False, **dict.fromkeys(numbers), "reason": why}
 
 
-def _notes(found: Plan) -> None:
+def _notes(found: LayoutPlan) -> None:
 
     click.echo(f"Error: {error_note(found)['note']}.")
     if found.kwh:

@@ -11,7 +11,7 @@ import click
 from skyloom.cli.common import Group, example, on_recipe, show, verdict
 
 if TYPE_CHECKING:
-    from skyloom.run.run import Road
+    from skyloom.run.run import Run
 
 _FOLDER = click.argument("folder", type=click.Path(exists=True, file_okay=False))
 _COLOURS = {
@@ -36,9 +36,9 @@ def tokenizer_group() -> None:
 )
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def train(road: Road, as_json: bool) -> None:
+def train(run: Run, as_json: bool) -> None:
     """Train the tokenizer of RECIPE, including its base, and print its compression by domain."""
-    _make(road, as_json)
+    _make(run, as_json)
 
 
 @tokenizer_group.command(
@@ -55,7 +55,7 @@ def train(road: Road, as_json: bool) -> None:
 )
 @click.option("--words", type=click.IntRange(0), default=25_519, show_default=True, help="Chinese words to add.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def extend(road: Road, base: str, characters: int, words: int, as_json: bool) -> None:
+def extend(run: Run, base: str, characters: int, words: int, as_json: bool) -> None:
     """Extend BASE, a SentencePiece BPE model, with characters and words from the corpus of RECIPE.
 
     The ids of BASE do not change, and English is tokenized as before. Sizes are exact: if the corpus has too few candidates, the
@@ -63,15 +63,15 @@ def extend(road: Road, base: str, characters: int, words: int, as_json: bool) ->
     """
     from skyloom.run.recipe import with_base
 
-    road.recipe = with_base(road.recipe, Path(base), characters, words)
-    _make(road, as_json)
+    _make(dataclasses.replace(run, recipe=with_base(run.recipe, Path(base), characters, words)), as_json)
 
 
-def _make(road: Road, as_json: bool) -> None:
-    road.run("tokenizer")
+def _make(run: Run, as_json: bool) -> None:
+    resolved = run.resolve()
+    resolved.run("tokenizer")
     from skyloom.run.summary import compression_rows
 
-    show(compression_rows(road), as_json, road.folder("tokenizer").root)
+    show(compression_rows(resolved), as_json, resolved.folder("tokenizer").root)
 
 
 @tokenizer_group.command("show", epilog=example('skyloom tokenizer show runs/demo/tokenizer-… "文本 text 123"'))
@@ -104,7 +104,7 @@ def show_text(folder: str, text: str, as_json: bool) -> None:
 def check_folder(folder: str, as_json: bool) -> None:
     """Check the tokenizer in FOLDER: parts, ids of the base, every piece reachable, digits split, same ids in all formats."""
     from skyloom.core.store import Store
-    from skyloom.tokenizer.check import check
+    from skyloom.tokenizer.invariants import check
 
     verdict([dataclasses.asdict(f) for f in check(Store(folder))], as_json, folder)
 

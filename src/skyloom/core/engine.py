@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skyloom.core import engine_pool
-from skyloom.core.engine_receipts import RECEIPTS, Journal
+from skyloom.core.engine_receipts import RECEIPTS, ReceiptJournal
 from skyloom.core.engine_shard import Shard, ShardsMissingError
 from skyloom.core.engine_task import Done, Task, TaskFunction
 from skyloom.core.errors import SkyloomError
@@ -81,7 +81,7 @@ class Engine:
         `ShardsMissingError` when this is a shard and tasks of others are missing.
         """
         keys = _unique(tasks)
-        journal = Journal(out, label)
+        journal = ReceiptJournal(out, label)
         journal.read()
         results = journal.whole(keys, full=self.full_checks, threads=self.workers)
         mine = [t for place, t in enumerate(tasks) if self.shard is None or self.shard.owns(place)]
@@ -109,7 +109,7 @@ class Engine:
 
     def finished(self, tasks: Sequence[Task], out: Store, *, label: str) -> bool:
         """Whether a map of that label has a whole receipt for every task: what only led up to it need not be done again."""
-        journal = Journal(out, label)
+        journal = ReceiptJournal(out, label)
         journal.read()
         return len(journal.whole(_unique(tasks), full=self.full_checks, threads=self.workers)) == len(tasks)
 
@@ -130,7 +130,7 @@ class Engine:
             store.remove(name)
         self._discarded = []
 
-    def _others(self, journal: Journal, keys: list[str], label: str, progress: Progress) -> dict[str, Any]:
+    def _others(self, journal: ReceiptJournal, keys: list[str], label: str, progress: Progress) -> dict[str, Any]:
         """Results of all tasks once the other shards have left them; ShardsMissingError if they have not within our patience."""
         until = time.monotonic() + self.patience
         while True:

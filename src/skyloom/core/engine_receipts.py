@@ -42,7 +42,7 @@ def slug(label: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
 
 
-class Journal:
+class ReceiptJournal:
     """Receipts of the map `label` that writes to `out`."""
 
     def __init__(self, out: Store, label: str) -> None:

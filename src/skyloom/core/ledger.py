@@ -19,7 +19,7 @@ KEPT = ""
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """One line of a stage: `reason` is empty for what was kept. `documents` and `bytes` are counts."""
 
     stage: str
@@ -55,8 +55,8 @@ class Ledger:
         for (stage, source, lang, reason), (documents, size) in other.counts.items():
             self.post(stage, source, lang, reason, documents, size)
 
-    def entries(self) -> list[Entry]:
-        return [Entry(*key, documents=cell[0], bytes=cell[1]) for key, cell in sorted(self.counts.items())]
+    def entries(self) -> list[LedgerEntry]:
+        return [LedgerEntry(*key, documents=cell[0], bytes=cell[1]) for key, cell in sorted(self.counts.items())]
 
     def stages(self) -> list[str]:
         """Stages in the order in which they were first posted."""

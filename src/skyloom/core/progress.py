@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, Tex
 from rich.progress import Progress as RichProgress
 
 
-class Task:
+class ProgressTask:
     """One running bar: `advance` moves it, `resume` moves it over what an earlier run did, `note` sets the text behind it."""
 
     def __init__(self, label: str, total: float | None, unit: str) -> None:
@@ -49,7 +49,7 @@ class Task:
         )
 
 
-class _RichTask(Task):
+class _RichTask(ProgressTask):
     def __init__(self, bars: RichProgress, label: str, total: float | None, unit: str) -> None:
         super().__init__(label, total, unit)
         self._bars = bars
@@ -66,7 +66,7 @@ class _RichTask(Task):
         self._bars.reset(self._id, completed=int(self.done))  # else the remaining time would count the jump as speed
 
 
-class _LogTask(Task):
+class _LogTask(ProgressTask):
     def __init__(self, console: Console, interval: float, label: str, total: float | None, unit: str) -> None:
         super().__init__(label, total, unit)
         self._console, self._interval, self._last = console, interval, time.monotonic()
@@ -96,10 +96,10 @@ class Progress:
             self.console.print(text, highlight=False, markup=False)
 
     @contextmanager
-    def task(self, label: str, total: float | None = None, unit: str = "shards") -> Iterator[Task]:
+    def task(self, label: str, total: float | None = None, unit: str = "shards") -> Iterator[ProgressTask]:
         """A bar for `total` units of work; its rate and remaining time are shown while the block runs."""
         if self.quiet:
-            yield Task(label, total, unit)
+            yield ProgressTask(label, total, unit)
         elif self.console.is_terminal:
             columns = (
                 TextColumn("  {task.description}"), BarColumn(bar_width=24), TaskProgressColumn(), MofNCompleteColumn(),

@@ -85,7 +85,7 @@ class StepContext:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepOutcome:
     """What became of a step: `status` is "done", "skipped" or "redone"; `content` hashes all its files but telemetry."""
 
     name: str
@@ -128,7 +128,7 @@ def verify(folder: Store, *, full: bool = True, threads: int = 1) -> list[str]:
     return folder.differing(records, full=full, threads=threads)
 
 
-def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Progress) -> list[Outcome]:
+def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Progress) -> list[StepOutcome]:
     """Do all steps in order, skipping what is there and whole. Returns one outcome per step.
 
     Raises what a step raised; `ShardsMissingError` when the engine is one shard and others have tasks left.
@@ -164,7 +164,7 @@ def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Prog
         progress.log(f"{place}: {'already there' if status == 'skipped' else f'{seconds:.1f} s'}")
         size = sum(f["size"] for f in manifest["files"])
         outcomes.append(
-            Outcome(step.name, step.folder, status, seconds, len(manifest["files"]), size, manifest["content"], tuple(mended))
+            StepOutcome(step.name, step.folder, status, seconds, len(manifest["files"]), size, manifest["content"], tuple(mended))
         )
     return outcomes
 

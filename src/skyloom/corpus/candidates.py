@@ -38,7 +38,7 @@ _ENTERING = ("exercises-train.parquet", "exercises-valid.parquet")
 
 
 @dataclass(frozen=True)
-class Shard:
+class CandidateShard:
     """A file that holds candidates; `kind` is "page", "parallel" or "exercise"."""
 
     store: Store
@@ -46,14 +46,14 @@ class Shard:
     kind: str
 
 
-def shards(extracted: Store, parallel: Store, exercises: Store) -> list[Shard]:
+def shards(extracted: Store, parallel: Store, exercises: Store) -> list[CandidateShard]:
     """All files of candidates in the order in which their documents stand in the corpus."""
-    found = [Shard(extracted, n, "page") for n in extracted.names("extracted-")]
-    found += [Shard(parallel, n, "parallel") for n in parallel.names("parallel-") if n.endswith(".parquet")]
-    return found + [Shard(exercises, n, "exercise") for n in exercises.names("exercises-") if n in _ENTERING]
+    found = [CandidateShard(extracted, n, "page") for n in extracted.names("extracted-")]
+    found += [CandidateShard(parallel, n, "parallel") for n in parallel.names("parallel-") if n.endswith(".parquet")]
+    return found + [CandidateShard(exercises, n, "exercise") for n in exercises.names("exercises-") if n in _ENTERING]
 
 
-def read(shard: Shard) -> pa.Table:
+def read(shard: CandidateShard) -> pa.Table:
     """The candidates of one file, with the schema CANDIDATE."""
     table = shard.store.read_table(shard.name)
     if shard.kind == "page":

@@ -32,7 +32,7 @@ BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
-class Block:
+class ScheduleBlock:
     """Samples from `first` on. `sources`: int16[length]; `ranks`: int64[length], how many of that source came before each;
     `before`: int64[sources], how many of each came before the block."""
 
@@ -61,9 +61,9 @@ class Schedule:
         self._totals = np.vstack([np.zeros((1, self._shares.shape[1])), np.cumsum(steps, axis=0)])
         # Both are replaced whole, never changed, so that a thread that reads ahead cannot see half of one.
         self._border = (0, np.zeros(self._shares.shape[1], np.int64))
-        self._held: Block | None = None
+        self._held: ScheduleBlock | None = None
 
-    def block(self, number: int) -> Block:
+    def block(self, number: int) -> ScheduleBlock:
         """Samples number * block_size and on; an empty block where the stage is over."""
         held = self._held
         if held is not None and held.number == number:
@@ -75,7 +75,7 @@ class Schedule:
         if first + length < self.samples:
             quota = self._counts_at(number + 1)
         sources, ranks = _assign(self._positions, self._shares, self._totals, counts, quota, first, length)
-        self._held = Block(number, first, sources, ranks, before)
+        self._held = ScheduleBlock(number, first, sources, ranks, before)
         return self._held
 
     def counts(self, sample: int) -> npt.NDArray[np.int64]:

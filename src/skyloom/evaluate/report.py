@@ -22,11 +22,11 @@ from skyloom.evaluate.perplexity import TableSet, average, bits_row, reference_c
 from skyloom.evaluate.samples import write_samples
 from skyloom.evaluate.tasks import answers, prompts, rows
 from skyloom.score.nll import TextLosses
-from skyloom.suites import HeldoutConfig, heldout_sets
+from skyloom.suites import HeldoutSetsConfig, heldout_sets
 from skyloom.tokenizer import Tokenizer
 
 UNIGRAM, XZ = "unigram", "xz"
-WHOLE = HeldoutConfig(max_documents=1 << 40, max_bytes=1 << 60)
+WHOLE = HeldoutSetsConfig(max_documents=1 << 40, max_bytes=1 << 60)
 """Sets are cut here, after documents were: the suite's own cut is by whole documents, which makes few and long ones."""
 
 

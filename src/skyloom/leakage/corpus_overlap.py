@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from skyloom.core.overlap import N, Reference
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.leakage.items import Items
+from skyloom.leakage.audit_items import Items
 
 WORDS = (
     "whole: items whose canonical question is that of a training document; "

@@ -20,10 +20,10 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.evaluate.intervals import Estimate, figure
 from skyloom.evaluate.models import LoadedModel, Models, as_tokenizer, load
+from skyloom.leakage.audit_items import SPLITS, Items, pairs, read_split
 from skyloom.leakage.config import LeakageConfig
 from skyloom.leakage.contrast import Mix, Scored, gap, mix, paired, reference_mean, suspect_mean
 from skyloom.leakage.corpus_overlap import presence
-from skyloom.leakage.items import SPLITS, Items, pairs, read_split
 from skyloom.leakage.verdict import UNKNOWN, WORDS, below_zero, detectable, judge
 from skyloom.tokenizer import Tokenizer
 

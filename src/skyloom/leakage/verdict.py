@@ -37,7 +37,7 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LeakageVerdict:
     """`leaked` and `overfitted` are None where there was no interval to judge; `words` is for people."""
 
     leaked: bool | None
@@ -60,19 +60,19 @@ def detectable(gap: Estimate) -> float:
     return POWER * gap.half_width
 
 
-def judge(delta1: Estimate, delta2: Estimate) -> Verdict:
+def judge(delta1: Estimate, delta2: Estimate) -> LeakageVerdict:
     """The verdict on one model from its two gaps with intervals."""
     leaked, overfitted = below_zero(delta1), above_zero(delta2)
     sizes = f"a leak of {detectable(delta1):.2g} or an overfit of {detectable(delta2):.2g} nats per token"
     seen = f"{sizes} would have been seen four times in five"
-    return Verdict(leaked, overfitted, _sentence(leaked, overfitted, delta1.value, delta2.value, seen))
+    return LeakageVerdict(leaked, overfitted, _sentence(leaked, overfitted, delta1.value, delta2.value, seen))
 
 
-def judge_points(delta1: float, delta2: float, threshold: float = POINT_THRESHOLD) -> Verdict:
+def judge_points(delta1: float, delta2: float, threshold: float = POINT_THRESHOLD) -> LeakageVerdict:
     """The verdict on published point figures: a gap counts from `threshold` nats per token on."""
     leaked, overfitted = delta1 <= -threshold, delta2 >= threshold
     seen = f"gaps count from {threshold:g} nats per token on"
-    return Verdict(leaked, overfitted, _sentence(leaked, overfitted, delta1, delta2, seen))
+    return LeakageVerdict(leaked, overfitted, _sentence(leaked, overfitted, delta1, delta2, seen))
 
 
 def _sentence(leaked: bool | None, overfitted: bool | None, delta1: float, delta2: float, seen: str) -> str:

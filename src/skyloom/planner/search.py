@@ -30,7 +30,7 @@ MICRO_BATCHES = (1, 2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """What is to be trained, on what. `batch`: sequences of a step; `tokens`: of the whole run. ConfigError if they contradict."""
 
     model: ModelConfig
@@ -55,10 +55,10 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LayoutPlan:
     """One layout: whether it fits, and what a step takes and needs."""
 
-    job: Job
+    job: TrainingJob
     layout: Layout
     memory: Memory
     seconds: Seconds
@@ -123,14 +123,14 @@ class Plan:
 class Search:
     """All layouts of a job: the fastest of each split that fits, fastest first, and the reasons of the others."""
 
-    best: list[Plan]
+    best: list[LayoutPlan]
     failed: list[dict[str, Any]] = field(default_factory=list)
-    nearest: Plan | None = None
+    nearest: LayoutPlan | None = None
     """The layout that needs least memory, where none fits."""
     tried: int = 0
 
 
-def predict(job: Job, layout: Layout) -> Plan:
+def predict(job: TrainingJob, layout: Layout) -> LayoutPlan:
     """ConfigError for a layout that these machines or this batch cannot have; one that only lacks memory gives its reason."""
     if layout.world != job.cluster.world:
         raise ConfigError(
@@ -142,18 +142,18 @@ def predict(job: Job, layout: Layout) -> Plan:
     return plan if plan.fits else replace(plan, reason=_too_large(plan))
 
 
-def _plan(job: Job, layout: Layout) -> Plan:
+def _plan(job: TrainingJob, layout: Layout) -> LayoutPlan:
     kernels = job.kernels_of(layout)
     needed = memory(job.model, layout, job.batch, job.context, kernels, job.cluster.achieved.fixed_gib * GIB)
     seconds = step_seconds(job.model, layout, job.batch, job.context, kernels, job.cluster)
-    return Plan(job, layout, needed, seconds, "")
+    return LayoutPlan(job, layout, needed, seconds, "")
 
 
-def search(job: Job, micro_batch: int = 0) -> Search:
+def search(job: TrainingJob, micro_batch: int = 0) -> Search:
     """All degrees, schedules, ways to compute again, and micro-batches (unless one is given)."""
-    found: dict[tuple[int, int, int], Plan] = {}
+    found: dict[tuple[int, int, int], LayoutPlan] = {}
     failed: dict[str, dict[str, Any]] = {}
-    nearest: Plan | None = None
+    nearest: LayoutPlan | None = None
     tried = 0
     for layout in _layouts(job, micro_batch):
         tried += 1
@@ -188,7 +188,7 @@ def _group(failed: dict[str, dict[str, Any]], reason: str, layout: Layout, gib: 
         row["least_gib"] = round(min(gib, row.get("least_gib", gib)), 1)
 
 
-def _layouts(job: Job, micro_batch: int) -> Iterator[Layout]:
+def _layouts(job: TrainingJob, micro_batch: int) -> Iterator[Layout]:
     world = job.cluster.world
     for tensor in _divisors(world):
         if tensor > job.cluster.per_node:
@@ -219,7 +219,7 @@ def _divisors(number: int) -> list[int]:
     return [d for d in range(1, number + 1) if number % d == 0]
 
 
-def _too_large(plan: Plan) -> str:
+def _too_large(plan: LayoutPlan) -> str:
     """Why a layout does not fit, its largest parts, and the changes that would make it fit."""
     machine = plan.job.cluster.machine
     parts = ", ".join(f"{name} {gib:.1f}" for name, gib in list(plan.memory.gib().items())[:3])
@@ -230,7 +230,7 @@ def _too_large(plan: Plan) -> str:
     return f"{head}; no single change of the layout makes it fit: split the model further, or take more or larger accelerators"
 
 
-def _changes(layout: Layout, job: Job) -> list[tuple[str, Layout]]:
+def _changes(layout: Layout, job: TrainingJob) -> list[tuple[str, Layout]]:
     """One thing changed at a time, cheapest first."""
     micro = layout.micro(job.batch)
     changes = []
@@ -248,7 +248,7 @@ def _changes(layout: Layout, job: Job) -> list[tuple[str, Layout]]:
     return [*changes, *((f"recompute={r}", replace(layout, recompute=r)) for r in RECOMPUTE[1:] if layout.recompute == "none")]
 
 
-def _would_fit(job: Job, layout: Layout) -> bool:
+def _would_fit(job: TrainingJob, layout: Layout) -> bool:
     try:
         layout.check(job.model, job.batch, job.context)
     except ConfigError:
@@ -267,7 +267,7 @@ def _table10_errors() -> dict[str, float]:
     }
 
 
-def error_note(plan: Plan) -> dict[str, Any]:
+def error_note(plan: LayoutPlan) -> dict[str, Any]:
     """How far this prediction may be off: the error on Table 10's Skywork rows, and what of this plan lies outside of them."""
     job, layout = plan.job, plan.layout
     machine, found = job.cluster.machine, _table10_errors()

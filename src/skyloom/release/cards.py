@@ -18,7 +18,7 @@ import yaml
 from skyloom.corpus.clean import EXEMPT
 from skyloom.model.config import ModelConfig
 from skyloom.release import formats, tables
-from skyloom.release.corpus import FIELDS, Published
+from skyloom.release.corpus_shards import FIELDS, PublishedCorpus
 from skyloom.release.evidence import Evidence
 
 REPORT_TOKENS = 3.13e12
@@ -65,7 +65,7 @@ def model_card(
     )  # fmt: skip
 
 
-def corpus_card(facts: Facts, published: Published, evidence: Evidence, canaries: int) -> str:
+def corpus_card(facts: Facts, published: PublishedCorpus, evidence: Evidence, canaries: int) -> str:
     """`corpus/README.md`. Its YAML head states the number of documents of each split, which `check` counts again."""
     head = {
         "license": "other",

@@ -24,9 +24,9 @@ from skyloom.model.config import ModelConfig
 from skyloom.model.hf import from_hf_config
 from skyloom.release import canaries, sums
 from skyloom.release.cards import head_of
-from skyloom.release.corpus import FIELDS, SPLITS, read_shard
+from skyloom.release.corpus_shards import FIELDS, SPLITS, read_shard
 from skyloom.release.weights import load_released
-from skyloom.tokenizer.check import Finding
+from skyloom.tokenizer.invariants import InvariantFinding
 from skyloom.tokenizer.tokenizer import Tokenizer
 
 NEEDED = (
@@ -54,12 +54,12 @@ _ALPHABET = "abcXYZ 019.,:_-\n\t，。、：“”（）的一是在不了有和
 _BATCH = 512
 
 
-def check(folder: str | Path) -> list[Finding]:
+def check(folder: str | Path) -> list[InvariantFinding]:
     """All findings in a fixed order; `ok` is False where a fact does not hold, and `detail` says where and why."""
     store = Store(folder)
     missing = [name for name in NEEDED if not store.exists(name)]
     if not store.exists(sums.SUMS):
-        return [Finding("release", False, f"{folder} is not a release of Skyloom: it has no {sums.SUMS}")]
+        return [InvariantFinding("release", False, f"{folder} is not a release of Skyloom: it has no {sums.SUMS}")]
     proofs: list[tuple[str, Callable[[], str]]] = [
         ("files", lambda: _files(store, missing)),
         ("config", lambda: _configs(store)),
@@ -68,14 +68,14 @@ def check(folder: str | Path) -> list[Finding]:
         ("corpus", lambda: _corpus(store)),
         ("canaries", lambda: _canaries(store)),
     ]
-    findings: list[Finding] = []
+    findings: list[InvariantFinding] = []
     for name, proof in proofs:
         try:
-            findings.append(Finding(name, True, proof()))
+            findings.append(InvariantFinding(name, True, proof()))
         except _BrokenError as problem:
-            findings.append(Finding(name, False, str(problem)))
+            findings.append(InvariantFinding(name, False, str(problem)))
         except Exception as problem:  # a folder from elsewhere can break any library it is fed to; that is a finding too
-            findings.append(Finding(name, False, f"{type(problem).__name__}: {problem}"))
+            findings.append(InvariantFinding(name, False, f"{type(problem).__name__}: {problem}"))
         if name == "files" and not findings[-1].ok:
             break
     return findings

@@ -15,10 +15,10 @@ from skyloom.core.errors import DataError
 from skyloom.core.ledger import Ledger
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.data.config import CANARY
-from skyloom.train.config import SESSIONS
+from skyloom.train.config import STAGES
 
 Rows = list[dict[str, Any]]
-STAGES = SESSIONS
+STAGES = STAGES
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,12 @@ from skyloom.core.store import FileRecord, Store
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.model.hf import from_hf, from_hf_config, to_hf, to_hf_config
-from skyloom.release import canaries, cards, corpus, evidence, sums
+from skyloom.release import canaries, cards, evidence, sums
+from skyloom.release import corpus_shards as corpus
 from skyloom.release.config import ReleaseConfig
 from skyloom.tokenizer.tokenizer import Tokenizer
 from skyloom.train import checkpoint
-from skyloom.train.config import SESSIONS
+from skyloom.train.config import STAGES
 
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "parts.json")
 EVALUATION_FILES = {"evaluate": ("perplexity.json", "choice.json", "samples.json"), "leakage": ("leakage.json",)}
@@ -43,7 +44,7 @@ NEEDED = ("stage1", "stage2")
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedModel:
     """One model as it was written: its folder in the release (empty: the release itself) and where training stood."""
 
     folder: str
@@ -93,13 +94,13 @@ def _without_places(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def _models(
     inputs: Mapping[str, Store], out: Store, config: ReleaseConfig, progress: Progress
-) -> tuple[list[FileRecord], list[Published]]:
+) -> tuple[list[FileRecord], list[PublishedModel]]:
     """Write the final model at the top, and all kept checkpoints of both stages below `checkpoints/`."""
     final = inputs["stage2"].child(checkpoint.FINAL)
     sources = [("", final)]
-    for stage in [s for s in SESSIONS if s in inputs]:
+    for stage in [s for s in STAGES if s in inputs]:
         kept = [inputs[stage].child(checkpoint.folder_of(step)) for step in checkpoint.steps(inputs[stage])]
-        if stage != SESSIONS[-1]:
+        if stage != STAGES[-1]:
             kept.append(inputs[stage].child(checkpoint.FINAL))  # the report keeps its Stage-1 model, the better *language* model
         sources += [(f"checkpoints/{stage}-{checkpoint.read_state(place)['step']:07d}", place) for place in kept]
     records: list[FileRecord] = []
@@ -113,7 +114,7 @@ def _models(
     return records, models
 
 
-def write_model(place: Store, tokenizer: Store, out: Store, folder: str, dtype: str) -> tuple[Published, list[FileRecord]]:
+def write_model(place: Store, tokenizer: Store, out: Store, folder: str, dtype: str) -> tuple[PublishedModel, list[FileRecord]]:
     """One loadable model from the checkpoint in `place`: weights, configs and tokenizer.
 
     IntegrityError if the checkpoint is damaged, ConfigError if the tokenizer is not the model's or transformers has no such block.
@@ -137,7 +138,7 @@ def write_model(place: Store, tokenizer: Store, out: Store, folder: str, dtype: 
         *(out.write_bytes(f"{root}{name}", tokenizer.read_bytes(name)) for name in TOKENIZER_FILES),
     ]
     state = found.state
-    return Published(folder, state["stage"], state["step"], state["tokens"], shape), records
+    return PublishedModel(folder, state["stage"], state["step"], state["tokens"], shape), records
 
 
 def load_released(folder: Store) -> tuple[Decoder, Tokenizer, int]:

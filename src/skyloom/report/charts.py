@@ -18,7 +18,7 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 from skyloom.release.formats import axis, decimal, known
-from skyloom.report.words import ENGLISH, Say
+from skyloom.report.labels import ENGLISH, Say
 
 WIDE, NARROW, HEIGHT = 360.0, 300.0, 200.0
 RIGHT, TOP, BOTTOM = 12.0, 12.0, 36.0

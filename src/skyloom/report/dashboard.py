@@ -23,8 +23,8 @@ from skyloom.release import formats
 from skyloom.release.evidence import Evidence, Rows
 from skyloom.report import training
 from skyloom.report.follow import Following
+from skyloom.report.labels import Say
 from skyloom.report.page import asset, environment
-from skyloom.report.words import Say
 from skyloom.train.watch import ALARMS, HELDOUT, METRICS, SCORES, SKIPS, SPEED
 
 REFERENCES = "references.json"

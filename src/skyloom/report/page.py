@@ -29,7 +29,7 @@ from skyloom.core.store import FileRecord, Store
 from skyloom.release import evidence, formats, tables
 from skyloom.report import examples, results, training
 from skyloom.report.config import ReportConfig
-from skyloom.report.words import ENGLISH
+from skyloom.report.labels import ENGLISH
 
 PAGE = "report.html"
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from skyloom.core.errors import ConfigError, SkyloomError
 from skyloom.report.dashboard import Dashboard
-from skyloom.report.words import LANGUAGES
+from skyloom.report.labels import LANGUAGES
 
 
 class Server(ThreadingHTTPServer):

@@ -19,7 +19,7 @@ from skyloom.release.evidence import STAGES, Evidence, Rows
 from skyloom.release.formats import known, percent, scientific, short
 from skyloom.release.tables import in_order
 from skyloom.report.charts import NARROW, Level, Point, Series, line_chart, strip, thin
-from skyloom.report.words import ENGLISH, Say
+from skyloom.report.labels import ENGLISH, Say
 
 TOKENS, NATS = "tokens read", "nats per token"
 TONES = 8

@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Finding:
+class MachineFinding:
     """`state` is "ok", "note" or "missing"; `mend` says what to do about the last two."""
 
     name: str
@@ -25,15 +25,15 @@ class Finding:
     mend: str = ""
 
 
-def examine(work: Path) -> list[Finding]:
+def examine(work: Path) -> list[MachineFinding]:
     """All findings for a run whose work folder would be `work`."""
     return [_python(), _cores(), _memory(), _disk(work), _writable(work), _torch(), _compiler(), _apt(), _browser()]
 
 
-def _python() -> Finding:
+def _python() -> MachineFinding:
     version = platform.python_version()
     good = sys.version_info >= (3, 11)
-    return Finding("Python", "ok" if good else "missing", version, "" if good else "install Python 3.11 or newer")
+    return MachineFinding("Python", "ok" if good else "missing", version, "" if good else "install Python 3.11 or newer")
 
 
 def usable_cores() -> int:
@@ -41,26 +41,26 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _cores() -> Finding:
+def _cores() -> MachineFinding:
     count = usable_cores()
-    return Finding(
+    return MachineFinding(
         "cores", "ok" if count > 1 else "note", str(count), "" if count > 1 else "the demo takes about twice as long on one core"
     )
 
 
-def _memory() -> Finding:
+def _memory() -> MachineFinding:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     good = total >= 4
-    return Finding(
+    return MachineFinding(
         "memory", "ok" if good else "note", f"{total:.1f} GiB", "" if good else "the demo wants about 3 GiB; close other programs"
     )
 
 
-def _disk(work: Path) -> Finding:
+def _disk(work: Path) -> MachineFinding:
     place = next(p for p in [work.absolute(), *work.absolute().parents] if p.exists())
     free = shutil.disk_usage(place).free / 2**30
     good = free >= 2
-    return Finding(
+    return MachineFinding(
         "disk",
         "ok" if good else "missing",
         f"{free:.1f} GiB free at {place}",
@@ -68,36 +68,36 @@ def _disk(work: Path) -> Finding:
     )
 
 
-def _writable(work: Path) -> Finding:
+def _writable(work: Path) -> MachineFinding:
     place = next(p for p in [work.absolute(), *work.absolute().parents] if p.exists())
     good = os.access(place, os.W_OK)
-    return Finding(
+    return MachineFinding(
         "work folder", "ok" if good else "missing", str(work), "" if good else f"{place} is not writable; give --work elsewhere"
     )
 
 
-def _torch() -> Finding:
+def _torch() -> MachineFinding:
     if importlib.util.find_spec("torch") is None:
-        return Finding("torch", "missing", "not installed", "python -m pip install . -c constraints.txt")
+        return MachineFinding("torch", "missing", "not installed", "python -m pip install . -c constraints.txt")
     import torch
 
     card = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
-    return Finding("torch", "ok", f"{torch.__version__}, {card}")
+    return MachineFinding("torch", "ok", f"{torch.__version__}, {card}")
 
 
-def _compiler() -> Finding:
+def _compiler() -> MachineFinding:
     found = next((c for c in (os.environ.get("CXX", ""), "g++", "clang++") if c and shutil.which(c)), None)
     mend = "training runs uncompiled, about half as fast; install g++ (Debian: apt install g++)"
-    return Finding("C++ compiler", "ok" if found else "note", found or "none", "" if found else mend)
+    return MachineFinding("C++ compiler", "ok" if found else "note", found or "none", "" if found else mend)
 
 
-def _apt() -> Finding:
+def _apt() -> MachineFinding:
     good = all(shutil.which(c) for c in ("apt-get", "apt-cache", "dpkg-deb"))
     mend = "the demo uses its own sample pages instead of documentation packages; or give --source PATH"
-    return Finding("apt", "ok" if good else "note", "apt-get" if good else "none", "" if good else mend)
+    return MachineFinding("apt", "ok" if good else "note", "apt-get" if good else "none", "" if good else mend)
 
 
-def _browser() -> Finding:
+def _browser() -> MachineFinding:
     found = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
     mend = "only the browser test of the report needs it (Debian: apt install chromium)"
-    return Finding("browser", "ok" if found else "note", found or "none", "" if found else mend)
+    return MachineFinding("browser", "ok" if found else "note", found or "none", "" if found else mend)

@@ -26,17 +26,17 @@ from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.step import Step, StepContext
 from skyloom.core.store import Store
-from skyloom.report.rates import MEAN, TRAINING, Curve, Points, figure
+from skyloom.report.rate_figure import MEAN, TRAINING, Curve, Points, figure
 from skyloom.run import processes
-from skyloom.run.recipe import Recipe, sessions
-from skyloom.run.run import Road
-from skyloom.run.stages import Session, open_session
+from skyloom.run.recipe import Recipe, stages
+from skyloom.run.run import ResolvedRun
+from skyloom.run.stages import StageInputs, open_stage
 from skyloom.score.nll import TextLosses
 from skyloom.train import checkpoint as disk
-from skyloom.train.config import SESSIONS, StageConfig
-from skyloom.train.distributed import Crew
+from skyloom.train.config import STAGES, StageConfig
+from skyloom.train.distributed import Ranks
 from skyloom.train.loop import train_stage
-from skyloom.train.rates import FACTORS, Difference, Part, Trial, Verdict, judge, length, mean_loss, parse_rates
+from skyloom.train.rates import FACTORS, Difference, PartOfStage, RateVerdict, Trial, judge, length, mean_loss, parse_rates
 from skyloom.train.recover import NotFiniteError
 from skyloom.train.step import settled
 from skyloom.train.watch import Monitor
@@ -46,7 +46,7 @@ LOSSES, NUMBERS, TABLE, FIGURE = "losses.json", "lr-test.json", "lr-test.csv", "
 
 
 @dataclass(frozen=True)
-class Plan:
+class RateTestPlan:
     """What is tried: a part of the session `stage`, from its step `first` on, from the checkpoint `start` (None: its beginning)."""
 
     stage: str
@@ -63,16 +63,15 @@ class Plan:
         return replace(own, schedule="constant", peak=rate, warmup_steps=0 if self.first else own.warmup_steps, releases=1)
 
 
-def prepare(road: Road, *, stage: str | None, rates: str | None, tokens: int | None, checkpoint: str | None) -> Plan:
-    """Decide what is tried, and add its steps to the road as `NAME`. ConfigError for what does not fit together."""
-    steps = road.steps
-    recipe = road.recipe
+def prepare(run: ResolvedRun, *, stage: str | None, rates: str | None, tokens: int | None, checkpoint: str | None) -> ResolvedRun:
+    """The run with a step for each rate, and one, `NAME`, that compares them. ConfigError for what does not fit together."""
+    steps, recipe = run.steps, run.recipe
     stage = stage or ("stage1b" if recipe.stage1b is not None else "stage2")
-    if stage not in sessions(recipe):
-        raise ConfigError(f"the recipe has no session {stage}; it has {', '.join(sessions(recipe))}")
+    if stage not in stages(recipe):
+        raise ConfigError(f"the recipe has no session {stage}; it has {', '.join(stages(recipe))}")
     own: StageConfig = getattr(recipe, stage).rate
     tried = parse_rates(rates if rates is not None else ",".join(f"{factor * own.peak:.3g}" for factor in FACTORS))
-    start = _given(checkpoint) if checkpoint else _before(road, stage)
+    start = _given(checkpoint) if checkpoint else _before(run, stage)
     first, identity, origin = 0, "", "the beginning of training"
     if start is not None:
         state = disk.read_state(start)
@@ -81,23 +80,25 @@ def prepare(road: Road, *, stage: str | None, rates: str | None, tokens: int | N
         identity = hashlib.sha256(start.read_bytes(disk.STATE)).hexdigest()
         origin = f"{state['stage']}, step {state['step']:,}"
     elif recipe.train.init_from:
-        identity = steps[sessions(recipe)[0]].identity
+        identity = steps[stages(recipe)[0]].identity
     whole: int = getattr(recipe, stage).data.tokens
-    plan = Plan(stage, tried, length(tokens, whole, recipe.train.batch * recipe.train.context), first, start, identity, origin)
+    plan = RateTestPlan(
+        stage, tried, length(tokens, whole, recipe.train.batch * recipe.train.context), first, start, identity, origin
+    )
     warmup = plan.config(recipe, tried[0]).warmup_steps
     if warmup >= plan.steps:
         raise ConfigError(
             f"a test of {plan.steps:,} steps from the beginning of {stage} would end in its warm-up of {warmup:,} steps: give "
             "more --tokens, or a checkpoint with --from"
         )
-    road.progress.log(
+    run.progress.log(
         f"{plan.steps:,} steps of {stage} at each of {', '.join(f'{r:g}' for r in tried)}, from {origin}"
         + (f" ({start.root})" if start else "")
     )
-    runs = {step.name: step for step in (_run(road, plan, rate) for rate in tried)}
-    steps.update(runs)
-    steps[NAME] = Step(NAME, _compare(recipe, plan, list(runs)), {"rates": list(tried)}, needs=tuple(runs.values()))
-    return plan
+    rates_steps = {step.name: step for step in (_rate_step(run, plan, rate) for rate in tried)}
+    needs = tuple(rates_steps.values())
+    compared = Step(NAME, _compare(recipe, plan, list(rates_steps)), {"rates": list(tried)}, needs=needs)
+    return run.with_steps({**rates_steps, NAME: compared})
 
 
 def _given(path: str) -> Store:
@@ -108,16 +109,16 @@ def _given(path: str) -> Store:
     return found
 
 
-def _before(road: Road, stage: str) -> Store | None:
+def _before(run: ResolvedRun, stage: str) -> Store | None:
     """The last whole checkpoint of the session before `stage`, or None if it is the first."""
-    place = sessions(road.recipe).index(stage)
+    place = stages(run.recipe).index(stage)
     if not place:
         return None
-    name = sessions(road.recipe)[place - 1]
-    found = _last(road.folder(name))
+    name = stages(run.recipe)[place - 1]
+    found = _last(run.folder(name))
     if found is None:
         raise ConfigError(
-            f"{stage} begins where {name} ends, and {name} has no checkpoint yet in {road.folder(name).root}: train it first "
+            f"{stage} begins where {name} ends, and {name} has no checkpoint yet in {run.folder(name).root}: train it first "
             "(skyloom train), or give a checkpoint with --from"
         )
     return found
@@ -140,13 +141,13 @@ def _check(recipe: Recipe, stage: str, start: Store, state: Mapping[str, Any]) -
             f"{start.root} is a checkpoint of another model: model.{key} is {state['model'].get(key)!r} there and "
             f"{shape.get(key)!r} in the recipe"
         )
-    if state["stage"] not in SESSIONS or SESSIONS.index(state["stage"]) > SESSIONS.index(stage):
+    if state["stage"] not in STAGES or STAGES.index(state["stage"]) > STAGES.index(stage):
         raise ConfigError(f"{start.root} is of {state['stage']}, which comes after {stage}; give another --stage or --from")
 
 
-def _run(road: Road, plan: Plan, rate: float) -> Step:
+def _rate_step(run: ResolvedRun, plan: RateTestPlan, rate: float) -> Step:
     """The step of one rate."""
-    recipe, name = road.recipe, f"lr-{rate:g}"
+    recipe, name = run.recipe, f"lr-{rate:g}"
 
     def learn(ctx: StepContext) -> None:
         processes.call(recipe, name)
@@ -156,19 +157,19 @@ def _run(road: Road, plan: Plan, rate: float) -> Step:
         "train": recipe.train,
         "model": recipe.model,
         "heldout": recipe.heldout,
-        "data": [getattr(recipe, session).data for session in sessions(recipe)],
+        "data": [getattr(recipe, session).data for session in stages(recipe)],
         "stage": plan.stage,
         "rate": plan.config(recipe, rate),
         "first": plan.first,
         "steps": plan.steps,
     }
-    needs = tuple(road.steps[n] for n in ("corpus", "exercises", "tokenizer", "tokens"))
+    needs = tuple(run.steps[n] for n in ("corpus", "exercises", "tokenizer", "tokens"))
     return Step(name, learn, settings, needs=needs, identity=plan.identity)
 
 
-def _learn(recipe: Recipe, plan: Plan, rate: float, ctx: StepContext) -> None:
+def _learn(recipe: Recipe, plan: RateTestPlan, rate: float, ctx: StepContext) -> None:
     """Train at one rate, score the held-out documents one by one, write that down, remove the weights. All processes alike."""
-    here = Crew.here()
+    here = Ranks.here()
     if not here.share(ctx.out.exists(LOSSES)):  # else it was killed between its last file and its manifest
         _train_and_score(recipe, plan, rate, ctx, here)
     if here.leads:
@@ -177,10 +178,10 @@ def _learn(recipe: Recipe, plan: Plan, rate: float, ctx: StepContext) -> None:
     here.wait()
 
 
-def _train_and_score(recipe: Recipe, plan: Plan, rate: float, ctx: StepContext, here: Crew) -> None:
+def _train_and_score(recipe: Recipe, plan: RateTestPlan, rate: float, ctx: StepContext, here: Ranks) -> None:
     """Write `LOSSES`."""
-    session = open_session(recipe, plan.stage, ctx, begins=plan.start is None)
-    feed = Part(session.feed, plan.first, plan.steps)
+    session = open_stage(recipe, plan.stage, ctx, begins=plan.start is None)
+    feed = PartOfStage(session.feed, plan.first, plan.steps)
     diverged, start, end = "", {}, {}
     try:
         train_stage(
@@ -199,7 +200,7 @@ def _train_and_score(recipe: Recipe, plan: Plan, rate: float, ctx: StepContext, 
         ctx.out.write_json(LOSSES, {"rate": rate, "diverged": diverged, "skipped": len(skips), "sets": sets})
 
 
-def _score(recipe: Recipe, session: Session, folder: Store | None, here: Crew) -> dict[str, TextLosses]:
+def _score(recipe: Recipe, session: StageInputs, folder: Store | None, here: Ranks) -> dict[str, TextLosses]:
     """Losses of the watched texts, document by document, with a checkpoint's weights or those that training begins with."""
     from skyloom.model.init import first_weights
 
@@ -221,7 +222,7 @@ def _row(losses: TextLosses) -> dict[str, list[Any]]:
     return {"nats": losses.nats.tolist(), "tokens": losses.tokens.tolist(), "bytes": losses.bytes.tolist()}
 
 
-def _compare(recipe: Recipe, plan: Plan, names: Sequence[str]) -> Callable[[StepContext], None]:
+def _compare(recipe: Recipe, plan: RateTestPlan, names: Sequence[str]) -> Callable[[StepContext], None]:
     """The step that reads all runs and writes numbers, table and figure."""
 
     def compare(ctx: StepContext) -> None:
@@ -266,7 +267,7 @@ def _lines(folder: Store, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in folder.read_bytes(name).splitlines()] if folder.exists(name) else []
 
 
-def _curve(folder: Store, trial: Trial, plan: Plan, tokens: int) -> Curve:
+def _curve(folder: Store, trial: Trial, plan: RateTestPlan, tokens: int) -> Curve:
     """Losses over the tokens since the checkpoint; of a run that diverged, as far as they were written."""
     begun = folder.read_json("plan.json")["calendar"]["first_tokens"]
     points: dict[str, list[tuple[float, float]]] = {
@@ -308,7 +309,7 @@ def _last_training(points: Points) -> float | None:
     return float(np.mean(losses[-max(1, len(losses) // 10) :])) if losses else None
 
 
-def _numbers(trial: Trial, curve: Curve, found: Verdict) -> dict[str, Any]:
+def _numbers(trial: Trial, curve: Curve, found: RateVerdict) -> dict[str, Any]:
     def told(difference: Difference | None) -> dict[str, float] | None:
         return plain(difference) if difference is not None else None
 

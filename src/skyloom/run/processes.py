@@ -81,8 +81,8 @@ def follow(steps: Mapping[str, Step], work: Store, engine: Engine) -> None:
 
 def _share(name: str) -> str:
     """The name that the leading process gives, on all."""
-    from skyloom.train.distributed import Crew
+    from skyloom.train.distributed import Ranks
     from skyloom.train.recover import lost_processes
 
     with lost_processes():
-        return str(Crew.here().share(name))
+        return str(Ranks.here().share(name))

@@ -15,7 +15,7 @@ from typing import Any
 from skyloom.core.config import build, override, plain, read_toml, setting
 from skyloom.core.config import to_toml as plain_to_toml
 from skyloom.core.errors import ConfigError
-from skyloom.corpus.bitext import ParallelConfig
+from skyloom.corpus.bitext import BitextConfig
 from skyloom.corpus.clean import CleanConfig
 from skyloom.corpus.extract import ExtractConfig
 from skyloom.corpus.sources import SourceConfig
@@ -27,9 +27,9 @@ from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
 from skyloom.release.config import ReleaseConfig
 from skyloom.report.config import ReportConfig
-from skyloom.suites import HeldoutConfig
+from skyloom.suites import HeldoutSetsConfig
 from skyloom.tokenizer.config import TokenizerConfig
-from skyloom.train.config import SESSIONS, StageConfig, TrainConfig
+from skyloom.train.config import STAGES, StageConfig, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class CorpusSettings:
 
     sources: tuple[SourceConfig, ...] = setting(doc="where pages come from")
     extract: ExtractConfig = setting(factory=ExtractConfig, doc="structural extraction")
-    parallel: ParallelConfig = setting(factory=ParallelConfig, doc="parallel text")
+    parallel: BitextConfig = setting(factory=BitextConfig, doc="parallel text")
     clean: CleanConfig = setting(factory=CleanConfig, doc="the gates, in order")
 
 
@@ -67,7 +67,7 @@ class Recipe:
     )
     exercises: StemConfig = setting(factory=StemConfig, doc="generated exercises with solutions")
     tokens: PackConfig = setting(factory=PackConfig, doc="token shards")
-    heldout: HeldoutConfig = setting(factory=HeldoutConfig, doc="held-out sets that the monitor scores")
+    heldout: HeldoutSetsConfig = setting(factory=HeldoutSetsConfig, doc="held-out sets that the monitor scores")
     train: TrainConfig = setting(factory=TrainConfig, doc="training")
     evaluate: EvaluateConfig = setting(factory=EvaluateConfig, doc="evaluation")
     leakage: LeakageConfig = setting(factory=LeakageConfig, doc="the leakage audit")
@@ -80,9 +80,9 @@ class Recipe:
             raise ConfigError(f"name is {self.name!r}; it names the work folder in runs/ and has no slash")
 
 
-def sessions(recipe: Recipe) -> tuple[str, ...]:
+def stages(recipe: Recipe) -> tuple[str, ...]:
     """The sessions of training that the recipe has, in order."""
-    return tuple(name for name in SESSIONS if getattr(recipe, name) is not None)
+    return tuple(name for name in STAGES if getattr(recipe, name) is not None)
 
 
 def load(path: Path, overrides: Sequence[str] = (), source: str | None = None) -> Recipe:
@@ -164,7 +164,7 @@ def _complete(table: dict[str, Any], origin: str) -> None:
             except ConfigError as problem:
                 raise ConfigError(f"{origin}: model.preset: {problem}") from problem
         table["model"] = {**model, "vocabulary": size}
-    for name in SESSIONS:
+    for name in STAGES:
         stage = table.get(name)
         if isinstance(stage, dict) and isinstance(stage.setdefault("rate", {}), dict):
             stage["rate"].setdefault("name", name)

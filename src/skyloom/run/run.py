@@ -1,36 +1,35 @@
-"""The road: a recipe's configs enter, one content-addressed step for each room's function leaves.
+"""A run: a recipe in a work folder. It resolves the sources, makes the steps (`run.steps`), and does those that are not done yet.
 
-This is the only place that knows both the rooms and the steps. Each step below is a name, a version, the settings that
-shape its output, what it needs, and one call. Heavy rooms are imported when their step runs, so that a road whose steps
-are all there answers in a few seconds.
+`Run.open` reads the recipe and touches nothing. `Run.resolve` makes the work folder, looks at the sources (which may ask apt) and
+returns a `ResolvedRun`, which does not change: the recipe as it will be trained, and all steps with the names of their folders.
 """
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from skyloom.core.engine import Engine
 from skyloom.core.progress import Progress
-from skyloom.core.step import MANIFEST, TIMING, Outcome, Step, is_done, run_steps
+from skyloom.core.step import MANIFEST, TIMING, Step, StepOutcome, is_done, run_steps
 from skyloom.core.store import Store
 from skyloom.corpus import sources
 from skyloom.run import watch
 from skyloom.run.engines import make_engine
-from skyloom.run.recipe import Recipe, load, sessions
-from skyloom.run.steps import ORDER, _corpus_steps, _judging_steps, _reference_step, _training_steps
+from skyloom.run.recipe import Recipe, load, stages
+from skyloom.run.steps import ORDER, all_steps
 
 DOWNLOADS = "downloads"
 RUN_RECORD = "telemetry/run.json"
 
 
-@dataclass
-class Road:
-    """A recipe in a work folder. `steps` finds the sources (which may ask apt), so it is made when first needed."""
+@dataclass(frozen=True)
+class Run:
+    """A recipe in a work folder. Nothing is made or looked up before `resolve`."""
 
     recipe: Recipe
     work: Store
@@ -41,49 +40,57 @@ class Road:
     @classmethod
     def open(
         cls,
-        path: Path,
+        path: str | Path,
         *,
-        work: str | None = None,
+        work: str | Path | None = None,
         overrides: Sequence[str] = (),
         source: str | None = None,
         workers: int | None = None,
         engine: Engine | None = None,
         progress: Progress | None = None,
-    ) -> Road:
+    ) -> Run:
         """Read the recipe; nothing runs yet. ConfigError for whatever is wrong with it."""
-        recipe = load(path, overrides, source)
+        recipe = load(Path(path), overrides, source)
         folder = Store(work or Path("runs", recipe.name))
-        return cls(
-            recipe, folder, engine or make_engine("local", workers), progress or Progress(), path.absolute().parent / recipe.samples
-        )
+        samples = Path(path).absolute().parent / recipe.samples
+        return cls(recipe, folder, engine or make_engine("local", workers), progress or Progress(), samples)
 
-    @functools.cached_property
-    def steps(self) -> dict[str, Step]:
-        """All steps by name, in the order of the road."""
+    def resolve(self) -> ResolvedRun:
+        """Make the work folder and find the sources. ConfigError or DataError if a source is not there."""
         self.work.prepare()
-        found = sources.resolve(
-            self.recipe.corpus.sources, cache=self.work.scratch(DOWNLOADS), samples=self.samples, progress=self.progress
-        )
-        self.recipe = scaled(self.recipe, found, self.progress)
-        steps = _corpus_steps(self.recipe, found)
-        steps |= _reference_step(self.recipe, steps)
-        steps |= _training_steps(self.recipe, steps)
-        return steps | _judging_steps(self.recipe, steps)
+        cache = self.work.scratch(DOWNLOADS)
+        found = sources.resolve(self.recipe.corpus.sources, cache=cache, samples=self.samples, progress=self.progress)
+        recipe = scaled(self.recipe, found, self.progress)
+        return ResolvedRun(recipe, MappingProxyType(all_steps(recipe, found)), self.work, self.engine, self.progress)
+
+
+@dataclass(frozen=True)
+class ResolvedRun:
+    """A run whose sources are known. `recipe`: as it will be trained; `steps`: all steps by name, in the order of the run."""
+
+    recipe: Recipe
+    steps: Mapping[str, Step]
+    work: Store
+    engine: Engine
+    progress: Progress
 
     def folder(self, name: str) -> Store:
         """The folder of a step."""
         return self.work.child(self.steps[name].folder)
 
-    def run(self, until: str = ORDER[-1]) -> list[Outcome]:
+    def with_steps(self, more: Mapping[str, Step]) -> ResolvedRun:
+        """The same run with further steps."""
+        return replace(self, steps=MappingProxyType({**self.steps, **more}))
+
+    def run(self, until: str = ORDER[-1]) -> list[StepOutcome]:
         """Do all steps that `until` needs, and record wall time and peak memory in `telemetry/run.json`."""
         from skyloom.run import processes
 
         started = time.monotonic()
-        steps = self.steps
         if processes.processes() > 1:
             processes.meet(self.recipe)
         if processes.follows():
-            processes.follow(steps, self.work, self.engine)
+            processes.follow(self.steps, self.work, self.engine)
             return []
         if not is_done(self.work, self.steps["corpus"]):
             self._prepare()
@@ -104,7 +111,7 @@ class Road:
         return outcomes
 
     def _targets(self, until: str) -> list[Step]:
-        """`until`, and before it what other models pay for the held-out texts, so that it can be seen while ours is trained."""
+        """`until`, and before it the other models' bits per byte, so that they can be seen while ours is trained."""
         first = [self.steps["references"]] if "references" in self.steps and ORDER.index(until) >= ORDER.index("stage1") else []
         return [*first, self.steps[until]]
 
@@ -134,7 +141,7 @@ class Road:
                     "state": "there" if there else "to do",
                     "bytes": size,
                     "seconds, when last done here": known.read_json(TIMING)["seconds"] if known else None,
-                    "tokens": getattr(self.recipe, name).data.tokens if name in sessions(self.recipe) else None,
+                    "tokens": getattr(self.recipe, name).data.tokens if name in stages(self.recipe) else None,
                 }
             )
         return rows

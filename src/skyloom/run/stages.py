@@ -17,7 +17,7 @@ from skyloom.core.store import Store
 from skyloom.data.loader import Loader
 from skyloom.model.adopt import Adopted
 from skyloom.model.config import ModelConfig
-from skyloom.run.recipe import Recipe, sessions
+from skyloom.run.recipe import Recipe, stages
 from skyloom.suites import HeldOut, heldout_sets
 from skyloom.tokenizer import Tokenizer
 from skyloom.train.distributed import share_of_many
@@ -26,7 +26,7 @@ from skyloom.train.step import Weights
 
 
 @dataclass(frozen=True)
-class Session:
+class StageInputs:
     """What `train.loop.train_stage` is handed. `weights`: what the first session begins with, None for seeded ones."""
 
     shape: ModelConfig
@@ -37,11 +37,11 @@ class Session:
     weights: Weights | None
 
 
-def open_session(recipe: Recipe, name: str, ctx: StepContext, *, begins: bool) -> Session:
+def open_stage(recipe: Recipe, name: str, ctx: StepContext, *, begins: bool) -> StageInputs:
     """The session `name`. `begins`: nothing was trained before it, so it begins with a model that is continued, if there is one."""
     tokenizer = Tokenizer.load(ctx.need("tokenizer"))
     shape = replace(recipe.model, vocabulary=tokenizer.vocab_size)
-    feed = loader(recipe, name, ctx.need("tokens"), ctx.progress, vocabulary=shape.vocabulary)
+    feed = open_stream(recipe, name, ctx.need("tokens"), ctx.progress, vocabulary=shape.vocabulary)
     weights: Weights | None = None
     if recipe.train.init_from and begins:
         adopted = Adopted(Path(recipe.train.init_from), tokenizer.pieces)
@@ -49,17 +49,17 @@ def open_session(recipe: Recipe, name: str, ctx: StepContext, *, begins: bool) -
         weights = adopted
     make: MakeLearner = share_of_many if recipe.train.layout.world > 1 else one_process
     heldout = heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout)
-    return Session(shape, feed, heldout, tokenizer, make, weights)
+    return StageInputs(shape, feed, heldout, tokenizer, make, weights)
 
 
-def train(recipe: Recipe, name: str, ctx: StepContext) -> None:
+def train_stage_step(recipe: Recipe, name: str, ctx: StepContext) -> None:
     """One session of training, on this process or as its part of many."""
     from skyloom.data.mixture_table import mixture_table, show_mixture
     from skyloom.evaluate.tasks import scorer
     from skyloom.train.loop import train_stage
 
     before = [need for need in ctx.step.needs if need.name.startswith("stage")]
-    session = open_session(recipe, name, ctx, begins=not before)
+    session = open_stage(recipe, name, ctx, begins=not before)
     train_stage(
         recipe.train,
         getattr(recipe, name).rate,
@@ -79,7 +79,7 @@ def train(recipe: Recipe, name: str, ctx: StepContext) -> None:
         ctx.progress.log(told)
 
 
-def loader(recipe: Recipe, stage: str, tokens: Store, progress: Progress, *, vocabulary: int | None = None) -> Any:
+def open_stream(recipe: Recipe, stage: str, tokens: Store, progress: Progress, *, vocabulary: int | None = None) -> Any:
     """The stream of samples of a session, which goes on in each source where the one before stopped.
 
     `vocabulary`: of the model that will read it. ConfigError if that is not the one of the tokens, or a session cannot work.
@@ -93,7 +93,7 @@ def loader(recipe: Recipe, stage: str, tokens: Store, progress: Progress, *, voc
     shape: dict[str, Any] = {"seed": train.seed, "batch": train.batch, "context": train.context, "vocabulary": vocabulary}
     made: dict[str, Loader] = {}
     used: dict[str, float] = {}
-    for name in sessions(recipe):
+    for name in stages(recipe):
         plan = resolve(getattr(recipe, name).data, manifest, progress=progress, name=f"{name}.data", used=used)
         made[name] = Loader(tokens, plan, **shape)
         used |= made[name].consumed(made[name].steps)

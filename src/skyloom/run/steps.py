@@ -17,7 +17,7 @@ from skyloom.core.step import MANIFEST, TIMING, Step, StepContext
 from skyloom.core.store import Store
 from skyloom.corpus import sources
 from skyloom.run import watch
-from skyloom.run.recipe import Recipe, sessions
+from skyloom.run.recipe import Recipe, stages
 from skyloom.tokenizer.base import read_base
 from skyloom.tokenizer.config import TokenizerConfig
 
@@ -25,6 +25,14 @@ ORDER = (
     "pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens", "lr-test", "references",
     "stage1", "stage1b", "stage2", "evaluate", "leakage", "release", "report",
 )  # fmt: skip
+
+
+def all_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> dict[str, Step]:
+    """The steps of a run by name, in their order. `found`: the recipe's sources, resolved."""
+    steps = _corpus_steps(recipe, found)
+    steps |= _reference_step(recipe, steps)
+    steps |= _training_steps(recipe, steps)
+    return steps | _judging_steps(recipe, steps)
 
 
 def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> dict[str, Step]:
@@ -105,15 +113,15 @@ def _reference_step(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
 def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     """The sessions; each begins with the weights, the moments and the data positions that the one before ended with."""
-    names = sessions(recipe)
+    names = stages(recipe)
 
     def stage(name: str) -> Callable[[StepContext], None]:
         def learn(ctx: StepContext) -> None:
             from skyloom.run import processes
-            from skyloom.run.stages import train
+            from skyloom.run.stages import train_stage_step
 
             processes.call(recipe, name)
-            train(recipe, name, ctx)
+            train_stage_step(recipe, name, ctx)
 
         return learn
 
@@ -136,7 +144,7 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     """Evaluation, leakage, release and report over both checkpoints."""
 
-    *general, last = sessions(recipe)
+    *general, last = stages(recipe)
 
     def models(ctx: StepContext) -> dict[str, Store]:
         return {"stage1": ctx.need(general[-1]).child("final"), "final": ctx.need("stage2").child("final")}

@@ -9,31 +9,31 @@ from skyloom.core.ledger import Ledger
 from skyloom.core.step import TIMING
 from skyloom.core.store import Store
 from skyloom.data.loader import SourceProgress
-from skyloom.run.recipe import sessions
-from skyloom.run.run import Road
+from skyloom.run.recipe import stages
+from skyloom.run.run import ResolvedRun
 from skyloom.run.steps import ORDER
 
 Rows = list[dict[str, Any]]
 SNIPPET = 60
 
 
-def summary(road: Road) -> list[tuple[str, Rows]]:
+def summary(run: ResolvedRun) -> list[tuple[str, Rows]]:
     """The tables at the end of a run: ledger, corpus, held-out losses, accuracy, leakage, and what each step took."""
     return [
-        ("ledger: in = kept + dropped by reason", ledger_rows(road)),
-        ("corpus by language and category (as the report's Table 1)", mixture_rows(road)),
-        ("held-out loss in nats per token, and bits per byte", heldout_rows(road)),
-        ("multiple choice", choice_rows(road)),
-        *leakage_tables(road),
-        ("steps", step_rows(road)),
+        ("ledger: in = kept + dropped by reason", ledger_rows(run)),
+        ("corpus by language and category (as the report's Table 1)", mixture_rows(run)),
+        ("held-out loss in nats per token, and bits per byte", heldout_rows(run)),
+        ("multiple choice", choice_rows(run)),
+        *leakage_tables(run),
+        ("steps", step_rows(run)),
     ]
 
 
-def ledger_rows(road: Road) -> Rows:
+def ledger_rows(run: ResolvedRun) -> Rows:
     """Documents and bytes by stage and reason, extraction and cleaning in one table."""
     rows = []
     for step in ("extract", "corpus"):
-        ledger = Ledger.from_json(road.folder(step).read_json("ledger.json"))
+        ledger = Ledger.from_json(run.folder(step).read_json("ledger.json"))
         ledger.check()
         for stage in ledger.stages():
             came = [cell for key, cell in ledger.intake.items() if key[0] == stage]
@@ -44,50 +44,50 @@ def ledger_rows(road: Road) -> Rows:
     return rows
 
 
-def mixture_rows(road: Road) -> Rows:
+def mixture_rows(run: ResolvedRun) -> Rows:
     """The training part of the corpus by language and category; `share` is of units of text."""
-    rows = road.folder("corpus").read_json("mixture.json")["rows"]
+    rows = run.folder("corpus").read_json("mixture.json")["rows"]
     return [{key: row[key] for key in ("language", "category", "documents", "bytes", "units", "share")} for row in rows]
 
 
-def compression_rows(road: Road) -> Rows:
+def compression_rows(run: ResolvedRun) -> Rows:
     """Bytes and units that a token carries, by domain of the held-out documents."""
     columns = ("domain", "bytes", "tokens", "bytes_per_token", "units_per_token", "fallback_share")
-    return [{key: row[key] for key in columns} for row in road.folder("tokenizer").read_json("measure.json")["rows"]]
+    return [{key: row[key] for key in columns} for row in run.folder("tokenizer").read_json("measure.json")["rows"]]
 
 
-def perplexity_rows(road: Road) -> Rows:
+def perplexity_rows(run: ResolvedRun) -> Rows:
     """Losses of both checkpoints and the baselines on each held-out set."""
     columns = ("model", "set", "loss", "low", "high", "perplexity", "reference_perplexity", "bits_per_byte")
-    rows = road.folder("evaluate").read_json("perplexity.json")["rows"]
+    rows = run.folder("evaluate").read_json("perplexity.json")["rows"]
     return [{key: row[key] for key in columns} for row in rows]
 
 
-def choice_rows(road: Road) -> Rows:
+def choice_rows(run: ResolvedRun) -> Rows:
     """Accuracy with its 95 % interval, against chance."""
-    rows = road.folder("evaluate").read_json("choice.json")["rows"]
+    rows = run.folder("evaluate").read_json("choice.json")["rows"]
     return [{key: row[key] for key in ("model", "lang", "items", "correct", "accuracy", "low", "high", "chance")} for row in rows]
 
 
-def token_rows(road: Road) -> Rows:
+def token_rows(run: ResolvedRun) -> Rows:
     """Tokens and documents of each domain's shard."""
-    domains = road.folder("tokens").read_json("tokens.json")["domains"]
+    domains = run.folder("tokens").read_json("tokens.json")["domains"]
     return [{"domain": d, "documents": e["documents"], "tokens": e["tokens"]} for d, e in sorted(domains.items())]
 
 
-def step_tables(road: Road, stage: str, step: int, rank: int, world: int) -> tuple[Rows, Rows]:
+def step_tables(run: ResolvedRun, stage: str, step: int, rank: int, world: int) -> tuple[Rows, Rows]:
     """Each sample of a training step (where it is from, which documents it holds, how it begins), of one data-parallel rank of
     `world`; and what was planned and read of each source when the step was done."""
     from skyloom.core.errors import ConfigError
-    from skyloom.run.stages import loader
+    from skyloom.run.stages import open_stream
     from skyloom.tokenizer import Tokenizer
 
-    if stage not in sessions(road.recipe):
-        raise ConfigError(f"the recipe has no {stage}; its sessions are {', '.join(sessions(road.recipe))}")
-    feed = loader(road.recipe, stage, road.folder("tokens"), road.progress)
+    if stage not in stages(run.recipe):
+        raise ConfigError(f"the recipe has no {stage}; its stages are {', '.join(stages(run.recipe))}")
+    feed = open_stream(run.recipe, stage, run.folder("tokens"), run.progress)
     if step >= feed.steps:
         raise ConfigError(f"{stage} has {feed.steps} steps, 0 to {feed.steps - 1}; there is no step {step}")
-    tokenizer = Tokenizer.load(road.folder("tokenizer"))
+    tokenizer = Tokenizer.load(run.folder("tokenizer"))
     batch = feed.batch(step, rank=rank, world=world)
     rows = []
     for seen in feed.documents(step, rank=rank, world=world):
@@ -110,15 +110,15 @@ def progress_rows(sources: Sequence[SourceProgress]) -> Rows:
     ]
 
 
-def heldout_rows(road: Road) -> Rows:
+def heldout_rows(run: ResolvedRun) -> Rows:
     """The last monitored loss of each held-out set in each stage, beside the first, and the perplexity table's unigram."""
     found: dict[str, dict[str, Any]] = {}
-    for stage in sessions(road.recipe):
-        for line in _lines(road.folder(stage), "heldout.jsonl"):
+    for stage in stages(run.recipe):
+        for line in _lines(run.folder(stage), "heldout.jsonl"):
             row = found.setdefault(line["set"], {"set": line["set"], "at the start": line["loss"]})
             row[f"after {stage}"], row["bits per byte"] = line["loss"], line["bits_per_byte"]
-    if road.folder("evaluate").exists("perplexity.json"):
-        for line in road.folder("evaluate").read_json("perplexity.json")["rows"]:
+    if run.folder("evaluate").exists("perplexity.json"):
+        for line in run.folder("evaluate").read_json("perplexity.json")["rows"]:
             if line["model"] == "unigram" and line["set"] in found:
                 found[line["set"]]["unigram bits per byte"] = line["bits_per_byte"]
             if line["model"] == "xz" and line["set"] in found:
@@ -126,9 +126,9 @@ def heldout_rows(road: Road) -> Rows:
     return [found[name] for name in sorted(found)]
 
 
-def leakage_tables(road: Road) -> list[tuple[str, Rows]]:
+def leakage_tables(run: ResolvedRun) -> list[tuple[str, Rows]]:
     """Losses and gaps by model, and what the audit says of them and of its control."""
-    found = road.folder("leakage").read_json("leakage.json")
+    found = run.folder("leakage").read_json("leakage.json")
     rows = []
     for row in found["rows"]:
         cells = {"model": row["model"]} | {name: row[name] for name in ("L_train", "L_test", "L_ref")}
@@ -139,11 +139,11 @@ def leakage_tables(road: Road) -> list[tuple[str, Rows]]:
     return [("leakage, nats per token (Δ1 = L_test − L_ref, Δ2 = L_test − L_train)", rows), ("verdicts", verdicts)]
 
 
-def step_rows(road: Road) -> Rows:
+def step_rows(run: ResolvedRun) -> Rows:
     """Seconds and bytes of each step, from the run that did it."""
     rows = []
-    for name in [n for n in ORDER if n in road.steps]:
-        folder = road.folder(name)
+    for name in [n for n in ORDER if n in run.steps]:
+        folder = run.folder(name)
         manifest = folder.read_json("_step.json")
         size = sum(f["size"] for f in manifest["files"])
         rows.append(

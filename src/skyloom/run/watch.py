@@ -16,7 +16,7 @@ from skyloom.run.doctor import usable_cores
 SAMPLE_SECONDS = 0.5
 
 
-class Peak:
+class PeakMemory:
     """`bytes`: the largest sum of resident sizes seen so far. Shared pages count once for each process that maps them."""
 
     def __init__(self) -> None:
@@ -32,9 +32,9 @@ class Peak:
 
 
 @contextlib.contextmanager
-def peak_memory() -> Iterator[Peak]:
+def peak_memory() -> Iterator[PeakMemory]:
     """Watch memory while the block runs."""
-    peak, stop = Peak(), threading.Event()
+    peak, stop = PeakMemory(), threading.Event()
 
     def watch() -> None:
         while not stop.wait(SAMPLE_SECONDS):

@@ -5,14 +5,14 @@ item for either scoring. (Report 2.2 for the held-out sets, 4.4 for the benchmar
 """
 
 from skyloom.suites.choice import few_shot, multiple_choice
-from skyloom.suites.heldout import HeldOut, HeldoutConfig, heldout_sets
+from skyloom.suites.heldout import HeldOut, HeldoutSetsConfig, heldout_sets
 from skyloom.suites.prompts import LABELS, SCORINGS, Item, Labels, Prompt, exercise_text, prompt
 
 __all__ = [
     "LABELS",
     "SCORINGS",
     "HeldOut",
-    "HeldoutConfig",
+    "HeldoutSetsConfig",
     "Item",
     "Labels",
     "Prompt",

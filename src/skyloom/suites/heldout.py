@@ -21,7 +21,7 @@ from skyloom.core.store import Store
 
 
 @dataclass(frozen=True)
-class HeldoutConfig:
+class HeldoutSetsConfig:
     """How large a held-out set may be."""
 
     max_documents: int = setting(500, doc="documents in a set at most", unit="documents", low=1)
@@ -42,13 +42,13 @@ class HeldOut:
         return sum(len(text.encode()) for text in self.texts)
 
 
-def heldout_sets(corpus: Store, exercises: Store | None = None, config: HeldoutConfig | None = None) -> dict[str, HeldOut]:
+def heldout_sets(corpus: Store, exercises: Store | None = None, config: HeldoutSetsConfig | None = None) -> dict[str, HeldOut]:
     """Held-out sets by domain, in the order of their names.
 
     A domain that the corpus holds is taken from there only, since its documents have passed the pipeline; `exercises`
     adds the domains that it lacks. DataError if there is not one held-out document.
     """
-    config = config or HeldoutConfig()
+    config = config or HeldoutSetsConfig()
     found = _valid_documents(corpus, "documents-")
     if exercises is not None:
         for domain, documents in _valid_documents(exercises, "exercises-valid").items():
@@ -70,7 +70,7 @@ def _valid_documents(store: Store, prefix: str) -> dict[str, dict[str, str]]:
     return dict(found)
 
 
-def _capped(name: str, documents: dict[str, str], config: HeldoutConfig) -> HeldOut:
+def _capped(name: str, documents: dict[str, str], config: HeldoutSetsConfig) -> HeldOut:
     kept: list[str] = []
     size = 0
     for key in sorted(documents, key=lambda key: record_id("heldout", key)):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from skyloom.core.progress import Task
+from skyloom.core.progress import ProgressTask
 from skyloom.core.store import Store
 from skyloom.core.units import count_units
 from skyloom.tokenizer.sample import Sample, document_shards
@@ -23,7 +23,7 @@ LEAST_USED = 50
 """How many of the least used pieces `measure.json` lists."""
 
 
-def measure(tokenizer: Tokenizer, documents: Store, sample: Sample, bar: Task) -> dict[str, Any]:
+def measure(tokenizer: Tokenizer, documents: Store, sample: Sample, bar: ProgressTask) -> dict[str, Any]:
     """The content of `measure.json`: compression on split "valid", and the pieces that the training sample uses least."""
     totals: dict[str, npt.NDArray[np.int64]] = defaultdict(lambda: np.zeros(4, np.int64))
     for table in document_shards(documents, "valid"):
@@ -54,7 +54,7 @@ def show(tokenizer: Store, text: str) -> list[tuple[str, int, str]]:
     return Tokenizer.load(tokenizer).show(text)
 
 
-def _least_used(tokenizer: Tokenizer, sample: Sample, bar: Task) -> list[list[Any]]:
+def _least_used(tokenizer: Tokenizer, sample: Sample, bar: ProgressTask) -> list[list[Any]]:
     counts = np.zeros(tokenizer.vocab_size, np.int64)
     for _, texts in sample.tables():
         counts += np.bincount(tokenizer.encode_column(texts)[0], minlength=tokenizer.vocab_size)

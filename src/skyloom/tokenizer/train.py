@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skyloom.core.errors import ConfigError, DataError
-from skyloom.core.progress import Progress, Task
+from skyloom.core.progress import Progress, ProgressTask
 from skyloom.core.store import Store
 from skyloom.tokenizer import export
 from skyloom.tokenizer.base import read_base, train_base
@@ -162,7 +162,7 @@ def _rounded(base: bytes, characters: list[str], words: list[str], wanted: int) 
     return characters, words
 
 
-def _counted(found: Iterator[str], bar: Task) -> Iterator[str]:
+def _counted(found: Iterator[str], bar: ProgressTask) -> Iterator[str]:
     for word in found:
         bar.advance()
         yield word

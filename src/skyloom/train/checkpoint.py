@@ -36,7 +36,7 @@ from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
-from skyloom.train.distributed import Crew
+from skyloom.train.distributed import Ranks
 from skyloom.train.step import split_state
 from skyloom.train.watch import Journal
 
@@ -77,7 +77,7 @@ class Saver:
     the next `settle`, on all processes.
     """
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Ranks) -> None:
         self._crew = crew
         self._group = dist.new_group(backend="gloo") if crew.world > 1 else None  # its own, so that threads do not mix messages
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
@@ -152,7 +152,7 @@ def _write_parts(folder: Store, weights: Mapping[str, Tensor], moments: Mapping[
     return [folder.write_bytes(name, safetensors.torch.save({k: v.contiguous() for k, v in part.items()})) for name, part in parts]
 
 
-def _write_cuts(folder: Store, tensors: dict[str, Any], crew: Crew, group: Any) -> list[FileRecord]:
+def _write_cuts(folder: Store, tensors: dict[str, Any], crew: Ranks, group: Any) -> list[FileRecord]:
     """This process's cuts, as `shard-….safetensors`. StorageError if the disk does not take them."""
     name = f"shard-{crew.rank + 1:05d}-model-00001-of-00001.safetensors"
     try:
@@ -191,9 +191,9 @@ def beginning(start: Store) -> Store:
     return start if start.exists(STATE) else start.child(FINAL)
 
 
-def verify(folder: Store, state: Mapping[str, Any], crew: Crew | None = None) -> None:
+def verify(folder: Store, state: Mapping[str, Any], crew: Ranks | None = None) -> None:
     """Compare all files with their checksums, each process its share. IntegrityError naming one that is missing or damaged."""
-    crew = crew or Crew()
+    crew = crew or Ranks()
     mine = [FileRecord(**f) for f in state["files"]][crew.rank :: crew.world]
     bad = [folder.url(r.name) for r in mine if not folder.exists(r.name) or folder.describe(r.name) != r]
     told = [name for part in crew.gather(bad) for name in part]
@@ -219,7 +219,7 @@ def read(folder: Store, *, moments: bool = True) -> Checkpoint:
     return Checkpoint(*(split_state(wanted) if moments else (wanted, {})), state)
 
 
-def fill(folder: Store, state: Mapping[str, Any], tensors: Mapping[str, Tensor], crew: Crew) -> None:
+def fill(folder: Store, state: Mapping[str, Any], tensors: Mapping[str, Tensor], crew: Ranks) -> None:
     """Fill `tensors` (`Learner.state`) in place with what a verified checkpoint holds, whatever layout wrote it.
 
     IntegrityError if it is of another model.
@@ -260,7 +260,7 @@ def steps(out: Store) -> list[int]:
     return sorted(int(name.removeprefix("step-")) for name in found)
 
 
-def open_whole(out: Store, name: str, crew: Crew) -> Found:
+def open_whole(out: Store, name: str, crew: Ranks) -> Found:
     """The checkpoint in the folder `name` of a stage with its journals. IntegrityError if any of it is not whole."""
     folder = out.child(name)
     state = read_state(folder)
@@ -268,7 +268,7 @@ def open_whole(out: Store, name: str, crew: Crew) -> Found:
     return Found(folder, state, {file: Journal.restore(out, file, seal) for file, seal in state["journals"].items()})
 
 
-def find(out: Store, progress: Progress, crew: Crew, valid: Callable[[Mapping[str, Any]], bool]) -> Found | None:
+def find(out: Store, progress: Progress, crew: Ranks, valid: Callable[[Mapping[str, Any]], bool]) -> Found | None:
     """The newest whole checkpoint whose state is `valid`, or None. Damaged and invalid ones are named and removed."""
     names = crew.share([folder_of(step) for step in reversed(steps(out))])
     if crew.share(out.child(FINAL).exists(STATE)):

@@ -12,7 +12,7 @@ from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
 from skyloom.planner.layout import Layout
 
-SESSIONS = ("stage1", "stage1b", "stage2")
+STAGES = ("stage1", "stage1b", "stage2")
 """The report's sessions in order: Stage 1 a, Stage 1 b (which a recipe may leave out), Stage 2."""
 
 

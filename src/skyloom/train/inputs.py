@@ -11,14 +11,14 @@ from typing import Any, Protocol
 from skyloom.score.nll import Encode
 
 
-class Batch(Protocol):
+class StepBatch(Protocol):
     """What a loader gives for a step: `tokens` int64[rows, context + 1]."""
 
     @property
     def tokens(self) -> Any: ...
 
 
-class Seen(Protocol):
+class SeenRow(Protocol):
     """What a row of a step held, for the record of a batch that was skipped."""
 
     @property
@@ -41,9 +41,9 @@ class Batches(Protocol):
         """IntegrityError if `recorded` is of another stream."""
         ...
 
-    def batch(self, step: int, *, rank: int = 0, world: int = 1) -> Batch: ...
+    def batch(self, step: int, *, rank: int = 0, world: int = 1) -> StepBatch: ...
     def prefetch(self, step: int, *, rank: int = 0, world: int = 1) -> None: ...
-    def documents(self, step: int) -> Sequence[Seen]: ...
+    def documents(self, step: int) -> Sequence[SeenRow]: ...
     def realised(self, step: int) -> Mapping[str, float]: ...
 
 

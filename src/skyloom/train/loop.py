@@ -9,7 +9,7 @@ keyed by the step, what is skipped follows from the losses, and all journals are
 killed anywhere goes on from its last whole checkpoint and writes, bit for bit, what an undisturbed run writes (on the same
 machine, torch and layout).
 
-The loop is the same for one process and for many: a `Learner` does the step, a `Crew` agrees on what is no function of the
+The loop is the same for one process and for many: a `Learner` does the step, a `Ranks` agrees on what is no function of the
 run, and the process that leads writes the journals.
 """
 
@@ -29,17 +29,17 @@ from torch import Tensor
 
 from skyloom.core.config import plain
 from skyloom.core.errors import ConfigError, IntegrityError
-from skyloom.core.progress import Progress, Task
+from skyloom.core.progress import Progress, ProgressTask
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.model.config import ModelConfig
 from skyloom.model.init import first_weights
 from skyloom.train import checkpoint as disk
 from skyloom.train import recover
 from skyloom.train.config import StageConfig, TrainConfig
-from skyloom.train.distributed import Crew
+from skyloom.train.distributed import Ranks
 from skyloom.train.inputs import Batches, Vocabulary
 from skyloom.train.memory_check import check_fits
-from skyloom.train.schedule import Calendar
+from skyloom.train.rate_schedule import Calendar
 from skyloom.train.step import Learner, SingleLearner, Weights, choose_compile, settled
 from skyloom.train.watch import (
     ALARMS,
@@ -54,11 +54,11 @@ from skyloom.train.watch import (
     Monitor,
     Scores,
     Telemetry,
-    line,
+    check_trackers,
+    heldout_line,
     peak_flops,
     score_line,
 )
-from skyloom.train.watch import check as check_trackers
 
 MakeLearner = Callable[[TrainConfig, ModelConfig, bool, int], Learner]
 """From settings, shape, whether to compile, and the id of BOS."""
@@ -109,7 +109,7 @@ def train_stage(
     first_step, first_tokens = (before["step"], before["tokens"]) if before else (0, 0)
     calendar = Calendar(stage, loader.steps, first_step, first_tokens, config.batch * config.context)
     with settled(config.threads) as threads:
-        job = Job(config, calendar, model_config, loader, start, out, threads, progress, Crew.here(), scores)
+        job = Job(config, calendar, model_config, loader, start, out, threads, progress, Ranks.here(), scores)
         job.open(make, tokenizer.bos_id, weights or first_weights(model_config, config.seed))
         if job.crew.leads:
             out.write_json("plan.json", _plan(config, calendar, model_config))
@@ -132,7 +132,7 @@ class Job:
     out: Store
     threads: int
     progress: Progress
-    crew: Crew
+    crew: Ranks
     scores: Scores | None = None
     done: int = 0
     compiled: bool = False
@@ -293,7 +293,7 @@ class Job:
         ) as telemetry:  # fmt: skip
             yield telemetry
 
-    def _step(self, telemetry: Telemetry | None, bar: Task) -> None:
+    def _step(self, telemetry: Telemetry | None, bar: ProgressTask) -> None:
         """One update and its line of metrics; or the record of a batch that is left out."""
         reason = recover.left_out(self.rollbacks).get(self.done)
         if reason is not None:
@@ -398,7 +398,7 @@ class Job:
                         f"{where[0]}, step {where[1]}: the loss on the held-out set {name} is {losses.loss}; lower the stage's "
                         "peak or lengthen its warm-up"
                     )
-                lines.append(line(*where, name, losses))
+                lines.append(heldout_line(*where, name, losses))
                 self._add(HELDOUT, lines[-1], telemetry)
             for alarm in self.alarms.point(lines):
                 self.progress.log(f"{where[0]}, step {where[1]:,}: alarm: {alarm['sentence']}")

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from skyloom.core.errors import ConfigError
 from skyloom.score.nll import TextLosses
-from skyloom.train.inputs import Batch, Batches, Seen
+from skyloom.train.inputs import Batches, SeenRow, StepBatch
 
 MOST = 8
 """Rates of one test: a figure has no more colours."""
@@ -38,7 +38,7 @@ RISE = 0.2
 
 
 @dataclass(frozen=True)
-class Part:
+class PartOfStage:
     """`steps` steps of a session's stream from step `first` on; asked for and counted as the steps of a stage of their own."""
 
     whole: Batches
@@ -59,13 +59,13 @@ class Part:
     def check_identity(self, recorded: Mapping[str, object]) -> None:
         self.whole.check_identity(recorded)
 
-    def batch(self, step: int, *, rank: int = 0, world: int = 1) -> Batch:
+    def batch(self, step: int, *, rank: int = 0, world: int = 1) -> StepBatch:
         return self.whole.batch(self.first + step, rank=rank, world=world)
 
     def prefetch(self, step: int, *, rank: int = 0, world: int = 1) -> None:
         self.whole.prefetch(self.first + step, rank=rank, world=world)
 
-    def documents(self, step: int) -> Sequence[Seen]:
+    def documents(self, step: int) -> Sequence[SeenRow]:
         return self.whole.documents(self.first + step)
 
     def realised(self, step: int) -> Mapping[str, float]:
@@ -162,7 +162,7 @@ def difference(ours: Mapping[str, TextLosses], theirs: Mapping[str, TextLosses],
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RateVerdict:
     """The recommended rate, or None if none can be; the reason in both languages; and each rate's distance to the best one."""
 
     rate: float | None
@@ -173,14 +173,14 @@ class Verdict:
     to_start: Mapping[float, Difference]
 
 
-def judge(trials: Sequence[Trial]) -> Verdict:
+def judge(trials: Sequence[Trial]) -> RateVerdict:
     """Apply the rule above to the runs, in ascending order of their rates."""
     scored = [t for t in trials if t.end]
     to_start = {t.rate: difference(t.end, t.start) for t in scored}
     fit = [t for t in scored if not t.excluded]
     out = [t for t in trials if t.excluded]
     if not fit:
-        return Verdict(
+        return RateVerdict(
             None,
             None,
             "Every rate diverged or spiked: test lower ones.",
@@ -215,7 +215,7 @@ def judge(trials: Sequence[Trial]) -> Verdict:
         lower = best is trials[0]
         said += f" The lowest loss lies at the edge of what was tried: test {'lower' if lower else 'higher'} rates too."
         said_zh += f"最低损失位于所试范围的边缘：请再测试更{'低' if lower else '高'}的学习率。"
-    return Verdict(chosen.rate, best.rate, said, said_zh, to_best, to_start)
+    return RateVerdict(chosen.rate, best.rate, said, said_zh, to_best, to_start)
 
 
 def mean_of(trial: Trial) -> float:

@@ -21,7 +21,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import EXTRACTED, record_id
 from skyloom.core.store import Store
 from skyloom.corpus.bitext.alignment import Lexicons, Side, best_path, length_costs
-from skyloom.corpus.bitext.config import ParallelConfig
+from skyloom.corpus.bitext.config import BitextConfig
 from skyloom.corpus.bitext.lexicon import LATIN, Lexicon, learn, terms
 from skyloom.corpus.bitext.stage import align, align_blocks
 from skyloom.corpus.bitext.urls import pair_keys
@@ -142,7 +142,7 @@ def test_noisy_pages(lexicons: Lexicons) -> None:
         pairs, others = sentences(rng, 25), sentences(rng, 40)
         page = page_pair(rng, pairs, others)
         found = align_blocks(
-            page.english, ["p"] * len(page.english), page.chinese, ["p"] * len(page.chinese), ParallelConfig(), lexicons
+            page.english, ["p"] * len(page.english), page.chinese, ["p"] * len(page.chinese), BitextConfig(), lexicons
         )
         right += sum((p.english, p.chinese) in page.truth for p in found)
         given += len(found)
@@ -189,7 +189,7 @@ def test_align_learns_from_its_pages_and_takes_ready_pairs(tmp_path: Path) -> No
         "tags": ["p"] * len(ready),
     }  # fmt: skip
     store.write_table("extracted-00000.parquet", pa.concat_tables([table, pa.Table.from_pylist([row], schema=EXTRACTED)]))
-    summary = align(store, out, ParallelConfig(), engine=Engine(), progress=Progress.silent())
+    summary = align(store, out, BitextConfig(), engine=Engine(), progress=Progress.silent())
     assert summary["pages"] == 60
     assert summary["words"] >= 20
     assert summary["ready"] == len(ready)

@@ -15,7 +15,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, EXTRACTED, record_id
 from skyloom.core.store import Store
 from skyloom.corpus.bitext.alignment import fits
-from skyloom.corpus.bitext.config import ParallelConfig
+from skyloom.corpus.bitext.config import BitextConfig
 from skyloom.corpus.bitext.stage import align, align_blocks
 
 TEXT = [
@@ -37,7 +37,7 @@ ALL = [(e, z) for t, e, z in TEXT if t != "pre"]
 
 
 def found(en: list[str], en_tags: list[str], zh: list[str], zh_tags: list[str]) -> list[tuple[str, str]]:
-    return [(p.english, p.chinese) for p in align_blocks(en, en_tags, zh, zh_tags, ParallelConfig())]
+    return [(p.english, p.chinese) for p in align_blocks(en, en_tags, zh, zh_tags, BitextConfig())]
 
 
 def test_whole_pages_align_whole() -> None:
@@ -107,7 +107,7 @@ def extracted(folder: Path) -> Store:
 
 def test_documents(tmp_path: Path) -> None:
     store, out = extracted(tmp_path / "in"), Store(tmp_path / "out")
-    summary = align(store, out, ParallelConfig(), engine=Engine(), progress=Progress.silent())
+    summary = align(store, out, BitextConfig(), engine=Engine(), progress=Progress.silent())
     assert out.read_json("parallel.json") == summary
     assert (summary["pages"], summary["documents"], summary["pairs"]) == (2, 2, 5 + len(ALL))
     assert 0.5 < summary["score"] <= 1
@@ -124,7 +124,7 @@ def test_documents(tmp_path: Path) -> None:
 def test_no_pairs_still_leave_a_shard(tmp_path: Path) -> None:
     store, out = Store(tmp_path / "in"), Store(tmp_path / "out")
     store.write_table("extracted-00000.parquet", pa.Table.from_pylist([row(EN, "en", "a")], schema=EXTRACTED))
-    summary = align(store, out, ParallelConfig(), engine=Engine(), progress=Progress.silent())
+    summary = align(store, out, BitextConfig(), engine=Engine(), progress=Progress.silent())
     assert summary == {"pages": 0, "too_large": 0, "documents": 0, "pairs": 0, "score": 0.0, "words": 0, "ready": 0}
     assert out.read_table(out.names("parallel-")[0]).num_rows == 0
 
@@ -134,7 +134,7 @@ def test_any_number_of_workers_writes_the_same_bytes(tmp_path: Path) -> None:
     written = []
     for workers in (0, 2):
         out, engine = Store(tmp_path / f"out{workers}"), Engine(workers)
-        align(store, out, ParallelConfig(), engine=engine, progress=Progress.silent())
+        align(store, out, BitextConfig(), engine=engine, progress=Progress.silent())
         engine.close()
         written.append([out.describe(n) for n in out.names() if not n.startswith("receipts/")])
     assert written[0] == written[1]

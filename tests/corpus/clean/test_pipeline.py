@@ -22,7 +22,7 @@ from skyloom.core.records import DOCUMENT, EXTRACTED, domain_of, record_id
 from skyloom.core.store import Store
 from skyloom.corpus import candidates
 from skyloom.corpus.clean.funnel import DROPPED, EXEMPT, Funnel, check_chain
-from skyloom.corpus.clean.pipeline import STAGES, CleanConfig, clean
+from skyloom.corpus.clean.stage import STAGES, CleanConfig, clean
 from skyloom.corpus.sources.config import SourcePolicy
 
 EN = (

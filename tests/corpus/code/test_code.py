@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.planted.code import KINDS, plant
 
 from skyloom.corpus.code.config import CodeConfig
-from skyloom.corpus.code.judge import CodeCounts, count_code, judge_code, measure_code
+from skyloom.corpus.code.heuristics import CodeCounts, count_code, judge_code, measure_code
 from skyloom.corpus.code.scan import RUN, scan
 
 PROGRAM = (

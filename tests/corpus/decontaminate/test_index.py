@@ -19,8 +19,8 @@ from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.store import Store
 from skyloom.core.units import hash_units, units
 from skyloom.corpus.decontaminate.config import DecontaminationConfig, ItemSet
-from skyloom.corpus.decontaminate.index import ItemIndex, build_index, count_documents, judge_contamination, merge_counts
-from skyloom.corpus.decontaminate.items import ITEMS, read_items
+from skyloom.corpus.decontaminate.item_index import ItemIndex, build_index, count_documents, judge_contamination, merge_counts
+from skyloom.corpus.decontaminate.item_sets import ITEMS, read_items
 from skyloom.corpus.decontaminate.match import Lookup, find_grams, grams_of, narrow, unit_places
 
 CONFIG = DecontaminationConfig()

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from skyloom.core.errors import DataError
 from skyloom.core.units import units
-from skyloom.corpus.dedup.candidates import ANCHORS, CROWD, all_pairs, standing
-from skyloom.corpus.dedup.choice import choose
+from skyloom.corpus.dedup.candidate_pairs import ANCHORS, CROWD, all_pairs, standing
 from skyloom.corpus.dedup.clusters import exact_duplicates, jaccard, near_duplicates
 from skyloom.corpus.dedup.config import DedupConfig
+from skyloom.corpus.dedup.survivors import choose
 
 ENGLISH = (
     "river mountain valley market teacher engine letter winter garden window story music silver bridge harbour morning evening "

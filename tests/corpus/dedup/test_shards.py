@@ -28,7 +28,7 @@ from skyloom.corpus.dedup.components import components, links
 from skyloom.corpus.dedup.config import DedupConfig
 from skyloom.corpus.dedup.exchange import bucket_of, gather, numbers, scatter
 from skyloom.corpus.dedup.minhash import jaccards
-from skyloom.corpus.dedup.shards import Outcome, exact_duplicates_of, near_duplicates_of
+from skyloom.corpus.dedup.shards import DedupOutcome, exact_duplicates_of, near_duplicates_of
 from skyloom.corpus.dedup.sketch import Columns
 
 SILENT = Progress.silent()
@@ -72,7 +72,7 @@ def write(folder: Path, cuts: list[int], seed: int) -> tuple[Store, list[str], t
     return store, found, columns
 
 
-def read(out: Store, outcome: Outcome) -> pa.Table:
+def read(out: Store, outcome: DedupOutcome) -> pa.Table:
     return pa.concat_tables([out.read_table(name) for name in outcome.names])
 
 

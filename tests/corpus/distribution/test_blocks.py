@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from skyloom.corpus.distribution.blocks import BlockVerdict, recurring_blocks, without
 from skyloom.corpus.distribution.config import DistributionConfig
+from skyloom.corpus.distribution.wording import BlockVerdict, recurring_blocks, without
 
 CONFIG = DistributionConfig(short_units=8, short_share=0.1, long_share=0.1, minimum_documents=4)
 LICENCE = "This manual may be copied and changed by anyone under the terms of the licence that stands in its last chapter."

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from skyloom.core.errors import DataError
 from skyloom.core.units import units
 from skyloom.corpus.distribution.arrays import pack, unpack
-from skyloom.corpus.distribution.blocks import (
+from skyloom.corpus.distribution.config import DistributionConfig
+from skyloom.corpus.distribution.counts import BlockCounts, block_keys
+from skyloom.corpus.distribution.wording import (
     REASONS,
     frequent_blocks,
     judge_blocks,
@@ -22,8 +24,6 @@ from skyloom.corpus.distribution.blocks import (
     recurring_blocks,
     sketch_blocks,
 )
-from skyloom.corpus.distribution.config import DistributionConfig
-from skyloom.corpus.distribution.counts import BlockCounts, block_keys
 from skyloom.corpus.text.columns import string_hashes
 
 CONFIG = DistributionConfig(

@@ -17,8 +17,8 @@ from tests.planted.distribution import families, planted, prose
 from skyloom.core.errors import DataError
 from skyloom.corpus.distribution.arrays import pack, unpack
 from skyloom.corpus.distribution.config import MeaningConfig
-from skyloom.corpus.distribution.groups import MeaningCounts, MeaningSketch, decide, find_groups, tightness
 from skyloom.corpus.distribution.meaning import count_meaning, judge_meaning, merge_counts, merge_meaning, sketch_meaning, vectors
+from skyloom.corpus.distribution.meaning_groups import MeaningCounts, MeaningSketch, decide, find_groups, tightness
 from skyloom.corpus.distribution.space import (
     BUCKETS,
     MEANING,

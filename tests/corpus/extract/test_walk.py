@@ -21,7 +21,7 @@ from skyloom.corpus.extract.config import ExtractConfig
 from skyloom.corpus.extract.features import FEATURES
 from skyloom.corpus.extract.select import model
 from skyloom.corpus.extract.stage import extract_html, extract_pages
-from skyloom.corpus.extract.tables import NAMES, TAGS, bits, fnv, tables
+from skyloom.corpus.extract.tag_tables import NAMES, TAGS, bits, fnv, tables
 from skyloom.corpus.text import charset
 
 EN = "The keeper of the lighthouse climbs one hundred and ninety steps every evening, and writes the weather into a book."

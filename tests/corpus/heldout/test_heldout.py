@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from skyloom.core.units import units
-from skyloom.corpus.heldout.choice import REFERENCE, Copies, Proposal, choose, held, propose
-from skyloom.corpus.heldout.config import HeldoutConfig
+from skyloom.corpus.heldout.config import HeldoutChoiceConfig
 from skyloom.corpus.heldout.nearness import HeldoutIndex
+from skyloom.corpus.heldout.selection import REFERENCE, Copies, Proposal, choose, held, propose
 
 HAN = "天地山川风云雨雪春秋日月城乡村路桥船车马书画琴棋诗酒茶饭衣食住行来去高低大小长短新旧明暗冷热"
 
@@ -41,7 +41,7 @@ def judge(texts: list[str], heldout: list[int], exercises: list[int] | None = No
         "cluster": [str(k) for k in (clusters or rows)],
     }
     table, mine = pa.table(columns), np.isin(rows, heldout)
-    copies = Copies(table.filter(pa.array(mine)).select(REFERENCE), HeldoutConfig())
+    copies = Copies(table.filter(pa.array(mine)).select(REFERENCE), HeldoutChoiceConfig())
     near = copies.near(table, mine)
     half = len(texts) // 2
     assert (
@@ -50,7 +50,7 @@ def judge(texts: list[str], heldout: list[int], exercises: list[int] | None = No
     return [int(k) for k in np.flatnonzero(near)]
 
 
-def chosen_of(shards: list[pa.Table], config: HeldoutConfig) -> frozenset[str]:
+def chosen_of(shards: list[pa.Table], config: HeldoutChoiceConfig) -> frozenset[str]:
     """By way of the proposals' JSON, as between two maps."""
     return choose([Proposal.from_json(json.loads(json.dumps(propose(shard, config).to_json()))) for shard in shards], config)
 
@@ -58,21 +58,21 @@ def chosen_of(shards: list[pa.Table], config: HeldoutConfig) -> frozenset[str]:
 def test_the_choice_is_by_domain_and_stable() -> None:
     domain = ["web_en"] * 800 + ["web_zh"] * 150 + ["code"] * 47 + ["stem_zh"] * 3
     table = pa.table({"id": [f"doc{k}" for k in range(1000)], "domain": domain, "split": ["train"] * 1000})
-    config = HeldoutConfig(share=0.1, minimum=20, maximum=60)
+    config = HeldoutChoiceConfig(share=0.1, minimum=20, maximum=60)
     chosen = chosen_of([table], config)
     count = Counter(d for name, d in zip(table.column("id").to_pylist(), domain, strict=True) if name in chosen)
     assert count == {"web_en": 60, "web_zh": 20, "code": 9}, "share, minimum, a fifth at most, none of a tiny domain"
     order = random.Random(1).sample(range(1000), 1000)
     shuffled = table.take(pa.array(order))
     assert chosen_of([shuffled[:300], shuffled[300:301], shuffled[301:]], config) == chosen, "shards and their order do not matter"
-    assert chosen_of([table], HeldoutConfig(share=0.1, maximum=60, seed=2)) != chosen
+    assert chosen_of([table], HeldoutChoiceConfig(share=0.1, maximum=60, seed=2)) != chosen
     assert held(table, chosen).tolist() == [name in chosen for name in table.column("id").to_pylist()]
 
 
 def test_a_domain_that_came_with_a_heldout_part_is_settled() -> None:
     split = ["train"] * 90 + ["valid"] * 10
     table = pa.table({"id": [f"doc{k}" for k in range(100)], "domain": ["stem_en"] * 100, "split": split})
-    config = HeldoutConfig(share=0.1, minimum=20, maximum=60)
+    config = HeldoutChoiceConfig(share=0.1, minimum=20, maximum=60)
     assert chosen_of([table[:95], table[95:]], config) == frozenset()
     assert held(table, frozenset()).tolist() == [s == "valid" for s in split]
 

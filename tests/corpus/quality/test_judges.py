@@ -16,7 +16,8 @@ from skyloom.core.errors import DataError, IntegrityError, StorageError
 from skyloom.core.store import Store
 from skyloom.corpus.quality.learned.classifier import Classifier, train_classifier
 from skyloom.corpus.quality.learned.config import ClassifierConfig, GroupConfig, JudgesConfig, LmConfig
-from skyloom.corpus.quality.learned.groups import (
+from skyloom.corpus.quality.learned.judges import count_scores, group, group_reasons, load_judges, train_judges
+from skyloom.corpus.quality.learned.quality_groups import (
     count_perplexity,
     fit_thresholds,
     lm_grade,
@@ -24,8 +25,7 @@ from skyloom.corpus.quality.learned.groups import (
     quality_group,
     reference_grade,
 )
-from skyloom.corpus.quality.learned.judges import count_scores, group, group_reasons, load_judges, train_judges
-from skyloom.corpus.quality.learned.reference import cited_in_dump, cited_urls, is_cited, merge_cited, merge_samples, sample
+from skyloom.corpus.quality.learned.reference_text import cited_in_dump, cited_urls, is_cited, merge_cited, merge_samples, sample
 
 GOOD = {
     "en": "river bridge history century village built stone water empire council",

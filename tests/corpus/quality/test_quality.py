@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from skyloom.core.units import units
 from skyloom.corpus.quality.config import QualityConfig
-from skyloom.corpus.quality.judge import cheap_reasons, failed_rules, judge_quality, rule_table
 from skyloom.corpus.quality.rules import FUNCTION_WORDS, measure
+from skyloom.corpus.quality.stage import cheap_reasons, failed_rules, judge_quality, rule_table
 
 GOOD = {
     "en prose": ("en", "The ferry left at six, and by the time the sun stood over the hills we had already passed the second island. "

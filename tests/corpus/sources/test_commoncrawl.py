@@ -17,7 +17,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.corpus.sources import commoncrawl_http
 from skyloom.corpus.sources.commoncrawl import CrawlConfig, fetch_common_crawl
-from skyloom.corpus.sources.commoncrawl_http import Client
+from skyloom.corpus.sources.commoncrawl_http import CrawlClient
 from skyloom.corpus.sources.config import SourceConfig
 from skyloom.corpus.sources.resolved import resolve
 from skyloom.corpus.sources.stage import fetch
@@ -98,9 +98,9 @@ def test_a_fetch_that_was_stopped_goes_on(tmp_path: Path) -> None:
         fetch_common_crawl(config(found), Store(tmp_path / "easy"), progress=QUIET)
         found.hits.clear()
         plan = (tmp_path / "easy" / "plan.jsonl").read_text().splitlines()
-        client_get, asked = Client.get, []
+        client_get, asked = CrawlClient.get, []
 
-        def get(self: Client, url: str, **more: Any) -> bytes:
+        def get(self: CrawlClient, url: str, **more: Any) -> bytes:
             if more.get("length"):
                 asked.append(more["first"])
                 if len(asked) == 5:
@@ -108,7 +108,7 @@ def test_a_fetch_that_was_stopped_goes_on(tmp_path: Path) -> None:
             return client_get(self, url, **more)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Client, "get", get)
+            patch.setattr(CrawlClient, "get", get)
             with pytest.raises(StorageError, match=r"\b503\b.*again"):
                 fetch_common_crawl(config(found), Store(tmp_path / "cc"), progress=QUIET)
         assert [p.name for p in sorted((tmp_path / "cc").glob("*.warc.gz"))] == ["warc-00000.warc.gz"]

@@ -18,9 +18,9 @@ from skyloom.core.records import PAGE
 from skyloom.corpus.sources.readers import jsonl as sources_json
 from skyloom.corpus.sources.readers import parquet as sources_parquet
 from skyloom.corpus.sources.readers.byte_streams import File, split
-from skyloom.corpus.sources.readers.columns import page_table
 from skyloom.corpus.sources.readers.hosts import load
 from skyloom.corpus.sources.readers.jsonl import record_row
+from skyloom.corpus.sources.readers.page_columns import page_table
 from skyloom.corpus.sources.readers.rows import About
 
 ABOUT = About("s", "web", None, 2000)

@@ -19,7 +19,7 @@ from skyloom.model.config import ModelConfig
 from skyloom.planner.layout import Layout
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import mesh
-from skyloom.train.distributed.learner import ParallelLearner
+from skyloom.train.distributed.parallel_learner import ParallelLearner
 
 CONFIG = TrainConfig(batch=BATCH, context=SHAPE["context"], precision="fp32")
 EVERY = CASES | (COMPILED if shutil.which("g++") or shutil.which("clang++") else {})

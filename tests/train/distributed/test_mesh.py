@@ -15,7 +15,7 @@ from skyloom.planner.layout import Layout
 from skyloom.train.checkpoint import Saver
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import mesh
-from skyloom.train.distributed.learner import share_of_many
+from skyloom.train.distributed.parallel_learner import share_of_many
 from skyloom.train.step.learner import Learner
 from tests.train.toy import train
 

@@ -22,7 +22,7 @@ from skyloom.model.presets import preset
 from skyloom.planner.layout import Layout, cut
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import mesh
-from skyloom.train.distributed.learner import ParallelLearner
+from skyloom.train.distributed.parallel_learner import ParallelLearner
 from skyloom.train.distributed.shard import parallelize
 
 CONFIG = TrainConfig(batch=BATCH, context=SHAPE["context"])

@@ -14,7 +14,7 @@ from skyloom.core.errors import ConfigError, IntegrityError
 from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
 from skyloom.train.config import StageConfig, TrainConfig
-from skyloom.train.schedule import Calendar, evenly, learning_rate
+from skyloom.train.rate_schedule import Calendar, evenly, learning_rate
 from skyloom.train.step.optim import MasterAdamW, to_precision
 from tests.train.toy import CONFIG, MODEL
 

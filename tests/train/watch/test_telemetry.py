@@ -19,8 +19,8 @@ from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
 from skyloom.train.watch import trackers
 from skyloom.train.watch.alarms import ALARMS
-from skyloom.train.watch.heldout import score_line
 from skyloom.train.watch.journal import HELDOUT, SCORES
+from skyloom.train.watch.monitor import score_line
 from skyloom.train.watch.telemetry import Telemetry
 
 MODEL = ModelConfig(vocabulary=1000, hidden=64, layers=3, heads=4, ffn=160, context=128)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skyloom.core.doors import lazy
-from skyloom.corpus.bitext.config import ParallelConfig
+from skyloom.corpus.bitext.config import BitextConfig
 
 if TYPE_CHECKING:
     from skyloom.corpus.bitext.stage import align
@@ -14,4 +14,4 @@ else:
         "stage": ("align",),
     })  # fmt: skip
 
-__all__ = ["ParallelConfig", "align"]
+__all__ = ["BitextConfig", "align"]

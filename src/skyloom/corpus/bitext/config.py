@@ -8,7 +8,7 @@ from skyloom.core.config import setting
 
 
 @dataclass(frozen=True)
-class ParallelConfig:
+class BitextConfig:
     """Settings of the alignment of parallel pages."""
 
     max_cost: float = setting(1.5, doc="write pairs that cost at most this", unit="negative log likelihood", low=0)

@@ -36,7 +36,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, domain_of, record_id
 from skyloom.core.store import Store
 from skyloom.corpus.bitext.alignment import Lexicons, Path, Side, best_path, doubts, fits, length_costs
-from skyloom.corpus.bitext.config import ParallelConfig
+from skyloom.corpus.bitext.config import BitextConfig
 from skyloom.corpus.bitext.lexicon import LATIN, NUMBER, Lexicon, learn
 from skyloom.corpus.bitext.urls import pair_keys
 from skyloom.corpus.text import string_hashes
@@ -66,7 +66,7 @@ def align_blocks(
     english_tags: list[str],
     chinese: list[str],
     chinese_tags: list[str],
-    config: ParallelConfig,
+    config: BitextConfig,
     lexicons: Lexicons | None = None,
 ) -> list[Pair]:
     """The pairs of two block lists, in order; none of pages that do not fit (`alignment.fits`).
@@ -91,7 +91,7 @@ def align_blocks(
     return pairs
 
 
-def judge_pairs(english: pa.Array, chinese: pa.Array, config: ParallelConfig, lexicons: Lexicons) -> npt.NDArray[np.float64]:
+def judge_pairs(english: pa.Array, chinese: pa.Array, config: BitextConfig, lexicons: Lexicons) -> npt.NDArray[np.float64]:
     """The cost of each given pair, row by row, infinite where one side is not in its language: float64[rows]."""
     left, right = Side.of(english), Side.of(chinese)
     rows = np.stack([np.arange(len(left.size)), np.arange(1, len(left.size) + 1)], axis=1)
@@ -100,7 +100,7 @@ def judge_pairs(english: pa.Array, chinese: pa.Array, config: ParallelConfig, le
     return np.where(good, cost, np.inf)
 
 
-def align(extracted: Store, out: Store, config: ParallelConfig, *, engine: Engine, progress: Progress) -> dict[str, Any]:
+def align(extracted: Store, out: Store, config: BitextConfig, *, engine: Engine, progress: Progress) -> dict[str, Any]:
     """Write `parallel-NNNNN.parquet`, `lexicon.parquet` and `parallel.json`; returns the latter: `pages` that exist in both
     languages, of them `too_large` to align, `documents` and `pairs` written, `score` (mean likelihood of a pair, 0 to 1),
     `words` in the lexicon, `ready` pairs that came as such."""
@@ -211,7 +211,7 @@ def _teach(task: Task, out: Store) -> Done:
     rows = _rows(extracted, couples)
     for first, second in couples:
         en, zh = rows[first], rows[second]
-        config = ParallelConfig(max_cost=limit)
+        config = BitextConfig(max_cost=limit)
         for pair in align_blocks(en["blocks"], en["tags"], zh["blocks"], zh["tags"], config, lexicons):
             english.append(pair.english)
             chinese.append(pair.chinese)
@@ -333,7 +333,7 @@ def _part(ranges: npt.NDArray[np.int64], part: int) -> npt.NDArray[np.int64]:
     return np.stack([ranges[:, 0], ranges[:, 0] + 1], axis=1)
 
 
-def _translated(left: Side, right: Side, rows: tuple[int, int], columns: tuple[int, int], config: ParallelConfig) -> bool:
+def _translated(left: Side, right: Side, rows: tuple[int, int], columns: tuple[int, int], config: BitextConfig) -> bool:
     """Whether the English blocks are English, long enough, and the Chinese ones Chinese."""
     (a, b), (c, d) = rows, columns
     if left.latin[a:b].sum() < config.min_units or left.han[a:b].sum() > 0.1 * left.total[a:b].sum():

@@ -9,11 +9,11 @@ from skyloom.corpus.clean.config import CleanConfig
 
 if TYPE_CHECKING:
     from skyloom.corpus.clean.funnel import EXCERPT, EXEMPT
-    from skyloom.corpus.clean.pipeline import STAGES, clean
+    from skyloom.corpus.clean.stage import STAGES, clean
 else:
     __getattr__ = lazy(__name__, {
         "funnel": ("EXCERPT", "EXEMPT",),
-        "pipeline": ("STAGES", "clean",),
+        "stage": ("STAGES", "clean",),
     })  # fmt: skip
 
 __all__ = ["EXCERPT", "EXEMPT", "STAGES", "CleanConfig", "clean"]

@@ -13,7 +13,7 @@ from skyloom.corpus.distribution import (
     MeaningConfig,
 )
 from skyloom.corpus.exercises import ExerciseConfig
-from skyloom.corpus.heldout import HeldoutConfig
+from skyloom.corpus.heldout import HeldoutChoiceConfig
 from skyloom.corpus.quality import QualityConfig
 from skyloom.corpus.redact import RedactConfig
 from skyloom.corpus.sources import SourcePolicy
@@ -48,7 +48,7 @@ class CleanConfig:
     decontaminate: DecontaminationConfig = setting(
         factory=DecontaminationConfig, doc="benchmarks whose items must not be trained on"
     )
-    heldout: HeldoutConfig = setting(factory=HeldoutConfig, doc="held-out documents")
+    heldout: HeldoutChoiceConfig = setting(factory=HeldoutChoiceConfig, doc="held-out documents")
     memory_gb: float = setting(
         4.0, doc="memory for finding duplicates; beyond it they are shuffled on disk", unit="GB", low=0.1, identity=False
     )
@@ -58,7 +58,7 @@ class CleanConfig:
 
 
 @dataclass(frozen=True)
-class Job:
+class CleanJob:
     """What every task is told."""
 
     config: CleanConfig

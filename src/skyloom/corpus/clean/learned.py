@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from skyloom.core.engine import Done, Task
 from skyloom.core.store import Store
 from skyloom.corpus.candidates import PAGES, origin_is
-from skyloom.corpus.clean.config import Job
+from skyloom.corpus.clean.config import CleanJob
 from skyloom.corpus.clean.phases import (
     COUNTS,
     DECISION,
@@ -80,7 +80,7 @@ def meaning_sample(task: Task, work: Store) -> Done:
     return Done((work.write_table(f"meaning-sample-{key}.parquet", found),))
 
 
-def _prose(job: Job, work: Store, key: str) -> pa.Table:
+def _prose(job: CleanJob, work: Store, key: str) -> pa.Table:
     """The pages of a shard that are judged, without the blocks that recur word for word."""
     table = pass_duplicates(job, work, key).table
     part = table.filter(pa.array(templates(table, job)))

@@ -1,6 +1,6 @@
 """The gates: what each phase of the clean stage does with one shard. The only file in which a judge's verdict drops anything.
 
-What enters is a task with a shard's key and the `Job` (settings and policies); what leaves are files in the work folder of the
+What enters is a task with a shard's key and the `CleanJob` (settings and policies); what leaves are files in the work folder of the
 stage, named after the phase and the shard, and a small result: what the shard adds to the ledger and to the counts of the
 whole corpus. pipeline.py says in which order the phases come and what is merged between them.
 
@@ -38,7 +38,7 @@ from skyloom.corpus import candidates
 from skyloom.corpus.candidates import PAGES, origin_is
 from skyloom.corpus.clean import outputs
 from skyloom.corpus.clean.composition import count_mixture
-from skyloom.corpus.clean.config import CleanConfig, Job
+from skyloom.corpus.clean.config import CleanConfig, CleanJob
 from skyloom.corpus.clean.funnel import DROPPED, EXCERPT, Funnel
 from skyloom.corpus.code import CodeCounts, count_code, judge_code
 from skyloom.corpus.decontaminate import DecontaminationConfig, ItemIndex, count_documents, judge_contamination
@@ -59,8 +59,7 @@ from skyloom.corpus.distribution import (
     without,
 )
 from skyloom.corpus.exercises import exercise_documents, judge_exercises
-from skyloom.corpus.heldout import REFERENCE, Copies, HeldoutConfig, held
-from skyloom.corpus.heldout import propose as propose_heldout
+from skyloom.corpus.heldout import REFERENCE, Copies, HeldoutChoiceConfig, held, propose_heldout
 from skyloom.corpus.quality import Thresholds, cheap_reasons, group, group_reasons, judge_quality, short_language
 from skyloom.corpus.redact import redact
 from skyloom.corpus.sources import SourcePolicy
@@ -109,7 +108,7 @@ def unique(task: Task, work: Store) -> Done:
     return Done((work.write_table(f"unique-{key}.parquet", table),))
 
 
-def pass_duplicates(job: Job, work: Store, key: str) -> Funnel:
+def pass_duplicates(job: CleanJob, work: Store, key: str) -> Funnel:
     """Gates 2 and 3. Sources that a policy exempts were compared too, so that held-out documents can find their copies in them."""
     table = work.read_table(f"prepared-{key}.parquet")
     exact, near_keep, cluster = np.ones(len(table), bool), np.ones(len(table), bool), table.column("id").combine_chunks()
@@ -179,12 +178,12 @@ def cut(task: Task, work: Store) -> Done:
     return _left(work, "cut", key, funnel, {"bytes": int(byte_sizes(funnel.table.column("text")).sum())})
 
 
-def _repeats(table: pa.Table, job: Job) -> npt.NDArray[np.bool_]:
+def _repeats(table: pa.Table, job: CleanJob) -> npt.NDArray[np.bool_]:
     """bool[rows]: documents in which repeated lines and runs are cut."""
     return origin_is(table, *PAGES) & ~_exempted(table, job.policies, "near-duplicates")
 
 
-def _shortest(table: pa.Table, job: Job) -> npt.NDArray[np.int64]:
+def _shortest(table: pa.Table, job: CleanJob) -> npt.NDArray[np.int64]:
     """The fewest units that a document of each row's language may have, int64[rows]."""
     return np.array([job.config.quality.of(short_language(x)).minimum_units for x in table.column("lang").to_pylist()], np.int64)
 
@@ -193,7 +192,7 @@ JOINED = "joined from what was split off"
 """A ledger line with negative figures: documents that a stage adds. In is still kept plus all other lines."""
 
 
-def _exercises(funnel: Funnel, job: Job) -> None:
+def _exercises(funnel: Funnel, job: CleanJob) -> None:
     """Pages that are exercises leave as pages, and come back as one document for each exercise."""
     pages = funnel.table.filter(pa.array(origin_is(funnel.table, *PAGES)))
     rows = np.flatnonzero(origin_is(funnel.table, *PAGES))
@@ -208,7 +207,7 @@ def _exercises(funnel: Funnel, job: Job) -> None:
         funnel.join("exercises", added, JOINED)
 
 
-def _distribution(funnel: Funnel, job: Job, work: Store) -> pa.Table:
+def _distribution(funnel: Funnel, job: CleanJob, work: Store) -> pa.Table:
     """Gate 4; returns the blocks that were cut."""
     table = funnel.table
     judged = templates(table, job)
@@ -234,7 +233,7 @@ def remaining(part: pa.Table, verdict: BlockVerdict) -> pa.Table:
     return part
 
 
-def _with_meaning(part: pa.Table, verdict: BlockVerdict, job: Job, work: Store) -> BlockVerdict:
+def _with_meaning(part: pa.Table, verdict: BlockVerdict, job: CleanJob, work: Store) -> BlockVerdict:
     """The verdict with what recurs in meaning among the blocks that do not recur word for word."""
     space, groups = read(BlockSpace, work, SPACE), read(MeaningGroups, work, GROUPS)
     alike = judge_meaning(remaining(part, verdict), space, groups, read(MeaningDecision, work, DECISION), job.config.meaning)
@@ -244,7 +243,7 @@ def _with_meaning(part: pa.Table, verdict: BlockVerdict, job: Job, work: Store) 
     return replace(verdict, remove=remove, documents=documents)
 
 
-def _quality(funnel: Funnel, job: Job, code: CodeCounts) -> None:
+def _quality(funnel: Funnel, job: CleanJob, code: CodeCounts) -> None:
     """Gate 5."""
     table = funnel.table
     prose, files = origin_is(table, *PAGES), origin_is(table, "code")
@@ -364,7 +363,7 @@ def _decontaminate(funnel: Funnel, config: DecontaminationConfig, work: Store) -
 
 
 @functools.lru_cache(maxsize=1)
-def _copies(root: str, digest: str, config: HeldoutConfig) -> Copies:
+def _copies(root: str, digest: str, config: HeldoutChoiceConfig) -> Copies:
     """The held-out documents (of this SHA-256), indexed once in each process."""
     return Copies(Store(root).read_table(HELDOUT), config)
 
@@ -395,7 +394,7 @@ def _exempted(table: pa.Table, policies: Mapping[str, SourcePolicy], judgement: 
     return _bools(pc.is_in(table.column("source"), value_set=pa.array(names, pa.string())))
 
 
-def templates(table: pa.Table, job: Job) -> npt.NDArray[np.bool_]:
+def templates(table: pa.Table, job: CleanJob) -> npt.NDArray[np.bool_]:
     """bool[rows]: documents whose blocks distribution filtering counts and judges."""
     return origin_is(table, *PAGES) & ~_exempted(table, job.policies, "templates")
 

@@ -8,10 +8,10 @@ from skyloom.core.doors import lazy
 from skyloom.corpus.code.config import CodeConfig
 
 if TYPE_CHECKING:
-    from skyloom.corpus.code.judge import CodeCounts, count_code, judge_code
+    from skyloom.corpus.code.heuristics import CodeCounts, count_code, judge_code
 else:
     __getattr__ = lazy(__name__, {
-        "judge": ("CodeCounts", "count_code", "judge_code",),
+        "heuristics": ("CodeCounts", "count_code", "judge_code",),
     })  # fmt: skip
 
 __all__ = ["CodeConfig", "CodeCounts", "count_code", "judge_code"]

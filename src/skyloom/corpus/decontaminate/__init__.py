@@ -8,12 +8,12 @@ from skyloom.core.doors import lazy
 from skyloom.corpus.decontaminate.config import DecontaminationConfig
 
 if TYPE_CHECKING:
-    from skyloom.corpus.decontaminate.index import ItemIndex, build_index, count_documents, judge_contamination, merge_counts
-    from skyloom.corpus.decontaminate.items import read_items
+    from skyloom.corpus.decontaminate.item_index import ItemIndex, build_index, count_documents, judge_contamination, merge_counts
+    from skyloom.corpus.decontaminate.item_sets import read_items
 else:
     __getattr__ = lazy(__name__, {
-        "index": ("ItemIndex", "build_index", "count_documents", "judge_contamination", "merge_counts",),
-        "items": ("read_items",),
+        "item_index": ("ItemIndex", "build_index", "count_documents", "judge_contamination", "merge_counts",),
+        "item_sets": ("read_items",),
     })  # fmt: skip
 
 __all__ = [

@@ -32,7 +32,7 @@ PAIRS = 6
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """`way`: "memory" or "disk"; `buckets` of the shuffles on disk; `peak`: bytes of this process and its workers together.
 
     `free`: bytes that are left for the corpus beside the programs and the shards in hand.
@@ -79,7 +79,7 @@ def plan(
     largest_shard: int = 32 << 20,
     largest_rows: int = 0,
     workers: int = 1,
-) -> Plan:
+) -> MemoryPlan:
     """The way for a corpus of `documents` with `text_bytes` of UTF-8 within `memory` bytes.
 
     `largest_shard`: bytes of text of the largest shard; `largest_rows`: the most rows of one. ConfigError if even a
@@ -97,6 +97,6 @@ def plan(
     inside = documents * (DOCUMENT + max(8 * bands + 2 * PAIRS * FOUND, PAIRS * PAIR))
     free = memory - least
     if inside <= free and documents < 2**32:  # a pair of rows is one word
-        return Plan(documents, text_bytes, memory, workers, "memory", 1, min(memory, least + inside + 3 * text_bytes), free)
+        return MemoryPlan(documents, text_bytes, memory, workers, "memory", 1, min(memory, least + inside + 3 * text_bytes), free)
     buckets = buckets_for(documents * bands, room(memory, workers))
-    return Plan(documents, text_bytes, memory, workers, "disk", buckets, memory, free)
+    return MemoryPlan(documents, text_bytes, memory, workers, "disk", buckets, memory, free)

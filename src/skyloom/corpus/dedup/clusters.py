@@ -25,10 +25,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.core.units import UnitColumn
-from skyloom.corpus.dedup.candidates import Standing, all_pairs, pair_rows, standing
-from skyloom.corpus.dedup.choice import Owners, choose
+from skyloom.corpus.dedup.candidate_pairs import Standing, all_pairs, pair_rows, standing
 from skyloom.corpus.dedup.config import DedupConfig
 from skyloom.corpus.dedup.minhash import band_keys, fingerprints, jaccards, sequence_prints, shingle_sets
+from skyloom.corpus.dedup.survivors import Owners, choose
 from skyloom.corpus.text import Texts, byte_sizes, slices
 
 Rows = npt.NDArray[np.int64]

@@ -34,7 +34,7 @@ from skyloom.core.engine import Engine
 from skyloom.core.errors import ConfigError, DataError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus.dedup.budget import Plan
+from skyloom.corpus.dedup.budget import MemoryPlan
 from skyloom.corpus.dedup.command_rows import Rejects, read_rows
 from skyloom.corpus.dedup.config import DedupConfig, RepeatsConfig
 from skyloom.corpus.dedup.repeats import find_repeats, read_repeats, without_repeats
@@ -65,7 +65,7 @@ class Report:
     documents: int
     kept: int
     rejected: dict[str, int]
-    plan: Plan | None
+    plan: MemoryPlan | None
     cut: Cut | None = None
 
     @property

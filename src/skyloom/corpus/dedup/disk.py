@@ -30,13 +30,13 @@ import pyarrow as pa
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus.dedup.candidates import Standing, pairs_of_buckets, repeated
-from skyloom.corpus.dedup.choice import choose
+from skyloom.corpus.dedup.candidate_pairs import Standing, pairs_of_buckets, repeated
 from skyloom.corpus.dedup.components import LINKS, components, links
 from skyloom.corpus.dedup.config import DedupConfig
 from skyloom.corpus.dedup.exchange import bucket_of, distinct_pairs, gather, numbers, scatter, stream, write_buckets
 from skyloom.corpus.dedup.minhash import jaccards, shingle_counts
 from skyloom.corpus.dedup.sketch import SetPile, Shards, read_sketch
+from skyloom.corpus.dedup.survivors import choose
 
 Words = npt.NDArray[np.uint64]
 
@@ -54,7 +54,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
-class Job:
+class DedupJob:
     """What every task is given.
 
     `groups`: the group of each shard, ascending; shards of a group are verified together. `starts`: the number of each shard's
@@ -104,7 +104,7 @@ def grouped(shingles: list[int], rows: tuple[int, ...], room: int) -> tuple[int,
     return tuple(groups)
 
 
-def removed_on_disk(job: Job, work: Store, *, engine: Engine, progress: Progress) -> list[str]:
+def removed_on_disk(job: DedupJob, work: Store, *, engine: Engine, progress: Progress) -> list[str]:
     """Names of the files in `work` whose batch i holds the removed documents (REMOVED) of shard i."""
     buckets = [Task(f"{b:05d}", b) for b in range(job.buckets)]
     groups = [Task(f"{g:05d}", g) for g in range(job.group_count)]
@@ -124,7 +124,7 @@ def removed_on_disk(job: Job, work: Store, *, engine: Engine, progress: Progress
     return run(_choose, buckets, "choice", joined[::2], joined[1::2])
 
 
-def _records(job: Job, task: Task, work: Store) -> Done:
+def _records(job: DedupJob, task: Task, work: Store) -> Done:
     """One file for each band, so that a shard of many short documents need not hold the records of all bands at once."""
     found = read_sketch(work, task.payload, job.config)
     active = np.flatnonzero(found.bands.units)
@@ -138,7 +138,7 @@ def _records(job: Job, task: Task, work: Store) -> Done:
     return Done(tuple(files), [f.name for f in files])
 
 
-def _pairs(job: Job, names: list[str], task: Task, work: Store) -> Done:
+def _pairs(job: DedupJob, names: list[str], task: Task, work: Store) -> Done:
     """The pairs of a bucket by the group of the worse document, and requests for better ones by their shard."""
     records = gather(work, names, task.payload, RECORD, room=job.room)
     rows = np.sort(repeated(numbers(records, "key"))[1])  # most are alone, and need not be ranked
@@ -156,7 +156,7 @@ def _pairs(job: Job, names: list[str], task: Task, work: Store) -> Done:
     return Done((first, second), [first.name, second.name])
 
 
-def _texts(job: Job, names: list[str], task: Task, work: Store) -> Done:
+def _texts(job: DedupJob, names: list[str], task: Task, work: Store) -> Done:
     """The texts of a shard that other groups asked for, one batch for each group."""
     asked = gather(work, names, task.payload, REQUEST)
     documents, group = distinct_pairs(numbers(asked, "document"), numbers(asked, "group").astype(np.uint64))
@@ -176,7 +176,7 @@ def _texts(job: Job, names: list[str], task: Task, work: Store) -> Done:
     return Done((file,), [file.name])
 
 
-def _verify(job: Job, pair_names: list[str], text_names: list[str], task: Task, work: Store) -> Done:
+def _verify(job: DedupJob, pair_names: list[str], text_names: list[str], task: Task, work: Store) -> Done:
     """The exact similarities of a group's pairs. Edges and nodes leave by node, and the edges' joints for the components."""
     pairs = gather(work, pair_names, task.payload, PAIR)
     better, worse = distinct_pairs(numbers(pairs, "better"), numbers(pairs, "worse"))
@@ -210,7 +210,7 @@ def _verify(job: Job, pair_names: list[str], text_names: list[str], task: Task, 
     return Done(tuple(files), [f.name for f in files])
 
 
-def _home_sets(job: Job, group: int, needed: Words, work: Store) -> tuple[SetPile, list[pa.Table]]:
+def _home_sets(job: DedupJob, group: int, needed: Words, work: Store) -> tuple[SetPile, list[pa.Table]]:
     """The shingle sets of the `needed` documents of a group, ascending, and what is known of them."""
     nodes, chosen = [NODE.empty_table()], []
     shingles = 0
@@ -228,7 +228,7 @@ def _home_sets(job: Job, group: int, needed: Words, work: Store) -> tuple[SetPil
     return sets, nodes
 
 
-def _join(job: Job, edges: list[str], nodes: list[str], labels: list[str], task: Task, work: Store) -> Done:
+def _join(job: DedupJob, edges: list[str], nodes: list[str], labels: list[str], task: Task, work: Store) -> Done:
     """Edges and nodes of a bucket with their component, by component."""
     label = gather(work, labels, task.payload, LINKS).sort_by("node")
     names, least = numbers(label, "node"), numbers(label, "near")
@@ -248,7 +248,7 @@ def _join(job: Job, edges: list[str], nodes: list[str], labels: list[str], task:
     return Done(tuple(files), [f.name for f in files])
 
 
-def _choose(job: Job, edges: list[str], nodes: list[str], task: Task, work: Store) -> Done:
+def _choose(job: DedupJob, edges: list[str], nodes: list[str], task: Task, work: Store) -> Done:
     """Who stays in the components of a bucket; the removed ones by shard."""
     edge, node = gather(work, edges, task.payload, JOINED_EDGE, room=job.room), gather(work, nodes, task.payload, JOINED_NODE)
     documents, first = np.unique(numbers(node, "document"), return_index=True)
@@ -264,7 +264,7 @@ def _choose(job: Job, edges: list[str], nodes: list[str], task: Task, work: Stor
     return Done((file,), [file.name])
 
 
-def _nodes(job: Job, shard: int, rows: npt.NDArray[np.int64], who: Standing, ids: pa.ChunkedArray) -> pa.Table:
+def _nodes(job: DedupJob, shard: int, rows: npt.NDArray[np.int64], who: Standing, ids: pa.ChunkedArray) -> pa.Table:
     documents = (job.starts[shard] + rows).astype(np.uint64)
     columns = [pa.array(documents), pa.array(who.score[rows]), pa.array(who.tie[rows]), ids.take(pa.array(rows))]
     return pa.table(columns, schema=NODE)

@@ -25,11 +25,11 @@ import pyarrow.compute as pc
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
-from skyloom.corpus.dedup.budget import DOCUMENT, FOUND, PAIR, Plan, buckets_for, plan
-from skyloom.corpus.dedup.candidates import Standing, all_pairs, pair_rows, standing
+from skyloom.corpus.dedup.budget import DOCUMENT, FOUND, PAIR, MemoryPlan, buckets_for, plan
+from skyloom.corpus.dedup.candidate_pairs import Standing, all_pairs, pair_rows, standing
 from skyloom.corpus.dedup.clusters import same_prints, similar
 from skyloom.corpus.dedup.config import DedupConfig
-from skyloom.corpus.dedup.disk import REMOVED, Job, grouped, removed_on_disk
+from skyloom.corpus.dedup.disk import REMOVED, DedupJob, grouped, removed_on_disk
 from skyloom.corpus.dedup.exchange import bucket_of, gather, numbers, scatter, write_buckets
 from skyloom.corpus.dedup.minhash import fingerprints, jaccards, shingle_counts
 from skyloom.corpus.dedup.sketch import CLUSTERS, Columns, SetPile, Shards, Sizes, read_sketch, sizes, sketches
@@ -52,13 +52,13 @@ PRINT = pa.schema(
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DedupOutcome:
     """What was done: documents seen and removed, the files written, and the plan that was followed."""
 
     documents: int
     removed: int
     names: tuple[str, ...]
-    plan: Plan
+    plan: MemoryPlan
 
 
 def near_duplicates_of(
@@ -71,7 +71,7 @@ def near_duplicates_of(
     memory: int,
     engine: Engine,
     progress: Progress,
-) -> Outcome:
+) -> DedupOutcome:
     """Write `clusters-NNNNN.parquet` (CLUSTERS) to `out` for each of `names`, as `dedup.near_duplicates` would decide.
 
     `memory`: bytes of resident memory, workers included. ConfigError if not even one shard fits; DataError for a shard
@@ -83,7 +83,7 @@ def near_duplicates_of(
     progress.log(f"  near-duplicates: {planned}")
     work = out.child(WORK)
     if not shards.names:
-        return Outcome(0, 0, (), planned)
+        return DedupOutcome(0, 0, (), planned)
     shingles = sketches(shards, config, work, engine=engine, progress=progress)
     removed = None
     if planned.way == "memory":
@@ -93,7 +93,9 @@ def near_duplicates_of(
         if planned.way == "memory":
             planned = plan_of(measured, memory, bands=config.bands, workers=engine.workers, on_disk=True)
             progress.log(f"  near-duplicates: more candidates than expected; {planned}")
-        job = Job(shards, config, planned.buckets, grouped(shingles, measured.rows, planned.room), measured.starts, planned.room)
+        job = DedupJob(
+            shards, config, planned.buckets, grouped(shingles, measured.rows, planned.room), measured.starts, planned.room
+        )
         removed = removed_on_disk(job, work, engine=engine, progress=progress)
     return _write(shards, removed, measured, planned, out, engine, progress, "near-duplicates")
 
@@ -107,7 +109,7 @@ def exact_duplicates_of(
     memory: int,
     engine: Engine,
     progress: Progress,
-) -> Outcome:
+) -> DedupOutcome:
     """Write `clusters-NNNNN.parquet` (CLUSTERS) to `out` for each of `names`, as `dedup.exact_duplicates` would decide.
 
     With a quality column the best quality stays, then the longest text. Documents are compared by 128-bit hashes that meet
@@ -119,7 +121,7 @@ def exact_duplicates_of(
     progress.log(f"  exact duplicates: {planned}")
     work = out.child(WORK)
     if not shards.names:
-        return Outcome(0, 0, (), planned)
+        return DedupOutcome(0, 0, (), planned)
     label = "exact duplicates"
     prints = partial(_prints, shards, planned.buckets)
     found = engine.map(prints, shards.tasks, work, progress=progress, label=f"{label}: hashes")
@@ -129,7 +131,7 @@ def exact_duplicates_of(
     return _write(shards, [str(n) for n in removed], measured, planned, out, engine, progress, label)
 
 
-def plan_of(measured: Sizes, memory: int, *, bands: int, workers: int, on_disk: bool = False) -> Plan:
+def plan_of(measured: Sizes, memory: int, *, bands: int, workers: int, on_disk: bool = False) -> MemoryPlan:
     """The plan for shards of these sizes; `on_disk` rules out the way in memory."""
     rows, text = sum(measured.rows), sum(measured.text)
     largest, most = max(measured.text, default=0), max(measured.rows, default=0)
@@ -198,12 +200,19 @@ def _removed(
 
 
 def _write(
-    shards: Shards, removed: list[str], measured: Sizes, planned: Plan, out: Store, engine: Engine, progress: Progress, label: str
-) -> Outcome:
+    shards: Shards,
+    removed: list[str],
+    measured: Sizes,
+    planned: MemoryPlan,
+    out: Store,
+    engine: Engine,
+    progress: Progress,
+    label: str,
+) -> DedupOutcome:
     task = partial(_clusters, shards, removed)
     results = engine.map(task, shards.tasks, out, progress=progress, label=f"{label}: clusters")
     engine.discard(out, WORK)
-    return Outcome(sum(measured.rows), sum(int(r["removed"]) for r in results), tuple(r["name"] for r in results), planned)
+    return DedupOutcome(sum(measured.rows), sum(int(r["removed"]) for r in results), tuple(r["name"] for r in results), planned)
 
 
 def _clusters(shards: Shards, removed: list[str], task: Task, out: Store) -> Done:

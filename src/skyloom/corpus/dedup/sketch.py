@@ -24,7 +24,7 @@ from skyloom.core.errors import DataError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.core.units import UnitColumn
-from skyloom.corpus.dedup.candidates import Standing, standing
+from skyloom.corpus.dedup.candidate_pairs import Standing, standing
 from skyloom.corpus.dedup.config import DedupConfig
 from skyloom.corpus.dedup.exchange import write_buckets
 from skyloom.corpus.dedup.minhash import Bands, band_keys, shingle_counts, shingle_sets

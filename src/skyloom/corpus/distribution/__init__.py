@@ -9,7 +9,18 @@ from skyloom.corpus.distribution.config import DistributionConfig, MeaningConfig
 
 if TYPE_CHECKING:
     from skyloom.corpus.distribution.arrays import pack, unpack
-    from skyloom.corpus.distribution.blocks import (
+    from skyloom.corpus.distribution.counts import BlockCounts
+    from skyloom.corpus.distribution.meaning import count_meaning, judge_meaning, merge_counts, merge_meaning, sketch_meaning
+    from skyloom.corpus.distribution.meaning_groups import (
+        MeaningCounts,
+        MeaningDecision,
+        MeaningGroups,
+        MeaningSketch,
+        decide,
+        find_groups,
+    )
+    from skyloom.corpus.distribution.space import BlockSpace, fit, language_codes, merge_samples, sample_blocks
+    from skyloom.corpus.distribution.wording import (
         BlockVerdict,
         frequent_blocks,
         judge_blocks,
@@ -17,18 +28,14 @@ if TYPE_CHECKING:
         sketch_blocks,
         without,
     )
-    from skyloom.corpus.distribution.counts import BlockCounts
-    from skyloom.corpus.distribution.groups import MeaningCounts, MeaningDecision, MeaningGroups, MeaningSketch, decide, find_groups
-    from skyloom.corpus.distribution.meaning import count_meaning, judge_meaning, merge_counts, merge_meaning, sketch_meaning
-    from skyloom.corpus.distribution.space import BlockSpace, fit, language_codes, merge_samples, sample_blocks
 else:
     __getattr__ = lazy(__name__, {
         "arrays": ("pack", "unpack",),
-        "blocks": ("BlockVerdict", "frequent_blocks", "judge_blocks", "merge_sketches", "sketch_blocks", "without",),
         "counts": ("BlockCounts",),
-        "groups": ("MeaningCounts", "MeaningDecision", "MeaningGroups", "MeaningSketch", "decide", "find_groups",),
         "meaning": ("count_meaning", "judge_meaning", "merge_counts", "merge_meaning", "sketch_meaning",),
+        "meaning_groups": ("MeaningCounts", "MeaningDecision", "MeaningGroups", "MeaningSketch", "decide", "find_groups",),
         "space": ("BlockSpace", "fit", "language_codes", "merge_samples", "sample_blocks",),
+        "wording": ("BlockVerdict", "frequent_blocks", "judge_blocks", "merge_sketches", "sketch_blocks", "without",),
     })  # fmt: skip
 
 __all__ = [

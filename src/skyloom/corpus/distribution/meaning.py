@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 from skyloom.core.errors import DataError
 from skyloom.core.kernels import GOLDEN, kernel
 from skyloom.corpus.distribution.config import MeaningConfig
-from skyloom.corpus.distribution.groups import MeaningCounts, MeaningDecision, MeaningGroups, MeaningSketch, best_of
+from skyloom.corpus.distribution.meaning_groups import MeaningCounts, MeaningDecision, MeaningGroups, MeaningSketch, best_of
 from skyloom.corpus.distribution.space import SCALE, WORDING, BlockSpace, BlockVectors, Encoder, embed, language_codes
 from skyloom.corpus.text import list_lengths, string_hashes
 

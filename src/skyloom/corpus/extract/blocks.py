@@ -12,9 +12,9 @@ import numpy as np
 
 from skyloom.core.kernels import inner
 from skyloom.corpus.extract import scratch as pg
-from skyloom.corpus.extract.measure import measure
+from skyloom.corpus.extract.block_counts import measure
 from skyloom.corpus.extract.scan import put, reference
-from skyloom.corpus.extract.tables import BLOCK, HEADING, TAG, TEXT
+from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, TAG, TEXT
 
 _A, _LI, _P, _PRE, _TABLE, _TR, _TD, _TH = (TAG[n] for n in "a li p pre table tr td th".split())
 _UL, _OL, _DL, _DT, _DD, _CAPTION = (TAG[n] for n in "ul ol dl dt dd caption".split())

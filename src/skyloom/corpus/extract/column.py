@@ -23,7 +23,7 @@ from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, ROLES
 from skyloom.corpus.extract.scan import copy, find
 from skyloom.corpus.extract.select import Model, heading_end, model, render, room, select
-from skyloom.corpus.extract.tables import NAME_BITS, PHRASE_BITS, TAG, TAGS, tables
+from skyloom.corpus.extract.tag_tables import NAME_BITS, PHRASE_BITS, TAG, TAGS, tables
 from skyloom.corpus.extract.walk import OK, TOO_MANY, walk
 from skyloom.corpus.text import charset
 

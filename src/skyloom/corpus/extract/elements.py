@@ -15,7 +15,7 @@ from skyloom.core.kernels import fnv, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text
 from skyloom.corpus.extract.scan import attribute, date, find, find_close, lookup, match, put, reference, tag_end
-from skyloom.corpus.extract.tables import ATTRIBUTE, ELEMENT_BITS, HEADING, TAG
+from skyloom.corpus.extract.tag_tables import ATTRIBUTE, ELEMENT_BITS, HEADING, TAG
 
 _CLASS, _ID, _ROLE, _ITEMPROP, _STYLE = (ATTRIBUTE[n] for n in ("class", "id", "role", "itemprop", "style"))
 _HIDDEN, _ARIA, _HREF, _ALT, _TYPE = (ATTRIBUTE[n] for n in ("hidden", "aria-hidden", "href", "alt", "type"))

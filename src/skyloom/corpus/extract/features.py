@@ -15,7 +15,7 @@ import numpy as np
 
 from skyloom.core.kernels import GOLDEN, inner
 from skyloom.corpus.extract import scratch as pg
-from skyloom.corpus.extract.tables import HEADING, NAMES, PHRASES, TAG, TAG_BITS, bits
+from skyloom.corpus.extract.tag_tables import HEADING, NAMES, PHRASES, TAG, TAG_BITS, bits
 
 PROSE_UNITS = 15
 LEVELS = 5

@@ -20,7 +20,7 @@ from skyloom.core.kernels import inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, describe, describe_page, prepare
 from skyloom.corpus.extract.scan import copy
-from skyloom.corpus.extract.tables import HEADING, NAME_BITS, TAG
+from skyloom.corpus.extract.tag_tables import HEADING, NAME_BITS, TAG
 
 COMMENTS_AFTER = 150
 """Units of text before and outside comments that make them comments on it; with less they are the page."""

@@ -17,7 +17,7 @@ from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text, end_tag, flush, imply_ends, newline, pop, push
 from skyloom.corpus.extract.elements import dated, element, image, link, skipped, span
 from skyloom.corpus.extract.scan import find, lookup, name_end, tag_end
-from skyloom.corpus.extract.tables import BLOCK, HEADING, SKIPPED, TAG
+from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, SKIPPED, TAG
 
 OK, TOO_MANY, TOO_MUCH = 0, 1, 2
 

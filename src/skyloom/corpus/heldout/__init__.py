@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from skyloom.core.doors import lazy
-from skyloom.corpus.heldout.config import HeldoutConfig
+from skyloom.corpus.heldout.config import HeldoutChoiceConfig
 
 if TYPE_CHECKING:
-    from skyloom.corpus.heldout.choice import REFERENCE, Copies, Proposal, choose, held, propose
     from skyloom.corpus.heldout.nearness import HeldoutIndex
+    from skyloom.corpus.heldout.selection import REFERENCE, Copies, Proposal, choose, held, propose_heldout
 else:
     __getattr__ = lazy(__name__, {
-        "choice": ("Copies", "Proposal", "REFERENCE", "choose", "held", "propose",),
         "nearness": ("HeldoutIndex",),
+        "selection": ("Copies", "Proposal", "REFERENCE", "choose", "held", "propose_heldout",),
     })  # fmt: skip
 
-__all__ = ["REFERENCE", "Copies", "HeldoutConfig", "HeldoutIndex", "Proposal", "choose", "held", "propose"]
+__all__ = ["REFERENCE", "Copies", "HeldoutChoiceConfig", "HeldoutIndex", "Proposal", "choose", "held", "propose_heldout"]

@@ -11,7 +11,7 @@ LARGEST_PART = 5
 
 
 @dataclass(frozen=True)
-class HeldoutConfig:
+class HeldoutChoiceConfig:
     """How many documents are held out, and what counts as near to them."""
 
     share: float = setting(0.02, doc="share of each domain's documents that is held out", low=0.0, high=0.2)

@@ -8,16 +8,16 @@ from skyloom.core.doors import lazy
 from skyloom.corpus.quality.config import QualityConfig
 
 if TYPE_CHECKING:
-    from skyloom.corpus.quality.judge import cheap_reasons, judge_quality, short_language
-    from skyloom.corpus.quality.learned.groups import Thresholds, fit_thresholds, merge_counts
     from skyloom.corpus.quality.learned.judges import count_scores, group, group_reasons, load_judges, train_judges
-    from skyloom.corpus.quality.learned.reference import cited_in_dump, is_cited, merge_cited, merge_samples, sample
+    from skyloom.corpus.quality.learned.quality_groups import Thresholds, fit_thresholds, merge_counts
+    from skyloom.corpus.quality.learned.reference_text import cited_in_dump, is_cited, merge_cited, merge_samples, sample
+    from skyloom.corpus.quality.stage import cheap_reasons, judge_quality, short_language
 else:
     __getattr__ = lazy(__name__, {
-        "judge": ("cheap_reasons", "judge_quality", "short_language",),
-        "learned.groups": ("Thresholds", "fit_thresholds", "merge_counts",),
         "learned.judges": ("count_scores", "group", "group_reasons", "load_judges", "train_judges",),
-        "learned.reference": ("cited_in_dump", "is_cited", "merge_cited", "merge_samples", "sample",),
+        "learned.quality_groups": ("Thresholds", "fit_thresholds", "merge_counts",),
+        "learned.reference_text": ("cited_in_dump", "is_cited", "merge_cited", "merge_samples", "sample",),
+        "stage": ("cheap_reasons", "judge_quality", "short_language",),
     })  # fmt: skip
 
 __all__ = [

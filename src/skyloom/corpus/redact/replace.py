@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.redact.config import KINDS, RedactConfig
-from skyloom.corpus.redact.rules import LEFT, RIGHT, spans
+from skyloom.corpus.redact.numbering import LEFT, RIGHT, spans
 from skyloom.corpus.redact.scan import scan
 from skyloom.corpus.text import Texts
 

@@ -26,7 +26,7 @@ from skyloom.core.config import plain, setting
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus.sources.commoncrawl_http import Client, HttpError
+from skyloom.corpus.sources.commoncrawl_http import CrawlClient, HttpError
 
 PLAN, FETCHED, INDEX = "plan.jsonl", "fetched.json", "index"
 _FIELDS = ("url", "timestamp", "status", "mime-detected", "languages", "digest", "length", "offset", "filename")
@@ -70,7 +70,7 @@ def fetch_common_crawl(config: CrawlConfig, out: Store, *, progress: Progress) -
     service cannot be reached at all.
     """
     _same_config(config, out)
-    client = Client(config.pause_s, config.retries, config.timeout_s)
+    client = CrawlClient(config.pause_s, config.retries, config.timeout_s)
     plan = _plan(config, out, client, progress)
     groups = [plan[i : i + config.pages_a_file] for i in range(0, len(plan), config.pages_a_file)]
     failed: Counter[str] = Counter()
@@ -115,7 +115,7 @@ def _same_config(config: CrawlConfig, out: Store) -> None:
         out.write_json("config.json", mine)
 
 
-def _plan(config: CrawlConfig, out: Store, client: Client, progress: Progress) -> list[dict[str, Any]]:
+def _plan(config: CrawlConfig, out: Store, client: CrawlClient, progress: Progress) -> list[dict[str, Any]]:
     """The records to fetch, in the order of the archive, so that neighbours in one file are read one after the other."""
     if not out.exists(PLAN):
         try:
@@ -154,7 +154,7 @@ def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _captures(domain: str, config: CrawlConfig, out: Store, client: Client, progress: Progress) -> list[dict[str, Any]]:
+def _captures(domain: str, config: CrawlConfig, out: Store, client: CrawlClient, progress: Progress) -> list[dict[str, Any]]:
     """The index's records of a domain that can be taken, asked page by page until there are enough."""
     base = f"{config.index_url.rstrip('/')}/{config.crawl}-index"
     ask = {"url": domain if "/" in domain else f"*.{domain.lstrip('*.')}", "output": "json"}
@@ -177,7 +177,7 @@ def _captures(domain: str, config: CrawlConfig, out: Store, client: Client, prog
     return found
 
 
-def _page_count(client: Client, url: str, domain: str) -> int:
+def _page_count(client: CrawlClient, url: str, domain: str) -> int:
     answer = client.get(url, absent=b'{"pages": 0}')
     try:
         told = json.loads(answer)
@@ -209,7 +209,7 @@ def _wanted(record: dict[str, Any], config: CrawlConfig) -> bool:
 
 
 def _fetch_group(
-    group: list[dict[str, Any]], name: str, config: CrawlConfig, out: Store, client: Client, bar: Any
+    group: list[dict[str, Any]], name: str, config: CrawlConfig, out: Store, client: CrawlClient, bar: Any
 ) -> dict[str, Any]:
     """Write one WARC file, whole; returns its counts."""
     failed: Counter[str] = Counter()
@@ -231,7 +231,7 @@ def _fetch_group(
     return {"pages": pages, "bytes": size, "failed": dict(failed)}
 
 
-def _member(record: dict[str, Any], config: CrawlConfig, client: Client) -> bytes:
+def _member(record: dict[str, Any], config: CrawlConfig, client: CrawlClient) -> bytes:
     """The gzip member of a record. IntegrityError if what came is not one whole member with a WARC record."""
     start, length = int(record["offset"]), int(record["length"])
     data = client.get(f"{config.data_url.rstrip('/')}/{record['filename']}", first=start, length=length)

@@ -27,7 +27,7 @@ class HttpError(Exception):
         self.passing = passing
 
 
-class Client:
+class CrawlClient:
     """Asks politely: at most one request every `pause` seconds, each tried `1 + retries` times."""
 
     def __init__(self, pause: float, retries: int, timeout: float, backoff: float = 1.0) -> None:

@@ -80,7 +80,7 @@ def _work(source: ResolvedSource) -> list[tuple[Any, ...]]:
         return _grouped(parts)
     if limit:
         return [parts]
-    if source.kind in _SPLIT and not isinstance(source.parts[0], hub.Part):
+    if source.kind in _SPLIT and not isinstance(source.parts[0], hub.HubPart):
         name = _SPLIT[source.kind]
         ranged = [r for f in parts for r in (split(f, RANGE_BYTES) if name in f.name.lower() else [f])]
         return [(r,) for r in ranged]

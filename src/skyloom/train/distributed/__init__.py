@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
-    from skyloom.train.distributed.learner import ParallelLearner, share_of_many
     from skyloom.train.distributed.mesh import DATA, PIPELINE, TENSOR, Place, join, leave
-    from skyloom.train.distributed.ranks import Crew
+    from skyloom.train.distributed.parallel_learner import ParallelLearner, share_of_many
+    from skyloom.train.distributed.ranks import Ranks
     from skyloom.train.distributed.shard import materialise, parallelize
 else:
     __getattr__ = lazy(__name__, {
-        "learner": ("ParallelLearner", "share_of_many",),
         "mesh": ("DATA", "PIPELINE", "Place", "TENSOR", "join", "leave",),
-        "ranks": ("Crew",),
+        "parallel_learner": ("ParallelLearner", "share_of_many",),
+        "ranks": ("Ranks",),
         "shard": ("materialise", "parallelize",),
     })  # fmt: skip
 
@@ -23,9 +23,9 @@ __all__ = [
     "DATA",
     "PIPELINE",
     "TENSOR",
-    "Crew",
     "ParallelLearner",
     "Place",
+    "Ranks",
     "join",
     "leave",
     "materialise",

@@ -16,14 +16,14 @@ import torch.distributed as dist
 
 
 @dataclass(frozen=True)
-class Crew:
+class Ranks:
     """`rank` of `world` processes; of one if torch.distributed is not running."""
 
     rank: int = 0
     world: int = 1
 
     @classmethod
-    def here(cls) -> Crew:
+    def here(cls) -> Ranks:
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else cls()
 
     @property

@@ -42,14 +42,14 @@ from skyloom.planner.layout import Layout, cut
 from skyloom.planner.memory import EAGER, FUSED, memory, shares
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import DATA, PIPELINE, TENSOR, ParallelLearner, Place, join, materialise, parallelize
-from skyloom.train.dryrun.traffic import Held, Tally, Traffic
+from skyloom.train.dryrun.traffic import Held, Traffic, TrafficMeter
 
 KINDS = ("weights", "gradients", "optimiser", "activations", "logits", "received", "other")
 """Of memory, as `planner/memory.py` counts them; other is what no formula counts."""
 
 
 @dataclass(frozen=True)
-class Shard:
+class HeldWeight:
     """What a rank holds of one weight. `placement`: how each dimension of the mesh cuts it."""
 
     name: str
@@ -59,7 +59,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepTraffic:
     """What a step sends, by kind and dimension of the mesh, and the bytes by kind at its peak."""
 
     traffic: Mapping[tuple[str, str], Traffic]
@@ -73,7 +73,7 @@ class Rank:
     rank: int
     place: int
     blocks: tuple[int, ...]
-    shards: tuple[Shard, ...]
+    shards: tuple[HeldWeight, ...]
     traffic: tuple[Traffic, ...]
     memory: Mapping[str, int]
     states: int
@@ -155,7 +155,7 @@ def run_rank(config: TrainConfig, model: ModelConfig, rank: int, every: bool = F
     layout = config.layout
     with _pretended(layout, rank) as place:
         groups = {str(place.mesh.get_group(name).group_name): name for name in (PIPELINE, DATA, TENSOR)}
-        tally = Tally(groups)
+        tally = TrafficMeter(groups)
         parts = parallelize(model, place, config.precision, compiled=False)
         with FakeTensorMode(allow_non_fake_inputs=True), tally.watching():
             for part in parts.values():
@@ -164,12 +164,12 @@ def run_rank(config: TrainConfig, model: ModelConfig, rank: int, every: bool = F
             states, held = frozenset(tally.live), tally.now
             shards = tuple(_shard(name, weight) for name, weight in learner.masters.items())
 
-            def step(micro_batches: int) -> Step:
+            def step(micro_batches: int) -> StepTraffic:
                 tokens = torch.zeros(micro_batches * layout.micro(config.batch), config.context + 1, dtype=torch.int64)
                 tally.begin()
                 learner.backward(tokens)
                 learner.apply(0.0)
-                return Step(tally.traffic, _kinds(tally, states, shards, model, layout))
+                return StepTraffic(tally.traffic, _kinds(tally, states, shards, model, layout))
 
             whole = _whole(step, layout, layout.micro_batches(config.batch), every)
         return Rank(
@@ -184,7 +184,7 @@ def run_rank(config: TrainConfig, model: ModelConfig, rank: int, every: bool = F
         )
 
 
-def _whole(step: Callable[[int], Step], layout: Layout, count: int, every: bool) -> Step:
+def _whole(step: Callable[[int], StepTraffic], layout: Layout, count: int, every: bool) -> StepTraffic:
     """The step of `count` micro-batches, from two short ones unless `every`.
 
     Once the pipeline is full each further micro-batch (each round, in schedules that work in rounds) does the same again: it
@@ -206,7 +206,9 @@ def _whole(step: Callable[[int], Step], layout: Layout, count: int, every: bool)
             size=before.size + times * (row.size - before.size),
             sent=before.sent + times * (row.sent - before.sent),
         )
-    return Step(traffic, {kind: first.memory[kind] + times * (size - first.memory[kind]) for kind, size in second.memory.items()})
+    return StepTraffic(
+        traffic, {kind: first.memory[kind] + times * (size - first.memory[kind]) for kind, size in second.memory.items()}
+    )
 
 
 @contextmanager
@@ -229,11 +231,11 @@ def _agreed(schedule: object, stages: Sequence[object], has_backward: bool, p2p_
         stage._inference_mode = InferenceMode.STATIC  # type: ignore[attr-defined]
 
 
-def _shard(name: str, weight: torch.Tensor) -> Shard:
+def _shard(name: str, weight: torch.Tensor) -> HeldWeight:
     assert isinstance(weight, DTensor)
     names = weight.device_mesh.mesh_dim_names or ()
     cuts = [f"{name} on {dim}" for dim, name in zip(names, map(_placement, weight.placements), strict=True)]
-    return Shard(name, tuple(weight.shape), ", ".join(cuts), tuple(weight.to_local().shape))
+    return HeldWeight(name, tuple(weight.shape), ", ".join(cuts), tuple(weight.to_local().shape))
 
 
 def _placement(placement: object) -> str:
@@ -241,7 +243,9 @@ def _placement(placement: object) -> str:
     return "whole" if dim is None else f"cut {dim}"
 
 
-def _kinds(tally: Tally, states: frozenset[int], shards: Sequence[Shard], model: ModelConfig, layout: Layout) -> dict[str, int]:
+def _kinds(
+    tally: TrafficMeter, states: frozenset[int], shards: Sequence[HeldWeight], model: ModelConfig, layout: Layout
+) -> dict[str, int]:
     """Bytes at the peak by the planner's kinds. What a storage is for is told by when it was made, and as what shape.
 
     fully_shard gathers weights into flat storages; the sum of a gradient has the shape of its weight; torch's pipeline keeps what

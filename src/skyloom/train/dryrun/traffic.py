@@ -1,7 +1,8 @@
 """What a step sends and holds: every operation of a process passes by here; collectives and bytes by kind leave. Report 3.5.
 
-`Tally` is a mode of torch's dispatcher. Below DTensor, fully_shard and the pipeline's schedules every exchange is an operation
-on a process group and every tensor is the output of an operation, so nothing of ours or of torch has to be asked what it does.
+`TrafficMeter` is a mode of torch's dispatcher. Below DTensor, fully_shard and the pipeline's schedules every exchange is an
+operation on a process group and every tensor is the output of an operation, so nothing of ours or of torch has to be asked what it
+does.
 It works on fake tensors as well as on real ones; `dryrun` uses it on fake ones.
 
 **Exchanges** are counted by kind and dimension of the mesh. `size` is the whole tensor that a collective is about: what an
@@ -68,7 +69,7 @@ class Held:
     backward: bool
 
 
-class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class TrafficMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """`groups`: name of the process groups that exchanges are counted for."""
 
     def __init__(self, groups: Mapping[str, str]) -> None:
@@ -91,7 +92,7 @@ class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self.live if self._at_peak is None else self._at_peak
 
     @contextmanager
-    def watching(self) -> Iterator[Tally]:
+    def watching(self) -> Iterator[TrafficMeter]:
         """See all operations, and storages that change their size, which no operation does."""
         resize = torch.UntypedStorage.resize_
         guard = ShardingPropagator._fake_mode_lock
@@ -180,7 +181,7 @@ class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
 class _Pause:
     """Where a tally does not count: DTensor tries operations on whole shapes, which no process holds, to learn what they give."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: TrafficMeter) -> None:
         self.tally = tally
 
     def __enter__(self) -> None:

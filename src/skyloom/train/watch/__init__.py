@@ -8,21 +8,21 @@ from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
     from skyloom.train.watch.alarms import ALARMS, ALL, REPEATS, Alarms
-    from skyloom.train.watch.heldout import BATCH_TOKENS, HeldOutSet, Monitor, Scores, line, score_line, watched
     from skyloom.train.watch.journal import HELDOUT, METRICS, SCORES, SKIPS, SPEED, Journal
     from skyloom.train.watch.live import JOURNAL, LIVE
+    from skyloom.train.watch.monitor import BATCH_TOKENS, HeldOutSet, Monitor, Scores, heldout_line, score_line, watched
     from skyloom.train.watch.peak import peak_flops
     from skyloom.train.watch.telemetry import EVERY, Telemetry
-    from skyloom.train.watch.trackers import check
+    from skyloom.train.watch.trackers import check_trackers
 else:
     __getattr__ = lazy(__name__, {
         "alarms": ("ALARMS", "ALL", "Alarms", "REPEATS",),
-        "heldout": ("BATCH_TOKENS", "HeldOutSet", "Monitor", "Scores", "line", "score_line", "watched",),
         "journal": ("HELDOUT", "Journal", "METRICS", "SCORES", "SKIPS", "SPEED",),
         "live": ("JOURNAL", "LIVE",),
+        "monitor": ("BATCH_TOKENS", "HeldOutSet", "Monitor", "Scores", "heldout_line", "score_line", "watched",),
         "peak": ("peak_flops",),
         "telemetry": ("EVERY", "Telemetry",),
-        "trackers": ("check",),
+        "trackers": ("check_trackers",),
     })  # fmt: skip
 
 __all__ = [
@@ -44,8 +44,8 @@ __all__ = [
     "Monitor",
     "Scores",
     "Telemetry",
-    "check",
-    "line",
+    "check_trackers",
+    "heldout_line",
     "peak_flops",
     "score_line",
     "watched",

@@ -28,7 +28,7 @@ BF16_PEAKS: tuple[tuple[str, float], ...] = (
 
 
 @dataclass(frozen=True)
-class Peak:
+class PeakFlops:
     """FLOP/s of one accelerator (or of the processor, all threads), and where the figure is from."""
 
     flops: float
@@ -45,16 +45,16 @@ def listed(name: str) -> float | None:
     return None
 
 
-def peak_flops(device: torch.device | str, precision: str) -> Peak:
+def peak_flops(device: torch.device | str, precision: str) -> PeakFlops:
     """The peak of `device` for "bf16" or "fp32". Measuring takes about 0.1 s."""
     kind = torch.device(device)
     if kind.type != "cuda":
-        return Peak(matmul_flops(precision), "a matrix product measured on this processor")
+        return PeakFlops(matmul_flops(precision), "a matrix product measured on this processor")
     name = torch.cuda.get_device_name(kind)
     known = listed(name) if precision == "bf16" else None
     if known is not None:
-        return Peak(known, f"the maker's dense bf16 figure for {name}")
-    return Peak(_measured(kind, precision), f"a matrix product measured on {name}")
+        return PeakFlops(known, f"the maker's dense bf16 figure for {name}")
+    return PeakFlops(_measured(kind, precision), f"a matrix product measured on {name}")
 
 
 def _measured(device: torch.device, precision: str, size: int = 8192) -> float:

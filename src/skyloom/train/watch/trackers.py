@@ -113,7 +113,7 @@ class Mlflow:
         self._client.set_terminated(self.id)
 
 
-class Client(Protocol):
+class TrackerClient(Protocol):
     """A service that has been reached."""
 
     id: str
@@ -122,7 +122,7 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
-SERVICES: dict[str, tuple[str, Callable[[str, str, Path, Mapping[str, Any]], Client]]] = {
+SERVICES: dict[str, tuple[str, Callable[[str, str, Path, Mapping[str, Any]], TrackerClient]]] = {
     "wandb": ("wandb", Wandb),
     "mlflow": ("mlflow", Mlflow),
 }
@@ -132,7 +132,7 @@ SERVICES: dict[str, tuple[str, Callable[[str, str, Path, Mapping[str, Any]], Cli
 class Remote:
     """A service on a thread of its own, which never raises and never keeps the run waiting but for `PATIENCE` at its end."""
 
-    def __init__(self, name: str, connect: Callable[[str], Client], id: str, progress: Progress) -> None:
+    def __init__(self, name: str, connect: Callable[[str], TrackerClient], id: str, progress: Progress) -> None:
         """`connect`: makes the client of the run `id` ("": a new one)."""
         self.name, self.id = name, id
         self.sent = self.failed = self.dropped = 0
@@ -175,7 +175,7 @@ class Remote:
         return {"id": self.id, "sent": self.sent, "lost": self.failed + self.dropped, "problem": self.problem}
 
     def _work(self) -> None:
-        client: Client | None = None
+        client: TrackerClient | None = None
         refused = -RETRY
         while (item := self._queue.get()) is not None and not self._over.is_set():
             try:
@@ -216,7 +216,7 @@ def _flat(settings: Mapping[str, Any], key: str = "") -> Iterator[tuple[str, Any
             yield f"{key}{name}", value
 
 
-def check(names: Sequence[str]) -> None:
+def check_trackers(names: Sequence[str]) -> None:
     """ConfigError naming the extra if the package of a tracker is not installed."""
     for name in names:
         package, _ = SERVICES[name]
@@ -228,7 +228,7 @@ def check(names: Sequence[str]) -> None:
 
 def connect(names: Sequence[str], out: Store, settings: Mapping[str, Any], progress: Progress) -> list[Remote]:
     """The services of `names` for the run in `out`, going on with the runs there that its earlier attempts began."""
-    check(names)
+    check_trackers(names)
     known = out.read_json(SENT) if names and out.exists(SENT) else {}
     folder = out.path(TELEMETRY) if out.local else Path()
     label = "/".join(out.root.split("/")[-2:])
@@ -236,7 +236,7 @@ def connect(names: Sequence[str], out: Store, settings: Mapping[str, Any], progr
     for name in names:
         _, service = SERVICES[name]
 
-        def reach(id: str, service: Callable[..., Client] = service) -> Client:
+        def reach(id: str, service: Callable[..., TrackerClient] = service) -> TrackerClient:
             folder.mkdir(parents=True, exist_ok=True)
             return service(id, label, folder, settings)
 

@@ -31,9 +31,9 @@ from skyloom.core.errors import DataError
 from skyloom.core.store import Store
 from skyloom.corpus.quality.learned.classifier import Classifier, train_classifier
 from skyloom.corpus.quality.learned.config import GroupConfig, JudgesConfig
-from skyloom.corpus.quality.learned.groups import Thresholds, count_perplexity, lm_grade, quality_group, reference_grade
 from skyloom.corpus.quality.learned.ngram import LanguageModel, lm_score, load_model
 from skyloom.corpus.quality.learned.ngram_train import train_lm
+from skyloom.corpus.quality.learned.quality_groups import Thresholds, count_perplexity, lm_grade, quality_group, reference_grade
 from skyloom.corpus.text import Texts
 
 LANGUAGES = ("en", "zh")

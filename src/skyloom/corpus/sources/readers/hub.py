@@ -17,15 +17,15 @@ from typing import Any
 import pyarrow as pa
 
 from skyloom.core.errors import ConfigError, DataError, StorageError
-from skyloom.corpus.sources.readers.columns import fields, page_table
 from skyloom.corpus.sources.readers.jsonl import record_row
+from skyloom.corpus.sources.readers.page_columns import fields, page_table
 from skyloom.corpus.sources.readers.rows import About
 
 _BATCH = 1_000
 
 
 @dataclass(frozen=True)
-class Part:
+class HubPart:
     """Shard `index` of `count` of a data set's split."""
 
     path: str
@@ -36,7 +36,7 @@ class Part:
     count: int
 
 
-def find(source: str, path: str, subset: str, split: str) -> tuple[tuple[Part, ...], str]:
+def find(source: str, path: str, subset: str, split: str) -> tuple[tuple[HubPart, ...], str]:
     """The shards of a split and the data set's identity. ConfigError for an unknown subset or split, DataError for a data set
     that is not there, StorageError without the library or the network."""
     name, _, revision = path.partition("@")
@@ -53,10 +53,10 @@ def find(source: str, path: str, subset: str, split: str) -> tuple[tuple[Part, .
     except OSError as problem:
         raise StorageError(f"source '{source}': cannot reach data set '{path}': {_first_line(problem)}") from problem
     identity = f"{shown(name)} {subset} {split} {revision or builder.hash} {builder.config.create_config_id({})} {count} shards"
-    return tuple(Part(name, revision, subset, split, i, count) for i in range(count)), identity
+    return tuple(HubPart(name, revision, subset, split, i, count) for i in range(count)), identity
 
 
-def pages(part: Part, about: About) -> Iterator[pa.Table | dict[str, Any]]:
+def pages(part: HubPart, about: About) -> Iterator[pa.Table | dict[str, Any]]:
     """PAGE tables of one shard's records, in its order. StorageError if the data set cannot be reached any more."""
     number, name = 0, f"{shown(part.path)}/{part.split}-{part.index:05d}"
     try:

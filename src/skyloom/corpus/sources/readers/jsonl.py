@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, is_packed, open_file, read_some, reason_of, unpacked
-from skyloom.corpus.sources.readers.columns import fields, page_table
+from skyloom.corpus.sources.readers.page_columns import fields, page_table
 from skyloom.corpus.sources.readers.rows import NO_TEXT, About, broken_row, page_row
 
 BLOCK = 4 << 20

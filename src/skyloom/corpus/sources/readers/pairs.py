@@ -32,7 +32,7 @@ _LETTER = re.compile(r"[A-Za-z]")
 
 
 @dataclass(frozen=True)
-class Entry:
+class PairEntry:
     """Two sides of an entry in the order of the file, where it stands, and its `origin` (a licence or a document)."""
 
     place: int
@@ -78,7 +78,7 @@ class _UnreadableError(ValueError):
     """The rest of a file cannot be read; the text is the row's reason."""
 
 
-def _pair(entry: Entry) -> tuple[tuple[str, str] | None, str]:
+def _pair(entry: PairEntry) -> tuple[tuple[str, str] | None, str]:
     """(English, Chinese), each on one line, or the reason why there is none."""
     one, two = " ".join(entry.first.split()), " ".join(entry.second.split())
     if not one or not two:
@@ -94,7 +94,7 @@ def _share(text: str) -> float:
     return len(_HAN.findall(text)) / max(len(text), 1)
 
 
-def _raw(entry: Entry) -> bytes:
+def _raw(entry: PairEntry) -> bytes:
     return json.dumps([entry.first, entry.second], ensure_ascii=False).encode("utf-8", "replace")
 
 
@@ -107,7 +107,7 @@ def _row(group: list[tuple[str, str]], place: int, license_name: str, file: File
     )  # fmt: skip
 
 
-def _entries(file: File, about: About) -> Iterator[Entry]:
+def _entries(file: File, about: About) -> Iterator[PairEntry]:
     name = re.sub(r"\.(gz|zst|bz2|xz)$", "", file.name.lower())
     with opened(file, about.max_ratio) as stream:
         if name.endswith((".tmx", ".xml")):
@@ -136,7 +136,7 @@ _HEADERS = {"en": "en", "english": "en", "eng": "en", "en-us": "en", "zh": "zh",
             "source": "en", "target": "zh", "src": "en", "tgt": "zh"}  # fmt: skip
 
 
-def _tsv(stream: BinaryIO, about: About) -> Iterator[Entry]:
+def _tsv(stream: BinaryIO, about: About) -> Iterator[PairEntry]:
     """Two columns: those that the first line names, else the first two."""
     where = (0, 1)
     for number, line in _lines(stream, about.max_body):
@@ -148,10 +148,10 @@ def _tsv(stream: BinaryIO, about: About) -> Iterator[Entry]:
                 continue
         if line.strip():
             one, two = (cells[i] if i < len(cells) else "" for i in where)
-            yield Entry(number, one, two)
+            yield PairEntry(number, one, two)
 
 
-def _json(stream: BinaryIO, about: About) -> Iterator[Entry]:
+def _json(stream: BinaryIO, about: About) -> Iterator[PairEntry]:
     for number, line in _lines(stream, about.max_body):
         if not line.strip():
             continue
@@ -160,19 +160,19 @@ def _json(stream: BinaryIO, about: About) -> Iterator[Entry]:
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
-            yield Entry(number, "", line.decode("utf-8", "replace"))
+            yield PairEntry(number, "", line.decode("utf-8", "replace"))
             continue
         if isinstance(record.get("translation"), dict):  # as the hub's translation data sets have it
             record = {**record, **record["translation"]}
         one, two = (v if isinstance(v := record.get(k), str) else "" for k in ("en", "zh"))
         licensed = record.get("license")
-        yield Entry(number, one, two, licensed if isinstance(licensed, str) else "")
+        yield PairEntry(number, one, two, licensed if isinstance(licensed, str) else "")
 
 
 _TMX = frozenset(("tu", "tuv", "seg", "bpt", "ept", "ph", "it", "ut"))  # the last five hold codes of formats, which are no text
 
 
-def _tmx(stream: BinaryIO, about: About) -> Iterator[Entry]:
+def _tmx(stream: BinaryIO, about: About) -> Iterator[PairEntry]:
     """Translation units: the first English and the first Chinese variant, or else the first two."""
     variants: list[tuple[str, str]] = []
     number, seg = 0, ""
@@ -185,7 +185,7 @@ def _tmx(stream: BinaryIO, about: About) -> Iterator[Entry]:
             seg = ""
         elif name == "tu":
             number += 1
-            yield Entry(number, *_chosen(variants))
+            yield PairEntry(number, *_chosen(variants))
             variants = []
 
 
@@ -197,7 +197,7 @@ def _chosen(variants: list[tuple[str, str]]) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-def _po(stream: BinaryIO, about: About) -> Iterator[Entry]:
+def _po(stream: BinaryIO, about: About) -> Iterator[PairEntry]:
     """Messages and their translations; plural forms give the first, and what is fuzzy counts as untranslated."""
     data = stream.read(about.max_body + 1)
     if len(data) > about.max_body:
@@ -212,4 +212,4 @@ def _po(stream: BinaryIO, about: About) -> Iterator[Entry]:
     for number, entry in enumerate(catalogue, 1):
         if not entry.obsolete and entry.msgid:
             done = "" if entry.fuzzy else entry.msgstr or (entry.msgstr_plural or {}).get(0, "")
-            yield Entry(number, entry.msgid, done)
+            yield PairEntry(number, entry.msgid, done)

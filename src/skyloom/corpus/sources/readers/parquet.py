@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from skyloom.core.errors import DataError
 from skyloom.corpus.sources.readers.byte_streams import File, open_file
-from skyloom.corpus.sources.readers.columns import fields, page_table
 from skyloom.corpus.sources.readers.jsonl import record_row
+from skyloom.corpus.sources.readers.page_columns import fields, page_table
 from skyloom.corpus.sources.readers.rows import About, broken_row
 
 _BATCH_BYTES = 32 << 20

@@ -26,7 +26,7 @@ from skyloom.core.records import record_id
 from skyloom.core.units import hash_units
 from skyloom.corpus.candidates import origin_is
 from skyloom.corpus.dedup import sequence_hashes
-from skyloom.corpus.heldout.config import LARGEST_PART, HeldoutConfig
+from skyloom.corpus.heldout.config import LARGEST_PART, HeldoutChoiceConfig
 from skyloom.corpus.heldout.nearness import HeldoutIndex
 
 
@@ -48,7 +48,7 @@ class Proposal:
         return Proposal(value["counts"], ranked, tuple(value["settled"]))
 
 
-def propose(table: pa.Table, config: HeldoutConfig) -> Proposal:
+def propose_heldout(table: pa.Table, config: HeldoutChoiceConfig) -> Proposal:
     """The proposal of a shard with the columns id, domain and split."""
     members: dict[str, list[tuple[str, str]]] = {}
     for name, domain in zip(table.column("id").to_pylist(), table.column("domain").to_pylist(), strict=True):
@@ -58,7 +58,7 @@ def propose(table: pa.Table, config: HeldoutConfig) -> Proposal:
     return Proposal({d: len(rows) for d, rows in sorted(members.items())}, ranked, tuple(sorted(settled)))
 
 
-def choose(proposals: Iterable[Proposal], config: HeldoutConfig) -> frozenset[str]:
+def choose(proposals: Iterable[Proposal], config: HeldoutChoiceConfig) -> frozenset[str]:
     """Ids of the documents that are held out: of each domain a share of them with the smallest hashes, within bounds."""
     counts: dict[str, int] = {}
     ranked: dict[str, list[tuple[str, str]]] = {}
@@ -95,7 +95,7 @@ class Copies:
     `references`: a table with the columns REFERENCE. Memory: 20 bytes for each n-gram of the held-out documents.
     """
 
-    def __init__(self, references: pa.Table, config: HeldoutConfig) -> None:
+    def __init__(self, references: pa.Table, config: HeldoutChoiceConfig) -> None:
         exercise, text = origin_is(references, "exercise"), references.column("text")
         prose = text.filter(pa.array(~exercise))
         self.config = config

@@ -49,11 +49,11 @@ from skyloom.core.ledger import Ledger
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.corpus import candidates
-from skyloom.corpus.candidates import Shard
+from skyloom.corpus.candidates import CandidateShard
 from skyloom.corpus.clean import learned, outputs, phases
 from skyloom.corpus.clean.composition import COUNTS as MIXTURE
 from skyloom.corpus.clean.composition import merge_mixtures, mixture_json
-from skyloom.corpus.clean.config import CleanConfig, Job
+from skyloom.corpus.clean.config import CleanConfig, CleanJob
 from skyloom.corpus.clean.funnel import check_chain
 from skyloom.corpus.clean.phases import HELDOUT, ITEMS, WORK
 from skyloom.corpus.decontaminate import build_index, merge_counts, read_items
@@ -86,7 +86,7 @@ def clean(
     when the ledger does not balance.
     """
     found = candidates.shards(extracted, parallel, exercises)
-    stage = _Clean(Job(config, dict(policies)), found, out, engine, progress)
+    stage = _Clean(CleanJob(config, dict(policies)), found, out, engine, progress)
     prepared = stage.map(phases.prepare, found, "rules")
     came = sum(r["pages"] for r in prepared)
     if not sum(r["came"] for r in prepared):
@@ -100,8 +100,8 @@ def clean(
 class _Clean:
     """The stage in progress: `keys` number the shards of candidates, `ledger` sums up what their tasks posted."""
 
-    job: Job
-    shards: list[Shard]
+    job: CleanJob
+    shards: list[CandidateShard]
     out: Store
     engine: Engine
     progress: Progress

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.kernels import kernel
-from skyloom.corpus.dedup.candidates import Standing
+from skyloom.corpus.dedup.candidate_pairs import Standing
 
 Rows = npt.NDArray[np.int64]
 

@@ -32,7 +32,7 @@ PROBES = 20_000
 
 
 @dataclass(frozen=True)
-class Finding:
+class InvariantFinding:
     """One fact about the tokenizer: whether it holds, and the figures or the first counterexample."""
 
     name: str
@@ -40,7 +40,7 @@ class Finding:
     detail: str
 
 
-def check(store: Store) -> list[Finding]:
+def check(store: Store) -> list[InvariantFinding]:
     """All findings, in a fixed order; `ok` is False where a fact does not hold. StorageError if files are missing."""
     subject = _Subject(store)
     checks: list[tuple[str, Callable[[], str]]] = [
@@ -58,9 +58,9 @@ def check(store: Store) -> list[Finding]:
     findings = []
     for name, run in checks:
         try:
-            findings.append(Finding(name, True, run()))
+            findings.append(InvariantFinding(name, True, run()))
         except _BrokenError as problem:
-            findings.append(Finding(name, False, str(problem)))
+            findings.append(InvariantFinding(name, False, str(problem)))
     return findings
 
 

@@ -31,7 +31,7 @@ from skyloom.corpus.text import Texts, shape, slices
 
 
 @dataclass(frozen=True)
-class Verdict:
+class QualityVerdict:
     """`score`: float64[rows] in 0..1, below 0.5 where a rule failed. `reason`: string[rows], null where none did."""
 
     score: npt.NDArray[np.float64]
@@ -56,7 +56,7 @@ def cheap_reasons(texts: Texts, langs: Texts, config: QualityConfig) -> pa.Array
     return pa.array(reasons, pa.string())
 
 
-def judge_quality(texts: Texts, langs: Texts, config: QualityConfig) -> Verdict:
+def judge_quality(texts: Texts, langs: Texts, config: QualityConfig) -> QualityVerdict:
     """Measure all rules on each document; of several that fail, the one that fails by most is the reason.
 
     Documents in English that pass are then asked the published filters that `config.web_en` names, if any.
@@ -76,7 +76,7 @@ def judge_quality(texts: Texts, langs: Texts, config: QualityConfig) -> Verdict:
                 failed[row], smallest[row] = reason, 0.0
         scores.append(np.minimum(smallest / 2, 1.0))
         reasons += failed
-    return Verdict(np.concatenate(scores), pa.array(reasons, pa.string()))
+    return QualityVerdict(np.concatenate(scores), pa.array(reasons, pa.string()))
 
 
 def _web_en(texts: Texts, asked: npt.NDArray[np.bool_], filters: tuple[str, ...]) -> Iterator[tuple[int, str]]:

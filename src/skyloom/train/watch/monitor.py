@@ -90,7 +90,7 @@ class Monitor:
         }
 
 
-def line(stage: str, step: int, tokens: int, name: str, losses: TextLosses) -> dict[str, Any]:
+def heldout_line(stage: str, step: int, tokens: int, name: str, losses: TextLosses) -> dict[str, Any]:
     """A line of `heldout.jsonl`; the ends of the interval are null where one document gives none."""
     low, high = losses.interval()
     tags = tags_of(name)

@@ -25,7 +25,7 @@ LEVEL = 10
 
 
 @dataclass
-class Published:
+class PublishedCorpus:
     """What was written: the files, and per split documents and bytes of text; per source and licence documents."""
 
     files: list[FileRecord] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Published:
     licenses: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
 
 
-def publish(corpus: Store, canaries: Sequence[Canary], out: Store, shard_bytes: int, *, progress: Progress) -> Published:
+def publish(corpus: Store, canaries: Sequence[Canary], out: Store, shard_bytes: int, *, progress: Progress) -> PublishedCorpus:
     """Write the shards of both splits; a shard is closed when it holds `shard_bytes` of JSON.
 
     DataError if there are no documents, or if one is a canary.
@@ -42,7 +42,7 @@ def publish(corpus: Store, canaries: Sequence[Canary], out: Store, shard_bytes: 
     names = [n for n in corpus.names("documents-") if n.endswith(".parquet")]
     if not names:
         raise DataError(f"{corpus.root} holds no documents-*.parquet; run the corpus step first")
-    result = Published()
+    result = PublishedCorpus()
     with progress.task("release corpus", len(names) * len(SPLITS), "shards") as bar:
         for split in SPLITS:
             pending: list[bytes] = []
@@ -74,7 +74,7 @@ def read_shard(store: Store, name: str) -> Iterator[bytes]:
         raise DataError(f"{store.url(name)} is not a whole zstd file: {problem}") from problem
 
 
-def _lines(corpus: Store, name: str, split: str, canaries: Sequence[Canary], result: Published) -> Iterator[bytes]:
+def _lines(corpus: Store, name: str, split: str, canaries: Sequence[Canary], result: PublishedCorpus) -> Iterator[bytes]:
     table = corpus.read_table(name, [*FIELDS, "split", "meta"])
     for batch in table.to_batches(max_chunksize=1024):
         rows = [row for row in batch.to_pylist() if row["split"] == split]
