@@ -30,11 +30,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import kernel
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.core.units import hash_units, ngrams
@@ -151,7 +151,7 @@ def train(chosen: list[Example]) -> tuple[npt.NDArray[np.float32], npt.NDArray[n
     return table, extra
 
 
-@numba.njit(cache=True)
+@kernel
 def _fit(buckets, bounds, flags, labels, weight):  # type: ignore[no-untyped-def]
     table, slopes = np.zeros(BUCKETS, np.float32), np.full(BUCKETS, 1e-8, np.float32)
     extra, extra_slopes = np.zeros(flags.shape[1] + 1), np.full(flags.shape[1] + 1, 1e-8)

@@ -33,12 +33,12 @@ import pyarrow as pa
 from bench.corpus.extraction import FITTED, NotMeasuredError, Page, Scores, counted, f1, interval, mean, read_pages
 from studies import extraction_pages
 
+from skyloom.core.kernels import entry
 from skyloom.core.units import UnitColumn, hash_units, ngrams
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract import select as extract_select
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.features import FEATURES, ROLES, describe, describe_page, prepare
-from skyloom.corpus.extract.scan import entry
 from skyloom.corpus.extract.tag_tables import tables
 from skyloom.corpus.extract.walk import walk
 

@@ -16,7 +16,8 @@ from skyloom.core.store import Store
 from skyloom.core.units import units
 from skyloom.release import sums
 from skyloom.release.canaries import Canary, Lookout
-from skyloom.release.check import Finding, check
+from skyloom.release.check import check
+from skyloom.tokenizer.invariants import InvariantFinding
 from tests.release import demo_run
 
 Sign = Callable[[Path], None]
@@ -137,7 +138,7 @@ def test_the_lookout_agrees_with_a_plain_search_over_units(questions: list[str],
 
 
 def _failed(folder: Path) -> dict[str, str]:
-    findings: list[Finding] = check(folder)
+    findings: list[InvariantFinding] = check(folder)
     return {f.name: f.detail for f in findings if not f.ok}
 
 

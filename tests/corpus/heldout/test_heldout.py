@@ -14,7 +14,7 @@ import pytest
 from skyloom.core.units import units
 from skyloom.corpus.heldout.config import HeldoutChoiceConfig
 from skyloom.corpus.heldout.nearness import HeldoutIndex
-from skyloom.corpus.heldout.selection import REFERENCE, Copies, Proposal, choose, held, propose
+from skyloom.corpus.heldout.selection import REFERENCE, Copies, Proposal, choose, held, propose_heldout
 
 HAN = "天地山川风云雨雪春秋日月城乡村路桥船车马书画琴棋诗酒茶饭衣食住行来去高低大小长短新旧明暗冷热"
 
@@ -52,7 +52,9 @@ def judge(texts: list[str], heldout: list[int], exercises: list[int] | None = No
 
 def chosen_of(shards: list[pa.Table], config: HeldoutChoiceConfig) -> frozenset[str]:
     """By way of the proposals' JSON, as between two maps."""
-    return choose([Proposal.from_json(json.loads(json.dumps(propose(shard, config).to_json()))) for shard in shards], config)
+    return choose(
+        [Proposal.from_json(json.loads(json.dumps(propose_heldout(shard, config).to_json()))) for shard in shards], config
+    )
 
 
 def test_the_choice_is_by_domain_and_stable() -> None:
