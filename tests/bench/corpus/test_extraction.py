@@ -93,7 +93,7 @@ def page(name: str, lang: str, repeat: int = 6, site: str = "") -> bench.Page:
 
 def test_a_worker_extracts_what_the_function_does_and_a_missing_peer_says_so(tmp_path: Path) -> None:
     pages = [page("a", "en"), page("b", "zh")]
-    with bench.Worker(bench.OURS, sys.executable) as worker:
+    with bench.extractor(bench.OURS) as worker:
         found = bench.measure_quality(worker, pages)
         worker.give(pages)
         assert worker.texts() == ([extract_html(p.html).text for p in pages], 0)
