@@ -83,7 +83,7 @@ def after(context):
     context.out.write_json("size.json", len(context.need("both").names("part-")))
 
 
-def road(log: Path) -> list[Step]:
+def two_steps(log: Path) -> list[Step]:
     both = Step("both", two_maps, {"log": str(log)})
     return [Step("after", after, needs=(both,))]
 
@@ -95,7 +95,7 @@ def test_rounds_of_an_array_end_in_the_bytes_of_one_run(tmp_path):
         done = 0
         for number in order:
             try:
-                outcomes = run_steps(road(log), work, Engine(shard=Shard(number, 3)), SILENT)
+                outcomes = run_steps(two_steps(log), work, Engine(shard=Shard(number, 3)), SILENT)
             except ShardsMissingError:
                 continue
             done += 1
@@ -103,19 +103,19 @@ def test_rounds_of_an_array_end_in_the_bytes_of_one_run(tmp_path):
     assert rounds[-1] == 3 and rounds[0] == 0
     for done_by_all in (log, log.with_name("log.scratch")):
         assert sorted(done_by_all.read_text().split()) == [t.key for t in TASKS], "no task was done twice"
-    alone = run_steps(road(log), Store(tmp_path / "alone"), Engine(), SILENT)
+    alone = run_steps(two_steps(log), Store(tmp_path / "alone"), Engine(), SILENT)
     assert [(o.folder, o.content) for o in outcomes] == [(o.folder, o.content) for o in alone]
     assert not [n for n in work.names() if "/shuffle/" in n or "/scratch/" in n]
 
 
 def test_a_damaged_step_is_left_to_a_run_that_is_alone(tmp_path):
     log, work = tmp_path / "log", Store(tmp_path / "work")
-    folder = run_steps(road(log), work, Engine(), SILENT)[0].folder
+    folder = run_steps(two_steps(log), work, Engine(), SILENT)[0].folder
     work.write_text(f"{folder}/part-03.txt", "cut")
     with pytest.raises(IntegrityError, match="without --shard"):
-        run_steps(road(log), work, Engine(shard=Shard(1, 2)), SILENT)
+        run_steps(two_steps(log), work, Engine(shard=Shard(1, 2)), SILENT)
     assert work.exists(f"{folder}/{MANIFEST}")
-    assert [o.status for o in run_steps(road(log), work, Engine(), SILENT)] == ["redone", "skipped"]
+    assert [o.status for o in run_steps(two_steps(log), work, Engine(), SILENT)] == ["redone", "skipped"]
 
 
 def test_shards_that_run_at_once_wait_for_each_other_and_all_finish(tmp_path):
@@ -126,19 +126,19 @@ def test_shards_that_run_at_once_wait_for_each_other_and_all_finish(tmp_path):
         from skyloom.core.engine import Engine, Shard
         from skyloom.core.step import run_steps
         from skyloom.core.store import Store
-        from tests.core.test_engine_shard import SILENT, road
+        from tests.core.test_engine_shard import SILENT, two_steps
         engine = Engine(shard=Shard.parse(sys.argv[1]), patience=60)
-        outcomes = run_steps(road(Path({str(tmp_path / "log")!r})), Store({str(tmp_path / "work")!r}), engine, SILENT)
+        outcomes = run_steps(two_steps(Path({str(tmp_path / "log")!r})), Store({str(tmp_path / "work")!r}), engine, SILENT)
         print(outcomes[0].content)
     """)
-    crew = [
+    processes = [
         subprocess.Popen(
             [sys.executable, "-c", program, f"{number}/3"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         for number in (1, 2, 3)
     ]
-    told = [process.communicate(timeout=120) for process in crew]
-    assert [process.returncode for process in crew] == [0, 0, 0], told
-    alone = run_steps(road(tmp_path / "log"), Store(tmp_path / "alone"), Engine(), SILENT)
+    told = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], told
+    alone = run_steps(two_steps(tmp_path / "log"), Store(tmp_path / "alone"), Engine(), SILENT)
     assert {out.strip() for out, _ in told} == {alone[0].content}
     assert sorted((tmp_path / "log").read_text().split()) == sorted([t.key for t in TASKS] * 2)

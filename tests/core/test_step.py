@@ -22,7 +22,7 @@ class Words:
     workers: int = setting(1, doc="speed only", identity=False)
 
 
-def road(calls, first=Words(), second=2):
+def two_steps(calls, first=Words(), second=2):
     def write(ctx):
         calls.append("write")
         ctx.out.write_text("words.txt", ctx.step.settings.text)
@@ -42,21 +42,21 @@ def run(step, path):
 
 def test_done_steps_are_skipped_and_settings_re_run_what_depends_on_them(tmp_path):
     calls = []
-    assert [o.status for o in run(road(calls), tmp_path)] == ["done", "done"]
-    assert [o.status for o in run(road(calls), tmp_path)] == ["skipped", "skipped"]
-    assert [o.status for o in run(road(calls, second=3), tmp_path)] == ["skipped", "done"]
-    assert [o.status for o in run(road(calls, first=Words(text="别的")), tmp_path)] == ["done", "done"]
+    assert [o.status for o in run(two_steps(calls), tmp_path)] == ["done", "done"]
+    assert [o.status for o in run(two_steps(calls), tmp_path)] == ["skipped", "skipped"]
+    assert [o.status for o in run(two_steps(calls, second=3), tmp_path)] == ["skipped", "done"]
+    assert [o.status for o in run(two_steps(calls, first=Words(text="别的")), tmp_path)] == ["done", "done"]
     assert calls == ["write", "double", "double", "write", "double"]
 
 
 def test_settings_of_speed_and_telemetry_are_no_part_of_the_hash(tmp_path):
-    a, b = run(road([]), tmp_path / "a"), run(road([], first=Words(workers=9)), tmp_path / "b")
+    a, b = run(two_steps([]), tmp_path / "a"), run(two_steps([], first=Words(workers=9)), tmp_path / "b")
     assert [(o.folder, o.content) for o in a] == [(o.folder, o.content) for o in b]
 
 
 def test_a_damaged_file_is_named_and_its_step_done_again(tmp_path):
     calls, lines = [], []
-    step = road(calls)
+    step = two_steps(calls)
     first = run(step, tmp_path)
     (tmp_path / step.needs[0].folder / "words.txt").write_text("文本 texT")
     progress = Progress.silent()
@@ -79,7 +79,7 @@ def test_a_failed_step_is_not_done(tmp_path):
 
 
 def test_the_manifest_names_what_the_step_was_made_of(tmp_path):
-    step = road([])
+    step = two_steps([])
     run(step, tmp_path)
     manifest = Store(tmp_path / step.folder).read_json(MANIFEST)
     assert manifest["settings"] == {"times": 2} and manifest["needs"] == [step.needs[0].folder]

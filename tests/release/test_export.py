@@ -18,7 +18,7 @@ from skyloom.train import checkpoint
 
 @pytest.fixture
 def work(run: dict[str, Store], tmp_path: Path) -> Path:
-    """A work folder with a session's checkpoint and the tokenizer beside it."""
+    """A work folder with a stage's checkpoint and the tokenizer beside it."""
     shutil.copytree(run["stage1"].path("final"), tmp_path / "work" / "stage1-0123" / "checkpoints" / "step-0000007")
     shutil.copytree(run["tokenizer"].path(), tmp_path / "work" / "tokenizer-4567")
     return tmp_path / "work"

@@ -1,4 +1,4 @@
-"""The whole road as a user walks it: every artefact is there, agrees with the others, and finished steps are skipped."""
+"""A whole run as a user sees it: every file is there and agrees with the others, and finished steps are skipped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def work(tmp_path_factory):
     return folder
 
 
-@pytest.mark.xdist_group("road")
+@pytest.mark.xdist_group("run")
 def test_all_steps_are_done_and_a_second_run_skips_them(work):
     assert sorted(name.rsplit("-", 1)[0] for name in contents(work)) == sorted(STEPS)
     again = skyloom("run", TINY, "--work", work, "--json")
@@ -35,7 +35,7 @@ def test_all_steps_are_done_and_a_second_run_skips_them(work):
     assert {row["name"]: row["status"] for row in json.loads(again.stdout)} == dict.fromkeys(STEPS, "skipped")
 
 
-@pytest.mark.xdist_group("road")
+@pytest.mark.xdist_group("run")
 def test_one_setting_re_runs_only_what_depends_on_it(work):
     shown = skyloom("run", TINY, "--work", work, "--dry-run", "--json", "--set", "stage2.rate.peak=0.0005")
     assert shown.returncode == 0, shown.stderr
@@ -43,7 +43,7 @@ def test_one_setting_re_runs_only_what_depends_on_it(work):
     assert [name for name in STEPS if states[name] == "to do"] == ["stage2", "evaluate", "leakage", "release", "report"]
 
 
-@pytest.mark.xdist_group("road")
+@pytest.mark.xdist_group("run")
 def test_the_work_does_not_depend_on_the_workers(work, tmp_path):
     alone = skyloom("data", "pack", TINY, "--work", tmp_path, "--workers", "0")
     assert alone.returncode == 0, alone.stderr
@@ -51,7 +51,7 @@ def test_the_work_does_not_depend_on_the_workers(work, tmp_path):
     assert made and made.items() <= contents(work).items()
 
 
-@pytest.mark.xdist_group("road")
+@pytest.mark.xdist_group("run")
 def test_losses_fall_below_the_unigram_and_the_stages_do_what_they_are_for(work):
     rows = read(step_folder(work, "evaluate") / "perplexity.json")["rows"]
     loss = {(row["model"], row["set"]): row["bits_per_byte"] for row in rows}
@@ -63,7 +63,7 @@ def test_losses_fall_below_the_unigram_and_the_stages_do_what_they_are_for(work)
     assert all(not row.get("canary") for row in shares)
 
 
-@pytest.mark.xdist_group("road")
+@pytest.mark.xdist_group("run")
 def test_the_release_proves_itself_and_writes(work):
     release = step_folder(work, "release")
     assert skyloom("release", "check", release).returncode == 0
@@ -76,7 +76,7 @@ def test_the_release_proves_itself_and_writes(work):
     assert broken.returncode == 4 and "README.md" in broken.stdout + broken.stderr
 
 
-@pytest.mark.xdist_group("road")
+@pytest.mark.xdist_group("run")
 def test_the_verbs_show_what_the_rooms_made(work):
     for verb, key in (
         (["corpus", "build"], "near-duplicates"),
@@ -97,7 +97,7 @@ def test_the_verbs_show_what_the_rooms_made(work):
     assert skyloom("tokenizer", "check", step_folder(work, "tokenizer")).returncode == 0
 
 
-@pytest.mark.xdist_group("road")
+@pytest.mark.xdist_group("run")
 def test_another_models_base_is_extended_on_the_same_corpus(work, tmp_path):
     """The corpus is taken as it is; the base counts by its content, not its path; what cannot be extended is refused in a sentence."""
     base = tmp_path / "底座.model"
@@ -122,9 +122,9 @@ def test_another_models_base_is_extended_on_the_same_corpus(work, tmp_path):
     assert skyloom(*(tmp_path / "none" if argument == base else argument for argument in extend)).returncode == 5
 
 
-@pytest.mark.xdist_group("road")
+@pytest.mark.xdist_group("run")
 def test_learning_rates_are_tried_before_a_session(work, tmp_path):
-    """At the session's own rate a test is the session's first steps; a killed test goes on; a rate that diverges is named."""
+    """At the stage's own rate a test is the stage's first steps; a killed test goes on; a rate that diverges is named."""
     place = tmp_path / "速率"
     shutil.copytree(work, place)
     test = ("train", "lr-test", TINY, "--work", place, "--rates", "6e-4,1e-3,40", "--tokens", "20500")
