@@ -2,7 +2,7 @@
 
 What enters are real source files as (text, name); what leaves are files with the kind that was planted: "plain" (as it was),
 "minified", "generated", "blob" (a program that is mostly encoded data) and "decoy" (hand-written, but speaks of generated code).
-Frozen before the detector of src/skyloom/corpus/code/judge.py was written; imported by bench/corpus/code.py and by the tests.
+Frozen before the detector of src/skyloom/corpus/code/heuristics.py was written; imported by bench/corpus/code.py and by the tests.
 """
 
 from __future__ import annotations

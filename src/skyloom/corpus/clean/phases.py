@@ -2,7 +2,7 @@
 
 What enters is a task with a shard's key and the `CleanJob` (settings and policies); what leaves are files in the work folder of the
 stage, named after the phase and the shard, and a small result: what the shard adds to the ledger and to the counts of the
-whole corpus. pipeline.py says in which order the phases come and what is merged between them.
+whole corpus. stage.py says in which order the phases come and what is merged between them.
 
     prepare   candidates → gate rules                          → prepared-KEY, dropped/prepared-KEY
     unique    prepared minus exact duplicates                  → unique-KEY (id and text, to be compared)

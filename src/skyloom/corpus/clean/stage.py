@@ -32,7 +32,7 @@ Pages whose extraction set a reason are in the ledger of that stage and are not 
 variations by intent: they pass gates 2 to 8 unjudged. Parallel text quotes pages, so gates 4 to 8 do not judge it.
 
 Memory: of each worker a shard four times over (text, blocks, what they become, and hashed units); beside it what
-corpus/dedup/clusters.py and corpus/distribution/blocks.py state for the counted tables.
+corpus/dedup/clusters.py and corpus/distribution/wording.py state for the counted tables.
 """
 
 from __future__ import annotations

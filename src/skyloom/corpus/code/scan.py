@@ -1,6 +1,6 @@
 """One compiled pass over source files: their lines and characters, and what their heads say of origin and licence.
 
-What enters is a string column; what leaves are arrays with one entry for each file: counts for the heuristics of `judge.py`, and
+What enters is a string column; what leaves are arrays with one entry for each file: counts for the judgement (`heuristics.py`), and
 which of a list of phrases stand in the first `HEAD` bytes. Phrases are looked for by an Aho-Corasick automaton over the text
 without case, where whatever is neither letter, digit nor "@" counts as one space: a licence that is wrapped into comment lines
 (" * Permission is hereby\\n * granted") is found as well as a bare one, and Chinese phrases are found as their UTF-8 bytes.

@@ -1,6 +1,6 @@
 """N-grams of test items, found in documents: who leaked, where, and how much of it.
 
-What enters are items (items.py) once and text columns shard by shard; what leaves is a verdict for each document
+What enters are items (item_sets.py) once and text columns shard by shard; what leaves is a verdict for each document
 and a table of spans. An item is known by its n-grams of units (13 Han characters or words), compared without case, punctuation,
 white space and width, so that a leak in a Chinese paragraph without spaces is found like an English one. An item of fewer units
 is known as a whole, one of fewer than `shortest` units not at all: "which of these is true?" stands everywhere.

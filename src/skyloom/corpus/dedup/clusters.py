@@ -6,9 +6,9 @@ counts fuzzy deduplication as a part of distribution filtering and gives no meth
 characters count as five English words do: splitting Chinese on white space would see almost no shingles at all.
 
 The steps: permutations of each document's shingles, folded into band keys of 64 bits (`minhash.py`); documents that
-agree in a band are candidates (`candidates.py`); each candidate pair is verified by its exact Jaccard similarity; of
+agree in a band are candidates (`candidate_pairs.py`); each candidate pair is verified by its exact Jaccard similarity; of
 each cluster the best stays, and a document goes only if it was found similar to the very one that stays
-(`choice.py`). Past one machine's memory the same is done shard by shard (`shards.py`), with the same result.
+(`survivors.py`). Past one machine's memory the same is done shard by shard (`shards.py`), with the same result.
 
 Memory: 8 bytes for each band and about 60 more for each document, 8 bytes for each candidate pair, 8 bytes for each
 shingle of the documents in such a pair, and the kernels' 13 bytes for each byte of one slice of 32 MB per thread.

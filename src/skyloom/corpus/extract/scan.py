@@ -135,7 +135,7 @@ def find(data, i, stop, wanted):  # type: ignore[no-untyped-def]
 
 @inner
 def match(data, i, stop, symbols, following, bits, bounded):  # type: ignore[no-untyped-def]
-    """The bits of all words that an automaton of `tables.py` finds in data[i:stop]; `bounded`: the ends are separators."""
+    """The bits of all words that an automaton of `tag_tables.py` finds in data[i:stop]; `bounded`: the ends are separators."""
     separator = symbols[124]
     state = following[0, separator] if bounded else following[0, 0]
     found = np.int64(0)

@@ -23,7 +23,7 @@ BINS = 50
 
 # The columns of `Page.blocks`, int32. START, END: its text in `Page.text`. NODE: the element that it stands in directly.
 # GLUE: 0 for a new paragraph, 1 after one <br>. LINKED: bytes inside links. MARK: -1 for a bullet, n for "n.", else 0.
-# ROW, CELL: the elements of its table row and cell, or -1. UNITS ...: counts of its text, see `measure.py`.
+# ROW, CELL: the elements of its table row and cell, or -1. UNITS ...: counts of its text, see `block_counts.py`.
 START, END, NODE, BTAG, GLUE, LINKED, MARK, ROW, CELL, IMAGE = range(10)
 UNITS, COMMAS, STOPS, DIGITS, UPPER, WIDE, LAST, PHRASE, DATED, BCODE = range(10, 20)
 BLOCK_COLUMNS = 20
@@ -47,7 +47,7 @@ class Page(NamedTuple):
     title: Any  # uint8[TITLE_BYTES]
     blocks: Any  # int32[blocks, BLOCK_COLUMNS]
     nodes: Any  # int32[nodes, NODE_COLUMNS]
-    own: Any  # int64[nodes]: what an element says of itself, bits of `tables.py`
+    own: Any  # int64[nodes]: what an element says of itself, bits of `tag_tables.py`
     all: Any  # int64[nodes]: ... and the elements above it
     group: Any  # int64[nodes]: ... and those above that hold the same blocks
     family: Any  # uint64[nodes]: hash of tag and class: brothers of a template share it

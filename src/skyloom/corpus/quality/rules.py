@@ -1,7 +1,7 @@
 """What the quality rules measure, and the table of rules: one row for each, with a limit per language.
 
 What enters is a text column; what leaves are measures, one number for each text and rule (`measure`), and the table of limits
-(`rule_table`) that `judge.py` compares them with. All is counted in three compiled passes over the column: characters and lines
+(`rule_table`) that `stage.py` compares them with. All is counted in three compiled passes over the column: characters and lines
 (`columns.shape`), units (`corpus/quality/learned/tokens.py`), and what is asked of the units (function words, repeated 5-grams,
 phrases).
 

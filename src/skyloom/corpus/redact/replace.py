@@ -4,7 +4,7 @@ What enters is a text column; what leaves is the column with `<EMAIL>`, `<PHONE>
 place of what was found, and a count for each kind and row. The report's release (3.2) warns that such data may still be
 in it and asks users to filter again; we do it before anything is trained or released.
 
-A number is only taken for what it seems when it proves it (rules.py): phone numbers by the numbering plans in
+A number is only taken for what it seems when it proves it (numbering.py): phone numbers by the numbering plans in
 `phonenumbers`, identity and bank cards by their check digits in `python-stdnum`, IP addresses by being public (192.168.0.1,
 2001:db8::1 and 127.0.0.1 say nothing about anybody), e-mail addresses by a domain that can exist (user@example.com and
 getty@tty1.service stay). Version and section numbers, ISBNs, order numbers, dates and hashes stay.

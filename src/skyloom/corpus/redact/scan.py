@@ -2,7 +2,7 @@
 
 What enters are the UTF-8 bytes of a column; what leaves are candidate spans of three forms: an @ between letters, a run
 of digits long enough for a number (or with the three points of an IPv4 address), a run of hexadecimal digits with three
-colons. The scan misses nothing that a rule of rules.py takes, and passes over prose at hundreds of MB per second;
+colons. The scan misses nothing that a rule of numbering.py takes, and passes over prose at hundreds of MB per second;
 only the candidates are looked at in Python. Full-width digits and signs (１３８, ＠) are read as ASCII ones.
 
 Memory: 25 bytes for each candidate.
