@@ -1,4 +1,4 @@
-"""Shards through functions: order, retries, resume after a kill, and the keyed shuffle."""
+"""Shards through functions: order, retries, resume after a kill, and a keyed shuffle in two maps."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.errors import DataError, SkyloomError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
+from skyloom.corpus.dedup.exchange import bucket_of, gather, numbers, scatter
 
 TASKS = [Task(f"part-{i:02d}", i) for i in range(6)]
 SILENT = Progress.silent()
@@ -107,15 +108,32 @@ def some_rows(task: Task) -> pa.Table:
     return pa.table({"key": keys, "from": pa.array([task.payload] * 50, pa.int64())})
 
 
-def count_keys(bucket: int, table: pa.Table) -> pa.Table:
-    return table.group_by("key").aggregate([("from", "count")]).sort_by("key")
+def scatter_rows(buckets: int, task: Task, out: Store) -> Done:
+    table = some_rows(task)
+    file = scatter(out, f"shuffle/{task.key}.arrow", table, bucket_of(numbers(table, "key"), buckets), buckets)
+    return Done((file,), file.name)
+
+
+def count_keys(names: list[str], task: Task, out: Store) -> Done:
+    table = gather(out, names, task.payload, pa.schema([("key", pa.uint64()), ("from", pa.int64())]))
+    counted = table.group_by("key").aggregate([("from", "count")]).sort_by("key")
+    return Done((out.write_table(f"{task.key}.parquet", counted),), f"{task.key}.parquet")
+
+
+def shuffle(engine: Engine, out: Store, buckets: int) -> list[str]:
+    """Two maps with files between them, as the pipeline removes duplicates: the names of the shards of counted keys."""
+    names = engine.map(partial(scatter_rows, buckets), TASKS, out, progress=SILENT, label="count (scatter)")
+    gathers = [Task(f"bucket-{b:05d}", b) for b in range(buckets)]
+    found = engine.map(partial(count_keys, names), gathers, out, progress=SILENT, label="count (gather)")
+    engine.discard(out, "shuffle")
+    return found
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_shuffle_brings_equal_keys_together(tmp_path, workers):
     engine, out = Engine(workers), Store(tmp_path)
     try:
-        names = engine.shuffle(some_rows, count_keys, TASKS, out, buckets=4, progress=SILENT, label="count")
+        names = shuffle(engine, out, 4)
     finally:
         engine.close()
     counted = {}

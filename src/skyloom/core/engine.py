@@ -1,9 +1,10 @@
 """Shards through functions: a process pool on this machine, and the same functions as tasks on a cluster.
 
-The engine offers only what both can do: `map` a function over tasks with retries, where each task writes files of its
-own, and a keyed `shuffle`. A task that is done leaves a small receipt with the checksums of its files and its result;
-a run that was killed skips every task whose receipt and files still agree. Results come back in the order of the tasks,
-so what is written does not depend on the number of workers. A step that maps twice gives each map a label of its own.
+The engine offers only what both can do: `map` a function over tasks with retries, where each task writes files of its own.
+A keyed shuffle is two maps, see `corpus/dedup/exchange.py`. A task that is done leaves a small receipt with the checksums of
+its files and its result; a run that was killed skips every task whose receipt and files still agree. Results come back in
+the order of the tasks, so what is written does not depend on the number of workers. A step that maps twice gives each map a
+label of its own.
 
 Functions must be importable (module level) and take `(task, out)`: a picklable task and the `Store` to write to. They
 return a `Done`, whose results `map` gives back. We measured shards as files with a process pool at 1.5 to 2.3 times the
@@ -24,18 +25,15 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import pyarrow as pa
-
-from skyloom.core import engine_pool, engine_shuffle
+from skyloom.core import engine_pool
 from skyloom.core.engine_receipts import RECEIPTS, ReceiptJournal
 from skyloom.core.engine_shard import Shard, ShardsMissingError
-from skyloom.core.engine_shuffle import SHUFFLE
 from skyloom.core.engine_task import Done, Task, TaskFunction
 from skyloom.core.errors import SkyloomError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 
-__all__ = ["RECEIPTS", "SHUFFLE", "Done", "Engine", "Shard", "ShardsMissingError", "Task", "TaskFunction"]
+__all__ = ["RECEIPTS", "Done", "Engine", "Shard", "ShardsMissingError", "Task", "TaskFunction"]
 
 _POLL_SECONDS = 1.0
 P = TypeVar("P")
@@ -53,8 +51,8 @@ class Engine:
     `shard`: do only this share of the tasks; `patience`: seconds to wait for the other shards at the end of a map before
     giving up with `ShardsMissingError`. `verify`: how files of finished tasks and steps are checked before they are trusted,
     "full" (SHA-256, local folders only) or "size"; shard runs compare sizes, or each would read what all wrote.
-    `memory`: bytes that one task may use, 0 for no limit; the engine does not enforce it, it tells those who plan (a
-    shuffle's `memory`, a Ray task's reservation). `preload`: modules whose import workers share where they are forked.
+    `memory`: bytes that one task may use, 0 for no limit; the engine does not enforce it, it tells those who plan
+    (a Ray task's reservation). `preload`: modules whose import workers share where they are forked.
     """
 
     workers: int = 0
@@ -272,41 +270,6 @@ class Engine:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
-
-    def shuffle(
-        self,
-        mapper: Callable[[Task[P]], pa.Table],
-        reducer: Callable[[int, pa.Table], pa.Table],
-        tasks: Sequence[Task[P]],
-        out: Store,
-        *,
-        buckets: int,
-        progress: Progress,
-        label: str,
-        memory: int = 0,
-        split_hot: bool = False,
-        name: str = "bucket",
-    ) -> list[str]:
-        """A keyed shuffle: rows of all tasks meet the rows with the same `key` (uint64) in one of `buckets` reducers.
-
-        `mapper(task)` gives a table with a uint64 column `key`, of one schema in all tasks; rows go to bucket `key %
-        buckets`. `reducer(bucket, table)` sees all rows of its bucket in the order of the tasks and gives the table that
-        is written. Returns the names of the written shards, `<name>-NNNNN.parquet`, one per bucket.
-
-        Memory: one task and one bucket at a time per worker. With `memory` (bytes per worker) a bucket that would not fit
-        is reduced in parts, a reducer call and a shard `<name>-NNNNN-PPPP.parquet` for each, where equal keys still meet.
-        A single key that does not fit is an error, or with `split_hot` comes in pieces, of which each later one begins
-        with the key's first row: enough for a reducer that joins rows to a first one (a star) or adds up.
-
-        Two shuffles into one folder need different names and labels. docs/scale.md says how rounds are strung together.
-        """
-        plan = engine_shuffle.Plan(label, buckets, memory, split_hot, name)
-        gathers = plan.gathers(tasks)
-        if not self.finished(gathers, out, label=plan.second):
-            self.map(plan.scatter(mapper), tasks, out, progress=progress, label=plan.first)
-        found = self.map(plan.gather(reducer), gathers, out, progress=progress, label=plan.second)
-        self.discard(out, plan.folder)
-        return [written for names in found for written in names]
 
 
 def _unique(tasks: Sequence[Task[P]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 Input: payloads are frozen dataclasses or plain values that can be pickled. Output: a result is plain JSON (numbers, texts, lists,
 TypedDicts) or a frozen dataclass, which stands in the receipts as a JSON object of its fields (see `Engine.map`).
-They have a file of their own so that the journal of receipts, the shuffle and every engine can import them.
+They have a file of their own so that the journal of receipts and every engine can import them.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skyloom.core.config import plain
-from skyloom.core.engine import RECEIPTS, SHUFFLE, Engine, Shard
+from skyloom.core.engine import RECEIPTS, Engine, Shard
 from skyloom.core.engine_receipts import records as receipted
 from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.progress import Progress
@@ -189,10 +189,7 @@ def _finish(step: Step, folder: Store) -> None:
     """
     folder.sweep()
     sizes = folder.sizes()
-    folders = {n: n.split("/")[:-1] for n in sizes}
-    for leftover in {"/".join(f[: f.index(SHUFFLE) + 1]) for f in folders.values() if SHUFFLE in f}:
-        folder.remove(leftover)
-    names = [n for n in sizes if n != MANIFEST and not {RECEIPTS, SHUFFLE} & set(folders[n])]
+    names = [n for n in sizes if n != MANIFEST and RECEIPTS not in n.split("/")[:-1]]
     known = {} if folder.local else receipted(folder)
     records = [known[n] if n in known and known[n].size == sizes[n] else folder.describe(n) for n in names]
     lasting = [r for r in records if not r.name.startswith(TELEMETRY)]

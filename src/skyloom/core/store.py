@@ -233,20 +233,6 @@ class Store:
         with _storage_errors(self.url(name)):
             return bytes(self._fs.cat_file(f"{self._base}/{name}"))
 
-    def read_range(self, name: str, start: int, stop: int) -> bytes:
-        """Bytes `start` up to `stop` of a file, by one read or one GET. IntegrityError if the file is shorter."""
-        if start == stop:
-            return b""
-        with _storage_errors(self.url(name)):
-            if self.local:
-                with open(Path(self.root, name), "rb", buffering=0) as file:
-                    data = os.pread(file.fileno(), stop - start, start)
-            else:
-                data = bytes(self._fs.cat_file(f"{self._base}/{name}", start=start, end=stop))
-        if len(data) != stop - start:
-            raise IntegrityError(f"{self.url(name)} ends before byte {stop}")
-        return data
-
     def read_text(self, name: str) -> str:
         return self.read_bytes(name).decode("utf-8")
 

@@ -12,8 +12,8 @@ Report 3.5 and Table 10. Counted are, for the N parameters that a process holds 
   once (our trainer; Megatron-LM makes one at a time);
 - fixed: what no formula counts, the one fitted figure (`Calibration.fixed_gib`).
 
-Our trainer's own part (`EAGER`) is checked against the trainer itself, run on fake tensors (`dryrun_check`). Nothing is measured
-here, and torch is not imported.
+Our trainer's own part (`EAGER`) is checked against the trainer itself, run on fake tensors (`train/dryrun/comparison.py`). Nothing
+is measured here, and torch is not imported.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ measured far more sharply than that, and the scatter of the curve itself is what
 
 All of it is a pure function of the lines so far, within one stage (a new stage has another mix and rate, so the curves begin
 anew): a run that goes on from a checkpoint raises the same alarms. An alarm is raised when its condition begins and again only
-after it has ended. Rates of false alarms and power: `bench/alarms.py`.
+after it has ended. Rates of false alarms and power: `bench/train/alarms.py`.
 """
 
 from __future__ import annotations

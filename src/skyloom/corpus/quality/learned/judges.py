@@ -99,7 +99,7 @@ def load_judges(store: Store) -> Judges:
 
 
 def count_scores(scores: pa.Table, langs: Texts) -> npt.NDArray[np.int64]:
-    """What a shard gives to the thresholds: see `quality_groups.count_perplexity`; add with `merge_counts`."""
+    """What a shard gives to the thresholds: see `groups.count_perplexity`; add with `merge_counts`."""
     return count_perplexity(_values(scores, "perplexity"), short_languages(langs))
 
 
