@@ -4,7 +4,7 @@ Input: the UTF-8 of a text column. Output: items, as byte spans of question and 
 "(3)", "Problem 3", "第3题", "例3"); a solution begins at a mark ("Answer:", "Solution.", "答案：", "【解析】", "A:") or stands in a
 section of answers after all questions, under the same number, or there in one line ("1. B 2. C", "1-5 BCADB"). Sections that
 count from 1 again are matched in their order. A question without a number is the block before its mark. Nothing is judged here:
-numbered steps of a recipe and questions of customers come out, too, and `exercises.py` decides.
+numbered steps of a recipe and questions of customers come out, too, and `documents.py` decides.
 
 Memory: 48 bytes an item. One pass, compiled.
 """

@@ -6,7 +6,7 @@ column (`extract_column`): charset, walk (blocks and the elements around them), 
 `extract_html` does the same for one page. Plain text becomes its paragraphs, a code file one verbatim block. Time for a page is
 bounded by its size, not by a clock, so that results do not depend on the machine: each byte is read a fixed number of times,
 and what could be more (the search for the partners of end tags) has a budget. Memory: a shard, its text, and the scratch of its
-largest page (`extract_page`).
+largest page (`scratch.py`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Input: a column of English texts. Output: for each, the first rule that failed (
 rules leave of it. The rules and limits are those of the papers (Rae et al. 2021, Raffel et al. 2020, Penedo et al. 2024) as
 datatrove's filters define them, computed on the words that it counts (`english.py`), in the order of FineWeb's recipe: Gopher's
 repetition, Gopher's quality, C4's lines and documents, FineWeb's own. So a verdict can be compared with published corpora;
-`bench/quality.py` does so. For a corpus of both languages our own table (`rules.py`) is the default: these limits
+`bench/corpus/quality.py` does so. For a corpus of both languages our own table (`rules.py`) is the default: these limits
 were set on English web pages, drop much that is good elsewhere, and say nothing about Chinese.
 
 Repeats are counted by 64-bit hashes in open hash tables that are cleared by a stamp. Memory: 60 bytes for each character of the
