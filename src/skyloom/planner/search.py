@@ -54,6 +54,34 @@ class TrainingJob:
         return EAGER if layout.schedule == "zero-bubble" and layout.pipeline > 1 else self.kernels
 
 
+class ErrorNote(TypedDict):
+    """How far a prediction may be off, and what of the plan lies outside of what was measured."""
+
+    validated: bool
+    note: str
+    outside: NotRequired[list[str]]
+    table10: NotRequired[dict[str, float]]
+
+
+class PlanJson(TypedDict):
+    """What `skyloom plan --json` prints of a layout. Speeds of one that does not fit into memory are null."""
+
+    layout: str
+    name: str
+    fits: bool
+    tokens_per_gpu_per_s: float | None
+    mfu: float | None
+    tflops: float | None
+    memory_gib: float
+    days: float | None
+    kwh: float | None
+    step_seconds: float | None
+    reason: str
+    memory: dict[str, float]
+    seconds: dict[str, float] | None
+    error: ErrorNote
+
+
 @dataclass(frozen=True)
 class LayoutPlan:
     """One layout: whether it fits, and what a step takes and needs."""
@@ -94,24 +122,23 @@ class LayoutPlan:
     def kwh(self) -> float:
         return self.days * 24 * self.job.cluster.world * self.job.cluster.machine.watts / 1000
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> PlanJson:
         """What `skyloom plan --json` prints. Speeds of a layout that does not fit are null."""
-        ran: dict[str, float | None] = {
-            "tokens_per_gpu_per_s": round(self.tokens_per_gpu_per_s, 4),
-            "mfu": round(self.mfu, 4),
-            "tflops": round(self.tflops, 4),
-            "memory_gib": round(self.memory_gib, 3),
-            "days": round(self.days, 4),
-            "kwh": round(self.kwh, 1),
-            "step_seconds": round(self.seconds.total, 5),
-        }
-        if not self.fits:
-            ran |= {name: None for name in ran if name != "memory_gib"}
+
+        def speed(value: float, digits: int) -> float | None:
+            return round(value, digits) if self.fits else None
+
         return {
             "layout": layout_text(self.layout),
             "name": str(self.layout),
             "fits": self.fits,
-            **ran,
+            "tokens_per_gpu_per_s": speed(self.tokens_per_gpu_per_s, 4),
+            "mfu": speed(self.mfu, 4),
+            "tflops": speed(self.tflops, 4),
+            "memory_gib": round(self.memory_gib, 3),
+            "days": speed(self.days, 4),
+            "kwh": speed(self.kwh, 1),
+            "step_seconds": speed(self.seconds.total, 5),
             "reason": self.reason,
             "memory": {name: round(value, 3) for name, value in self.memory.gib().items()},
             "seconds": {name: round(value, 5) for name, value in vars(self.seconds).items()} if self.fits else None,
@@ -126,15 +153,6 @@ class FailedLayouts(TypedDict):
     layouts: int
     example: str
     least_gib: NotRequired[float]
-
-
-class ErrorNote(TypedDict):
-    """How far a prediction may be off, and what of the plan lies outside of what was measured."""
-
-    validated: bool
-    note: str
-    outside: NotRequired[list[str]]
-    table10: NotRequired[dict[str, float]]
 
 
 @dataclass(frozen=True)

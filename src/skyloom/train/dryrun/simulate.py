@@ -29,7 +29,7 @@ from multiprocessing import get_context
 import torch
 import torch.distributed as dist
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.distributed.pipelining import schedules
+from torch.distributed.pipelining import PipelineStage, schedules
 from torch.distributed.pipelining._utils import InferenceMode
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.debug import _clear_sharding_prop_cache
@@ -42,7 +42,7 @@ from skyloom.planner.layout import Layout, cut
 from skyloom.planner.memory import EAGER, FUSED, memory, shares
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import DATA, PIPELINE, TENSOR, ParallelLearner, Place, join, materialise, parallelize
-from skyloom.train.dryrun.traffic import Held, Traffic, TrafficMeter
+from skyloom.train.dryrun.traffic import Held, Traffic, TrafficMeter, replaced
 
 KINDS = ("weights", "gradients", "optimiser", "activations", "logits", "received", "other")
 """Of memory, as `planner.memory` counts them; other is what no formula counts."""
@@ -214,21 +214,19 @@ def _whole(step: Callable[[int], StepTraffic], layout: Layout, count: int, every
 @contextmanager
 def _pretended(layout: Layout, rank: int) -> Iterator[Place]:
     """This process as one of many that are not there."""
-    agree = schedules._PipelineSchedule._warmup_p2p
     dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=layout.world)
-    schedules._PipelineSchedule._warmup_p2p = _agreed  # type: ignore[method-assign, assignment]
     try:
-        yield join(layout, torch.device("cpu"))
+        with replaced(schedules._PipelineSchedule, "_warmup_p2p", _agreed):
+            yield join(layout, torch.device("cpu"))
     finally:
-        schedules._PipelineSchedule._warmup_p2p = agree  # type: ignore[method-assign]
         dist.destroy_process_group()
         _clear_sharding_prop_cache()  # type: ignore[no-untyped-call] # it knows groups that are gone, by the ranks that are in them
 
 
-def _agreed(schedule: object, stages: Sequence[object], has_backward: bool, p2p_done: bool) -> None:
+def _agreed(schedule: object, stages: Sequence[PipelineStage], has_backward: bool, p2p_done: bool) -> None:
     """What stages agree on by sending each other votes, which nobody would answer: all were told their shapes."""
     for stage in stages:
-        stage._inference_mode = InferenceMode.STATIC  # type: ignore[attr-defined]
+        stage._inference_mode = InferenceMode.STATIC
 
 
 def _shard(name: str, weight: torch.Tensor) -> HeldWeight:

@@ -105,7 +105,6 @@ class TrafficMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def watching(self) -> Iterator[TrafficMeter]:
         """See all operations, and storages that change their size, which no operation does."""
         resize = torch.UntypedStorage.resize_
-        guard = ShardingPropagator._fake_mode_lock
         meter = self
 
         def resized(storage: torch.UntypedStorage, size: int) -> torch.UntypedStorage:
@@ -113,14 +112,9 @@ class TrafficMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             meter._resized(storage)
             return storage
 
-        torch.UntypedStorage.resize_ = resized  # type: ignore[method-assign, assignment]
-        ShardingPropagator._fake_mode_lock = _Pause(self)  # type: ignore[assignment]
-        try:
-            with self:
-                yield self
-        finally:
-            torch.UntypedStorage.resize_ = resize  # type: ignore[method-assign]
-            ShardingPropagator._fake_mode_lock = guard
+        paused = replaced(ShardingPropagator, "_fake_mode_lock", _Pause(self))
+        with replaced(torch.UntypedStorage, "resize_", resized), paused, self:
+            yield self
 
     def __torch_dispatch__(
         self, func: Operation, types: Sequence[type], args: tuple[Argument, ...] = (), kwargs: dict[str, Argument] | None = None
@@ -188,6 +182,17 @@ class TrafficMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         before = self.live[number]
         self._remove(number)
         self._add(number, replace(before, size=storage.nbytes()))
+
+
+@contextmanager
+def replaced(owner: type, name: str, value: Argument) -> Iterator[None]:
+    """Within the block, `value` is the attribute `name` of a class of torch."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 class _Pause:

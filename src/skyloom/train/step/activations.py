@@ -30,7 +30,8 @@ def recompute(part: Decoder, what: str) -> None:
 
 @cache
 def _recomputed(kind: type[nn.Module]) -> type[nn.Module]:
-    def forward(self: nn.Module, *inputs: Tensor | None) -> object:
-        return checkpoint(partial(kind.forward, self), *inputs, use_reentrant=False)
+    def forward(self: nn.Module, *inputs: Tensor | None) -> Tensor:
+        outputs: Tensor = checkpoint(partial(kind.forward, self), *inputs, use_reentrant=False)
+        return outputs
 
     return type(f"Recomputed{kind.__name__}", (kind,), {"forward": forward})
