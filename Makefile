@@ -38,7 +38,7 @@ test-all: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --durations 15 $(ARGS)
 
 bars: $(STAMP)
-	$(BIN)/python bench/bars.py $(ARGS)
+	$(BIN)/python -m bench.bars $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -6,7 +6,7 @@ table of measured values, thresholds and pass, fail or not measured. A command p
 interpreter. Bars of one command that differ only in what follows `--json` are measured by one process, as `--json NAME,NAME`,
 which prints {"values": {name: number}}. A bar that could not be measured is not a pass, and says why.
 
-    python bench/bars.py [--work runs/demo] [--only ID ...] [--json] [--data]
+    python -m bench.bars [--work runs/demo] [--only ID ...] [--json] [--data]
 
 Exit code 0: nothing failed; 1: a bar failed or its command broke. Data sets of others are found through
 SKYLOOM_BENCH_DATA; `--data` compares them with the checksums in `data.toml` and measures nothing.

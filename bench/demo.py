@@ -1,6 +1,6 @@
 """What the demo's bars measure, read from the work folder of a finished run.
 
-    python bench/demo.py WHAT --work runs/demo
+    python -m bench.demo WHAT --work runs/demo
 
 prints {"value": number} or {"not_measured": "why"}. Only `second-run` runs anything: the finished demo once more, which
 must find all steps done.

@@ -30,11 +30,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.core.kernels import kernel
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.core.units import hash_units, ngrams
@@ -151,7 +151,7 @@ def train(chosen: list[Example]) -> tuple[npt.NDArray[np.float32], npt.NDArray[n
     return table, extra
 
 
-@numba.njit(cache=True)
+@kernel
 def _fit(buckets, bounds, flags, labels, weight):  # type: ignore[no-untyped-def]
     table, slopes = np.zeros(BUCKETS, np.float32), np.full(BUCKETS, 1e-8, np.float32)
     extra, extra_slopes = np.zeros(flags.shape[1] + 1), np.full(flags.shape[1] + 1, 1e-8)
@@ -221,7 +221,7 @@ def main() -> int:
     print(dict(zip((*FLAGS, "bias"), np.round(extra, 2).tolist(), strict=True)))
     if options.write:
         model = {
-            "about": "Weights of skyloom.corpus.exercises_model, trained by studies/exercises_model.py",
+            "about": "Weights of skyloom.corpus.exercises.model, trained by studies/exercises_model.py",
             "exercises": list(TRAIN_EXERCISES), "prose": list(TRAIN_PROSE), "scale": unit, "bias": round(float(extra[-1]), 4),
             "flags": [round(float(w), 4) for w in extra[:-1]], "weights": base64.b64encode(whole.tobytes()).decode(),
         }  # fmt: skip

@@ -3,7 +3,7 @@
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model            (in the project's root; needs lightgbm, about 3 minutes)
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write    writes the model file as well
 
-What enters are marked pages whose marks are MIT, Apache-2.0 or CC-BY (`FITTED` of bench/extraction.py), and pages that we
+What enters are marked pages whose marks are MIT, Apache-2.0 or CC-BY (`FITTED` of bench/corpus/extraction.py), and pages that we
 marked ourselves (studies/extraction_pages.py). What leaves is the model, a plain file of numbers, and F1 tables. Collections of
 other licences are not trained on; where they are present they measure only.
 
@@ -12,7 +12,7 @@ its units stand in 4-grams of the page that the marked text has too, so that a s
 Blocks weigh the root of their units, and a page the root of what its blocks weigh together, so that neither long blocks nor long
 pages rule; pages of our own weigh `WEIGHTS`. Gradient boosting (LightGBM) makes TREES small trees over all features. In
 cross-validation pages of one site stay in one of five folds; texts are made by `extract_column` itself with the fold's model,
-so the rules for comments, rows and headings take part. F1 is that of bench/extraction.py.
+so the rules for comments, rows and headings take part. F1 is that of bench/corpus/extraction.py.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ import pyarrow as pa
 from bench.corpus.extraction import FITTED, NotMeasuredError, Page, Scores, counted, f1, interval, mean, read_pages
 from studies import extraction_pages
 
+from skyloom.core.kernels import entry
 from skyloom.core.units import UnitColumn, hash_units, ngrams
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract import select as extract_select
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.features import FEATURES, ROLES, describe, describe_page, prepare
-from skyloom.corpus.extract.scan import entry
 from skyloom.corpus.extract.tag_tables import tables
 from skyloom.corpus.extract.walk import walk
 
@@ -179,7 +179,7 @@ def grouped(pages: Sequence[Page], values: Sequence[float]) -> Scores:
 
 
 def table(found: Scores) -> str:
-    """Mean F1 by benchmark and language, and for each language as bench/extraction.py averages it, with 95 % intervals."""
+    """Mean F1 by benchmark and language, and for each language as bench/corpus/extraction.py averages it, with 95 % intervals."""
     rows = [(f"{bench} {lang}", [values]) for (bench, lang), values in found.items()]
     rows += [(f"**{lang}**", counted(found, lang)) for lang in ("en", "zh") if any(of == lang for _, of in found)]
     lines = ["| benchmark | pages | F1 (95 % interval) |", "|---|---|---|"]

@@ -5,7 +5,7 @@
 
 (about 40 minutes on 2 cores; --sizes, --flops and --seeds change what is trained)
 
-What enters is the corpus of the tokenizer benches (bench/tokenizer_corpus.py: third-party prose, code and exercises, none
+What enters is the corpus of the tokenizer benches (bench/tokenizer/corpus.py: third-party prose, code and exercises, none
 of which is near a held-out text); what leaves are a table and a figure. The parts keep the report's proportions at every
 size: 48.8 % base, 12.2 % characters, 38.9 % words, 17 reserved.
 
@@ -30,12 +30,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from bench.tokenizer import corpus as tokenizer_corpus
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
-
-import corpus_quality
-import tokenizer_corpus
-
+from bench.corpus import corpus_quality
 from skyloom.core.engine import Engine
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, record_id

@@ -1,4 +1,4 @@
-"""Measure the engine on this machine: `python bench/scale_engine.py [--tasks N] [--engine local|ray] [--json NAME]`.
+"""Measure the engine on this machine: `python -m bench.core.engine [--tasks N] [--engine local|ray] [--json NAME]`.
 
 Trivial tasks per second with nothing written, with a small file each, and on the way back (all receipts there); then rows
 per second of a keyed shuffle and its peak memory. Trivial tasks are the worst case: real ones take seconds. `--json tasks`,
@@ -24,14 +24,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from bench.answers import NotMeasuredError, answer, offer
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
+from skyloom.corpus.dedup.exchange import bucket_of, gather, numbers, scatter
 
 SILENT = Progress.silent()
+ROW = pa.schema([("key", pa.uint64()), ("id", pa.int64())])
 
 
 def nothing(task: Task, out: Store) -> Done:
@@ -56,8 +56,23 @@ def rows(count: int, task: Task) -> pa.Table:
     return pa.table({"key": dice.integers(0, 2**63, count).astype(np.uint64), "id": dice.integers(0, 2**63, count)})
 
 
-def ordered(bucket: int, table: pa.Table) -> pa.Table:
-    return table.sort_by([("key", "ascending"), ("id", "ascending")])
+def scattered(count: int, buckets: int, task: Task, out: Store) -> Done:
+    table = rows(count, task)
+    file = scatter(out, f"shuffle/{task.key}.arrow", table, bucket_of(numbers(table, "key"), buckets), buckets)
+    return Done((file,), file.name)
+
+
+def gathered(names: list[str], task: Task, out: Store) -> Done:
+    table = gather(out, names, task.payload, ROW).sort_by([("key", "ascending"), ("id", "ascending")])
+    return Done((out.write_table(f"{task.key}.parquet", table),))
+
+
+def shuffle(engine: Engine, tasks: list[Task], out: Store, count: int, buckets: int) -> None:
+    """The keyed shuffle of `corpus/dedup/exchange.py`: one map scatters the rows, a second one gathers each bucket."""
+    names = engine.map(partial(scattered, count, buckets), tasks, out, progress=SILENT, label="scatter")
+    parts = [Task(f"bucket-{b:05d}", b) for b in range(buckets)]
+    engine.map(partial(gathered, names), parts, out, progress=SILENT, label="gather")
+    engine.discard(out, "shuffle")
 
 
 def cpu_seconds() -> float:
@@ -93,7 +108,7 @@ def measure_shuffle(engine: Engine, shards: int, count: int, buckets: int, work:
     while multiprocessing.active_children():
         time.sleep(0.05)
     began, cpu = time.perf_counter(), cpu_seconds()
-    engine.shuffle(partial(rows, count), ordered, tasks, work, buckets=buckets, progress=SILENT, label="shuffle")
+    shuffle(engine, tasks, work, count, buckets)
     took = time.perf_counter() - began
     engine.close()
     while multiprocessing.active_children():  # the CPU of workers counts when they have ended
@@ -108,7 +123,7 @@ def ray_differences(work: Path) -> int:
         engine, out = engine_of(name, workers), Store(work / name)
         function = small_file if name == "local" else partial(killed_once, str(work / "killed"))
         engine.map(function, tasks, out, progress=SILENT, label="files")
-        engine.shuffle(partial(rows, 1000), ordered, tasks, out, buckets=8, progress=SILENT, label="shuffle")
+        shuffle(engine, tasks, out, 1000, 8)
         engine.close()
         written.append({n: out.describe(n) for n in out.names() if not n.startswith("receipts/")})
     if not (work / "killed").exists():

@@ -1,6 +1,6 @@
-"""Plan a corpus of any size from measured rates: `python bench/scale_plan.py [--rates FILE] [--tokens N] [--write docs/scale.md]`.
+"""Plan a corpus of any size from measured rates: `python -m bench.core.plan [--rates FILE] [--tokens N] [--write docs/scale.md]`.
 
-What enters is `bench/rates.toml`, where every number says whether it was measured, and by which command; what leaves are the
+What enters is `bench/core/rates.toml`, where every number says whether it was measured, and by which command; what leaves are the
 tables of docs/scale.md: CPU-hours, shuffle bytes, memory per worker, objects and cost. `--write` puts them between the two
 marks of that file; a test holds the two together. It is arithmetic only; nothing is measured here.
 """
@@ -20,8 +20,8 @@ BEGIN, END = "<!-- scale_plan: begin -->", "<!-- scale_plan: end -->"
 TB, MB = 1e12, 1e6
 MARKS = {"measured": "", "bar": " ¹", "assumed": " ²"}
 READS = 3  # GETs for a Parquet shard that is read once: its end, its footer, its columns
-RANGES = 2  # GETs of a bucket from a file of a shuffle, see core/engine_shuffle.py
-PART = 4  # a gather holds a quarter of a worker's memory, see core/engine_shuffle.py
+RANGES = 2  # GETs of a bucket from a file of a shuffle: where its rows lie, and the rows
+PART = 4  # a bucket takes a quarter of a worker's memory, the rest is for the work on it
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """Parallel text: how many of the pairs that are found are right, on pages that do not quite agree and in shuffled lists.
 
 What enters are aligned paragraphs of documentation (`text/parallel` in SKYLOOM_BENCH_DATA); what leaves are two tables.
-"pages": each document of at least five pairs becomes a noisy page pair (parallel_planted.py), all pages together one corpus for
+"pages": each document of at least five pairs becomes a noisy page pair (tests/planted/bitext.py), all pages together one corpus for
 `align`, which learns its lexicon from them as it does in a run. A pair is right if both sides are exactly those of a true pair:
 half of a merged paragraph is wrong. "shuffled": the pairs of half of the documents, and single sides of others, in random order;
 the lexicon is learnt from the pages of the other half. Intervals: 95 % bootstrap over pages, and over pairs.
 
-    python bench/parallel.py                                      the tables
-    python bench/parallel.py --json pages|shuffled                the precision of one reading
+    python -m bench.corpus.bitext                                      the tables
+    python -m bench.corpus.bitext --json pages|shuffled                the precision of one reading
 """
 
 from __future__ import annotations
@@ -28,9 +28,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from tests.planted.bitext import Pages, Pair, page_pair, shuffled_lists
 
 from bench.answers import NotMeasuredError, answer, offer

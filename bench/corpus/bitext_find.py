@@ -1,9 +1,9 @@
 """Pairs among paragraphs whose order says nothing: two lists, shuffled, with paragraphs that have no partner.
 
-What enters are English and Chinese texts and the lexicons that page pairs taught (`parallel.py`); what leaves are the pairs of
-which each side is the other's best, and clearly so. Candidates come from an inverted index: an English text is one if rare words
-of its translate rare terms of the Chinese one. They are then priced as in `parallel_path.py`, by length and by content in both
-directions. Equal texts are one text. No pair is given without a lexicon but those that share numbers and names.
+What enters are English and Chinese texts and the lexicons that page pairs taught (`corpus/bitext/stage.py`); what leaves are the
+pairs of which each side is the other's best, and clearly so. Candidates come from an inverted index: an English text is one if rare
+words of its translate rare terms of the Chinese one. They are then priced as in `corpus/bitext/alignment.py`, by length and by
+content in both directions. Equal texts are one text. No pair is given without a lexicon but those that share numbers and names.
 
 Memory: 24 bytes for each of at most CANDIDATES candidates a Chinese text, and the terms of both lists.
 """
@@ -11,14 +11,14 @@ Memory: 24 bytes for each of at most CANDIDATES candidates a Chinese text, and t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.corpus.bitext import LATIN, NUMBER, Lexicons, Local, Side, doubts, length_costs
+from skyloom.core.kernels import kernel
+from skyloom.corpus.bitext.alignment import Lexicons, Local, Side, doubts, length_costs
+from skyloom.corpus.bitext.lexicon import LATIN, NUMBER
 from skyloom.corpus.text import Texts
 
 CANDIDATES = 16
@@ -82,11 +82,7 @@ def _margins(groups: npt.NDArray[np.int64], cost: npt.NDArray[np.float64]) -> np
     return result
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(function)
-
-
-@_jit
+@kernel
 def _candidates(given, given_bounds, bounds, to, chances, told, told_bounds, words):  # type: ignore[no-untyped-def]
     """int64[pairs, 2]: (English row, Chinese row) of the likeliest English rows of each Chinese one, Chinese rows in runs."""
     rows, columns = len(told_bounds) - 1, len(given_bounds) - 1

@@ -1,12 +1,12 @@
 """Code heuristics: how many files of each language pass, which planted files are found, which licences are read.
 
-What enters are source files (`text/code` in SKYLOOM_BENCH_DATA); what leaves are three tables. Planted files (code_planted.py) are
-made of the files that pass; "decoy" and "plain" ones must stay, the others must go. A licence is right if it is one that its
-project gives; most files of some projects carry no notice, and none is read there. Speed is that of `measure_code`, the median of
-rounds.
+What enters are source files (`text/code` in SKYLOOM_BENCH_DATA); what leaves are three tables. Planted files
+(tests/planted/code.py) are made of the files that pass; "decoy" and "plain" ones must stay, the others must go. A licence is right
+if it is one that its project gives; most files of some projects carry no notice, and none is read there. Speed is that of
+`measure_code`, the median of rounds.
 
-    python bench/code.py                              the tables
-    python bench/code.py --json found|kept|speed      planted files dropped, decoys and plain files kept (shares), MB per CPU-second
+    python -m bench.corpus.code                              the tables
+    python -m bench.corpus.code --json found|kept|speed      shares of planted files dropped, of others kept; MB per CPU-second
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from tests.planted.code import KINDS, plant
 
 from bench.answers import NotMeasuredError, answer, offer

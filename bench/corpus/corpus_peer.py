@@ -1,6 +1,6 @@
-"""datatrove's usual pipeline over WARC files, as its FineWeb example strings it together; run by bench/corpus_vs_datatrove.py.
+"""datatrove's usual pipeline over WARC files, as its FineWeb example strings it together; run by corpus_vs_datatrove.py.
 
-    PEERS/bin/python bench/corpus_peer.py WARC_FOLDER OUT_FOLDER --workers 2
+    PEERS/bin/python -m bench.corpus.corpus_peer WARC_FOLDER OUT_FOLDER --workers 2
 
 WarcReader, Trafilatura, LanguageFilter (en and zh), then for each language the Gopher repetition and quality, C4 and FineWeb
 filters with that language's word tokenizer, and MinHash in four steps. All settings are datatrove's defaults and those

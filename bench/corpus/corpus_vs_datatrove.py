@@ -7,9 +7,9 @@ count once), the median of alternating rounds.
 Quality: the same small model, trained from the same seeds on an equal number of tokens of each corpus with equal shares of
 both languages, and its bits per byte on held-out sets of prose that neither corpus holds (text/lmtest).
 
-    python bench/corpus_vs_datatrove.py --peers PEERS/bin/python [--rounds N]      speed
-    python bench/corpus_vs_datatrove.py --peers PEERS/bin/python --quality         and quality (minutes)
-    python bench/corpus_vs_datatrove.py ... --json speed|memory|worst|average      one bar
+    python -m bench.corpus.corpus_vs_datatrove --peers PEERS/bin/python [--rounds N]      speed
+    python -m bench.corpus.corpus_vs_datatrove --peers PEERS/bin/python --quality         and quality (minutes)
+    python -m bench.corpus.corpus_vs_datatrove ... --json speed|memory|worst|average      one bar
 
 datatrove's pipeline is in corpus_peer.py. Ours is `skyloom corpus build` with the defaults. Both start from nothing: Python, their
 imports and worker processes are in the time, compiled kernels are not (a first run on a machine compiles them once).
@@ -37,12 +37,10 @@ import numpy as np
 import psutil
 from fastwarc.warc import ArchiveIterator
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from bench.answers import NotMeasuredError, answer, offer
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
+ROOT = HERE.parents[1]
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 SAMPLE_SECONDS = 0.2
 OURS, PEER = "skyloom", "datatrove"
@@ -164,7 +162,7 @@ def run_ours(warcs: Path, out: Path, workers: int) -> Cost:
 
 
 def run_peer(python: str, warcs: Path, out: Path, workers: int) -> Cost:
-    command = [python, str(HERE / "corpus_peer.py"), str(warcs), str(out), "--workers", str(workers)]
+    command = [python, "-P", str(HERE / "corpus_peer.py"), str(warcs), str(out), "--workers", str(workers)]
     text, seconds, cpu, memory = watched(command, {**os.environ, "OMP_NUM_THREADS": "1"})
     said = json.loads(text.strip().splitlines()[-1])
     return Cost(seconds, cpu, memory, said["read"], said["kept"])
@@ -266,7 +264,7 @@ class Measurements:
 
     @functools.cached_property
     def quality(self) -> Any:
-        import corpus_quality
+        from bench.corpus import corpus_quality
 
         corpora = {name: documents(self.found.corpora[name], name) for name in (OURS, PEER)}
         return corpus_quality.compare(corpora, self.work / "quality", ours=OURS, peer=PEER)

@@ -1,13 +1,13 @@
 """Decontamination: are leaked test items found, what is taken for one wrongly, and how fast.
 
-What enters are documents with leaked items in disguise (decontamination_set.py, frozen before the detector was written) and,
-where SKYLOOM_BENCH_DATA has them, published test items (`eval/`) planted in real prose (`text/`) with the same disguises; what
+What enters are documents with leaked items in disguise (tests/planted/decontamination.py, frozen before the detector was written)
+and, where SKYLOOM_BENCH_DATA has them, published test items (`eval/`) planted in real prose (`text/`) with the same disguises; what
 leaves are tables: the share found with the right item, by disguise and language; the share of documents without a leak that are
 accused, by kind; alarms on prose as it is, with each accusation's passage to be read; MB per CPU-second. For the prose the n-grams
 common in it are counted first, as a run does. Alarms on the prose include true leaks: whoever reads them decides.
 
-    python bench/decontamination.py [--show N]                                     the tables, and N alarms with their passages
-    python bench/decontamination.py --json planted|planted-real|accused|alarms|speed  one bar
+    python -m bench.corpus.decontamination [--show N]                                   the tables, and N alarms with their passages
+    python -m bench.corpus.decontamination --json planted|planted-real|accused|alarms|speed  one bar
 
 planted, planted-real: share of leaks found with the right item, of generated and of published items. accused: percent of generated
 documents without a leak that are accused. alarms: percent of prose documents accused. speed: MB per CPU-second over the prose.
@@ -27,12 +27,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import decontamination_set as generated
 import numpy as np
 import pyarrow as pa
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
+from tests.planted import decontamination as generated
 from tests.planted.decontamination import DISGUISES, Item, Plant
 
 from bench.answers import NotMeasuredError, answer, offer

@@ -3,9 +3,9 @@
 What enters are 44,000 passages, English and Chinese in halves, a good half of them planted near-copies (`dedup_set.py`, frozen
 before the detector was written; SKYLOOM_BENCH_DATA holds the prose); what leaves are tables.
 
-    python bench/dedup.py [--peers PYTHON] [--documents N] [--rounds N]     all tables but growth
-    python bench/dedup.py growth [--documents N ...] [--memory 4GB]         cost and peak memory while a corpus grows
-    python bench/dedup.py --json BAR [--peers PYTHON]                       one bar
+    python -m bench.corpus.dedup [--peers PYTHON] [--documents N] [--rounds N]     all tables but growth
+    python -m bench.corpus.dedup growth [--documents N ...] [--memory 4GB]         cost and peak memory while a corpus grows
+    python -m bench.corpus.dedup --json BAR [--peers PYTHON]                       one bar
 
 Signatures: CPU seconds for the same texts in memory, in turns, medians over rounds. The whole removal: wall time from Parquet files
 to verdicts, the peer with two workers, ours with one. Recall: of the pairs of planted relatives with an exact Jaccard
@@ -33,8 +33,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,10 +40,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from bench.answers import NotMeasuredError, answer, offer
 from bench.corpus.dedup_set import write_growth, write_planted
+from bench.worker import Worker
 from skyloom.core.engine import Engine
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
@@ -69,37 +66,9 @@ GROWTH = (44_000, 440_000, 4_400_000)
 SEED = 2023
 
 
-class Worker:
-    """A tool in a process of its own, see `dedup_peers.py`. `missing` names what is not installed, "" if nothing is."""
-
-    def __init__(self, name: str, python: str) -> None:
-        self.name = name
-        command = [python, str(HERE / "dedup_peers.py"), name]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        first = self._answer()
-        self.missing: str = first.get("not_installed", "")
-        self.version: str = first.get("version", "")
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.process.communicate()
-
-    def ask(self, order: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise NotMeasuredError(f"the process of {self.name} ended; run it by hand to see why (bench/dedup_peers.py)")
-        return dict(json.loads(line))
+def tool(name: str, peers: str) -> Worker:
+    """A tool in a process of its own, see `dedup_peers.py`."""
+    return Worker(HERE / "dedup_peers.py", name, sys.executable if name.startswith(OURS) else peers)
 
 
 @dataclass(frozen=True)
@@ -238,7 +207,7 @@ def tables(peers: str, documents: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory(prefix="skyloom-dedup-") as folder, ExitStack() as processes:
         found = planted(Path(folder), documents)
         names = [OURS, OURS_14, *PEERS]
-        workers = [processes.enter_context(Worker(n, sys.executable if n.startswith(OURS) else peers)) for n in names]
+        workers = [processes.enter_context(tool(n, peers)) for n in names]
         absent = [w.name for w in workers if w.missing]
         workers = [w for w in workers if not w.missing]
         by_language = {lang: speeds(workers, [f], rounds) for lang, f in zip(LANGUAGES, found.folders, strict=True)}
@@ -281,7 +250,7 @@ def grow(documents: int, memory: int) -> Grown:
     """Write a synthetic corpus and remove its near-duplicates in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="skyloom-growth-") as folder:
         write_growth(Path(folder) / "in", documents)
-        command = [sys.executable, str(HERE / "dedup.py"), "one", "--work", folder, "--memory", str(memory)]
+        command = [sys.executable, "-m", "bench.corpus.dedup", "one", "--work", folder, "--memory", str(memory)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         return Grown(documents, **json.loads(done.stdout.splitlines()[-1]))
 
@@ -366,7 +335,7 @@ class Bars:
 
     @functools.cache  # noqa: B019, there is one of them in a process
     def tool(self, name: str) -> Worker:
-        made = self.stack.enter_context(Worker(name, sys.executable if name.startswith(OURS) else self.peers))
+        made = self.stack.enter_context(tool(name, self.peers))
         if made.missing:
             raise NotMeasuredError(f"{name} is not installed ({made.missing}); name an interpreter that has it with --peers")
         return made

@@ -1,6 +1,6 @@
 """One way to find near-duplicates in a process of its own: ours, or a peer that its interpreter has installed.
 
-    python bench/dedup_peers.py NAME
+    python -m bench.corpus.dedup_peers NAME
 
 reads orders and writes answers, each one line of JSON, as `extractors.py` does. The first answer is {"version": text} or
 {"not_installed": module}. Orders: {"documents": [folder, ...]} names folders with Parquet shards of `id` and `text`, one for each

@@ -1,7 +1,7 @@
 """Planted near-copies, frozen before the detector that is measured on them was written.
 
-    python bench/dedup_set.py OUT [--documents 44000]            real passages with planted copies, en and zh half each
-    python bench/dedup_set.py OUT --growth [--documents 44000]   cheap synthetic documents with cluster sizes as on the web
+    python -m bench.corpus.dedup_set OUT [--documents 44000]            real passages with planted copies, en and zh half each
+    python -m bench.corpus.dedup_set OUT --growth [--documents 44000]   cheap synthetic documents with cluster sizes as on the web
 
 Both write Parquet shards `documents-NNNNN.parquet` with the columns `id`, `text`, `lang`, `family` (copies of one
 original share it) and `kind` (how the row came about; "original" or the edits). Equal arguments give equal rows.

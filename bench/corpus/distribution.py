@@ -1,15 +1,15 @@
 """Distribution filtering, measured: planted templates found, real prose left alone, topics more even, and how fast.
 
-What enters are the planted templates of distribution_set.py among real prose and documentation pages (`text/`, `warc/` in
+What enters are the planted templates of tests/planted/distribution.py among real prose and documentation pages (`text/`, `warc/` in
 SKYLOOM_BENCH_DATA); what leaves are tables. **Recall**: share of the planted blocks that are found to belong to a recurring group.
 **Precision**: share of planted ones among all blocks found, where every block of real prose counts as an error, also one that
 is a template. Families are those of the generator's `TEST`; thresholds were chosen on its `DEV`. Intervals are 95 % percentile
 bootstraps over families.
 
-    python bench/distribution.py [--quick]         the tables
-    python bench/distribution.py --crowds          topic entropy by the share of one template
-    python bench/distribution.py --pages           what each depth removes from real documentation pages, with examples
-    python bench/distribution.py --json recall-en|recall-zh|precision-en|precision-zh|false-removal|entropy|speed
+    python -m bench.corpus.distribution [--quick]         the tables
+    python -m bench.corpus.distribution --crowds          topic entropy by the share of one template
+    python -m bench.corpus.distribution --pages           what each depth removes from real documentation pages, with examples
+    python -m bench.corpus.distribution --json recall-en|recall-zh|precision-en|precision-zh|false-removal|entropy|speed
 """
 
 from __future__ import annotations
@@ -30,9 +30,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from tests.planted.distribution import LANGS, SPREADS, families, planted, prose
 
 from bench.answers import NotMeasuredError, answer, offer

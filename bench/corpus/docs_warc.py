@@ -1,10 +1,10 @@
 """Pack the HTML of Debian documentation packages into one WARC file (gzip per record), as large an input as one likes.
 
-    python bench/docs_warc.py OUT.warc.gz [--megabytes 1000] [PACKAGE ...]
+    python -m bench.corpus.docs_warc OUT.warc.gz [--megabytes 1000] [PACKAGE ...]
 
 Pages are real, none comes twice: packages are taken in the order of the list until the HTML in the WARC reaches the size. They
 are downloaded by the machine's own apt (no root) into a folder beside OUT, and pages in other languages than English and
-Chinese are left out by the names of their files. For bench/corpus_vs_datatrove.py --warc OUT.warc.gz.
+Chinese are left out by the names of their files. For bench/corpus/corpus_vs_datatrove.py --warc OUT.warc.gz.
 """
 
 from __future__ import annotations

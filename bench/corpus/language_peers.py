@@ -1,6 +1,6 @@
 """One language identifier in a process of its own: ours, or a peer that its interpreter has installed.
 
-    python bench/language_peers.py NAME
+    python -m bench.corpus.language_peers NAME
 
 reads texts, each one line of JSON, until the input ends, and prints one line of JSON: {"version": text, "codes": [...],
 "seconds": CPU time of the verdicts alone} or {"not_installed": module}. A code is "en", "zh", "zh-Hans", "zh-Hant" or "other".

@@ -6,8 +6,8 @@ agrees if both keep or both drop a document. Pass rates are shares of published 
 of the file. The judges are measured on sources that they were not trained on, prose against the whole text of raw pages with
 their navigation: the area under the ROC curve is the probability that prose ranks above a page (95 % bootstrap over documents).
 
-    python bench/quality.py [--peers PYTHON] [--rounds N]       all tables
-    python bench/quality.py --json BAR [--peers PYTHON]         one bar, see BARS
+    python -m bench.corpus.quality [--peers PYTHON] [--rounds N]       all tables
+    python -m bench.corpus.quality --json BAR [--peers PYTHON]         one bar, see BARS
 
 Peers (peers.txt) are run by the interpreter that `--peers` names.
 """
@@ -19,12 +19,12 @@ import functools
 import gzip
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from bench.answers import NotMeasuredError, answer, offer
+from bench.worker import Worker
 from skyloom.core.store import Store
 from skyloom.corpus.quality.config import FILTERS, QualityConfig, WebConfig
 from skyloom.corpus.quality.learned.arpa import read_arpa
@@ -124,47 +123,18 @@ def _site(url: str) -> str:
     return "/".join(rest[1:3])
 
 
-class Peer:
-    """A peer in a process of its own, see `quality_peers.py`."""
+@contextmanager
+def peer_of(name: str, python: str) -> Iterator[Worker]:
+    """A peer in a process of its own, see `quality_peers.py`. NotMeasuredError if it is not installed."""
+    with Worker(HERE / "quality_peers.py", name, python) as peer:
+        if peer.missing:
+            raise NotMeasuredError(f"{peer.missing} is not installed: name another interpreter with --peers (peers.txt)")
+        yield peer
 
-    def __init__(self, name: str, python: str) -> None:
-        command = [python, str(HERE / "quality_peers.py"), name]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        first = self._answer()
-        if "not_installed" in first:
-            self.process.communicate()
-            raise NotMeasuredError(f"{first['not_installed']} is not installed: name another interpreter with --peers (peers.txt)")
-        self.version = first["version"]
 
-    def __enter__(self) -> Peer:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self.process.communicate()
-
-    def take(self, **order: Any) -> None:
-        self._ask(order)
-
-    def seconds(self) -> float:
-        return float(self._ask("seconds")["seconds"])
-
-    def answers(self) -> Any:
-        return self._ask("answers")["answers"]
-
-    def _ask(self, order: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("a peer's process ended; run bench/quality_peers.py by hand to see why")
-        return dict(json.loads(line))
+def seconds_of(peer: Worker) -> float:
+    """CPU seconds for what it was given."""
+    return float(peer.ask("seconds")["seconds"])
 
 
 def cpu(work: Callable[[], object]) -> float:
@@ -206,10 +176,10 @@ def compare_web(peers: str, rounds: int) -> WebComparison:
     column = pa.concat_arrays([chosen.column, pages.column[:: max(1, len(pages.column) // 300)]])
     texts = column.to_pylist()
     judge_web_en(column[:10], WebConfig())
-    with Peer("datatrove", peers) as peer:
-        peer.take(texts=texts)
-        seconds = [(cpu(lambda: judge_web_en(column, WebConfig())), peer.seconds()) for _ in range(rounds)]
-        theirs = peer.answers()
+    with peer_of("datatrove", peers) as peer:
+        peer.ask({"texts": texts})
+        seconds = [(cpu(lambda: judge_web_en(column, WebConfig())), seconds_of(peer)) for _ in range(rounds)]
+        theirs = peer.ask("answers")["answers"]
         version = peer.version
     same, kept = {}, {}
     for name, filters in {"all": FILTERS, **{f: (f,) for f in FILTERS}}.items():
@@ -246,11 +216,11 @@ def compare_lm(lang: str, peers: str, rounds: int, *, unpruned: bool = False) ->
         table = read_arpa(store, "lm.arpa")
         model = compile_model(table)
         lines = token_lines(test.column).to_pylist()
-        with Peer("kenlm", peers) as peer:
-            peer.take(texts=lines, model=str(store.path("lm.arpa")))
+        with peer_of("kenlm", peers) as peer:
+            peer.ask({"texts": lines, "model": str(store.path("lm.arpa"))})
             model.score(test.column)
-            times = [(cpu(lambda: model.score(test.column)), peer.seconds()) for _ in range(rounds)]
-            theirs = np.array(peer.answers())
+            times = [(cpu(lambda: model.score(test.column)), seconds_of(peer)) for _ in range(rounds)]
+            theirs = np.array(peer.ask("answers")["answers"])
     found = model.lines(_tokens(test.column))
     ours_s, theirs_s = np.array(times).T
     return LmComparison(

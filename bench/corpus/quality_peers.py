@@ -1,6 +1,6 @@
 """What peers say of documents and how long they take, in a process of its own: datatrove's filters, kenlm's scorer.
 
-    python bench/quality_peers.py datatrove|kenlm
+    python -m bench.corpus.quality_peers datatrove|kenlm
 
 reads orders and writes answers, each one line of JSON, so that `quality.py` can alternate with peers of another environment.
 The first answer is {"version": text} or {"not_installed": module}. Orders: {"texts": [...], "model": path} hands over

@@ -1,11 +1,11 @@
 """Redaction: how much personal data is found, how much else is taken for it, and how fast.
 
-What enters are generated texts with personal data and hard negatives (redaction_set.py, frozen before the rules were written) and,
-where SKYLOOM_BENCH_DATA has it, prose (`text/`); what leaves are tables: recall and precision by kind and by form, with the place
-exactly right; finds in the prose, to be read; MB per CPU-second of the whole and of the compiled scan alone.
+What enters are generated texts with personal data and hard negatives (tests/planted/redaction.py, frozen before the rules were
+written) and, where SKYLOOM_BENCH_DATA has it, prose (`text/`); what leaves are tables: recall and precision by kind and by form,
+with the place exactly right; finds in the prose, to be read; MB per CPU-second of the whole and of the compiled scan alone.
 
-    python bench/redaction.py [--split test] [--show N]                   the tables, and N finds of each kind in each file
-    python bench/redaction.py --json recall|precision|speed               one bar, on the split "test" or over the prose
+    python -m bench.corpus.redaction [--split test] [--show N]                   the tables, and N finds of each kind in each file
+    python -m bench.corpus.redaction --json recall|precision|speed               one bar, on the split "test" or over the prose
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from tests.planted.redaction import SPLITS, Case, cases
 
 from bench.answers import NotMeasuredError, answer, offer

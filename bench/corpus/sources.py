@@ -5,8 +5,8 @@ documentation pages in it; what leaves is a table. Each measurement is a process
 memory with it. Ours writes the page shards (ids, checks, Parquet); the peer's reader only yields its documents, which is
 less work. The median of alternating rounds is told.
 
-    python bench/sources.py [--peers PYTHON] [--rows N] [--rounds N]     the table
-    python bench/sources.py --json rows|memory|warc [--rows N]           one figure of ours
+    python -m bench.corpus.sources [--peers PYTHON] [--rows N] [--rounds N]     the table
+    python -m bench.corpus.sources --json rows|memory|warc [--rows N]           one figure of ours
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from bench.answers import NotMeasuredError, answer, offer
 

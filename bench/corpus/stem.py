@@ -4,11 +4,11 @@ What enters are exercise collections, prose and code (`text/` in SKYLOOM_BENCH_D
 trained the model are named in the model's file and left out whole. Prose is judged twice, as whole documents and cut into passages
 of 150 to 3,000 bytes (so that length gives no help); precision is that of the pooled held-out sources of a language, code and what
 is neither language counting as English. The bar is the lower of the two. BoolQ's and other collections' recall is by source.
-Joining is measured on planted pages (stem_planted.py) of the exercises that this program generates for its test split, between
-paragraphs of held-out prose: an exercise is right if question and solution are exactly those planted.
+Joining is measured on planted pages (tests/planted/exercises.py) of the exercises that this program generates for its test split,
+between paragraphs of held-out prose: an exercise is right if question and solution are exactly those planted.
 
-    python bench/stem.py                              the tables
-    python bench/stem.py --json en|zh|speed           one bar
+    python -m bench.corpus.stem                              the tables
+    python -m bench.corpus.stem --json en|zh|speed           one bar
 """
 
 from __future__ import annotations
@@ -30,9 +30,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from tests.planted.exercises import pages
 
 from bench.answers import NotMeasuredError, answer, offer

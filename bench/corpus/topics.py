@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.errors import DataError
-from skyloom.corpus.distribution import SCALE, WORDING
+from skyloom.corpus.distribution.space import SCALE, WORDING
 
 _ROWS = 8192
 

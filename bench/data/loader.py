@@ -5,17 +5,15 @@ and once of 32 bits (a vocabulary of 65,536 takes 32), and read once, so that th
 CPU-second of one thread, everybody in a process of its own (`loader_peers.py`) on the same files, in alternating rounds.
 The peers see 32 bits.
 
-    python bench/loader.py [--peers PYTHON] [--rounds N]     all tables
-    python bench/loader.py --json speed                      M tokens per CPU-second, the slowest of 6 shapes and 2 widths
-    python bench/loader.py --json jump                       seconds to open 3.4 T tokens at step 200,000 of 4,096 samples
+    python -m bench.data.loader [--peers PYTHON] [--rounds N]     all tables
+    python -m bench.data.loader --json speed                      M tokens per CPU-second, the slowest of 6 shapes and 2 widths
+    python -m bench.data.loader --json jump                       seconds to open 3.4 T tokens at step 200,000 of 4,096 samples
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,14 +22,11 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from bench.answers import NotMeasuredError, answer, offer
+from bench.answers import answer, offer
+from bench.worker import Worker
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.data.config import Phase
@@ -60,38 +55,10 @@ TOKENS_A_ROUND = 4_000_000
 STEPS, SAMPLES, CONTEXT = 200_000, 4096, 4096
 
 
-class Worker:
-    """A way to make batches in a process of its own, see `loader_peers.py`. `missing` names what is not installed."""
-
-    def __init__(self, name: str, python: str) -> None:
-        self.name = name
-        command = [python, str(HERE / "loader_peers.py"), name]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-        )
-        first = self._answer()
-        self.missing: str = first.get("not_installed", "")
-        self.version: str = first.get("version", "")
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.process.communicate()
-
-    def ask(self, order: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise NotMeasuredError(f"the process of {self.name} ended; run it by hand to see why (bench/loader_peers.py)")
-        return dict(json.loads(line))
+def way(name: str, peers: str) -> Worker:
+    """A way to make batches in a process of its own, see `loader_peers.py`."""
+    one_thread = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    return Worker(HERE / "loader_peers.py", name, sys.executable if name == OURS else peers, one_thread)
 
 
 def shards(folder: Path, vocabulary: int) -> Path:
@@ -130,7 +97,7 @@ class Bench:
         """M tokens per CPU-second of each for each of `SHAPES`, medians of rounds; a peer that is not installed is left out."""
         found: dict[str, list[float]] = {}
         with ExitStack() as processes:
-            workers = [processes.enter_context(Worker(name, sys.executable if name == OURS else self.peers)) for name in names]
+            workers = [processes.enter_context(way(name, self.peers)) for name in names]
             absent = [worker.name for worker in workers if worker.missing]
             if absent:
                 print(f"not installed, or broken: {', '.join(absent)}; see bench/peers.txt", file=sys.stderr)

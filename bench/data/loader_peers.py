@@ -1,6 +1,6 @@
 """One way to make batches out of token shards, in a process of its own: ours, or a peer that its interpreter has installed.
 
-    python bench/loader_peers.py NAME
+    python -m bench.data.loader_peers NAME
 
 reads orders and writes answers, each one line of JSON. The first answer is {"version": text} or {"not_installed": module}.
 {"open": folder, "shares": {domain: weight}, "context": c, "batch": b} opens Megatron shards and makes the first batch;

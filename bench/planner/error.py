@@ -1,11 +1,11 @@
 """The planner's own error: on the report's Table 10, and on short runs of this CPU.
 
-What enters is Table 10 (`skyloom.train.plan_table10`, facts of the report); the constants are fitted anew on its LLaMA2-13B rows
+What enters is Table 10 (`skyloom.planner.table10`, facts of the report); the constants are fitted anew on its LLaMA2-13B rows
 and the Skywork-13B rows are predicted. What leaves are the tables of docs/11-planner.md and the bars.
 
-    python bench/planner.py                      # the tables; --write docs/11-planner.md puts them between the marks
-    python bench/planner.py --cpu                # minutes: demo-3m and small-13m trained for a few seconds beside their plans
-    python bench/planner.py --json all           # the bars
+    python -m bench.planner.error                      # the tables; --write docs/11-planner.md puts them between the marks
+    python -m bench.planner.error --cpu                # minutes: demo-3m and small-13m trained for a few seconds beside their plans
+    python -m bench.planner.error --json all           # the bars
 
 `--cpu` measures the machine's rates and the training in turn and wants an idle machine; `--busy` is for one that is not: one
 thread, and CPU seconds instead of the wall's.

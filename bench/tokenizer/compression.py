@@ -1,13 +1,13 @@
 """Tokenizers of 65,536 pieces trained here, beside published ones: bytes per token on held-out text, proofs, time and memory.
 
-Two are trained from one corpus (tokenizer_corpus.py): `own`, with a base of its own, and `llama+`, LLaMA's base extended.
+Two are trained from one corpus (corpus.py): `own`, with a base of its own, and `llama+`, LLaMA's base extended.
 What comes out are three tables by held-out set (bytes per token, Han characters per token of the runs of Han alone, tokens
 per document), whose head marks vocabularies that do not split digits, and the bars. The corpus is the third-party texts
-(SKYLOOM_BENCH_DATA) and, where SKYLOOM_BENCH_WARC names a WARC file of documentation pages (bench/docs_warc.py makes one),
+(SKYLOOM_BENCH_DATA) and, where SKYLOOM_BENCH_WARC names a WARC file of documentation pages (bench/corpus/docs_warc.py makes one),
 those pages, up to 1 GB of text.
 
-    python bench/tokenizer_compression.py [--peers PYTHON] [--work FOLDER]      the tables
-    python bench/tokenizer_compression.py --json BAR[,BAR]                      bars
+    python -m bench.tokenizer.compression [--peers PYTHON] [--work FOLDER]      the tables
+    python -m bench.tokenizer.compression --json BAR[,BAR]                      bars
 
 The weights of domains are settings of the training, not of the measurement: `own` takes technical Chinese four times,
 `llama+` sixteen times. The latter was raised until the technical set passed the bar, which cost a percent and a half on
@@ -31,11 +31,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import tokenizer_corpus
-
 from bench.answers import NotMeasuredError, answer, offer
+from bench.tokenizer import corpus as tokenizer_corpus
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.tokenizer import Tokenizer
@@ -106,7 +103,7 @@ class Bench:
         folder = self.work.child(f"{name}-{'with-pages' if self.warc else 'texts'}")
         if not folder.exists("spent.json"):
             documents = self.documents
-            command = [sys.executable, __file__, "--train", name, str(documents.root), str(folder.root)]
+            command = [sys.executable, "-m", "bench.tokenizer.compression", "--train", name, str(documents.root), str(folder.root)]
             begun = time.perf_counter()
             process = subprocess.Popen(command)
             _, status, usage = os.wait4(process.pid, 0)
@@ -131,7 +128,7 @@ class Bench:
             found[name] = np.diff(offsets).tolist()
         for name, file in PEERS.items():
             python = self.peers if file.endswith(".tiktoken") else sys.executable
-            command = [python, str(HERE / "tokenizer_peers.py"), str(self.data / "tokenizers" / file)]
+            command = [python, "-P", str(HERE / "peers.py"), str(self.data / "tokenizers" / file)]
             lines = "".join(json.dumps(t) + "\n" for t in flat)
             said = json.loads(
                 subprocess.run(command, input=lines, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
@@ -157,7 +154,7 @@ class Bench:
         if name in ("train-minutes", "train-gigabytes"):
             if not self.warc:
                 raise NotMeasuredError(
-                    f"set {WARC_VARIABLE} to a WARC file of documentation with 1 GB of text (bench/docs_warc.py)"
+                    f"set {WARC_VARIABLE} to a WARC file of documentation with 1 GB of text (bench/corpus/docs_warc.py)"
                 )
             spent = self.trained(OWN)[1]
             return spent["seconds"] / 60 if name == "train-minutes" else spent["bytes"] / 1e9

@@ -1,6 +1,6 @@
 """A published vocabulary in a process of its own: how many tokens it makes of texts.
 
-    python bench/tokenizer_peers.py FILE
+    python -m bench.tokenizer.peers FILE
 
 reads texts, each one line of JSON, until the input ends, and prints one line of JSON: {"tokens": [...]} or {"not_installed":
 module}. FILE is a SentencePiece model (*.model), tiktoken's ranks (*.tiktoken, with Qwen's pattern) or a WordPiece vocabulary

@@ -6,8 +6,8 @@ the clock runs; what leaves is MB per second on one thread and on two, and ratio
 `encode_batch_fast`, which leaves out offsets; SentencePiece with its own threads and numpy output. All give the same ids,
 which is asserted.
 
-    python bench/tokenizer_speed.py [--folder FOLDER] [--rounds N]      the table
-    python bench/tokenizer_speed.py --json sentencepiece|tokenizers     times that we are faster, on two threads
+    python -m bench.tokenizer.speed [--folder FOLDER] [--rounds N]      the table
+    python -m bench.tokenizer.speed --json sentencepiece|tokenizers     times that we are faster, on two threads
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from bench.answers import NotMeasuredError, answer, offer
 
@@ -37,7 +35,8 @@ def measure(threads: int, folder: Path | None, rounds: int) -> dict[str, float]:
 
     command = [
         sys.executable,
-        __file__,
+        "-m",
+        "bench.tokenizer.speed",
         "--threads",
         str(threads),
         "--rounds",
@@ -87,11 +86,11 @@ def inside(threads: int, folder: str, rounds: int) -> dict[str, float]:
 
 def tokenizer_folder(place: Path) -> Path:
     """A tokenizer of full size from the texts and LLaMA's base."""
-    import tokenizer_compression
+    from bench.tokenizer import compression
 
-    kept = os.environ.get(tokenizer_compression.WORK_VARIABLE)
-    bench = tokenizer_compression.Bench(sys.executable, Path(kept) if kept else place)
-    return Path(bench.trained(tokenizer_compression.EXTENDED)[0].root)
+    kept = os.environ.get(compression.WORK_VARIABLE)
+    bench = compression.Bench(sys.executable, Path(kept) if kept else place)
+    return Path(bench.trained(compression.EXTENDED)[0].root)
 
 
 def main() -> int:

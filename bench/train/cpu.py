@@ -1,12 +1,12 @@
 """A training step on a CPU beside others' steps: the same shapes, weights, tokens and threads, in alternating rounds.
 
 What enters is nothing: four shapes, with first weights and tokens from seeded numbers. Everybody has a process of its own
-(`train_peers.py`, where each is described), trains `WATCHED` steps that are not timed (they compile and warm up, and their losses
+(`peers.py`, where each is described), trains `WATCHED` steps that are not timed (they compile and warm up, and their losses
 show that all train the same thing), and then takes turns of a few steps. What leaves is tokens per second, the median of the
 rounds. All run with 2 threads and in the environment that `skyloom` gives itself (`cli.FOR_TORCH`), which helps peers too.
 
-    python bench/train_cpu.py [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N]     the tables
-    python bench/train_cpu.py [--peers PYTHON] --json trainer_ratio,best_ratio
+    python -m bench.train.cpu [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N]     the tables
+    python -m bench.train.cpu [--peers PYTHON] --json trainer_ratio,best_ratio
 
 The peers' environment is one of its own (`peers_train.txt`); `SKYLOOM_TRAIN_PEERS` names its interpreter where `--peers` does not.
 `trainer_ratio`: our tokens per second over those of Hugging Face's Trainer as it comes, the smallest over the shapes; `best_ratio`:
@@ -16,9 +16,7 @@ over those of the fastest of all the others, which compute in bf16 and are compi
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -27,16 +25,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from bench.answers import NotMeasuredError, answer, offer
+from bench.worker import Worker
 from skyloom.cli import FOR_TORCH
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
@@ -81,42 +77,10 @@ SHAPES = {
 """The demo's model; the shape of our first trial; a wider one with longer sequences; the report's vocabulary."""
 
 
-class Worker:
-    """A way to train in a process of its own, see `train_peers.py`. `missing` names what is not installed."""
-
-    def __init__(self, name: str, python: str) -> None:
-        self.name = name
-        environment = os.environ | {"OMP_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "false"} | FOR_TORCH
-        command = [python, str(HERE / "train_peers.py"), name]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-        )
-        first = self.answered()
-        self.missing: str = first.get("not_installed", "")
-        self.version: str = first.get("version", "")
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.process.terminate()
-        self.process.wait()
-
-    def tell(self, order: Mapping[str, Any]) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-
-    def train(self, steps: int) -> dict[str, Any]:
-        self.tell({"steps": steps})
-        return self.answered()
-
-    def answered(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise NotMeasuredError(f"the process of {self.name} ended; run it by hand to see why (bench/train_peers.py)")
-        return dict(json.loads(line))
+def worker_of(contender: str, peers: str) -> Worker:
+    """A way to train in a process of its own, see `peers.py`."""
+    environment = {"OMP_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "false", **FOR_TORCH}
+    return Worker(HERE / "peers.py", contender, sys.executable if contender == OURS else peers, environment)
 
 
 @dataclass
@@ -169,19 +133,19 @@ class Bench:
         with ExitStack() as processes:
             workers = []
             for contender in self.contenders:
-                worker = processes.enter_context(Worker(contender, sys.executable if contender == OURS else self.peers))
+                worker = processes.enter_context(worker_of(contender, self.peers))
                 if worker.missing:
                     print(f"{contender}: {worker.missing} is not installed (bench/peers_train.txt)", file=sys.stderr)
                     continue
                 workers.append(worker)
                 worker.tell({"task": task})
-                first = worker.train(WATCHED)
+                first = worker.ask({"steps": WATCHED})
                 found[contender] = Measured(losses=first["losses"][:WATCHED])
                 steps[contender] = max(round(TURN / median(first["seconds"][2:])), 2)
                 print(f"{name}: {contender} {worker.version} is warm", file=sys.stderr)
             for _ in range(self.rounds):
                 for worker in workers:
-                    seconds = worker.train(steps[worker.name])["seconds"]
+                    seconds = worker.ask({"steps": steps[worker.name]})["seconds"]
                     found[worker.name].rates.append(shape.tokens * len(seconds) / sum(seconds))
         return found
 

@@ -3,9 +3,9 @@
 What enters is Skywork-13B with the report's batch and the layouts of Table 10; what leaves are the tables of docs/11-planner.md and
 the bars: how many layouts are built, how far the planner is from what the trainer asks for, and how long it takes. Needs no GPU.
 
-    python bench/dry_run.py                      # the tables; --write docs/11-planner.md puts them between the marks
-    python bench/dry_run.py --every              # every micro-batch of each step, instead of reckoning the later ones
-    python bench/dry_run.py --json all           # the bars
+    python -m bench.train.dry_run                      # the tables; --write docs/11-planner.md puts them between the marks
+    python -m bench.train.dry_run --every              # every micro-batch of each step, instead of reckoning the later ones
+    python -m bench.train.dry_run --json all           # the bars
 """
 
 from __future__ import annotations

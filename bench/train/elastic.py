@@ -4,8 +4,8 @@ Two stages on the arithmetic corpus of the tests by two gloo processes under tor
 and one for each rank that is killed with SIGKILL in its eighth step. What leaves is the largest difference of a loss, over all
 steps; on the same layout it is zero to the last bit.
 
-    python bench/elastic.py                       the table
-    python bench/elastic.py --json difference     the largest difference, nats
+    python -m bench.train.elastic                       the table
+    python -m bench.train.elastic --json difference     the largest difference, nats
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import answers
+from bench.answers import NotMeasuredError, answer, offer
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 STEPS, KILLED_AT, NOBODY = 40, 7, -1
 
 
@@ -43,9 +43,7 @@ def losses(folder: Path, killed: int) -> list[float]:
     done = subprocess.run([*launched, *meeting, *program], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     restarted = "going on after step" in done.stderr  # torchrun names whom it saw end first, which may be the one left behind
     if done.returncode or restarted != (killed != NOBODY):
-        raise answers.NotMeasuredError(
-            f"the run in which rank {killed} is killed left with {done.returncode}: {done.stderr[-400:]}"
-        )
+        raise NotMeasuredError(f"the run in which rank {killed} is killed left with {done.returncode}: {done.stderr[-400:]}")
     return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
@@ -55,13 +53,13 @@ def differences() -> dict[int, float]:
         calm = losses(Path(place, "calm"), NOBODY)
         wild = {rank: losses(Path(place, f"killed-{rank}"), rank) for rank in (0, 1)}
     if any(len(run) != STEPS for run in (calm, *wild.values())):
-        raise answers.NotMeasuredError("a run has not all of its steps")
+        raise NotMeasuredError("a run has not all of its steps")
     return {rank: max(abs(a - b) for a, b in zip(calm, run, strict=True)) for rank, run in wild.items()}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    answers.offer(parser, ["difference"])
+    offer(parser, ["difference"])
     found = parser.parse_args().json
 
     def tables() -> None:
@@ -69,7 +67,7 @@ def main() -> int:
         for rank, value in differences().items():
             print(f"rank {rank} killed in step {KILLED_AT + 1}: {value:g}")
 
-    return answers.answer(found, lambda _: max(differences().values()), tables)
+    return answer(found, lambda _: max(differences().values()), tables)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """A training step on one CUDA card: tokens per second, utilisation and memory of large shapes, beside others' steps.
 
 What enters is nothing: shapes of 1 B and 7 B parameters and a slice of Skywork-13B (its width and vocabulary, a quarter of its
-layers), sequences of 4,096 tokens, random weights and tokens. Everybody has a process of its own (`train_peers.py`, where each is
+layers), sequences of 4,096 tokens, random weights and tokens. Everybody has a process of its own (`peers.py`, where each is
 described), one after the other, because no two of them fit beside each other. Each takes the largest micro-batch that fits, from
 the shape's first guess down by halves; ours then computes activations again ("selective", "full"). A step is one micro-batch with
 its update, which is the worst case: in a run an update serves many.
 
-    python bench/train_gpu.py [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N] [--profile FOLDER]
-    python bench/train_gpu.py --json mfu-slice,mfu-7b
-    python bench/train_gpu.py --tiny --device cpu [--eager]      the same code at a tiny shape
+    python -m bench.train.gpu [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N] [--profile FOLDER]
+    python -m bench.train.gpu --json mfu-slice,mfu-7b
+    python -m bench.train.gpu --tiny --device cpu [--eager]      the same code at a tiny shape
 
 Utilisation (MFU) is `ModelConfig.flops_per_token` × tokens per second ÷ the data sheet's bf16 peak without sparsity, and beside
 it with only the half of the scores counted that a causal mask leaves. `--profile` writes what our step spends its time on:
@@ -31,10 +31,9 @@ from typing import Any
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from bench.answers import NotMeasuredError, answer, offer
-from bench.train.cpu import OURS, PEERS, Shape, Worker
+from bench.train.cpu import OURS, PEERS, Shape, worker_of
+from bench.worker import Worker
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
 from skyloom.train.watch.peak import peak_flops
@@ -98,7 +97,7 @@ class Bench:
     def fitted(self, name: str, shape: Shape, contender: str) -> Measured | None:
         """The first of the ways that fits; None, and a line that says so, where none does or it is not installed."""
         for batch, recompute in ways(shape, contender):
-            with Worker(contender, sys.executable if contender == OURS else self.peers) as worker:
+            with worker_of(contender, self.peers) as worker:
                 if worker.missing:
                     print(f"{contender}: {worker.missing} is not installed (bench/peers_train.txt)", file=sys.stderr)
                     return None
@@ -112,19 +111,18 @@ class Bench:
 
     def measure(self, name: str, shape: Shape, worker: Worker, batch: int, recompute: str) -> Measured | None:
         rates: list[float] = []
-        said: dict[str, Any] = worker.train(WARM)
+        said: dict[str, Any] = worker.ask({"steps": WARM})
         for _ in range(self.rounds):
             if "out_of_memory" in said:
                 return None
-            said = worker.train(STEPS)
+            said = worker.ask({"steps": STEPS})
             if "seconds" in said:
                 rates.append(batch * shape.model.context * STEPS / sum(said["seconds"]))
         if "out_of_memory" in said:
             return None
         if self.profile is not None and worker.name == OURS:
             self.profile.mkdir(parents=True, exist_ok=True)
-            worker.tell({"steps": 2, "profile": str(self.profile / f"{name}.txt")})
-            worker.answered()
+            worker.ask({"steps": 2, "profile": str(self.profile / f"{name}.txt")})
         return Measured(batch, recompute, rates, said["gib"])
 
     def task(self, name: str, shape: Shape, batch: int, recompute: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One way to train in a process of its own: ours, or a peer that its interpreter has installed.
 
-    python bench/train_peers.py NAME
+    python -m bench.train.peers NAME
 
 reads orders and writes answers, each one line of JSON. The first answer is {"version": text} or {"not_installed": module}.
 {"task": {"shape": {...}, "tokens": file, "weights": file, "batch": sequences, "rate": number, "watched": steps}} begins another

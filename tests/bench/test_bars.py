@@ -9,24 +9,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from bench import bars, demo
+
 ROOT = Path(__file__).parents[2]
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", ROOT / "bench" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-bars, demo = load("bars"), load("demo")
 
 
 def bar(direction: str = "at most", command: str = "true") -> Any:
@@ -75,10 +64,10 @@ def test_a_command_is_run_and_its_last_line_counts(tmp_path: Path) -> None:
 def test_bars_of_one_command_are_measured_by_one_process(tmp_path: Path) -> None:
     script = tmp_path / "bench.py"
     script.write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT / 'bench')!r})\n"
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
         """
 import argparse, os
-from answers import NotMeasuredError, answer, offer
+from bench.answers import NotMeasuredError, answer, offer
 
 def value(name):
     if name == "没有":
@@ -110,12 +99,13 @@ def test_the_projects_bars_are_well_formed_and_say_why_they_are_not_measured(tmp
     rows = bars.read_bars(ROOT / "bench" / "bars.toml")
     assert len(rows) >= 7
     for bar in rows:
-        script = bar.command.split()[1]
-        assert (ROOT / script).is_file(), f"{bar.id}: {script}"
+        python, option, module, *_ = bar.command.split()
+        assert (python, option) == ("{python}", "-m"), f"{bar.id}: {bar.command}"
+        assert importlib.util.find_spec(module) is not None, f"{bar.id}: there is no module {module}"
     quick = [b.id for b in rows if b.id.startswith("demo-")] + ["extraction-en", "quality-rules-ratio", "road-speed"]
-    command = [sys.executable, str(ROOT / "bench" / "bars.py"), "--work", str(tmp_path), "--json", "--only", *quick]
+    command = [sys.executable, "-m", "bench.bars", "--work", str(tmp_path), "--json", "--only", *quick]
     bare = {name: value for name, value in os.environ.items() if name not in ("SKYLOOM_BENCH_DATA", "SKYLOOM_PEERS")}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=bare)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=bare)
     found = json.loads(done.stdout)
     assert {r["id"] for r in found} == set(quick)
     assert {r["status"] for r in found} == {"not measured"}

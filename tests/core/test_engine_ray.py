@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.core.test_engine import SILENT, TASKS, always_die, count_keys, raise_once, refuse, some_rows, square
+from tests.core.test_engine import SILENT, TASKS, always_die, raise_once, refuse, shuffle, square
 
 from skyloom.core.engine import Engine, Task
 from skyloom.core.engine_ray import RayEngine
@@ -36,7 +36,7 @@ def test_map_and_shuffle_leave_the_bytes_of_the_local_engine(tmp_path, engine):
     for number, which in enumerate((Engine(), engine)):
         out = Store(tmp_path / str(number))
         results = which.map(partial(square, str(tmp_path / f"log{number}")), TASKS, out, progress=SILENT, label="squares")
-        names = which.shuffle(some_rows, count_keys, TASKS, out, buckets=3, progress=SILENT, label="count")
+        names = shuffle(which, out, 3)
         written.append((results, names, contents(out)))
     assert written[0] == written[1]
     assert len(written[1][2]) == 9

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.test_engine import SILENT, TASKS, count_keys, some_rows, square
+from tests.core.test_engine import SILENT, TASKS, shuffle, square
 
 from skyloom.core.engine import Engine, Shard, ShardsMissingError
 from skyloom.core.errors import ConfigError, IntegrityError
@@ -74,7 +74,7 @@ def two_maps(context):
     scratch = out.child("scratch")
     context.engine.map(partial(square, f"{log}.scratch"), TASKS, scratch, progress=SILENT, label="scratch")
     squares = context.engine.map(partial(square, log), TASKS, out, progress=SILENT, label="squares")
-    names = context.engine.shuffle(some_rows, count_keys, TASKS, out, buckets=5, progress=SILENT, label="count")
+    names = shuffle(context.engine, out, 5)
     context.engine.discard(out, "scratch")
     out.write_json("summary.json", {"合计": sum(squares), "names": names})
 

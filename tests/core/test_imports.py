@@ -28,6 +28,8 @@ BOXES = {
         ("step",),
         ("watch", "distributed"),
         ("checkpoint", "memory_check", "rates"),
+        ("opening",),
+        ("recording",),
         ("loop", "dryrun"),
     ),
 }
@@ -209,3 +211,15 @@ def test_a_recipe_is_read_without_kernels_and_torch():
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT.parents[1], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_only_the_tests_of_the_bench_import_the_bench():
+    """A test of the product must not need what only measures it; what both need is in tests/."""
+    wrong = []
+    for path in sorted((ROOT.parents[1] / "tests").rglob("*.py")):
+        name = path.relative_to(ROOT.parents[1]).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            found += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            wrong += [f"{name} imports {of}" for of in found if of.split(".")[0] == "bench" and not name.startswith("tests/bench/")]
+    assert wrong == []

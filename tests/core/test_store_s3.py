@@ -9,10 +9,10 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from tests.core.test_engine import SILENT, TASKS, count_keys, some_rows, square
+from tests.core.test_engine import SILENT, TASKS, shuffle, square
 
 from skyloom.core.engine import Engine
-from skyloom.core.errors import IntegrityError, StorageError
+from skyloom.core.errors import StorageError
 from skyloom.core.step import MANIFEST, Step, run_steps
 from skyloom.core.store import Store
 
@@ -42,7 +42,7 @@ def bucket(endpoint, monkeypatch, tmp_path):
     return f"s3://{name}"
 
 
-def test_names_sizes_ranges_and_removal(bucket):
+def test_names_sizes_and_removal(bucket):
     store = Store(f"{bucket}/工作")
     record = store.write_text("a/早.txt", "早上好")
     store.write_bytes("a/b/c.bin", b"0123456789")
@@ -51,9 +51,6 @@ def test_names_sizes_ranges_and_removal(bucket):
     assert store.names("a/b") == ["a/b/c.bin"] and store.names("a") == store.names()
     assert store.sizes("a/") == {"a/b/c.bin": 10, "a/早.txt": 9}
     assert store.describe("a/早.txt") == record and store.exists("ab.bin") and not store.exists("abc.bin")
-    assert store.read_range("a/b/c.bin", 3, 7) == b"3456"
-    with pytest.raises(IntegrityError, match="ends before byte 12"):
-        store.read_range("a/b/c.bin", 8, 12)
     with pytest.raises(StorageError, match=r"nothing\.bin does not exist"):
         store.read_bytes("nothing.bin")
     store.remove("a")
@@ -118,7 +115,7 @@ def test_a_step_that_needs_a_local_folder_says_so(bucket, monkeypatch, tmp_path)
 def both_kinds(context):
     """A step with a map, a shuffle and files of its own."""
     context.engine.map(partial(square, context.step.settings["log"]), TASKS, context.out, progress=SILENT, label="squares")
-    context.engine.shuffle(some_rows, count_keys, TASKS, context.out, buckets=3, progress=SILENT, label="count")
+    shuffle(context.engine, context.out, 3)
     context.out.write_json("summary.json", {"做完": True})
 
 

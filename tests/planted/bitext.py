@@ -4,7 +4,7 @@ What enters are aligned (English, Chinese) paragraphs in the order of their docu
 leaves are the blocks of two pages and the true pairs. Noise, each drawn by itself: a paragraph is missing on one side (8 % a
 side), one of another document stands in between (5 % a side), two neighbours are one paragraph on one side (4 % a side), two
 neighbours change places on one side (2 %), a paragraph was left in English (3 %). Frozen before the aligner of
-src/skyloom/corpus/parallel.py was rewritten; imported by bench/parallel.py and by the tests.
+src/skyloom/corpus/bitext/stage.py was rewritten; imported by bench/corpus/bitext.py and by the tests.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Planted code files: what is generated, minified or data, and what only looks so.
 
 What enters are real source files as (text, name); what leaves are files with the kind that was planted: "plain" (as it was),
-"minified", "generated", "blob" (a program that is mostly encoded data) and "decoy" (hand-written, but speaks of generated
-code). Frozen before the detector of src/skyloom/corpus/code.py was written; imported by bench/code.py and by the tests.
+"minified", "generated", "blob" (a program that is mostly encoded data) and "decoy" (hand-written, but speaks of generated code).
+Frozen before the detector of src/skyloom/corpus/code/heuristics.py was written; imported by bench/corpus/code.py and by the tests.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ case; cut short (60 to 80 % of it, from either end); broken into lines, with spa
 items stand in a paragraph without any space. What must not be found: paraphrases written by hand, siblings (the same frame with
 other fillings, not in the item set), the instructions that all items share, and plain paragraphs.
 
-    python bench/decontamination_set.py [--count 6] [--seed 1]      print some planted documents
+    python -m tests.planted.decontamination [--count 6] [--seed 1]      print some planted documents
 
 This file was frozen before the detector that it measures was written.
 """

@@ -11,7 +11,7 @@ Spreads, each with what those before it vary:
     sentences  each sentence has three wordings of different build
     spun       sentences change their order, and one of the five may be missing
 
-    python bench/distribution_set.py [--lang zh] [--spread spun] [--count 3]      prints examples
+    python -m tests.planted.distribution [--lang zh] [--spread spun] [--count 3]      prints examples
 """
 
 from __future__ import annotations

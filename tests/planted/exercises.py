@@ -6,7 +6,7 @@ blocks, with the exercises that stand in them. Layouts: "inline" (numbered, a ma
 from 1, then the answers of both), "key" (the answers are one line of letters; questions need options), "single" (one exercise,
 marked, no number), "amid" (exercises of the inline layout between paragraphs of prose). Pages without any exercise: "prose",
 "faq" (questions and answers about the prose's subject), "steps" (a numbered procedure), "interview". Frozen before the detector
-of src/skyloom/corpus/exercises.py was written; imported by bench/stem.py and by the tests.
+of src/skyloom/corpus/exercises/documents.py was written; imported by bench/corpus/stem.py and by the tests.
 """
 
 from __future__ import annotations

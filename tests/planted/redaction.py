@@ -7,7 +7,7 @@ developed on `dev`; figures are reported on `test`. Half of the cases have no pe
 ISSN, DOI, order numbers, dates, times, coordinates, amounts, formulas, hashes, UUIDs, MAC addresses, private and documentation
 addresses, ids and cards with a wrong check digit, file names and repositories with an @.
 
-    python bench/redaction_set.py [--split test] [--count 20] [--seed 1]      print some cases
+    python -m tests.planted.redaction [--split test] [--count 20] [--seed 1]      print some cases
 
 This file was frozen before the rules that it measures were written.
 """

@@ -16,7 +16,8 @@ from skyloom.core.store import Store
 from skyloom.core.units import units
 from skyloom.release import sums
 from skyloom.release.canaries import Canary, Lookout
-from skyloom.release.check import InvariantFinding, check
+from skyloom.release.check import check
+from skyloom.tokenizer.invariants import InvariantFinding
 from tests.release import demo_run
 
 Sign = Callable[[Path], None]

@@ -1,4 +1,5 @@
-"""A stage on the toy corpus by several processes: `python toy_crew.py OUT STEPS LAYOUT [STOP [KILLED]]`, in torchrun's environment.
+"""A stage on the toy corpus by several processes: `python toy_ranks.py OUT STEPS LAYOUT [STOP [KILLED]]`, in torchrun's
+environment.
 
 LAYOUT is JSON. At step STOP the last rank gets SIGTERM (or, as `-STOP`, hangs in the middle of a step for ever). With KILLED
 there is a checkpoint after each step, and at STOP this rank gets SIGKILL, unless torchrun has started it again already.

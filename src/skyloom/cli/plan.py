@@ -208,7 +208,8 @@ def _show_search(found: Search, title: str, top: int, as_json: bool) -> None:
     if found.best:
         show([_row(plan) for plan in found.best[:top]], False, title)
     if found.failed:
-        show(found.failed, False, f"{sum(row['layouts'] for row in found.failed):,} of {found.tried:,} layouts fail: reasons")
+        failed = [{name: value for name, value in row.items() if isinstance(value, str | int | float)} for row in found.failed]
+        show(failed, False, f"{sum(row['layouts'] for row in found.failed):,} of {found.tried:,} layouts fail: reasons")
     if not found.best:
         click.secho(first.reason if first else _nothing(found)["reason"], fg="red")
     if first is not None:

@@ -10,7 +10,7 @@ settings. No test can know that meaning, so a review of such a change asks for i
 
 Two runs may share one work folder: a step is done under a lease (an advisory lock that the kernel frees when its holder
 dies), so the second run waits and then finds the step done. Shard runs (`--shard i/n`) share a step's lease among
-themselves and hold one of their own each; whoever comes last finishes the step alone. An object store has no such lock:
+themselves and hold one of their own each; the last one finishes the step alone. An object store has no such lock:
 two runs there may do the same work twice and write the same bytes twice, but never a wrong manifest.
 """
 
@@ -26,10 +26,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from skyloom.core.config import plain
-from skyloom.core.engine import RECEIPTS, SHUFFLE, Engine, Shard
+from skyloom.core.engine import RECEIPTS, Engine, Shard
 from skyloom.core.engine_receipts import records as receipted
 from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.progress import Progress
@@ -46,7 +45,7 @@ class Step:
 
     name: str
     run: Callable[[StepContext], None] = field(repr=False)
-    settings: Any = None
+    settings: object = None
     version: int = 1
     needs: tuple[Step, ...] = ()
     identity: str = ""
@@ -190,10 +189,7 @@ def _finish(step: Step, folder: Store) -> None:
     """
     folder.sweep()
     sizes = folder.sizes()
-    folders = {n: n.split("/")[:-1] for n in sizes}
-    for leftover in {"/".join(f[: f.index(SHUFFLE) + 1]) for f in folders.values() if SHUFFLE in f}:
-        folder.remove(leftover)
-    names = [n for n in sizes if n != MANIFEST and not {RECEIPTS, SHUFFLE} & set(folders[n])]
+    names = [n for n in sizes if n != MANIFEST and RECEIPTS not in n.split("/")[:-1]]
     known = {} if folder.local else receipted(folder)
     records = [known[n] if n in known and known[n].size == sizes[n] else folder.describe(n) for n in names]
     lasting = [r for r in records if not r.name.startswith(TELEMETRY)]

@@ -1,4 +1,4 @@
-"""Memory of a process by first principles: a model and a layout enter, bytes by kind leave, of the process that needs most.
+"""Memory of the process that needs most, by first principles: bytes by kind for a model and a layout.
 
 Report 3.5 and Table 10. Counted are, for the N parameters that a process holds (its stages, divided by tensor parallelism):
 
@@ -12,8 +12,8 @@ Report 3.5 and Table 10. Counted are, for the N parameters that a process holds 
   once (our trainer; Megatron-LM makes one at a time);
 - fixed: what no formula counts, the one fitted figure (`Calibration.fixed_gib`).
 
-Our trainer's own part (`EAGER`) is checked against the trainer itself, run on fake tensors (`dryrun_check`). Nothing is measured
-here, and torch is not imported.
+Our trainer's own part (`EAGER`) is checked against the trainer itself, run on fake tensors (`train/dryrun/comparison.py`). Nothing
+is measured here, and torch is not imported.
 """
 
 from __future__ import annotations

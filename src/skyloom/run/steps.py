@@ -142,11 +142,12 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
 
 def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
-    """Evaluation, leakage audit, release and run page, over the checkpoints of the first and the last stage."""
+    """Evaluation, leakage, release and run page over the models at the end of Stage 1 and of Stage 2."""
 
     *general, last = stages(recipe)
 
     def models(ctx: StepContext) -> dict[str, Store]:
+        """Models by their published names: "stage1" is the end of Stage 1, which is that of `stage1b` where the recipe has it."""
         return {"stage1": ctx.need(general[-1]).child("final"), "final": ctx.need("stage2").child("final")}
 
     def evaluate(ctx: StepContext) -> None:

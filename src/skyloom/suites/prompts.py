@@ -29,7 +29,7 @@ class Labels:
 
 
 LABELS = {"en": Labels("Question:", "Solution:", "Answer:", " "), "zh-Hans": Labels("题目：", "解答：", "答案：", "")}
-"""Exercises are written with the same labels (`corpus/stem.py`), so that a prompt looks like what was read."""
+"""Exercises are written with the same labels (`corpus/stem/stage.py`), so that a prompt looks like what was read."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import pytest
 from bench.core import plan as scale_plan
 from tests.stories.program import ROOT
 
-RATES = tomllib.loads((ROOT / "bench" / "rates.toml").read_text(encoding="utf-8"))
+RATES = tomllib.loads((ROOT / "bench" / "core" / "rates.toml").read_text(encoding="utf-8"))
 
 
 def test_the_page_quotes_what_the_script_prints():
-    """If this fails: python bench/scale_plan.py --write docs/scale.md"""
+    """If this fails: python -m bench.core.plan --write docs/scale.md"""
     page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     quoted = page.partition(scale_plan.BEGIN)[2].partition(scale_plan.END)[0].strip()
     assert quoted == scale_plan.plan(RATES).strip()
@@ -60,7 +60,5 @@ def test_what_does_not_work_is_said():
 
 
 def test_another_goal_from_the_command_line():
-    ran = subprocess.run(
-        [sys.executable, ROOT / "bench" / "scale_plan.py", "--tokens", "1e11"], capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run([sys.executable, "-m", "bench.core.plan", "--tokens", "1e11"], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("For 100,000,000,000 tokens: 0.4 TB of documents")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench.answers import NotMeasuredError
 from hypothesis import given
 from hypothesis import strategies as st
 from studies import extraction_model as study
@@ -93,10 +94,10 @@ def page(name: str, lang: str, repeat: int = 6, site: str = "") -> bench.Page:
 
 def test_a_worker_extracts_what_the_function_does_and_a_missing_peer_says_so(tmp_path: Path) -> None:
     pages = [page("a", "en"), page("b", "zh")]
-    with bench.Worker(bench.OURS, sys.executable) as worker:
+    with bench.extractor(bench.OURS) as worker:
         found = bench.measure_quality(worker, pages)
-        worker.give(pages)
-        assert worker.texts() == ([extract_html(p.html).text for p in pages], 0)
+        bench.give(worker, pages)
+        assert bench.texts_of(worker) == ([extract_html(p.html).text for p in pages], 0)
         rates = bench.measure_speed([worker], pages, rounds=2)[bench.OURS]
     assert found.failed == 0 and found.version
     assert all(s.min() == 1.0 for s in found.scores.values()) and set(found.scores) == {
@@ -113,8 +114,8 @@ def test_a_worker_extracts_what_the_function_does_and_a_missing_peer_says_so(tmp
 
 
 def test_a_worker_that_dies_is_seen() -> None:
-    with pytest.raises(RuntimeError, match="no such extractor"):
-        bench.Worker("no such extractor", sys.executable)
+    with pytest.raises(NotMeasuredError, match="no such extractor"):
+        bench.extractor("no such extractor")
 
 
 def test_an_extractor_that_raises_counts_as_a_page_without_text() -> None:

@@ -10,15 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from bench.answers import NotMeasuredError
 
-ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT / "bench"))
-
-import train_cpu  # noqa: E402
-import train_gpu  # noqa: E402
-from bench.answers import NotMeasuredError  # noqa: E402
-
-from skyloom.model.config import ModelConfig  # noqa: E402
+from bench.train import cpu as train_cpu
+from bench.train import gpu as train_gpu
+from skyloom.model.config import ModelConfig
 
 TINY = train_cpu.Shape(ModelConfig(vocabulary=64, hidden=32, layers=2, heads=2, ffn=96, context=16), 2)
 
@@ -30,7 +26,7 @@ def bench(work: Path, monkeypatch: pytest.MonkeyPatch, *contenders: str) -> Any:
 
 
 def test_ours_and_the_plain_loop_train_the_same_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the same weights the same course of losses, but for bf16; so their times are of the same work."""
+    """From the same weights the same losses, but for bf16; so their times are of the same work."""
     found = bench(tmp_path, monkeypatch, "skyloom", "plain").found["tiny"]
     ours, plain = found["skyloom"], found["plain"]
     assert len(ours.losses) == len(plain.losses) == train_cpu.WATCHED
@@ -59,7 +55,7 @@ def test_a_peer_that_is_not_installed_is_no_bar(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.skipif(importlib.util.find_spec("litgpt") is not None, reason="it is installed")
 def test_a_worker_says_what_it_lacks() -> None:
-    with train_cpu.Worker("litgpt", sys.executable) as worker:
+    with train_cpu.worker_of("litgpt", sys.executable) as worker:
         assert worker.missing == "litgpt"
 
 

@@ -1,4 +1,4 @@
-"""The parts of the alignment: terms, lexicon, costs, path, pairs in shuffled lists, and keys of addresses."""
+"""The parts of the alignment: terms, lexicon, costs, path, and keys of addresses."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from bench.corpus.bitext_find import find_pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.planted.bitext import page_pair, shuffled_lists
+from tests.corpus.bitext.world import COLOURS, PLACES, THINGS, learnt, sentences
+from tests.planted.bitext import page_pair
 
 from skyloom.core.engine import Engine
 from skyloom.core.progress import Progress
@@ -26,38 +26,10 @@ from skyloom.corpus.bitext.lexicon import LATIN, Lexicon, learn, terms
 from skyloom.corpus.bitext.stage import align, align_blocks
 from skyloom.corpus.bitext.urls import pair_keys
 
-COLOURS = (("red", "红色"), ("green", "绿色"), ("blue", "蓝色"), ("grey", "灰色"), ("brown", "棕色"), ("violet", "紫色"))
-THINGS = (("chair", "椅子"), ("lamp", "台灯"), ("carpet", "地毯"), ("kettle", "水壶"), ("mirror", "镜子"), ("ladder", "梯子"),
-          ("basket", "篮子"), ("window", "窗户"))  # fmt: skip
-PLACES = (("kitchen", "厨房"), ("garden", "花园"), ("cellar", "地窖"), ("attic", "阁楼"), ("garage", "车库"))
-DEEDS = (("painted", "油漆了"), ("sold", "卖掉了"), ("repaired", "修好了"), ("cleaned", "打扫了"), ("hid", "藏起了"))
-
-
-def sentences(rng: random.Random, count: int) -> list[tuple[str, str]]:
-    """Sentences of one small world in both languages."""
-    found = []
-    for _ in range(count):
-        (c, cz), (t, tz), (p, pz), (d, dz), n = (
-            rng.choice(COLOURS),
-            rng.choice(THINGS),
-            rng.choice(PLACES),
-            rng.choice(DEEDS),
-            rng.randint(2, 99),
-        )
-        ways = (
-            (f"In the {p} somebody {d} the {c} {t} yesterday evening.", f"昨天晚上有人在{pz}里{dz}那个{cz}的{tz}。"),
-            (f"We {d} {n} of the {c} {t}s that stood in the {p}.", f"我们{dz}放在{pz}里的{n}个{cz}{tz}。"),
-            (f"The {t} in the {p} is {c}.", f"{pz}里的{tz}是{cz}的。"),
-        )  # fmt: skip
-        found.append(rng.choice(ways))
-    return found
-
 
 @pytest.fixture(scope="module")
 def lexicons() -> Lexicons:
-    taught = sentences(random.Random(1), 600)
-    english, chinese = pa.array([e for e, _ in taught]), pa.array([z for _, z in taught])
-    return Lexicons(*learn(english, chinese))
+    return learnt()
 
 
 def reference_terms(text: str) -> set[str]:
@@ -105,7 +77,7 @@ def test_a_lexicon_is_its_table_and_knows_when_to_be_empty(lexicons: Lexicons) -
 
 
 def reference_cost(left: Side, right: Side) -> float:
-    """The cost of the cheapest path over sizes alone, by recursion with a table, as parallel_path's docstring says."""
+    """The cost of the cheapest path over sizes alone, by recursion with a table, as alignment.py's docstring says."""
     n, m = len(left.size), len(right.size)
     best = {(0, 0): 0.0}
     for i in range(n + 1):
@@ -149,20 +121,6 @@ def test_noisy_pages(lexicons: Lexicons) -> None:
         true += len(page.truth)
     assert right >= 0.95 * given
     assert right >= 0.8 * true
-
-
-def test_shuffled_lists(lexicons: Lexicons) -> None:
-    rng = random.Random(9)
-    everything = sorted(set(sentences(rng, 900)))
-    rng.shuffle(everything)
-    lists = shuffled_lists(rng, everything[:300], everything[300:400])
-    found = find_pairs(pa.array(lists.english), pa.array(lists.chinese), lexicons, 1.5, 0.1)
-    pairs = {(lists.english[i], lists.chinese[j]) for i, j in zip(found.english, found.chinese, strict=True)}
-    assert len(pairs & lists.truth) >= 0.95 * len(pairs)
-    assert len(pairs & lists.truth) >= 0.6 * len(lists.truth)
-    assert len(set(found.english.tolist())) == len(found.english) and len(set(found.chinese.tolist())) == len(found.chinese)
-    nothing = find_pairs(pa.array([], pa.string()), pa.array(lists.chinese), lexicons, 1.5, 0.1)
-    assert not len(nothing.english)
 
 
 def pages(rng: random.Random, count: int) -> pa.Table:

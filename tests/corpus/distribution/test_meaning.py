@@ -9,7 +9,6 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pytest
-from bench.corpus.topics import directions, fit_topics, topic_entropy, topics_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.planted.distribution import families, planted, prose
@@ -270,22 +269,3 @@ def test_files_and_empty_shards() -> None:
     decision = decide(groups, merge_counts([count_meaning(empty, space(), groups, CONFIG)]), CONFIG)
     verdict = judge_meaning(corpus(), space(), groups, decision, CONFIG)
     assert not len(groups.langs) and not verdict.remove.any() and verdict.reason.null_count == len(verdict.remove)
-
-
-def test_topic_entropy_rises_when_copies_go() -> None:
-    random = np.random.default_rng(4)
-    topics = random.standard_normal((8, WORDING))
-    points = np.repeat(topics, 20, axis=0) + 0.5 * random.standard_normal((160, WORDING))
-    wording = np.clip(np.rint(points * SCALE / np.sqrt((points**2).sum(axis=1, keepdims=True))), -127, 127).astype(np.int8)
-    centres = fit_topics(wording, 8, seed=3)
-    even = topic_entropy(topics_of(wording, centres))
-    crowded = topic_entropy(topics_of(np.concatenate([wording, wording[:1].repeat(500, 0)]), centres))
-    assert 0 < crowded < even <= 3
-    assert topic_entropy(np.zeros(5, np.int64)) == 0 and topic_entropy(np.arange(4)) == 2
-    signs = embed(
-        pa.array(["Heat the pan and simmer it, then serve with bread and salad today"]), np.zeros(1, np.int64), space()
-    ).signs
-    expected = [1 if (int(signs[0, j >> 6]) >> (j & 63)) & 1 else -1 for j in range(WORDING)]
-    assert directions(signs)[0].tolist() == expected
-    with pytest.raises(DataError, match="topics"):
-        fit_topics(wording, 161)

@@ -171,7 +171,8 @@ def test_inspection_takes_only_utf8_for_plain(data: bytes) -> None:
 
 
 def test_words_in_names_are_found_wherever_they_stand() -> None:
-    from skyloom.corpus.extract.scan import entry, match
+    from skyloom.core.kernels import entry
+    from skyloom.corpus.extract.scan import match
 
     @entry
     def named(data, table):  # type: ignore[no-untyped-def]

@@ -145,7 +145,7 @@ def test_spans_are_bytes_and_rows_of_chunks_and_slices() -> None:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_generated_cases(split: str) -> None:
-    """The figures of bench/redaction.py on fewer cases: all but a few numbers that `phonenumbers` does not know yet."""
+    """The figures of bench/corpus/redaction.py on fewer cases: all but a few numbers that `phonenumbers` does not know yet."""
     generated = cases(split, 900, 5)
     table = find(pa.array([c.text for c in generated]), RedactConfig())
     found: list[set[tuple[int, int, str]]] = [set() for _ in generated]

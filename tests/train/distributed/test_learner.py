@@ -1,4 +1,4 @@
-"""Every layout of processes trains as one process does: losses, norms, scores, weights and moments (bench/parallel_loss.py).
+"""Every layout of processes trains as one process does: losses, norms, scores, weights and moments (equal_loss.py).
 
 Half of each run is done by a learner that was filled from another's state, and rows are scored between a gradient and its
 update, so that state, load and token_losses are seen here too.
@@ -12,7 +12,6 @@ import shutil
 
 import pytest
 import torch
-from bench.train.parallel_loss import BATCH, CASES, COMPILED, SHAPE, measure, tokens
 
 from skyloom.core.errors import ConfigError
 from skyloom.model.config import ModelConfig
@@ -20,6 +19,7 @@ from skyloom.planner.layout import Layout
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import mesh
 from skyloom.train.distributed.parallel_learner import ParallelLearner
+from tests.train.distributed.equal_loss import BATCH, CASES, COMPILED, SHAPE, measure, tokens
 
 CONFIG = TrainConfig(batch=BATCH, context=SHAPE["context"], precision="fp32")
 EVERY = CASES | (COMPILED if shutil.which("g++") or shutil.which("clang++") else {})

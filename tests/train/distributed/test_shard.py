@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch.distributed as dist
-from bench.train.parallel_loss import BATCH, SHAPE, tokens
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributed.tensor import DTensor
@@ -24,6 +23,7 @@ from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import mesh
 from skyloom.train.distributed.parallel_learner import ParallelLearner
 from skyloom.train.distributed.shard import parallelize
+from tests.train.distributed.equal_loss import BATCH, SHAPE, tokens
 
 CONFIG = TrainConfig(batch=BATCH, context=SHAPE["context"])
 MODEL = ModelConfig(**{**SHAPE, "layers": 4})

@@ -127,7 +127,7 @@ def test_short_steps_tell_what_every_micro_batch_would(layout: Layout) -> None:
 )
 def test_the_planner_counts_what_the_trainer_asks_for(layout: Layout) -> None:
     """512 ranks at the report's width and batch, of 4 blocks; what a backward pass has under way, which is not planned, is as large
-    as with 52, where it is below 1 % (bench/dry_run.py)."""
+    as with 52, where it is below 1 % (bench/train/dry_run.py)."""
     config = TrainConfig(batch=4096, context=4096)
     for run in dry_run(config, WIDE, [layout]):
         for rank in run.ranks:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,19 +15,8 @@ from skyloom.core.records import DOMAINS
 from skyloom.core.store import Store
 from skyloom.train.config import StageConfig
 from skyloom.train.watch.alarms import ALL, REPEATS, TREND, Alarms, replay, slope, trend
+from tests.planted import alarms as simulated
 from tests.train.toy import CONFIG, ToyBatch, ToyLoader, train
-
-
-def load_bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bench_alarms", Path(__file__).parents[3] / "bench" / "train" / "alarms.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-bench = load_bench()
 
 Curves = dict[str, list[float]]
 
@@ -60,14 +46,14 @@ def fall(count: int, start: float = 3.0, seed: int = 1) -> list[float]:
 
 
 def test_healthy_runs_are_quiet() -> None:
-    """40 runs of 12 to 60 points, keys [20, 0] to [20, 39]; 300 runs: bench/alarms.py."""
-    assert bench.false_alarms(40) <= 0.05
+    """40 runs of 12 to 60 points, keys [20, 0] to [20, 39]; 300 runs: bench/train/alarms.py."""
+    assert simulated.false_alarms(40) <= 0.05
 
 
-@pytest.mark.parametrize("fault", bench.FAULTS)
+@pytest.mark.parametrize("fault", simulated.FAULTS)
 def test_what_is_planted_is_found(fault: str) -> None:
     """Of the first 24 runs those of 30 points and more, with noise of up to 0.6 % and departures of 3 %."""
-    assert bench.power(fault, 24) >= 0.7
+    assert simulated.power(fault, 24) >= 0.7
 
 
 @pytest.mark.parametrize("name", ["web_en", "web_zh"])
@@ -136,9 +122,9 @@ def test_an_alarm_is_raised_when_it_begins_and_again_after_it_ended() -> None:
 @pytest.mark.parametrize("by_domain", [True, False])
 def test_a_run_that_goes_on_raises_the_same_alarms(cut: int, by_domain: bool) -> None:
     """The lines before the cut set the curves; what comes after raises what an undisturbed run raises there."""
-    run = bench.simulate(1)
-    bench.plant(run, "repeats" if by_domain else "repeats-mixed")
-    written = list(bench.lines(run, by_domain))
+    run = simulated.simulate(1)
+    simulated.plant(run, "repeats" if by_domain else "repeats-mixed")
+    written = list(simulated.lines(run, by_domain))
     metrics = [m for m, _ in written if m is not None]
     heldout = [line for _, lines in written for line in lines]
     whole = replay(Alarms(), metrics, heldout)

@@ -1,14 +1,14 @@
 """Duplicates: documents that say the same, word for word or nearly so. One of each cluster stays.
 
-What enters are a text column and its ids; what leaves is, for each row, the row that stands for its cluster. Report 3.1
-counts fuzzy deduplication as a part of distribution filtering and gives no method; ours is MinHash with banding
-(Broder 1997; Leskovec, Rajaraman and Ullman, chapter 3) over n-grams of the house's units, so that five Chinese
-characters count as five English words do: splitting Chinese on white space would see almost no shingles at all.
+Input: a text column and its ids. Output: for each row, the row that stands for its cluster. Report 3.1 counts fuzzy
+deduplication as a part of distribution filtering and gives no method; ours is MinHash with banding (Broder 1997; Leskovec,
+Rajaraman and Ullman, chapter 3) over n-grams of our units, so that five Chinese characters count as five English words
+do: splitting Chinese on white space would see almost no shingles at all.
 
-The steps: permutations of each document's shingles, folded into band keys of 64 bits (`dedup_kernels.py`); documents that
-agree in a band are candidates (`dedup_candidates.py`); each candidate pair is verified by its exact Jaccard similarity; of
+The steps: permutations of each document's shingles, folded into band keys of 64 bits (`minhash.py`); documents that
+agree in a band are candidates (`candidate_pairs.py`); each candidate pair is verified by its exact Jaccard similarity; of
 each cluster the best stays, and a document goes only if it was found similar to the very one that stays
-(`dedup_cluster.py`). Past one machine's memory the same is done shard by shard (`dedup_shards.py`), with the same result.
+(`survivors.py`). Past one machine's memory the same is done shard by shard (`shards.py`), with the same result.
 
 Memory: 8 bytes for each band and about 60 more for each document, 8 bytes for each candidate pair, 8 bytes for each
 shingle of the documents in such a pair, and the kernels' 13 bytes for each byte of one slice of 32 MB per thread.

@@ -51,7 +51,7 @@ class RepeatsConfig(SpanConfig):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What is looked for, of `dedup_spans_shards.KINDS`."""
+        """What is looked for, of `spans_shards.KINDS`."""
         asked = {"lines": self.repeated_lines, "runs": self.repeated_runs}
         return tuple(kind for kind, wanted in asked.items() if wanted)
 

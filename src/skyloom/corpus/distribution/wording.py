@@ -1,10 +1,10 @@
 """Distribution filtering: text blocks that recur exceedingly often are taken out of the documents (report 3.1).
 
-The report has no category labels for its pages and drops the blocks that recur across them: navigation, site notices,
-licence footers. What enters are the blocks of each document with their tags and the document's source; what leaves is
-one verdict for each block. Blocks are compared fuzzily: their units in lower case, with every run of digits taken as
-one digit, so that "Page 3 of 20" and "PAGE 4 of 20", "第 3 页" and "第 4 页" are one block; longer blocks recur too if a few
-of their units differ (distribution_counts.py). Blocks that only mean the same are the subject of distribution_meaning.py.
+The report has no category labels for its pages and drops the blocks that recur across them: navigation, site notices, licence
+footers. Input: the blocks of each document with their tags and the document's source. Output: one verdict for each block.
+Blocks are compared fuzzily: their units in lower case, with every run of digits taken as one digit, so that "Page 3 of 20" and
+"PAGE 4 of 20", "第 3 页" and "第 4 页" are one block; longer blocks recur too if a few of their units differ (counts.py). Blocks
+that only mean the same are the subject of meaning.py.
 
 How often is too often depends on the source's size and on the block's length. A short line that stands in 1 % of
 a site's pages is its furniture; a long passage may be a warning that several chapters rightly quote, so it needs more,
@@ -15,14 +15,13 @@ only together with the block that follows it, because above text of its own it s
 Shard by shard: `sketch_blocks` counts, `merge_sketches` adds up, `judge_blocks` judges a shard by the sum; `recurring_blocks` does
 all three for one table. The first document is the one with the least hash of its id, whatever the order of the shards.
 
-Memory: `judge_blocks` holds 130 bytes for each block of its shard and the merged counts; for the rest see distribution_counts.py.
+Memory: `judge_blocks` holds 130 bytes for each block of its shard and the merged counts; for the rest see counts.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +61,7 @@ def sketch_blocks(table: pa.Table, config: DistributionConfig) -> BlockCounts:
 
 
 def merge_sketches(parts: Iterable[BlockCounts], config: DistributionConfig) -> BlockCounts:
-    """The counts of many shards, or of merged ones, together: exact up to `config.capacity` rows, see distribution_counts.py."""
+    """The counts of many shards, or of merged ones, together: exact up to `config.capacity` rows, see counts.py."""
     return merge_blocks(parts, capacity=config.capacity)
 
 
@@ -147,7 +146,7 @@ def _near(
     numbers: npt.NDArray[np.uint64],
     owner: npt.NDArray[np.int64],
     counts: BlockCounts,
-    limit: npt.NDArray[Any],
+    limit: npt.NDArray[np.float64] | npt.NDArray[np.int64],
 ) -> npt.NDArray[np.bool_]:
     """Blocks of which at least two near keys recur too often in the source, except in the first document of any of these."""
     often = np.zeros(len(owner), np.int64)

@@ -1,15 +1,15 @@
 """Held-out documents, chosen over all shards: each shard proposes, one merge chooses, each shard then looks for copies.
 
-What enters are columns of one shard; what leaves are a small `Proposal` for each shard, the chosen ids, and a mark for every
-document that is near a chosen one. The rules of choice and nearness are decontaminate.py's. A proposal holds at most
-`maximum` ids for each domain, so the merge is as small as the number of shards times that.
+Input: columns of one shard. Output: a small `Proposal` for each shard, the chosen ids, and a mark for every document that is
+near a chosen one. The rules of choice and nearness are in nearness.py. A proposal holds at most `maximum` ids for each domain,
+so the merge is as small as the number of shards times that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,14 @@ from skyloom.corpus.heldout.config import LARGEST_PART, HeldoutChoiceConfig
 from skyloom.corpus.heldout.nearness import HeldoutIndex
 
 
+class ProposalJson(TypedDict):
+    """A `Proposal` on disk."""
+
+    counts: dict[str, int]
+    ranked: dict[str, list[tuple[str, str]]]
+    settled: list[str]
+
+
 @dataclass(frozen=True)
 class Proposal:
     """Of one shard. `counts`: documents by domain; `ranked`: by domain the (hash, id) of those with the smallest hashes;
@@ -33,11 +41,11 @@ class Proposal:
     ranked: dict[str, list[tuple[str, str]]]
     settled: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ProposalJson:
         return {"counts": self.counts, "ranked": self.ranked, "settled": list(self.settled)}
 
     @staticmethod
-    def from_json(value: dict[str, Any]) -> Proposal:
+    def from_json(value: ProposalJson) -> Proposal:
         ranked = {domain: [(rank, name) for rank, name in rows] for domain, rows in value["ranked"].items()}
         return Proposal(value["counts"], ranked, tuple(value["settled"]))
 
@@ -84,7 +92,7 @@ REFERENCE = ("id", "text", "origin", "cluster")
 
 
 class Copies:
-    """All held-out documents of the corpus, ready to be looked for in any shard; decontaminate.py has the rules.
+    """All held-out documents of the corpus, ready to be looked for in any shard; nearness.py has the rules.
 
     `references`: a table with the columns REFERENCE. Memory: 20 bytes for each n-gram of the held-out documents.
     """

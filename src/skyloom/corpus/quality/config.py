@@ -63,9 +63,7 @@ class QualityConfig:
     adverts: float = setting(10.0, doc="most advertising phrases in 1,000 units, of those with three or more", low=0.0)
     error_page_units: int = setting(120, doc="a shorter document that says it is an error page is one", unit="units", low=0)
 
-    web_en: tuple[str, ...] = setting(
-        (), doc="published filters that documents in English must pass too (quality_web_en)", choices=FILTERS
-    )
+    web_en: tuple[str, ...] = setting((), doc="published filters that documents in English must pass too (web_en)", choices=FILTERS)
     judges: JudgesConfig = setting(factory=JudgesConfig, doc="learned judges and quality groups")
 
     def of(self, language: str) -> LanguageRules:

@@ -1,15 +1,15 @@
 """Personal data becomes placeholders: e-mail and IP addresses, phone, identity-card and bank-card numbers.
 
-What enters is a text column; what leaves is the column with `<EMAIL>`, `<PHONE>`, `<ID_CARD>`, `<BANK_CARD>` and `<IP>` in
-place of what was found, and a count for each kind and row. The report's release (3.2) warns that such data may still be
-in it and asks users to filter again; we do it before anything is trained or released.
+Input: a text column. Output: the column with `<EMAIL>`, `<PHONE>`, `<ID_CARD>`, `<BANK_CARD>` and `<IP>` in place of what was
+found, and a count for each kind and row. The report's release (3.2) warns that such data may still be in it and asks users to
+filter again; we do it before anything is trained or released.
 
-A number is only taken for what it seems when it proves it (redact_rules.py): phone numbers by the numbering plans in
+A number is only taken for what it seems when it proves it (numbering.py): phone numbers by the numbering plans in
 `phonenumbers`, identity and bank cards by their check digits in `python-stdnum`, IP addresses by being public (192.168.0.1,
 2001:db8::1 and 127.0.0.1 say nothing about anybody), e-mail addresses by a domain that can exist (user@example.com and
 getty@tty1.service stay). Version and section numbers, ISBNs, order numbers, dates and hashes stay.
 
-A compiled scan over the column's bytes (redact_scan.py) proposes spans, and only these are seen by Python and the libraries.
+A compiled scan over the column's bytes (scan.py) proposes spans, and only these are seen by Python and the libraries.
 Memory: the column, 25 bytes for each candidate and the texts that change. No state beyond the column: judge shard by shard.
 """
 
