@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import Any, TypedDict
 
 import torch
 import transformers
@@ -55,7 +55,6 @@ FUZZED = 300
 _ALPHABET = "abcXYZ 019.,:_-\n\t，。、：“”（）的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动🙂é龘"
 _BATCH = 512
 _LOCAL = {"local_files_only": True}
-T = TypeVar("T")
 
 
 class PublishedDocument(TypedDict):
@@ -204,9 +203,9 @@ def _fuzzed() -> list[str]:
     return ["".join(draw.choice(_ALPHABET) for _ in range(draw.randint(1, 60))) for _ in range(FUZZED)]
 
 
-def _quietly(load: Callable[[], T]) -> T:
+def _quietly(load: Callable[..., Any]) -> Any:
     """What a function of transformers loads, without the library's progress bars and advice, which would break ours."""
-    log = transformers.utils.logging
+    log: Any = transformers.utils.logging
     level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()
     log.disable_progress_bar()
