@@ -136,7 +136,7 @@ class PlanFile(TypedDict, total=False):
     flops: float
 
 
-class MetricsLine(TypedDict):
+class MetricsEntry(TypedDict):
     """A line of `metrics.jsonl`, one per update."""
 
     stage: str
@@ -148,7 +148,7 @@ class MetricsLine(TypedDict):
     shares: NotRequired[dict[str, float] | None]
 
 
-class HeldoutLine(TypedDict):
+class HeldoutEntry(TypedDict):
     """A line of `heldout.jsonl`, one per monitoring point and held-out set."""
 
     stage: str
@@ -163,7 +163,7 @@ class HeldoutLine(TypedDict):
     scored_bytes: int
 
 
-class SpeedLine(TypedDict):
+class SpeedEntry(TypedDict):
     """A line of `telemetry/speed.jsonl`; its stage is added when it is read."""
 
     stage: str
@@ -194,7 +194,7 @@ class AlarmFigures(TypedDict, total=False):
     expected: float
 
 
-class AlarmLine(TypedDict):
+class AlarmEntry(TypedDict):
     """A line of `alarms.jsonl`; the set `all` means all sets together."""
 
     kind: str
@@ -206,7 +206,7 @@ class AlarmLine(TypedDict):
     sentence: str
 
 
-class SkipLine(TypedDict):
+class SkipEntry(TypedDict):
     """A line of `skips.jsonl`; the dashboard keeps the number of documents instead of their ids."""
 
     stage: str
@@ -218,7 +218,7 @@ class SkipLine(TypedDict):
     documents: NotRequired[dict[str, list[str]] | int]
 
 
-class ScoreLine(TypedDict):
+class ScoreEntry(TypedDict):
     """A line of `scores.jsonl`, one per released checkpoint and language, and one for both."""
 
     stage: str
@@ -246,7 +246,7 @@ class ReferenceEntry(TypedDict):
     changed: int | None
 
 
-class LossFigures(TypedDict):
+class LossEntry(TypedDict):
     """What a model's losses come to on a set, or on average."""
 
     model: str
@@ -259,7 +259,7 @@ class LossFigures(TypedDict):
     bits_per_byte: Figure
 
 
-class PerplexityEntry(LossFigures):
+class PerplexityEntry(LossEntry):
     """A model's losses on a held-out set."""
 
     set: str
@@ -268,7 +268,7 @@ class PerplexityEntry(LossFigures):
     bytes: int
 
 
-class AverageEntry(LossFigures):
+class AverageEntry(LossEntry):
     """A model's losses, averaged over the sets."""
 
     sets: int
@@ -379,7 +379,7 @@ class OverlapEntry(TypedDict):
     share: float
 
 
-class CorpusOverlap(TypedDict, total=False):
+class OverlapTable(TypedDict, total=False):
     """The splits in the corpus, and a sentence on it."""
 
     rows: list[OverlapEntry]
@@ -392,7 +392,7 @@ class LeakageReport(TypedDict):
 
     rows: list[LeakageEntry]
     control: LeakageControl | None
-    corpus: CorpusOverlap | None
+    corpus: OverlapTable | None
     words: dict[str, str]
 
 

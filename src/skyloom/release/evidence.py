@@ -13,22 +13,22 @@ from typing import Any
 
 from skyloom.core.errors import DataError
 from skyloom.core.json_files import (
-    AlarmLine,
+    AlarmEntry,
     ChoiceTable,
     Excerpts,
-    HeldoutLine,
+    HeldoutEntry,
     LeakageReport,
     Measure,
-    MetricsLine,
+    MetricsEntry,
     Mixture,
     PerplexityTable,
     PlanFile,
     ReferenceEntry,
     SampleEntry,
-    ScoreLine,
-    SkipLine,
+    ScoreEntry,
+    SkipEntry,
     SourceEntry,
-    SpeedLine,
+    SpeedEntry,
     TokensManifest,
 )
 from skyloom.core.ledger import Ledger
@@ -50,16 +50,16 @@ class Evidence:
     measure: Measure | None = None
     tokens: TokensManifest | None = None
     plans: dict[str, PlanFile] = field(default_factory=dict)
-    metrics: list[MetricsLine] | None = None
-    heldout: list[HeldoutLine] | None = None
-    speed: list[SpeedLine] | None = None
+    metrics: list[MetricsEntry] | None = None
+    heldout: list[HeldoutEntry] | None = None
+    speed: list[SpeedEntry] | None = None
     perplexity: PerplexityTable | None = None
     choice: ChoiceTable | None = None
     samples: list[SampleEntry] | None = None
     leakage: LeakageReport | None = None
-    alarms: list[AlarmLine] | None = None
-    skips: list[SkipLine] | None = None
-    scores: list[ScoreLine] | None = None
+    alarms: list[AlarmEntry] | None = None
+    skips: list[SkipEntry] | None = None
+    scores: list[ScoreEntry] | None = None
     references: list[ReferenceEntry] | None = None
 
     @property

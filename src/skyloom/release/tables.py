@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Literal, TypedDict
 
-from skyloom.core.json_files import Compression, Figure, LossFigures, MixtureEntry
+from skyloom.core.json_files import Compression, Figure, LossEntry, MixtureEntry
 from skyloom.core.ledger import KEPT, Ledger
 from skyloom.core.records import DOMAINS
 from skyloom.release.evidence import Evidence
@@ -232,7 +232,7 @@ def perplexity(evidence: Evidence) -> list[SetTable]:
         return []
     rows = evidence.perplexity["rows"]
     sets = in_order(row["set"] for row in rows)
-    lines: list[tuple[str | None, LossFigures]] = [(row["set"], row) for row in rows]
+    lines: list[tuple[str | None, LossEntry]] = [(row["set"], row) for row in rows]
     lines += [(None, row) for row in evidence.perplexity.get("average") or []]
     tables: list[SetTable] = []
     for key, title, digits in _FIGURES:

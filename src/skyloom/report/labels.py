@@ -7,7 +7,7 @@ they are; alarms are told again from their figures.
 
 from __future__ import annotations
 
-from skyloom.core.json_files import AlarmLine
+from skyloom.core.json_files import AlarmEntry
 from skyloom.release.formats import decimal, percent
 from skyloom.release.tables import domain_name, language_name, model_name
 from skyloom.train.watch import ALL, REPEATS
@@ -143,12 +143,12 @@ class Say:
     def benchmark(self, name: str) -> str:
         return CHINESE.get(name, name) if self.lang == "zh" else name
 
-    def alarm(self, record: AlarmLine) -> str:
+    def alarm(self, record: AlarmEntry) -> str:
         """The sentence of an alarm."""
         return str(record["sentence"]) if self.lang == "en" else _alarm(self, record)
 
 
-def _alarm(say: Say, record: AlarmLine) -> str:
+def _alarm(say: Say, record: AlarmEntry) -> str:
     figures = record["figures"]
     if record["kind"] == REPEATS:
         what = "（按数据配比加权的）平均保留集损失" if record["set"] == ALL else f"{say.domain(record['set'])}的保留集损失"

@@ -10,7 +10,7 @@ from typing import Literal, TypedDict
 
 from markupsafe import Markup
 
-from skyloom.core.json_files import ChoiceEntry, ControlEntry, CorpusOverlap, Figure, LeakageControl, LeakageEntry, OverlapEntry
+from skyloom.core.json_files import ChoiceEntry, ControlEntry, Figure, LeakageControl, LeakageEntry, OverlapEntry, OverlapTable
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, decimal, known, percent, short, span
 from skyloom.release.tables import domain_name, language_name, model_name
@@ -87,7 +87,7 @@ def leakage(evidence: Evidence) -> LeakageView | None:
     ends = [row.get(key) for row in audit["rows"] for key in _GAPS]
     ends += [planted[name].get(key) for name in names for key in _CONTROL_GAPS]
     reach = 1.05 * max((abs(v) for v in ends if known(v)), default=1.0) or 1.0
-    corpus: CorpusOverlap = audit.get("corpus") or {}
+    corpus: OverlapTable = audit.get("corpus") or {}
     return {
         "rows": [_audited(row, reach) for row in audit["rows"]],
         "controls": [_controlled(name, planted[name], reach) for name in names],

@@ -16,7 +16,7 @@ from typing import Literal, TypedDict, TypeVar
 
 from markupsafe import Markup
 
-from skyloom.core.json_files import AlarmLine, Figure, HeldoutLine, MetricsLine, ScoreLine, SkipLine, SpeedLine
+from skyloom.core.json_files import AlarmEntry, Figure, HeldoutEntry, MetricsEntry, ScoreEntry, SkipEntry, SpeedEntry
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import known, percent, scientific, short
 from skyloom.release.tables import in_order
@@ -31,7 +31,7 @@ OTHERS = ("d3", "d4", "d5", "d6", "d2", "d7")
 """Colours of other models: none of them is a stage's."""
 SHOWN = 20
 """Skipped batches that are listed."""
-Line = TypeVar("Line", MetricsLine, HeldoutLine, SpeedLine)
+Line = TypeVar("Line", MetricsEntry, HeldoutEntry, SpeedEntry)
 
 
 class HeldoutPanel(TypedDict):
@@ -40,11 +40,11 @@ class HeldoutPanel(TypedDict):
     set: str
     name: str
     chart: Markup
-    first: HeldoutLine
-    ends: dict[str, HeldoutLine]
+    first: HeldoutEntry
+    ends: dict[str, HeldoutEntry]
 
 
-class AlarmRow(AlarmLine):
+class AlarmRow(AlarmEntry):
     """An alarm with the words for it."""
 
     name: str
@@ -67,7 +67,7 @@ class SkipTable(TypedDict):
     rows: list[SkipRow]
 
 
-class ScoreRow(ScoreLine):
+class ScoreRow(ScoreEntry):
     """A benchmark score with its interval as a strip."""
 
     name: str
@@ -138,7 +138,7 @@ def others(evidence: Evidence) -> list[dict[str, str]]:
     return [{"name": name, "tone": OTHERS[n % len(OTHERS)]} for n, name in enumerate(names)]
 
 
-def _levels(evidence: Evidence, name: str, rows: list[HeldoutLine]) -> list[Level]:
+def _levels(evidence: Evidence, name: str, rows: list[HeldoutEntry]) -> list[Level]:
     """Other models' losses on a set, in nats per token of the tokenizer that its rows are of."""
     factors = [r["loss"] / r["bits_per_byte"] for r in rows if known(r.get("loss")) and known(r.get("bits_per_byte"))]
     tones = {other["name"]: other["tone"] for other in others(evidence)}
@@ -181,7 +181,7 @@ def skips(evidence: Evidence, say: Say = ENGLISH, count: int | None = None) -> S
     return {"count": len(rows) if count is None else count, "rows": last}
 
 
-def _documents(row: SkipLine) -> int:
+def _documents(row: SkipEntry) -> int:
     held = row.get("documents") or {}
     return held if isinstance(held, int) else sum(len(ids) for ids in held.values())
 
@@ -267,7 +267,7 @@ def _of(rows: Sequence[Line], stage: str) -> list[Line]:
     return [row for row in rows if row["stage"] == stage]
 
 
-def _points(rows: Sequence[MetricsLine | HeldoutLine], key: Literal["loss", "lr"]) -> tuple[Point, ...]:
+def _points(rows: Sequence[MetricsEntry | HeldoutEntry], key: Literal["loss", "lr"]) -> tuple[Point, ...]:
     return tuple(Point(*(_number(row.get(k)) for k in ("tokens", key, "low", "high"))) for row in rows)
 
 

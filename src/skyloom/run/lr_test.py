@@ -23,7 +23,7 @@ import numpy as np
 
 from skyloom.core.config import plain
 from skyloom.core.errors import ConfigError
-from skyloom.core.json_files import Figure, HeldoutLine, MetricsLine, PlanFile, Rows
+from skyloom.core.json_files import Figure, HeldoutEntry, MetricsEntry, PlanFile, Rows
 from skyloom.core.progress import Progress
 from skyloom.core.step import Step, StepContext
 from skyloom.core.store import Store
@@ -306,8 +306,8 @@ def _curve(folder: Store, trial: Trial, plan: RateTestPlan, tokens: int) -> Curv
     """Losses over the tokens since the checkpoint; of a run that diverged, as far as they were written."""
     plan_of: PlanFile = folder.read_json("plan.json")
     begun = plan_of["calendar"]["first_tokens"]
-    metrics: list[MetricsLine] = [json.loads(line) for line in _lines(folder, "metrics.jsonl")]
-    heldout: list[HeldoutLine] = [json.loads(line) for line in _lines(folder, "heldout.jsonl")]
+    metrics: list[MetricsEntry] = [json.loads(line) for line in _lines(folder, "metrics.jsonl")]
+    heldout: list[HeldoutEntry] = [json.loads(line) for line in _lines(folder, "heldout.jsonl")]
     points: dict[str, list[tuple[float, float]]] = {TRAINING: [(row["tokens"] - begun, row["loss"]) for row in metrics]}
     if trial.start:
         points[MEAN] = [(0.0, mean_loss(trial.start))]

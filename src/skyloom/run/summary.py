@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skyloom.core.json_files import HeldoutLine, LeakageReport, PerplexityTable, Row, Rows, StepManifest
+from skyloom.core.json_files import HeldoutEntry, LeakageReport, PerplexityTable, Row, Rows, StepManifest
 from skyloom.core.ledger import Ledger
 from skyloom.core.step import TIMING
 from skyloom.core.store import Store
@@ -156,7 +156,7 @@ def step_rows(run: ResolvedRun) -> Rows:
     return rows
 
 
-def _lines(folder: Store) -> list[HeldoutLine]:
+def _lines(folder: Store) -> list[HeldoutEntry]:
     import json
 
     return [json.loads(line) for line in folder.read_bytes("heldout.jsonl").splitlines()]
