@@ -1,7 +1,9 @@
 """Shards through functions: order, retries, resume after a kill, and a keyed shuffle in two maps."""
 
+import json
 import os
 import signal
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -70,7 +72,7 @@ def test_a_worker_that_dies_or_raises_is_retried(tmp_path, function):
 
 def always_die(task: Task, out: Store) -> Done:
     os.kill(os.getpid(), signal.SIGKILL)
-    return Done()
+    return Done((), None)
 
 
 def test_workers_that_keep_dying_are_told_in_a_sentence(tmp_path):
@@ -82,7 +84,7 @@ def test_workers_that_keep_dying_are_told_in_a_sentence(tmp_path):
 
 def nothing(log: str, task: Task, out: Store) -> Done:
     square(log, task, out)
-    return Done()
+    return Done((), None)
 
 
 def test_a_result_of_none_and_a_damaged_receipt(tmp_path):
@@ -141,3 +143,33 @@ def test_shuffle_brings_equal_keys_together(tmp_path, workers):
             counted[row["key"]] = row["from_count"]
     expected = np.unique(np.concatenate([some_rows(t).column("key").to_numpy() for t in TASKS]), return_counts=True)
     assert counted == dict(zip(expected[0].tolist(), expected[1].tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Counted:
+    pages: int
+    names: list[str]
+
+
+def counted(task, out):
+    return Done((out.write_text(f"{task.key}.txt", "一"),), Counted(task.payload, [task.key]))
+
+
+def test_results_that_are_dataclasses_are_json_in_the_receipts_and_built_again(tmp_path):
+    out = Store(tmp_path)
+    fresh = Engine().map(counted, TASKS, out, progress=SILENT, label="count", result=Counted)
+    lines = [json.loads(line) for name in out.names("receipts/count/") for line in out.read_text(name).splitlines()]
+    assert {line["task"]: line["result"] for line in lines} == {t.key: {"pages": t.payload, "names": [t.key]} for t in TASKS}
+    again = Engine().map(refuse, TASKS, out, progress=SILENT, label="count", result=Counted)
+    assert fresh == again == [Counted(t.payload, [t.key]) for t in TASKS]
+
+
+def test_a_map_is_told_that_its_results_are_dataclasses(tmp_path):
+    with pytest.raises(TypeError, match="Counted"):
+        Engine().map(counted, TASKS, Store(tmp_path), progress=SILENT, label="count")
+
+
+def test_a_receipt_of_another_shape_does_not_count(tmp_path):
+    out = Store(tmp_path)
+    Engine().map(partial(square, str(tmp_path / "log")), TASKS, out, progress=SILENT, label="count")
+    assert Engine().map(counted, TASKS, out, progress=SILENT, label="count", result=Counted)[0] == Counted(0, ["part-00"])

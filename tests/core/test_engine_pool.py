@@ -38,7 +38,7 @@ def die_once(task, out):
 def wait(task, out):
     Path(out.root, f"pid-{os.getpid()}").write_text("x")
     time.sleep(60)
-    return Done()
+    return Done((), None)
 
 if __name__ == "__main__":
     what, folder = sys.argv[1:]

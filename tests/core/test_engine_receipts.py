@@ -67,6 +67,6 @@ def test_the_manifest_can_be_made_of_receipts(tmp_path):
     one, two = out.write_text("一.txt", "甲"), out.write_text("two.txt", "b")
     for label, files in (("x", (one, two)), ("y", (FileRecord("two.txt", 1, "0" * 64),))):
         journal = ReceiptJournal(out, label)
-        journal.add("t", Done(files))
+        journal.add("t", Done(files, None))
         journal.flush()
     assert records(out) == {"一.txt": one}, "a file of which two receipts tell different things is read again"

@@ -28,6 +28,8 @@ BOXES = {
         ("step",),
         ("watch", "distributed"),
         ("checkpoint", "memory_check", "rates"),
+        ("opening",),
+        ("recording",),
         ("loop", "dryrun"),
     ),
 }

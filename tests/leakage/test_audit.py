@@ -19,7 +19,7 @@ from skyloom.corpus.stem.stage import generate
 from skyloom.evaluate.models import load
 from skyloom.leakage.audit_items import pairs, read_split
 from skyloom.leakage.config import LeakageConfig
-from skyloom.leakage.corpus_overlap import presence
+from skyloom.leakage.corpus_overlap import corpus_overlap
 from skyloom.leakage.gap import _words, audit
 from skyloom.score.nll import score_texts
 from skyloom.tokenizer import Tokenizer
@@ -149,9 +149,9 @@ def test_a_test_item_that_slipped_into_the_corpus_is_found(world: World, tmp_pat
     corpus = Store(str(tmp_path))
     corpus.write_table("documents-00000.parquet", world.corpus.read_table("documents-00000.parquet"))
     splits = {name: read_split(world.exercises, name) for name in ("test", "ref")}
-    before = presence(splits, corpus, Progress.silent())
+    before = corpus_overlap(splits, corpus, Progress.silent())
     corpus.write_table("documents-00001.parquet", pa.Table.from_pylist(slipped, schema=DOCUMENT))
-    after = presence(splits, corpus, Progress.silent())
+    after = corpus_overlap(splits, corpus, Progress.silent())
     whole = [[row["whole"] for row in found["rows"]] for found in (before, after)]
     assert whole == [[0, 0], [7, 0]]
     assert after["rows"][0]["share"] > before["rows"][0]["share"] + 0.5 * 7 / len(splits["test"])

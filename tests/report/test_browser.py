@@ -53,7 +53,7 @@ def test_it_renders_without_errors_requests_or_overflow(browser: Browser, page: 
     browser.open(page, width=width, dark=dark)
     assert browser.problems() == []
     assert browser.requests() == [page.resolve().as_uri()]
-    assert browser.value("document.title") == "demo · Skyloom report"
+    assert browser.value("document.title") == "demo · Skyloom run page"
     assert browser.value("document.documentElement.scrollWidth") <= width
     outside = browser.value("""(() => {
         const edge = document.documentElement.clientWidth;
@@ -68,7 +68,7 @@ def test_opened_details_do_not_overflow_either(browser: Browser, page: Path) -> 
     browser.open(page, width=390)
     browser.value("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
     assert browser.value("document.documentElement.scrollWidth") <= 390
-    assert browser.value("document.title") == "demo · Skyloom report"
+    assert browser.value("document.title") == "demo · Skyloom run page"
 
 
 def test_the_pages_colours_follow_the_theme_and_can_be_read(browser: Browser, page: Path) -> None:

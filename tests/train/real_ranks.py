@@ -32,14 +32,14 @@ def main(folder: Path) -> None:
         learner.measure(tokens)  # the first time, a pipeline's stages agree on what they send
         learner.apply(1e-3)
         groups = {str(place.mesh.get_group(name).group_name): name for name in ("pp", "dp", "tp")}
-        tally = TrafficMeter(groups)
-        with tally.watching():
+        meter = TrafficMeter(groups)
+        with meter.watching():
             learner.backward(tokens)
             learner.apply(1e-3)
         found.append(
             {
                 "shapes": {name: list(weight.to_local().shape) for name, weight in learner.masters.items()},  # type: ignore[attr-defined]
-                "traffic": sorted([row.dimension, row.kind, row.count, row.size] for row in tally.traffic.values()),
+                "traffic": sorted([row.dimension, row.kind, row.count, row.size] for row in meter.traffic.values()),
             }
         )
     (folder / f"{place.rank}.json").write_text(json.dumps(found))

@@ -14,10 +14,10 @@ from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
 from skyloom.planner.layout import Layout
-from skyloom.train import memory_check as fits
+from skyloom.train import memory_check
 from skyloom.train.config import TrainConfig
 from skyloom.train.dryrun.simulate import dry_run
-from skyloom.train.memory_check import check_fits, least_bytes, memory_here
+from skyloom.train.memory_check import check_memory, least_bytes, memory_here
 from tests.train.toy import CONFIG, MODEL, train
 
 GIB = 2**30
@@ -48,13 +48,13 @@ def test_the_least_is_no_more_than_what_the_trainer_holds(layout: Layout) -> Non
 def test_it_is_refused_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = tmp_path / "memory.max"
     limit.write_text(f"{GIB}\n")
-    monkeypatch.setattr(fits, "CGROUP", limit)
+    monkeypatch.setattr(memory_check, "CGROUP", limit)
     assert memory_here() == (GIB, "this machine")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert memory_here() == (GIB / 4, "each of the 4 processes on this machine")
-    check_fits(CONFIG, MODEL)
+    check_memory(CONFIG, MODEL)
     with pytest.raises(ConfigError, match=r"134,\d+,\d+ parameters .*[\d.]+ GiB .*\b0\.2 GiB.*micro_batch"):
-        check_fits(CONFIG, preset("small-134m"))
+        check_memory(CONFIG, preset("small-134m"))
     wide = dataclasses.replace(MODEL, hidden=8192, ffn=8192, layers=8)
     with pytest.raises(ConfigError, match="at least"):
         train(Store(str(tmp_path / "run")), 3, model=wide)

@@ -55,13 +55,13 @@ def test_rates_that_cannot_be_tried(text: str, told: str) -> None:
 def test_how_long_a_test_is() -> None:
     assert length(None, 1_000_000, 1000) == 100
     assert length(None, 100_000, 1000) == 50, "a tenth would be ten steps"
-    assert length(None, 20_000, 1000) == 20, "no longer than the session"
+    assert length(None, 20_000, 1000) == 20, "no longer than the stage"
     assert length(2999, 20_000, 1000) == 2
     with pytest.raises(ConfigError, match=r"\b999\b.*one step.*\b1,000\b"):
         length(999, 20_000, 1000)
 
 
-def test_a_part_is_what_the_session_reads_there() -> None:
+def test_a_part_is_what_the_stage_reads_there() -> None:
     whole = ToyLoader(20)
     part = PartOfStage(whole, 5, 4)
     assert np.array_equal(part.batch(3, rank=1, world=2).tokens, whole.batch(8, rank=1, world=2).tokens)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from skyloom.core.errors import ConfigError, IntegrityError, StorageError
@@ -27,9 +28,11 @@ from skyloom.train.config import RecoverConfig, StageConfig, TrainConfig
 from skyloom.train.recover import (
     HUNG,
     Interrupted,
+    LostError,
     NotFiniteError,
     Rollback,
     left_out,
+    lost_processes,
     next_rollback,
     read_rollbacks,
     stragglers,
@@ -136,7 +139,7 @@ def test_a_run_stopped_around_a_rollback_ends_alike(moment: int, tmp_path: Path,
     assert content(out) == content(whole)
 
 
-def test_a_stop_in_the_last_step_lets_no_other_session_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_in_the_last_step_lets_no_other_stage_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, out = Store(str(tmp_path / "whole")), Store(str(tmp_path / "out"))
     train(whole, 4, stage=STAGE)
     real = disk.Saver.save
@@ -217,6 +220,40 @@ def test_ranks_that_wait_for_data_are_named_only_where_it_costs_a_part_of_the_st
     # A step lasts as long for all: the others stand still in its first collective while one reads.
     assert waiting([(0.01, 2.0), (1.01, 2.0), (0.01, 2.0)], 1.4) == [(1, 1.0)]
     assert waiting([(5.0, 6.0)], 1.5) == [] and waiting([(5.0, 6.0), (5.0, 6.0)], 1.5) == []
+
+
+GLOO = "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242"
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        RuntimeError(GLOO),
+        dist.DistBackendError("remote process exited"),
+        dist.DistNetworkError("对端已断开"),
+        dist.DistStoreError("gone"),
+    ],
+)
+def test_a_lost_process_is_told_only_where_there_are_others(problem: RuntimeError, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise problem
+
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(type(problem)) as alone:
+        lost_processes()(fail)()
+    assert alone.value is problem
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(LostError, match="another process") as lost:
+        lost_processes()(fail)()
+    assert lost.value.exit_code == HUNG and lost.value.__cause__ is problem
+
+
+def test_another_error_is_no_lost_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    problem = RuntimeError("the shapes of a residual connection differ: [4, 8] and [4, 9]")
+    with pytest.raises(RuntimeError) as raised, lost_processes():
+        raise problem
+    assert raised.value is problem
 
 
 def test_a_task_of_its_own_takes_time_on_any_device() -> None:

@@ -8,13 +8,19 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import click
 
 from skyloom.core.errors import IntegrityError, SkyloomError
+from skyloom.core.json_files import Cell
+
+if TYPE_CHECKING:
+    from skyloom.run.run import Run
+
+Options = ParamSpec("Options")
 
 WIDE = 140
 EPILOG_CODES = (
@@ -29,7 +35,7 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except SkyloomError as problem:
@@ -48,12 +54,20 @@ class Group(click.Group):
 class Verb(click.Command):
     """A command that is also a group: both `skyloom train RECIPE` and `skyloom train lr-test RECIPE` work (see `also`)."""
 
-    def __init__(self, *arguments: Any, also: Sequence[click.Command] = (), **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(
+        self,
+        name: str | None,
+        callback: Callable[..., None] | None = None,
+        params: list[click.Parameter] | None = None,
+        help: str | None = None,
+        epilog: str | None = None,
+        also: Sequence[click.Command] = (),
+    ) -> None:
+        super().__init__(name, callback=callback, params=params, help=help, epilog=epilog)
         self.also = {command.name or "": command for command in also}
 
     def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
     ) -> click.Context:
         if args and args[0] in self.also:
             return self.also[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
@@ -101,7 +115,7 @@ _OPTIONS = (
 )
 
 
-def on_recipe(function: Callable[..., None]) -> Callable[..., None]:
+def on_recipe(function: Callable[Concatenate[Run, Options], None]) -> Callable[..., None]:
     """Add RECIPE, --work, --set, --source and the engine's options to a command, and pass it the `Run` that they describe."""
 
     @functools.wraps(function)
@@ -117,7 +131,8 @@ def on_recipe(function: Callable[..., None]) -> Callable[..., None]:
         patience: float,
         memory: str | None,
         verify: str,
-        **rest: Any,
+        *rest: Options.args,
+        **more: Options.kwargs,
     ) -> None:
         from skyloom.corpus.dedup import memory_size
         from skyloom.run.engines import make_engine
@@ -128,7 +143,7 @@ def on_recipe(function: Callable[..., None]) -> Callable[..., None]:
         if init_from:
             settings = (*settings, f"train.init_from={json.dumps(str(Path(init_from).absolute()))}")
         made = make_engine(engine, workers, shard=shard, patience=patience, verify=verify, memory=size)
-        function(Run.open(Path(recipe), work=work, overrides=settings, source=source, engine=made), **rest)
+        function(Run.open(Path(recipe), work=work, overrides=settings, source=source, engine=made), *rest, **more)
 
     decorated: Callable[..., None] = verb
     for option in _OPTIONS:
@@ -136,7 +151,7 @@ def on_recipe(function: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
-def show(rows: list[dict[str, Any]], as_json: bool, title: str = "") -> None:
+def show(rows: Sequence[Mapping[str, Cell]], as_json: bool, title: str = "") -> None:
     """Rows as a table for people, or as JSON for scripts."""
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
@@ -157,7 +172,7 @@ def show(rows: list[dict[str, Any]], as_json: bool, title: str = "") -> None:
     Console(width=console.width if console.is_terminal else max(console.width, WIDE)).print(table)
 
 
-def verdict(rows: list[dict[str, Any]], as_json: bool, what: str) -> None:
+def verdict(rows: Sequence[Mapping[str, Cell]], as_json: bool, what: str) -> None:
     """Print findings; IntegrityError (exit code 4) if one is not ok."""
     show(rows, as_json)
     bad = [r for r in rows if not r["ok"]]
@@ -165,7 +180,7 @@ def verdict(rows: list[dict[str, Any]], as_json: bool, what: str) -> None:
         raise IntegrityError(f"{what}: {len(bad)} of {len(rows)} checks failed: {', '.join(str(r['name']) for r in bad)}")
 
 
-def cell(value: Any) -> str:
+def cell(value: Cell) -> str:
     if isinstance(value, float):
         return f"{value:,.3f}"
     if isinstance(value, int) and not isinstance(value, bool):

@@ -10,12 +10,12 @@ import dataclasses
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
 from skyloom.cli.common import show
 from skyloom.core.errors import ConfigError
+from skyloom.core.json_files import PlainTable, Row, Rows
 from skyloom.core.progress import Progress
 from skyloom.planner.layout import Layout
 from skyloom.planner.layout_text import layout_text, parse_layout
@@ -65,7 +65,7 @@ def run_dry(recipe: Recipe, layouts: Sequence[Layout], workers: int, every: bool
     )
 
 
-def as_object(run: DryRun) -> dict[str, Any]:
+def as_object(run: DryRun) -> PlainTable:
     """A layout for scripts; bytes are bytes."""
     layout = run.layout
     return {
@@ -113,15 +113,15 @@ def _show(run: DryRun) -> None:
         show(compared, False, "against the planner (our trainer, uncompiled, without the fixed memory)")
 
 
-def _held(rank: Rank) -> dict[str, Any]:
+def _held(rank: Rank) -> Row:
     kinds = {kind: size / GIB for kind, size in rank.memory.items()}
     blocks = f"{rank.blocks[0]}–{rank.blocks[-1]} ({len(rank.blocks)})"
     return {"rank": rank.rank, "stage": rank.place, "blocks": blocks, **kinds, "peak": rank.peak / GIB}
 
 
-def _shards(rank: Rank) -> list[dict[str, Any]]:
+def _shards(rank: Rank) -> Rows:
     """Weights that are equal in all blocks share one row."""
-    found: dict[tuple[Any, ...], int] = {}
+    found: dict[tuple[str, tuple[int, ...], str, tuple[int, ...]], int] = {}
     for shard in rank.shards:
         key = re.sub(r"^blocks\.\d+\.", "blocks.*.", shard.name), shard.whole, shard.placement, shard.local
         found[key] = found.get(key, 0) + 1
@@ -135,7 +135,7 @@ def _shape(sizes: Sequence[int]) -> str:
     return " x ".join(f"{size:,}" for size in sizes)
 
 
-def _traffic(rank: Rank) -> list[dict[str, Any]]:
+def _traffic(rank: Rank) -> Rows:
     return [
         {
             "rank": rank.rank,
@@ -150,7 +150,7 @@ def _traffic(rank: Rank) -> list[dict[str, Any]]:
     ]
 
 
-def _compared(run: DryRun, rank: Rank) -> list[dict[str, Any]]:
+def _compared(run: DryRun, rank: Rank) -> Rows:
     return [
         {
             "rank": rank.rank,
@@ -163,7 +163,7 @@ def _compared(run: DryRun, rank: Rank) -> list[dict[str, Any]]:
     ]
 
 
-def _summary(run: DryRun) -> dict[str, Any]:
+def _summary(run: DryRun) -> Row:
     rank = run.fullest
     ratios = {row.what: row.ratio for row in compare(run, rank) if row.what == "memory" or row.what.startswith("sent")}
     dims = dict.fromkeys(("dp", "tp", "pp"), 0.0)

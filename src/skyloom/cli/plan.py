@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import TypedDict, Unpack
 
 import click
 
 from skyloom.cli.common import example, show
 from skyloom.core.errors import ConfigError
+from skyloom.core.json_files import PlainTable, Row
 from skyloom.planner.layout_text import layout_text, parse_layout
 from skyloom.planner.machines import CPU, MACHINES, TABLE10, changed, machine_of
 from skyloom.planner.memory import KERNELS
@@ -31,6 +32,26 @@ _HELP = {
     "tokens": "Tokens of the whole run: 3.2T, 130B. [default: the recipe's, else 3.2T]",
     "kernels": "fused: Megatron's kernels, close to compiled blocks; eager: our decoder, uncompiled.",
 }
+
+
+class PlanOptions(TypedDict):
+    """The options of `skyloom plan` that describe the job."""
+
+    nodes: int
+    gpus_per_node: int | None
+    sequences: int | None
+    context: int | None
+    micro_batch: int | None
+    layout: str | None
+    tokens: str | None
+    kernels: str
+    link: float | None
+    network: float | None
+    memory: float | None
+    watts: float | None
+    matmul: float | None
+    fixed: float | None
+    threads: int
 
 
 @click.command(
@@ -72,7 +93,7 @@ _HELP = {
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Number of layouts that a search shows.")
 @click.option("--machines", is_flag=True, help="List the known machines with their figures and sources.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plan(model: str | None, gpu: str | None, as_json: bool, machines: bool, top: int, **options: Any) -> None:
+def plan(model: str | None, gpu: str | None, as_json: bool, machines: bool, top: int, **options: Unpack[PlanOptions]) -> None:
     """Predict memory, speed and time of a training run. Also MFU and kWh; for one layout or for the best of all.
 
     A layout that does not fit also gives exit code 0: see `fits` and `reason`. A layout that is not possible gives 2.
@@ -96,7 +117,7 @@ def plan(model: str | None, gpu: str | None, as_json: bool, machines: bool, top:
         _show_search(search(job, micro), title, top, as_json)
 
 
-def _job(subject: Subject, gpu: str, options: dict[str, Any]) -> tuple[TrainingJob, int]:
+def _job(subject: Subject, gpu: str, options: PlanOptions) -> tuple[TrainingJob, int]:
     """The `TrainingJob` of these options, and the micro-batch (0: free)."""
     on_cpu = gpu.lower() == CPU
     batch = options["sequences"] or subject.batch or (8 if on_cpu else 4096)
@@ -111,7 +132,7 @@ def _job(subject: Subject, gpu: str, options: dict[str, Any]) -> tuple[TrainingJ
         machine, achieved = measure_cpu(subject.model, min(rows, batch), min(context, subject.model.context), options["threads"])
     else:
         machine, achieved = machine_of(gpu), TABLE10
-    machine = changed(machine, **{key: options[key] for key in ("memory", "link", "network", "watts")})
+    machine = changed(machine, memory=options["memory"], link=options["link"], network=options["network"], watts=options["watts"])
     if options["matmul"] is not None:
         achieved = dataclasses.replace(achieved, matmul=options["matmul"])
     if options["fixed"] is not None:
@@ -134,7 +155,7 @@ def _count(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def _assumptions(job: TrainingJob) -> dict[str, Any]:
+def _assumptions(job: TrainingJob) -> PlainTable:
     """The assumptions of a plan, for the JSON."""
     return {
         "sequences": job.batch,
@@ -150,16 +171,16 @@ def _assumptions(job: TrainingJob) -> dict[str, Any]:
     }
 
 
-def _row(found: LayoutPlan) -> dict[str, Any]:
+def _row(found: LayoutPlan) -> Row:
     """A plan as a row of a table; without speed where it does not fit."""
-    ran = {
+    ran: Row = {
         "tokens/GPU/s": round(found.tokens_per_gpu_per_s),
         "MFU %": 100 * found.mfu,
         "TFLOP/s": found.tflops,
         "days": found.days,
         "kWh": round(found.kwh),
     }
-    row = {"layout": layout_text(found.layout), "fits": "yes" if found.fits else "no", "GiB": found.memory_gib}
+    row: Row = {"layout": layout_text(found.layout), "fits": "yes" if found.fits else "no", "GiB": found.memory_gib}
     return {**row, **(ran if found.fits else dict.fromkeys(ran))}
 
 
@@ -187,14 +208,15 @@ def _show_search(found: Search, title: str, top: int, as_json: bool) -> None:
     if found.best:
         show([_row(plan) for plan in found.best[:top]], False, title)
     if found.failed:
-        show(found.failed, False, f"{sum(row['layouts'] for row in found.failed):,} of {found.tried:,} layouts fail: reasons")
+        failed = [{name: value for name, value in row.items() if isinstance(value, str | int | float)} for row in found.failed]
+        show(failed, False, f"{sum(row['layouts'] for row in found.failed):,} of {found.tried:,} layouts fail: reasons")
     if not found.best:
         click.secho(first.reason if first else _nothing(found)["reason"], fg="red")
     if first is not None:
         _notes(first)
 
 
-def _nothing(found: Search) -> dict[str, Any]:
+def _nothing(found: Search) -> Row:
     """The answer if no layout is possible."""
     numbers = ("tokens_per_gpu_per_s", "mfu", "tflops", "memory_gib", "days")
     why = (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skyloom.cli.common import Group, example, on_recipe, show, verdict
+from skyloom.core.json_files import Rows
 
 if TYPE_CHECKING:
     from skyloom.run.run import Run
@@ -85,13 +86,14 @@ def show_text(folder: str, text: str, as_json: bool) -> None:
 
     found = measure.show(Store(folder), text)
     if as_json:
-        show([{"piece": p, "id": i, "part": part} for p, i, part in found], True)
+        plain: Rows = [{"piece": p, "id": i, "part": part} for p, i, part in found]
+        show(plain, True)
         return
     # Neighbours of one part have the same colour, so every second piece is underlined.
     for number, (piece, _, part) in enumerate(found):
         click.secho(piece.replace("\n", "⏎").replace("\t", "⇥"), fg=_COLOURS[part], underline=bool(number % 2), nl=False)
     click.echo()
-    rows = [{"piece": repr(p)[1:-1], "id": i, "part": part} for p, i, part in found]
+    rows: Rows = [{"piece": repr(p)[1:-1], "id": i, "part": part} for p, i, part in found]
     named = sorted({part for _, _, part in found}, key=list(_COLOURS).index)
     legend = ", ".join(f"{part} {sum(x == part for _, _, x in found)}" for part in named)
     size = len(text.encode(errors="replace")) / max(len(found), 1)

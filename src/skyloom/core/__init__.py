@@ -1,1 +1,1 @@
-"""The core room: the nouns, configs, steps, files, the unit of text, the ledger and the engine that all rooms stand on."""
+"""The base of all packages: records, configs, steps, files, the unit of text, the ledger and the engine that they share."""

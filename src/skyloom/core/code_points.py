@@ -1,8 +1,8 @@
 """Tables of all code points, made once on a machine.
 
-What enters is a function that makes a table from the character data of Python and Arrow, a million steps that take a tenth of a
-second; what leaves is a function that reads its table from the folder of the compiled kernels, and makes it where it is not there.
-The folder's name changes with the sources (core/kernels.py), the file's with the versions of the character data.
+Input: a function that makes a table from the character data of Python and Arrow, a million steps that take a tenth of a second.
+Output: a function that reads its table from the folder of the compiled kernels, and makes it where it is not there. The
+folder's name changes with the sources (core/kernels.py), the file's with the versions of the character data.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import platform
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,14 @@ import pyarrow as pa
 
 from skyloom.core.kernels import cache
 
+S = TypeVar("S", bound=np.generic)
 
-def made_once(make: Callable[[], npt.NDArray[Any]]) -> Callable[[], npt.NDArray[Any]]:
+
+def made_once(make: Callable[[], npt.NDArray[S]]) -> Callable[[], npt.NDArray[S]]:
     """`make`, whose table is kept: in the process, and as a file where the folder of the kernels can be written."""
 
     @functools.cache
-    def table() -> npt.NDArray[Any]:
+    def table() -> npt.NDArray[S]:
         folder = cache()
         if folder is None:
             return make()

@@ -1,6 +1,6 @@
 """TOML in, frozen typed trees out.
 
-Each room declares its own part of the recipe as a frozen dataclass whose fields are made with `setting`, which carries
+Each package declares its own part of the recipe as a frozen dataclass whose fields are made with `setting`, which carries
 a description and a unit. `build` turns plain TOML tables into such a tree and refuses whatever it does not know, with an
 error that names the file, the key and the nearest valid key. Nothing is coerced silently: an integer is taken where a
 float is wanted, and nothing else.
@@ -22,6 +22,10 @@ import tomli_w
 from skyloom.core.errors import ConfigError
 
 T = TypeVar("T")
+Hint: typing.TypeAlias = Any  # a type annotation as an object: a class, a union, tuple[int, ...]
+Field = dataclasses.Field[Any]
+TomlTable = dict[str, Any]
+"""A TOML table as `tomllib` gives it, before `build` has checked it."""
 _MISSING = dataclasses.MISSING
 
 
@@ -49,12 +53,12 @@ def setting(
     return dataclasses.field(metadata=metadata)
 
 
-def build(kind: type[T], table: Mapping[str, Any], *, origin: str, key: str = "") -> T:
+def build(kind: type[T], table: Mapping[str, object], *, origin: str, key: str = "") -> T:
     """Build a frozen config of `kind` from a TOML table; `origin` is the file named in errors."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"{origin}: {key or 'the recipe'} must be a table, found {_name_of(table)}")
     hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
+    fields = _fields(kind)
     for name in table:
         if name not in fields:
             raise ConfigError(f"{origin}: unknown key '{_join(key, name)}'{_nearest(name, list(fields))}")
@@ -72,7 +76,7 @@ def build(kind: type[T], table: Mapping[str, Any], *, origin: str, key: str = ""
         raise ConfigError(f"{origin}: {key + ': ' if key else ''}{problem}") from problem
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
+def read_toml(path: str | Path) -> TomlTable:
     """The tables of a TOML file. ConfigError with line and column if it is not TOML, or not there."""
     try:
         with open(path, "rb") as file:
@@ -85,12 +89,12 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read {path}: {problem.strerror or problem}") from problem
 
 
-def override(table: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+def override(table: Mapping[str, object], assignments: Sequence[str]) -> TomlTable:
     """A copy of `table` with `a.b=value` applied, values read as TOML and otherwise as strings.
 
     Lists of tables are reached by index or by their `name`: `corpus.sources.docs.weight=2`.
     """
-    result = typing.cast("dict[str, Any]", _copy(table))
+    result = {name: _copy(value) for name, value in table.items()}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
@@ -103,7 +107,7 @@ def override(table: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, 
     return result
 
 
-def plain(config: Any, *, identity_only: bool = False) -> Any:
+def plain(config: object, *, identity_only: bool = False) -> Any:
     """The config as plain dicts, lists and scalars, in field order; what `json` and TOML writers take.
 
     With `identity_only` the fields marked `identity=False` are left out: this is what a step's hash is made of.
@@ -123,11 +127,11 @@ def plain(config: Any, *, identity_only: bool = False) -> Any:
     return config
 
 
-def describe(kind: type[Any], key: str = "") -> list[tuple[str, str, str, str]]:
+def describe(kind: type[object], key: str = "") -> list[tuple[str, str, str, str]]:
     """Rows (key, type, default, description) of all settings of a config, for `--help` and the docs."""
     rows: list[tuple[str, str, str, str]] = []
     hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
+    for field in _fields(kind).values():
         hint, where = hints[field.name], _join(key, field.name)
         inner = _element(hint)
         if dataclasses.is_dataclass(inner) and isinstance(inner, type):
@@ -141,8 +145,15 @@ def describe(kind: type[Any], key: str = "") -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _convert(hint: Any, value: Any, origin: str, where: str) -> Any:
-    kind, arguments = typing.get_origin(hint), typing.get_args(hint)
+def _fields(kind: type[object]) -> dict[str, Field]:
+    if not dataclasses.is_dataclass(kind):
+        raise TypeError(f"{kind.__name__} is no dataclass")
+    return {f.name: f for f in dataclasses.fields(kind)}
+
+
+def _convert(hint: Hint, value: Any, origin: str, where: str) -> Any:
+    kind: Any = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
     if kind in (typing.Union, types.UnionType):
         options = [a for a in arguments if a is not type(None)]
         if len(options) == 1:
@@ -155,9 +166,13 @@ def _convert(hint: Any, value: Any, origin: str, where: str) -> Any:
             return tuple(_convert(arguments[0], v, origin, f"{where}[{i}]") for i, v in enumerate(value))
         if len(arguments) == len(value):
             return tuple(_convert(a, v, origin, f"{where}[{i}]") for i, (a, v) in enumerate(zip(arguments, value, strict=True)))
-    elif kind in (dict, Mapping) or kind is typing.get_origin(Mapping[str, Any]):
+    elif kind in (dict, Mapping) or kind is typing.get_origin(Mapping[str, int]):
         if isinstance(value, Mapping):
             return {k: _convert(arguments[1], v, origin, _join(where, k)) for k, v in value.items()}
+    elif kind is list and isinstance(value, list):
+        return [_convert(arguments[0], v, origin, f"{where}[{i}]") for i, v in enumerate(value)]
+    elif typing.is_typeddict(hint) and isinstance(value, Mapping):  # of our own files: its keys are not looked at
+        return dict(value)
     elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return value if isinstance(value, hint) else build(hint, value, origin=origin, key=where)
     elif hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -167,7 +182,7 @@ def _convert(hint: Any, value: Any, origin: str, where: str) -> Any:
     raise ConfigError(f"{origin}: '{where}' must be {_type_name(hint)}, found {_name_of(value)} {value!r}")
 
 
-def _check(field: dataclasses.Field[Any], value: Any, origin: str, where: str) -> None:
+def _check(field: Field, value: object, origin: str, where: str) -> None:
     choices, low, high = (field.metadata.get(k) for k in ("choices", "low", "high"))
     if choices and value is not None:
         for item in value if isinstance(value, tuple) else (value,):
@@ -185,7 +200,7 @@ def _check(field: dataclasses.Field[Any], value: Any, origin: str, where: str) -
                 raise ConfigError(f"{origin}: '{where}' is {item}, it must be at most {high}")
 
 
-def _assign(table: Any, path: list[str], value: Any, assignment: str) -> None:
+def _assign(table: TomlTable | list[TomlTable], path: list[str], value: Any, assignment: str) -> None:
     for depth, part in enumerate(path[:-1]):
         table = _enter(table, part, assignment, ".".join(path[: depth + 1]))
     last = path[-1]
@@ -195,14 +210,14 @@ def _assign(table: Any, path: list[str], value: Any, assignment: str) -> None:
         table[last] = value
 
 
-def _enter(table: Any, part: str, assignment: str, where: str) -> Any:
+def _enter(table: TomlTable | list[TomlTable], part: str, assignment: str, where: str) -> TomlTable | list[TomlTable]:
     inner = table[_index(table, part, assignment)] if isinstance(table, list) else table.setdefault(part, {})
     if not isinstance(inner, (dict, list)):
         raise ConfigError(f"--set {assignment}: '{where}' is a value, not a table")
     return inner
 
 
-def _index(items: list[Any], part: str, assignment: str) -> int:
+def _index(items: list[TomlTable], part: str, assignment: str) -> int:
     if part.isascii() and part.isdigit() and int(part) < len(items):
         return int(part)
     names = [str(i.get("name", "")) for i in items if isinstance(i, dict)]
@@ -211,13 +226,13 @@ def _index(items: list[Any], part: str, assignment: str) -> int:
     raise ConfigError(f"--set {assignment}: no entry '{part}'{_nearest(part, names)}")
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: object) -> Any:
     if isinstance(value, Mapping):
         return {k: _copy(v) for k, v in value.items()}
     return [_copy(v) for v in value] if isinstance(value, list) else value
 
 
-def _element(hint: Any) -> Any:
+def _element(hint: Hint) -> Hint:
     arguments = [a for a in typing.get_args(hint) if a not in (type(None), Ellipsis)]
     return _element(arguments[-1]) if arguments else hint
 
@@ -231,25 +246,25 @@ def _nearest(name: str, valid: list[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; valid: {', '.join(valid)}"
 
 
-def _name_of(value: Any) -> str:
+def _name_of(value: object) -> str:
     return {dict: "a table", list: "a list", str: "text", int: "an integer", float: "a number", bool: "true/false"}.get(
         type(value), type(value).__name__
     )
 
 
-def _type_name(hint: Any) -> str:
+def _type_name(hint: Hint) -> str:
     names = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
     if hint in names:
         return names[hint]
     return str(hint).replace("typing.", "").replace("skyloom.", "")
 
 
-def to_toml(recipe: Mapping[str, Any]) -> str:
+def to_toml(recipe: Mapping[str, object]) -> str:
     """TOML of a recipe. TOML has no null: what is None is left out, and reads back as the setting's default."""
-    return tomli_w.dumps(_without_none(recipe))
+    return tomli_w.dumps({str(k): _without_none(v) for k, v in recipe.items() if v is not None})
 
 
-def _without_none(value: Any) -> Any:
+def _without_none(value: object) -> Any:
     if isinstance(value, Mapping):
         return {str(k): _without_none(v) for k, v in value.items() if v is not None}
     if isinstance(value, (list, tuple)):

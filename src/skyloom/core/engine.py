@@ -7,8 +7,8 @@ the order of the tasks, so what is written does not depend on the number of work
 label of its own.
 
 Functions must be importable (module level) and take `(task, out)`: a picklable task and the `Store` to write to. They
-return a `Done`. We measured shards as files with a process pool at 1.5 to 2.3 times the speed of three data engines on
-the same work, and it was the only one to resume after `kill -9` (docs/adr/0003).
+return a `Done`, whose results `map` gives back. We measured shards as files with a process pool at 1.5 to 2.3 times the
+speed of three data engines on the same work, and it was the only one to resume after `kill -9` (docs/adr/0003).
 
 `Engine` runs on this machine, alone or as one shard of many (`engine_shard`); `engine_ray.RayEngine` on a Ray cluster. What
 of a step cannot be cut into tasks (a merge) should be a map of one task, so that it too has a receipt and is done once.
@@ -23,7 +23,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from skyloom.core import engine_pool
 from skyloom.core.engine_receipts import RECEIPTS, ReceiptJournal
@@ -36,6 +36,8 @@ from skyloom.core.store import Store
 __all__ = ["RECEIPTS", "Done", "Engine", "Shard", "ShardsMissingError", "Task", "TaskFunction"]
 
 _POLL_SECONDS = 1.0
+P = TypeVar("P")
+R = TypeVar("R")
 
 
 class WorkerLostError(Exception):
@@ -74,14 +76,26 @@ class Engine:
         if self.workers > 1 and self._pool is None:
             self._pool = engine_pool.forked(self.workers, self.preload)
 
-    def map(self, function: TaskFunction, tasks: Sequence[Task], out: Store, *, progress: Progress, label: str) -> list[Any]:
+    def map(
+        self,
+        function: TaskFunction[P, R],
+        tasks: Sequence[Task[P]],
+        out: Store,
+        *,
+        progress: Progress,
+        label: str,
+        result: type[R] | None = None,
+    ) -> list[R]:
         """Results of `function` for each task, in order; finished tasks of an earlier, killed run are not repeated.
+
+        `result`: the class of the results where they are dataclasses. They stand in the receipts as JSON objects, and a run that
+        goes on builds them again; other results must be plain JSON, and come back as JSON gives them (tuples as lists).
 
         Raises what the function raised, after the retries (a SkyloomError is not retried: it would fail again), and
         `ShardsMissingError` when this is a shard and tasks of others are missing.
         """
         keys = _unique(tasks)
-        journal = ReceiptJournal(out, label)
+        journal = ReceiptJournal(out, label, result)
         journal.read()
         results = journal.whole(keys, full=self.full_checks, threads=self.workers)
         mine = [t for place, t in enumerate(tasks) if self.shard is None or self.shard.owns(place)]
@@ -90,7 +104,7 @@ class Engine:
             if len(waiting) < len(mine):
                 bar.resume(len(mine) - len(waiting))
 
-            def finish(task: Task, done: Done) -> None:
+            def finish(task: Task[P], done: Done[R]) -> None:
                 journal.add(task.key, done)
                 journal.tick()
                 results[task.key] = done.result
@@ -107,9 +121,9 @@ class Engine:
             results |= self._others(journal, keys, label, progress)
         return [results[key] for key in keys]
 
-    def finished(self, tasks: Sequence[Task], out: Store, *, label: str) -> bool:
+    def finished(self, tasks: Sequence[Task[P]], out: Store, *, label: str) -> bool:
         """Whether a map of that label has a whole receipt for every task: what only led up to it need not be done again."""
-        journal = ReceiptJournal(out, label)
+        journal: ReceiptJournal[Any] = ReceiptJournal(out, label)
         journal.read()
         return len(journal.whole(_unique(tasks), full=self.full_checks, threads=self.workers)) == len(tasks)
 
@@ -117,7 +131,7 @@ class Engine:
         """Remove what only led up to finished maps (a folder of scratch files).
 
         A shard run keeps it until the step is finished: other shards go through the step anew and would miss its files, do
-        their tasks again, and never come to an end. Rooms therefore remove what the engine wrote by this and not themselves.
+        their tasks again, and never come to an end. Steps therefore remove what the engine wrote by this method, not themselves.
         """
         if self.shard is None:
             store.remove(name)
@@ -130,7 +144,7 @@ class Engine:
             store.remove(name)
         self._discarded = []
 
-    def _others(self, journal: ReceiptJournal, keys: list[str], label: str, progress: Progress) -> dict[str, Any]:
+    def _others(self, journal: ReceiptJournal[R], keys: list[str], label: str, progress: Progress) -> dict[str, R]:
         """Results of all tasks once the other shards have left them; ShardsMissingError if they have not within our patience."""
         until = time.monotonic() + self.patience
         while True:
@@ -147,10 +161,10 @@ class Engine:
 
     def _do(
         self,
-        function: TaskFunction,
-        tasks: list[Task],
+        function: TaskFunction[P, R],
+        tasks: list[Task[P]],
         out: Store,
-        finish: Callable[[Task, Done], None],
+        finish: Callable[[Task[P], Done[R]], None],
         tick: Callable[[], None],
     ) -> None:
         """Do the tasks in whatever order and `finish` each; `tick` is called about once a second."""
@@ -160,7 +174,7 @@ class Engine:
         for task in tasks:
             finish(task, self._attempts(function, task, out))
 
-    def _attempts(self, function: TaskFunction, task: Task, out: Store) -> Done:
+    def _attempts(self, function: TaskFunction[P, R], task: Task[P], out: Store) -> Done[R]:
         for attempt in range(self.retries + 1):
             try:
                 return function(task, out)
@@ -173,15 +187,15 @@ class Engine:
 
     def _spread(
         self,
-        function: TaskFunction,
-        tasks: list[Task],
+        function: TaskFunction[P, R],
+        tasks: list[Task[P]],
         out: Store,
-        finish: Callable[[Task, Done], None],
+        finish: Callable[[Task[P], Done[R]], None],
         tick: Callable[[], None],
     ) -> None:
         """Keep a window of tasks running, try again what failed, and give up after the retries."""
         waiting, tries = deque(tasks), Counter[str]()
-        running: dict[Any, Task] = {}
+        running: dict[Any, Task[P]] = {}
         try:
             while waiting or running:
                 while waiting and len(running) < self._window():
@@ -219,7 +233,7 @@ class Engine:
     def _crew(self) -> str:
         return f"{self.workers} workers"
 
-    def _submit(self, function: TaskFunction, task: Task, out: Store) -> Any:
+    def _submit(self, function: TaskFunction[P, R], task: Task[P], out: Store) -> Any:
         """Start a task; None if no worker can take one now."""
         if self._broken:
             return None
@@ -238,7 +252,7 @@ class Engine:
             return ()
         return futures.wait(running, _POLL_SECONDS, futures.FIRST_COMPLETED).done
 
-    def _collect(self, handle: Any) -> Done:
+    def _collect(self, handle: Any) -> Done[Any]:
         """What a task that has ended returned or raised; WorkerLostError if its worker died."""
         try:
             return handle.result()  # type: ignore[no-any-return]
@@ -258,7 +272,7 @@ class Engine:
             self._pool = None
 
 
-def _unique(tasks: Sequence[Task]) -> list[str]:
+def _unique(tasks: Sequence[Task[P]]) -> list[str]:
     keys = [task.key for task in tasks]
     if len(set(keys)) < len(keys):
         twice = next(key for key, count in Counter(keys).items() if count > 1)

@@ -1,10 +1,10 @@
 """Worker processes: forked from a program that has loaded what they need, or begun from nothing.
 
-What enters are the number of workers and the names of modules; what leaves is a pool. A worker that begins from nothing ("spawn")
-imports libraries and loads compiled kernels for two seconds, and holds its own copy of them, 200 MB. One that is forked from a
-program that has them shares both. Forking is safe only while no other thread of Python runs that may hold a lock, so it is done
-once, early, by whoever knows that maps will come (`prepare`); Arrow, BLAS and the allocators look after their own threads.
-Where it is not possible (other threads run, a pool that lost a worker is replaced, not Linux) workers begin from nothing.
+Input: the number of workers and the names of modules. Output: a pool. A worker that begins from nothing ("spawn") imports
+libraries and loads compiled kernels for two seconds, and holds its own copy of them, 200 MB. One that is forked from a program
+that has them shares both. Forking is safe only while no other thread of Python runs that may hold a lock, so it is done once,
+early, by a caller that knows that maps will come (`prepare`); Arrow, BLAS and the allocators look after their own threads. Where it
+is not possible (other threads run, a pool that lost a worker is replaced, not Linux) workers begin from nothing.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
 from skyloom.core.engine_task import Done, Task, TaskFunction
 from skyloom.core.store import Store
 
 _LOOK_SECONDS = 0.25
-_before: list[Any] = []  # of a worker: what its last task was, as long as it has kept that task's memory
+P = TypeVar("P")
+R = TypeVar("R")
+_before: list[Hashable] = []  # of a worker: what its last task was, as long as it has kept that task's memory
 
 
 def forked(workers: int, modules: Sequence[str]) -> futures.ProcessPoolExecutor | None:
@@ -55,7 +57,7 @@ def _begin() -> None:
     program = multiprocessing.parent_process()
 
     def watch() -> None:
-        seen: list[Any] = []
+        seen: list[Hashable] = []
         while program is not None and program.is_alive():
             program.join(_LOOK_SECONDS)
             if _before and _before == seen:  # nothing new since the last look
@@ -67,7 +69,7 @@ def _begin() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def work(function: TaskFunction, task: Task, out: Store) -> Done:
+def work(function: TaskFunction[P, R], task: Task[P], out: Store) -> Done[R]:
     """Do a task in a worker. The first of another kind begins with the memory that the last kind kept given back."""
     kind = getattr(function, "func", function)
     last = _before[:1]  # the watching thread may empty it

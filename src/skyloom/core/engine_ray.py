@@ -1,10 +1,10 @@
 """The engine on a Ray cluster: the same functions, tasks and receipts, and the bytes of the local engine.
 
-What enters are the tasks of a map, what leaves are their files in the store and their results. Ray carries only a task to a
-worker and a `Done` back; shards travel through the store, so every node must see it: a file system that all nodes mount, or
-an object store. That, and that the nodes have our version of skyloom, is checked before the first task of a folder, since
-the mistake would otherwise show as files missing hours later. A worker that is killed loses its task, which is tried again
-(by us and not by Ray, so that the limit is the same everywhere). docs/adr/0003 says why not Ray Data.
+Input: the tasks of a map. Output: their files in the store and their results. Ray carries only a task to a worker and a `Done`
+back; shards travel through the store, so every node must see it: a file system that all nodes mount, or an object store. That,
+and that the nodes have our version of skyloom, is checked before the first task of a folder, since the mistake would otherwise
+show as files missing hours later. A worker that is killed loses its task, which is tried again (by us and not by Ray, so that
+the limit is the same everywhere). docs/adr/0003 says why not Ray Data.
 
 A cluster is joined if `address` or RAY_ADDRESS names one, else Ray is started on this machine with `workers` cores and
 ended with `close`. Memory: a window of tasks in the driver; `memory` bytes are reserved for each task on its node.
@@ -16,9 +16,9 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from skyloom import __version__
 from skyloom.core.engine import Engine, WorkerLostError
@@ -30,6 +30,8 @@ _OBJECT_STORE_BYTES = 128 << 20  # of a Ray of our own: what travels through it 
 _POLL_SECONDS = 1.0
 _PROBE_SECONDS = 120
 _GROWTH_SECONDS = 5.0
+P = TypeVar("P")
+R = TypeVar("R")
 
 
 @dataclass
@@ -43,10 +45,17 @@ class RayEngine(Engine):
     _places: tuple[float, int] = field(default=(0.0, 0), repr=False)
     _seen: set[str] = field(default_factory=set, repr=False)
 
-    def _do(self, function: TaskFunction, tasks: list[Task], out: Store, finish: Any, tick: Any) -> None:
+    def _do(
+        self,
+        function: TaskFunction[P, R],
+        tasks: list[Task[P]],
+        out: Store,
+        finish: Callable[[Task[P], Done[R]], None],
+        tick: Callable[[], None],
+    ) -> None:
         self._start()
         self._check_nodes(out)
-        options: dict[str, Any] = {"num_cpus": 1, "max_retries": 0} | ({"memory": self.memory} if self.memory else {})
+        options = {"num_cpus": 1, "max_retries": 0} | ({"memory": self.memory} if self.memory else {})
         shared = self._ray.put(function)  # one copy for all tasks; it may carry tables of its own
         remote = self._ray.remote(**options)(_run)
         self._call = lambda task: remote.remote(shared, task, out)
@@ -121,7 +130,7 @@ class RayEngine(Engine):
     def _crew(self) -> str:
         return "on Ray"
 
-    def _submit(self, function: TaskFunction, task: Task, out: Store) -> Any:
+    def _submit(self, function: TaskFunction[P, R], task: Task[P], out: Store) -> Any:
         return self._call(task)
 
     def _wait(self, running: Collection[Any]) -> Collection[Any]:
@@ -133,7 +142,7 @@ class RayEngine(Engine):
             ready += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
         return ready  # type: ignore[no-any-return]
 
-    def _collect(self, handle: Any) -> Done:
+    def _collect(self, handle: Any) -> Done[Any]:
         lost = self._ray.exceptions
         try:
             return self._ray.get(handle)  # type: ignore[no-any-return]
@@ -155,7 +164,7 @@ class RayEngine(Engine):
         self._ray, self._ours, self._seen = None, False, set()
 
 
-def _run(function: TaskFunction, task: Task, out: Store) -> Done:
+def _run(function: TaskFunction[P, R], task: Task[P], out: Store) -> Done[R]:
     return function(task, out)
 
 

@@ -16,25 +16,27 @@ import re
 import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Generic, TypeVar
 
+from skyloom.core.config import build, plain
 from skyloom.core.engine_task import Done
-from skyloom.core.errors import StorageError
+from skyloom.core.errors import ConfigError, StorageError
 from skyloom.core.store import FileRecord, Store
 
 RECEIPTS = "receipts"
 _SECONDS = 1.0
 _FULL = 1000  # receipts in a batch
 _MERGE = 32  # batches of ours that become one
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Receipt:
+class Receipt(Generic[R]):
     """What a finished task left."""
 
     files: tuple[FileRecord, ...]
-    result: Any
+    result: R
 
 
 def slug(label: str) -> str:
@@ -42,14 +44,15 @@ def slug(label: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
 
 
-class ReceiptJournal:
-    """Receipts of the map `label` that writes to `out`."""
+class ReceiptJournal(Generic[R]):
+    """Receipts of the map `label` that writes to `out`. `kind`: the class of results that are dataclasses."""
 
-    def __init__(self, out: Store, label: str) -> None:
+    def __init__(self, out: Store, label: str, kind: type[R] | None = None) -> None:
+        self._kind = kind
         self._out = out
         self._folder = f"{RECEIPTS}/{slug(label)}"
         self._seen: set[str] = set()
-        self._receipts: dict[str, Receipt] = {}
+        self._receipts: dict[str, Receipt[R]] = {}
         self._waiting: list[str] = []
         self._written: list[tuple[str, list[str]]] = []  # our small batches: name and lines
         self._last = time.monotonic()
@@ -70,18 +73,20 @@ class ReceiptJournal:
                     again = True  # its owner has just merged it into another, which we have not listed
                     continue
                 self._seen.add(name)
-                self._receipts.update(filter(None, map(_parsed, lines)))
+                self._receipts.update(filter(None, (_parsed(line, self._kind) for line in lines)))
 
-    def whole(self, keys: Iterable[str], *, full: bool, threads: int = 1) -> dict[str, Any]:
+    def whole(self, keys: Iterable[str], *, full: bool, threads: int = 1) -> dict[str, R]:
         """Results of those tasks whose receipts are there and whose files are as recorded (see `Store.differing`)."""
         mine = {key: self._receipts[key] for key in keys if key in self._receipts}
         records = [record for receipt in mine.values() for record in receipt.files]
         bad = set(self._out.differing(records, full=full, threads=threads)) if records else set()
         return {key: r.result for key, r in mine.items() if not any(f.name in bad for f in r.files)}
 
-    def add(self, key: str, done: Done) -> None:
+    def add(self, key: str, done: Done[R]) -> None:
         """Note a finished task; `flush` or a later `tick` writes it down."""
-        line = {"task": key, "files": [asdict(f) for f in done.files], "result": done.result}
+        if is_dataclass(done.result) and not (self._kind and isinstance(done.result, self._kind)):
+            raise TypeError(f"{self._folder}: results of {type(done.result).__name__} need a map that is told so (result=…)")
+        line = {"task": key, "files": [asdict(f) for f in done.files], "result": plain(done.result)}
         self._waiting.append(json.dumps(line, ensure_ascii=False, sort_keys=True))
         self._receipts[key] = Receipt(done.files, done.result)
 
@@ -114,16 +119,29 @@ def records(out: Store) -> dict[str, FileRecord]:
     found: dict[str, FileRecord] = {}
     torn: set[str] = set()
     for name in out.names(f"{RECEIPTS}/"):
-        for parsed in filter(None, map(_parsed, out.read_bytes(name).split(b"\n"))):
-            for record in parsed[1].files:
+        for line in out.read_bytes(name).split(b"\n"):
+            parsed = _files(line)
+            for record in parsed[1] if parsed else ():
                 if found.setdefault(record.name, record) != record:
                     torn.add(record.name)
     return {name: record for name, record in found.items() if name not in torn}
 
 
-def _parsed(line: bytes) -> tuple[str, Receipt] | None:
+def _files(line: bytes) -> tuple[str, tuple[FileRecord, ...]] | None:
+    """The task of a line and the files that it left; None if the line is damaged."""
     try:
         value = json.loads(line)
-        return str(value["task"]), Receipt(tuple(FileRecord(**f) for f in value["files"]), value["result"])
+        return str(value["task"]), tuple(FileRecord(**f) for f in value["files"])
     except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _parsed(line: bytes, kind: type[R] | None) -> tuple[str, Receipt[R]] | None:
+    found = _files(line)
+    if found is None:
+        return None
+    try:
+        result = json.loads(line)["result"]
+        return found[0], Receipt(found[1], build(kind, result, origin="receipts", key=found[0]) if kind else result)
+    except (KeyError, ConfigError):
         return None

@@ -1,10 +1,10 @@
 """`--shard i/n`: one of n runs that share a work folder, as the tasks of a Slurm array do, with no cluster software.
 
-What enters is "3/48", what leaves is the rule which tasks are ours, and the message when others still have to do theirs.
-Task number t (from 0) of every map belongs to shard t mod n + 1. A shard run does its own tasks of the first map that is
-not complete and stops with `ShardsMissingError`, exit code 0. Whoever comes when a map is complete, with or without
---shard, goes on behind it. So an array that is submitted again and again, each time after the last, walks the whole road;
-tasks that are done are not done again, a shard that died is simply submitted again, and n may change between rounds.
+Input: "3/48". Output: the rule which tasks are ours, and the message when others still have to do theirs. Task number t (from
+0) of every map belongs to shard t mod n + 1. A shard run does its own tasks of the first map that is not complete and stops
+with `ShardsMissingError`, exit code 0. A run that starts when a map is complete, with or without --shard, goes on with
+the following map. So an array that is submitted repeatedly, each time after the last, completes the whole run. Tasks that are
+done are not done again, a shard that died is submitted again, and n may change between rounds.
 """
 
 from __future__ import annotations

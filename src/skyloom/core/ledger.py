@@ -1,6 +1,6 @@
 """The ledger: what came in is what was kept plus what was dropped, by stage, source, language and reason.
 
-Every gate posts one entry per document, in documents and in UTF-8 bytes of text. `check` raises if a stage does not
+Every filter posts one entry per document, in documents and in UTF-8 bytes of text. `check` raises if a stage does not
 balance; whether a stage received what the one before it kept is checked where the stages are strung together, since
 sources and languages may join in between. Report 3.1 publishes no such table; without one nobody can tell what a corpus
 lost, and why.
@@ -9,13 +9,19 @@ lost, and why.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from skyloom.core.errors import IntegrityError
 
 KEPT = ""
+
+
+class LedgerJson(TypedDict):
+    """A ledger on disk: rows of the keys of a cell followed by its documents and bytes."""
+
+    intake: list[list[str | int]]
+    counts: list[list[str | int]]
 
 
 @dataclass(frozen=True)
@@ -86,17 +92,17 @@ class Ledger:
                     f"in {came[0]} documents, {came[1]} bytes; kept and dropped {went[0]} documents, {went[1]} bytes"
                 )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> LedgerJson:
         return {
             "intake": [[*key, *cell] for key, cell in self.intake.items()],
             "counts": [[*key, *cell] for key, cell in self.counts.items()],
         }
 
     @staticmethod
-    def from_json(value: Mapping[str, Iterable[list[Any]]]) -> Ledger:
+    def from_json(value: LedgerJson) -> Ledger:
         ledger = Ledger()
         for stage, source, lang, documents, size in value["intake"]:
-            ledger.enter(stage, source, lang, documents, size)
+            ledger.enter(str(stage), str(source), str(lang), int(documents), int(size))
         for stage, source, lang, reason, documents, size in value["counts"]:
-            ledger.post(stage, source, lang, reason, documents, size)
+            ledger.post(str(stage), str(source), str(lang), str(reason), int(documents), int(size))
         return ledger

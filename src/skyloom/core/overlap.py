@@ -1,9 +1,8 @@
 """N-grams of units that two collections share: contamination, and near-copies of what was set aside.
 
-What enters are two text columns; what leaves is, for each candidate text, the share of its n-grams that some reference
-text has. The unit of text makes one threshold mean the same in both languages. The corpus removes near-copies of held-out
-documents with it, and the leakage audit asks with it whether a test item stands in the training text (report 5.2 asks
-the same question with losses).
+Input: two text columns. Output: for each candidate text, the share of its n-grams that some reference text has. The unit of
+text makes one threshold mean the same in both languages. The corpus removes near-copies of held-out documents with it, and the
+leakage audit asks with it whether a test item stands in the training text (report 5.2 asks the same question with losses).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import FNV_PRIME, GOLDEN, kernel
+from skyloom.core.kernels import FNV_PRIME, GOLDEN, Bytes, Hashes, Int, Ints, kernel
 from skyloom.core.units import UnitColumn, hash_units, ngrams
 
 N = 13
@@ -51,7 +50,7 @@ def _grams(texts: pa.Array | pa.ChunkedArray, n: int) -> UnitColumn:
 
 
 @kernel
-def _merge(hashes, offsets, long_hashes, long_offsets, bounds, out):  # type: ignore[no-untyped-def]
+def _merge(hashes: Hashes, offsets: Ints, long_hashes: Hashes, long_offsets: Ints, bounds: Ints, out: Hashes) -> None:
     for row in range(len(offsets) - 1):
         size = bounds[row + 1] - bounds[row]
         if long_offsets[row + 1] > long_offsets[row]:
@@ -66,14 +65,14 @@ def _merge(hashes, offsets, long_hashes, long_offsets, bounds, out):  # type: ig
 
 
 @kernel
-def _slot(gram, size):  # type: ignore[no-untyped-def]
+def _slot(gram: np.uint64, size: Int) -> tuple[Int, np.uint8]:
     """Where a gram's bit is in a sieve of `size` bytes, a power of two: the byte, and the bit."""
     mixed = gram * GOLDEN
     return np.int64(mixed >> np.uint64(23)) & (size - 1), np.uint8(1) << np.uint8(mixed >> np.uint64(61))
 
 
 @kernel
-def _sift(grams, sieve):  # type: ignore[no-untyped-def]
+def _sift(grams: Hashes, sieve: Bytes) -> Bytes:
     for gram in grams:
         at, bit = _slot(gram, len(sieve))
         sieve[at] |= bit
@@ -81,7 +80,7 @@ def _sift(grams, sieve):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _hits(hashes, offsets, grams, sieve):  # type: ignore[no-untyped-def]
+def _hits(hashes: Hashes, offsets: Ints, grams: Hashes, sieve: Bytes) -> Ints:
     out = np.zeros(len(offsets) - 1, np.int64)
     for row in range(len(offsets) - 1):
         for k in range(offsets[row], offsets[row + 1]):

@@ -1,7 +1,7 @@
 """Progress bars with rates and remaining time, on a terminal and in a log file alike.
 
 On a terminal one rich bar per task; elsewhere (a log, CI) one line every few seconds, so that a long step is never
-silent. Rooms take a `Progress` and never print.
+silent. Packages take a `Progress` and never print.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The nouns of the house, as Arrow schemas.
+"""The records of a corpus as Arrow schemas: pages, extracted pages and documents.
 
-What enters and leaves a room on disk is a Parquet shard with one of these schemas. They are declared column by column
-so that a reader can see what a page, an extracted page and a document are without running anything.
+Each stage reads and writes Parquet shards with one of these schemas. They are declared column by column, so that a reader sees
+what a page, an extracted page and a document are without running anything.
 
 A page is what a source gives: bytes as they came, with what the source knows about them. An extracted page is a
 page after structural extraction (report 3.1): a list of text blocks with the tag each came from. A document is what
@@ -10,7 +10,9 @@ leaves the corpus: one string of text with its provenance.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, TypedDict
 
 import pyarrow as pa
 
@@ -45,7 +47,7 @@ EXTRACTED = pa.schema(
         pa.field("blocks", pa.list_(pa.string()), nullable=False),  # passages in reading order, never empty strings
         pa.field("tags", pa.list_(pa.string()), nullable=False),  # HTML tag of each block: "p", "h1", "li", "pre", "tr"
         pa.field("bytes_in", pa.int64(), nullable=False),  # size of the page's body
-        pa.field("reason", pa.string()),  # why this page is dropped at the first gate, or null
+        pa.field("reason", pa.string()),  # why this page is dropped by the first filter, or null
         pa.field("meta", pa.string(), nullable=False),
     ]
 )
@@ -65,6 +67,39 @@ DOCUMENT = pa.schema(
         pa.field("meta", pa.string(), nullable=False),
     ]
 )
+
+
+class DocumentRow(TypedDict):
+    """A row of DOCUMENT."""
+
+    id: str
+    text: str
+    lang: str
+    source: str
+    domain: str
+    category: str
+    url: str
+    date: str | None
+    license: str | None
+    split: str
+    meta: str
+
+
+class PageRow(TypedDict):
+    """A row of PAGE."""
+
+    id: str
+    source: str
+    category: str
+    kind: str
+    url: str
+    date: str | None
+    license: str | None
+    charset: str | None
+    body: bytes
+    error: str | None
+    meta: str
+
 
 CATEGORIES = ("web", "books", "papers", "encyclopedia", "social", "code", "miscellany", "stem", "parallel")
 """The rows of the report's Table 1, with our STEM and parallel parts beside them."""
@@ -114,3 +149,15 @@ def record_id(*parts: bytes | str) -> str:
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()
+
+
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+"""What a JSON file can hold."""
+
+
+class FileJson(TypedDict):
+    """A `core.store.FileRecord` in a JSON file."""
+
+    name: str
+    size: int
+    sha256: str

@@ -10,7 +10,7 @@ settings. No test can know that meaning, so a review of such a change asks for i
 
 Two runs may share one work folder: a step is done under a lease (an advisory lock that the kernel frees when its holder
 dies), so the second run waits and then finds the step done. Shard runs (`--shard i/n`) share a step's lease among
-themselves and hold one of their own each; whoever comes last finishes the step alone. An object store has no such lock:
+themselves and hold one of their own each; the last one finishes the step alone. An object store has no such lock:
 two runs there may do the same work twice and write the same bytes twice, but never a wrong manifest.
 """
 
@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from skyloom.core.config import plain
 from skyloom.core.engine import RECEIPTS, Engine, Shard
@@ -46,7 +45,7 @@ class Step:
 
     name: str
     run: Callable[[StepContext], None] = field(repr=False)
-    settings: Any = None
+    settings: object = None
     version: int = 1
     needs: tuple[Step, ...] = ()
     identity: str = ""

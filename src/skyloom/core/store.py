@@ -20,7 +20,7 @@ import os
 import shutil
 import uuid
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -30,7 +30,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skyloom.core.errors import IntegrityError, StorageError
+from skyloom.core.errors import DataError, IntegrityError, StorageError
 
 TEMPORARY = ".tmp-"
 TELEMETRY = "telemetry/"
@@ -119,7 +119,7 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.root!r})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Callable[[str, bool], Store], tuple[str, bool]]:
         return (_reopened, (self.root, self.sync))
 
     def child(self, name: str, *, sync: bool | None = None) -> Store:
@@ -239,6 +239,10 @@ class Store:
     def read_json(self, name: str) -> Any:
         return json.loads(self.read_bytes(name))
 
+    def read_json_lines(self, name: str) -> Iterator[Any]:
+        """The values of a file of JSON lines; see `json_lines`."""
+        return json_lines(self.read_bytes(name), self.url(name))
+
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         with self.reading(name) as file:
             try:
@@ -356,6 +360,20 @@ def _is_temporary(name: str) -> bool:
 def _check_name(name: str) -> None:
     if not name or name.startswith("/") or ".." in PurePosixPath(name).parts:
         raise StorageError(f"bad file name {name!r}: it must be relative and stay inside the store")
+
+
+def json_lines(data: bytes, origin: str) -> Iterator[Any]:
+    """The values of JSON lines, of a file that is complete. Only "\\n" ends a line: a text may hold other separators of lines.
+
+    DataError names the file (`origin`) and the number of a line that is not JSON. Files that may hold damaged lines or are still
+    being written are read elsewhere, each by its own rule.
+    """
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines if lines[-1] else lines[:-1], 1):
+        try:
+            yield json.loads(line)
+        except ValueError as problem:
+            raise DataError(f"{origin}, line {number}: not JSON ({problem})") from problem
 
 
 def _reopened(root: str, sync: bool) -> Store:

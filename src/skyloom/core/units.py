@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.code_points import made_once
-from skyloom.core.kernels import FNV_START, GOLDEN, decode, fnv_point, kernel, mix
+from skyloom.core.kernels import FNV_START, GOLDEN, Bool, Bools, Bytes, Hashes, Int, Ints, Ints32, decode, fnv_point, kernel, mix
 
 IDEOGRAPHIC = (
     "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3041-\u3096\u3099\u309a\u309d-\u309f"
@@ -59,7 +59,7 @@ def units(text: str, *, fold: bool = True) -> list[str]:
 def count_units(texts: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Units of each text of a string column, int64[rows]; a null counts 0."""
     data, offsets = _composed(texts)
-    return np.asarray(_count(data, offsets, unit_classes()), np.int64)
+    return _count(data, offsets, unit_classes())
 
 
 def hash_units(texts: pa.Array | pa.ChunkedArray, *, fold: bool = True) -> UnitColumn:
@@ -163,7 +163,7 @@ def _identity() -> npt.NDArray[np.int32]:
 
 
 @kernel
-def _doubtful(data, offsets, unstable):  # type: ignore[no-untyped-def]
+def _doubtful(data: Bytes, offsets: Ints, unstable: Bools) -> Bools:
     """Rows with a code point that NFC may change, or with bytes that are no UTF-8 (Arrow says which). bool[rows]."""
     out = np.zeros(len(offsets) - 1, np.bool_)
     for row in range(len(out)):
@@ -177,7 +177,7 @@ def _doubtful(data, offsets, unstable):  # type: ignore[no-untyped-def]
             if b < 0xC2 or b > 0xF4 or i + length > stop:
                 out[row] = True
                 break
-            broken = False
+            broken: Bool = False
             for k in range(1, length):
                 broken = broken or data[i + k] & 0xC0 != 0x80
             point, _ = decode(data, i)
@@ -190,7 +190,7 @@ def _doubtful(data, offsets, unstable):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _count(data, offsets, classes):  # type: ignore[no-untyped-def]
+def _count(data: Bytes, offsets: Ints, classes: Bytes) -> Ints:
     counts = np.zeros(len(offsets) - 1, np.int64)
     for row in range(len(counts)):
         i, total, in_word = offsets[row], 0, False
@@ -206,7 +206,7 @@ def _count(data, offsets, classes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _hash(data, offsets, classes, lower, out):  # type: ignore[no-untyped-def]
+def _hash(data: Bytes, offsets: Ints, classes: Bytes, lower: Ints32, out: Hashes) -> Ints:
     """Fill `out` with the units' hashes, row after row; where each row begins, int64[rows + 1]."""
     bounds = np.zeros(len(offsets), np.int64)
     slot = 0
@@ -239,7 +239,7 @@ def _hash(data, offsets, classes, lower, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _ngrams(hashes, offsets, bounds, n):  # type: ignore[no-untyped-def]
+def _ngrams(hashes: Hashes, offsets: Ints, bounds: Ints, n: Int) -> Hashes:
     out = np.empty(bounds[-1], np.uint64)
     for row in range(len(offsets) - 1):
         start = offsets[row]

@@ -1,8 +1,8 @@
 """Candidates: what may become a document, one shard at a time, all in one shape.
 
-What enters are the shards of three stores (extracted pages, parallel text, generated exercises); what leaves is, for each
-shard, a table of the schema CANDIDATE. Left out are pages whose extraction set a reason, which are in that step's ledger, and
-aligned text, which comes by way of the parallel step.
+Input: the shards of three stores (extracted pages, parallel text, generated exercises). Output: for each shard, a table of the
+schema CANDIDATE. Left out are pages whose extraction set a reason, which are in that step's ledger, and aligned text, which
+comes by way of the parallel step.
 
 Text is brought to NFC here, once, so that every later stage may take it for granted. Memory: one shard, twice.
 """
@@ -10,7 +10,6 @@ Text is brought to NFC here, once, so that every later stage may take it for gra
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,9 +75,7 @@ def _pages(pages: pa.Table) -> pa.Table:
     blocks = pages.column("blocks")
     blocks = lists(pc.utf8_normalize(pc.list_flatten(blocks), form="NFC"), list_lengths(blocks))
     langs, categories = pages.column("lang").to_pylist(), pages.column("category").to_pylist()
-    columns: dict[str, Any] = {
-        name: pages.column(name) for name in ("id", "lang", "source", "category", "url", "date", "license", "meta")
-    }
+    columns = {name: pages.column(name) for name in ("id", "lang", "source", "category", "url", "date", "license", "meta")}
     columns["text"] = joined(blocks)
     columns["domain"] = pa.array([domain_of(c, lang) for c, lang in zip(categories, langs, strict=True)], pa.string())
     columns["split"] = pa.array(["train"] * len(pages), pa.string())
@@ -89,7 +86,7 @@ def _pages(pages: pa.Table) -> pa.Table:
 
 def documents(table: pa.Table, origin: str) -> pa.Table:
     """Documents as candidates without blocks."""
-    columns: dict[str, Any] = {name: table.column(name) for name in DOCUMENT.names}
+    columns = {name: table.column(name) for name in DOCUMENT.names}
     columns["text"] = columns["text"].cast(pa.large_string())
     columns["origin"] = pa.array([origin] * len(table), pa.string())
     for name in ("blocks", "tags"):

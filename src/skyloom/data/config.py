@@ -6,12 +6,34 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypedDict
 
 from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
+from skyloom.core.records import FileJson
 from skyloom.data.share_curves import Knots, Points, curve, evenly, stairs
 
 CANARY = "canary"
+
+
+class DomainEntry(TypedDict):
+    """A domain in `tokens.json`: its documents, tokens and shards."""
+
+    documents: int
+    tokens: int
+    files: list[FileJson]
+
+
+class TokensJson(TypedDict):
+    """`tokens.json`: the manifest of packed tokens."""
+
+    vocabulary: int
+    bos: int
+    eos: int
+    dtype: str
+    seed: int
+    canary_copies: int
+    domains: dict[str, DomainEntry]
 
 
 @dataclass(frozen=True)
@@ -65,15 +87,15 @@ class Phase:
             _check_points(key, points, self.tokens)
 
     def resized(self, tokens: int) -> Phase:
-        """The phase with another length, the points of its courses moved in proportion."""
+        """The phase with another length, the points of its share curves moved in proportion."""
 
-        def moved(courses: Mapping[str, Points]) -> dict[str, Points]:
+        def moved(curves: Mapping[str, Points]) -> dict[str, Points]:
             # Points that come to lie on one token: the last of them holds.
-            return {k: tuple({place * tokens // self.tokens: share for place, share in v}.items()) for k, v in courses.items()}
+            return {k: tuple({place * tokens // self.tokens: share for place, share in v}.items()) for k, v in curves.items()}
 
         return replace(self, tokens=tokens, curve=moved(self.curve), steps=moved(self.steps))
 
-    def courses(self) -> dict[str, Knots]:
+    def share_curves(self) -> dict[str, Knots]:
         """How the shares of `ramp`, `curve` and `steps` run over the stage."""
         bent = {name: evenly(shares) for name, shares in self.ramp.items() if shares}
         bent |= {name: curve(points, self.tokens) for name, points in self.curve.items() if points}
@@ -85,12 +107,12 @@ def _check_share(key: str, share: float) -> None:
         raise ConfigError(f"{key} holds {share}; a share is a number")
 
 
-def _keyed(kind: str, courses: Mapping[str, Points]) -> list[tuple[str, Points]]:
-    return [(f"{kind}.{name}", points) for name, points in courses.items()]
+def _keyed(kind: str, curves: Mapping[str, Points]) -> list[tuple[str, Points]]:
+    return [(f"{kind}.{name}", points) for name, points in curves.items()]
 
 
 def _check_points(key: str, points: Points, tokens: int) -> None:
-    """ConfigError if the points of a course are not places of the stage in order, or its shares no shares."""
+    """ConfigError if the points of a share curve are not places of the stage in order, or its shares no shares."""
     places = [place for place, _ in points]
     for _, share in points:
         _check_share(key, share)

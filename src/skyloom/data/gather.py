@@ -1,4 +1,4 @@
-"""Rows out of token shards: where each row begins enters, int64 ids leave, and which document each id belongs to.
+"""Rows of a batch out of token shards, as int64 ids, and which document each id belongs to.
 
 A batch is one compiled loop over all its rows. The shards are handed over as addresses, because unpacking one array a source
 costs more than copying a small batch; whoever calls must keep the arrays alive.
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import carray, intrinsic, kernel, types
+from skyloom.core.kernels import Int, Ints, Ints32, carray, intrinsic, kernel, types
 
 
 def gather(
@@ -58,7 +58,9 @@ _int32_at = _pointer_to(types.int32)
 
 
 @kernel
-def _gather(addresses, lengths, wide, sources, windows, context, rows):  # type: ignore[no-untyped-def]
+def _gather(
+    addresses: Ints, lengths: Ints, wide: bool, sources: npt.NDArray[np.int16], windows: Ints, context: Int, rows: Ints
+) -> None:
     for row in range(len(sources)):
         source = sources[row]
         length, start = lengths[source], windows[row] * context
@@ -69,8 +71,8 @@ def _gather(addresses, lengths, wide, sources, windows, context, rows):  # type:
 
 
 @kernel
-def _copy(ids, start, row):  # type: ignore[no-untyped-def]
-    done = 0
+def _copy(ids: Ints32 | npt.NDArray[np.uint16], start: Int, row: Ints) -> None:
+    done: Int = 0
     while done < len(row):
         part = min(len(ids) - start, len(row) - done)
         to, of = row[done : done + part], ids[start : start + part]  # slices, so that the compiler makes vectors of the loop
@@ -81,7 +83,7 @@ def _copy(ids, start, row):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _number(tokens, bos_id, numbers):  # type: ignore[no-untyped-def]
+def _number(tokens: Ints, bos_id: Int, numbers: Ints) -> None:
     for row in range(tokens.shape[0]):
         document = 0
         for column in range(tokens.shape[1]):

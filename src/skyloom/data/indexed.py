@@ -1,4 +1,4 @@
-"""Token shards in Megatron's indexed format: sequences of ids in, `<name>.bin` and `<name>.idx` out, and back.
+"""Megatron's indexed format of token shards: writing and reading `<name>.bin` and `<name>.idx`.
 
 `.bin` holds the ids of all sequences one after the other, little endian. `.idx` holds: the magic `MMIDIDX\\0\\0`, version 1
 (uint64), the code of the id type (uint8: 8 = uint16, 4 = int32), the number of sequences (uint64) and of document bounds
@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +20,18 @@ from skyloom.core.errors import IntegrityError
 from skyloom.core.store import FileRecord, Store
 
 MAGIC = b"MMIDIDX\x00\x00"
+Ids: TypeAlias = npt.NDArray[np.uint16 | np.int32]
 _HEADER = struct.Struct("<9sQBQQ")
-_CODES: dict[int, type[Any]] = {8: np.uint16, 4: np.int32}
+_CODES: dict[int, type[np.uint16] | type[np.int32]] = {8: np.uint16, 4: np.int32}
 _LARGEST_UINT16 = 65_500
 """Megatron uses uint16 below this vocabulary size."""
 
 
-def dtype_for(vocab_size: int) -> np.dtype[Any]:
+def dtype_for(vocab_size: int) -> np.dtype[np.uint16 | np.int32]:
     """The id type of the format: uint16 if every id fits, else int32."""
-    return np.dtype("<u2" if vocab_size < _LARGEST_UINT16 else "<i4")
+    if vocab_size < _LARGEST_UINT16:
+        return np.dtype("<u2")
+    return np.dtype("<i4")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Indexed:
     the last two not aligned (the format's header has 34 bytes), so `take` and `searchsorted` would copy them whole.
     """
 
-    tokens: npt.NDArray[Any]
+    tokens: Ids
     sizes: npt.NDArray[np.int32]
     starts: npt.NDArray[np.int64]
     mapped: mmap.mmap | None
@@ -47,7 +50,7 @@ class Indexed:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def __getitem__(self, sequence: int) -> npt.NDArray[Any]:
+    def __getitem__(self, sequence: int) -> Ids:
         """Ids of a sequence (a view)."""
         start = int(self.starts[sequence]) // self.tokens.itemsize
         return self.tokens[start : start + int(self.sizes[sequence])]
@@ -74,7 +77,7 @@ class Indexed:
             self.mapped.madvise(mmap.MADV_WILLNEED, first, min(stop * self.tokens.itemsize, len(self.mapped)) - first)
 
 
-def write_index(store: Store, name: str, sizes: npt.NDArray[np.int64], dtype: np.dtype[Any]) -> FileRecord:
+def write_index(store: Store, name: str, sizes: npt.NDArray[np.int64], dtype: np.dtype[np.uint16 | np.int32]) -> FileRecord:
     """Write `<name>.idx` for a `.bin` whose sequences have these lengths in tokens."""
     code = next(c for c, kind in _CODES.items() if np.dtype(kind) == dtype.newbyteorder("="))
     pointers = np.zeros(len(sizes), np.int64)

@@ -1,4 +1,4 @@
-"""The stream of samples: token shards and a plan in, the batch of any step out (docs/design.md, contract 6).
+"""The data loader: the batch of any step of a stage, from token shards and a plan (docs/design.md, contract 6).
 
 A pure function of (manifest, seed, plan, step). There is no state to save: a resumed run asks for the next step, any
 number of data-parallel ranks cuts the same global batch into rows, and `documents` says what a step saw. A step that training
@@ -19,14 +19,15 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Hashes, Ints, kernel
+from skyloom.core.records import Json
 from skyloom.core.store import Store
+from skyloom.data.config import TokensJson
 from skyloom.data.gather import documents_of, gather
 from skyloom.data.indexed import Indexed, open_indexed
 from skyloom.data.mixture import StagePlan
@@ -99,7 +100,8 @@ class Loader:
     ) -> None:
         self.plan, self.domains = plan, plan.domains
         self.batch_size, self.context, self.seed, self.borders = batch, context, seed, borders
-        self._store, self._manifest = tokens, tokens.read_json(MANIFEST)
+        self._store = tokens
+        self._manifest: TokensJson = tokens.read_json(MANIFEST)
         self._check_vocabulary(vocabulary)
         self._streams = [open_indexed(tokens, domain) for domain in plan.domains]
         for domain, stream, size in zip(plan.domains, self._streams, plan.available, strict=True):
@@ -191,12 +193,8 @@ class Loader:
         return dict(self.plan.set_aside) | dict(zip(self.domains, read.tolist(), strict=True))
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Json]:
         """What the stream of samples is a function of, with checksums for what is long; for a checkpoint to keep."""
-        files = {
-            d: [(f["name"], f["sha256"]) for f in sorted(self._manifest["domains"][d]["files"], key=lambda f: str(f["name"]))]
-            for d in self.domains
-        }
         return {
             "order": ORDER,
             "seed": self.seed,
@@ -204,20 +202,29 @@ class Loader:
             "context": self.context,
             "vocabulary": self._manifest["vocabulary"],
             "plan": _hash(asdict(self.plan)),
-            "tokens": {domain: _hash(listed) for domain, listed in files.items()},
+            "tokens": self._token_sums(),
         }
+
+    def _token_sums(self) -> dict[str, str]:
+        """A checksum of the shards of each domain."""
+        files = {
+            d: [(f["name"], f["sha256"]) for f in sorted(self._manifest["domains"][d]["files"], key=lambda f: str(f["name"]))]
+            for d in self.domains
+        }
+        return {domain: _hash(listed) for domain, listed in files.items()}
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of `identity`."""
         return _hash(self.identity)
 
-    def check_identity(self, recorded: Mapping[str, Any]) -> None:
+    def check_identity(self, recorded: Mapping[str, Json]) -> None:
         """IntegrityError if this is not the stream that was recorded; says what differs."""
         mine = self.identity
         differing = [key for key in mine if key != "tokens" and mine[key] != recorded.get(key)]
-        theirs = recorded.get("tokens", {})
-        changed = [d for d in sorted({*mine["tokens"], *theirs}) if mine["tokens"].get(d) != theirs.get(d)]
+        sums, listed = self._token_sums(), recorded.get("tokens")
+        theirs = listed if isinstance(listed, Mapping) else {}
+        changed = [d for d in sorted({*sums, *theirs}) if sums.get(d) != theirs.get(d)]
         differing += [f"the tokens of {', '.join(changed)}"] if changed else []
         if differing:
             raise IntegrityError(
@@ -320,12 +327,12 @@ def _documents_in(stream: Indexed, starts: npt.NDArray[np.int64], width: int) ->
     return found
 
 
-def _hash(value: Any) -> str:
+def _hash(value: Json) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @kernel
-def _permuted(sources, ranks, before, sizes, keys):  # type: ignore[no-untyped-def]
+def _permuted(sources: npt.NDArray[np.int16], ranks: Ints, before: Ints, sizes: Ints, keys: Hashes) -> tuple[Ints, Ints]:
     """Window and epoch of samples of which each is the `ranks`-th of its source in this stage."""
     halves = np.empty(len(sizes), np.uint64)
     for source in range(len(sizes)):

@@ -1,15 +1,17 @@
-"""What a training stage reads: a phase of the recipe and the token manifest in, a checked plan out (report 2.1, Table 1).
+"""The data mixture of a training stage: which share of its tokens comes from which source (report 2.1, Table 1).
+
+A phase of the recipe is resolved against the manifest of the tokens; the result is a checked plan.
 
 Shares are of tokens. In Stage 1 they are constant; in Stage 2 STEM rises from 10 % to 40 % while the other domains share the
-rest in proportion to their base shares. So a source may have a course of its own (`course`): piecewise linear or stepwise in
+rest in proportion to their base shares. So a source may have a share curve of its own, piecewise linear or stepwise in
 tokens. A domain may instead be given a number of passes: it is then gone through exactly that often, spread evenly over the
 stage; the canaries need this.
 
 A source is repeated at most 5 times (report 2.1; Muennighoff et al. 2023, arXiv 2305.16264, find four passes nearly as
 good as new data and little left after that). A plan that wants more is refused before anything runs, with the figures; or,
 with `fit` on, sources of `shares` that run out leave their place to the others, and if that is not enough the stage is
-shortened. Courses and passes are kept as they are: they are what a stage is about. (A stage that is shortened is shortened as
-a whole: its courses keep their form.)
+shortened. Share curves and passes are kept as they are: they are what a stage is about. (A stage is
+shortened as a whole: its share curves keep their form.)
 
 `mixture_table` says what came of it: planned against realised, with the passes over each part, in the form of Table 1.
 """
@@ -19,15 +21,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
-from skyloom.data.config import CANARY, TOLERANCE, Phase
+from skyloom.data.config import CANARY, TOLERANCE, Phase, TokensJson
 from skyloom.data.share_curves import Knots, corners, mean, value
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class StagePlan:
 
 
 def resolve(
-    phase: Phase, manifest: Mapping[str, Any], *, progress: Progress, name: str = "stage", used: Mapping[str, float] | None = None
+    phase: Phase, manifest: TokensJson, *, progress: Progress, name: str = "stage", used: Mapping[str, float] | None = None
 ) -> StagePlan:
     """The plan of a phase for the domains of `tokens.json`.
 
@@ -80,14 +84,14 @@ def resolve(
     available = {d: int(entry["tokens"]) for d, entry in sorted(manifest["domains"].items()) if entry["tokens"]}
     read = {d: round(n) for d, n in (used or {}).items() if n}
     passes = _passes(phase, available, name, progress)
-    courses = {k: v for k, v in _present(phase.courses(), available, f"{name}: ramp, curve, steps", progress).items() if v}
-    _check_claims(passes, courses, available, name)
-    base = _base(phase, available, {*passes, *(d for r in courses for d in _members(r, available))}, name, progress)
+    curves = {k: v for k, v in _present(phase.share_curves(), available, f"{name}: ramp, curve, steps", progress).items() if v}
+    _check_claims(passes, curves, available, name)
+    base = _base(phase, available, {*passes, *(d for r in curves for d in _members(r, available))}, name, progress)
     if phase.fit:
-        room = {d: max(phase.repeat_cap * size - read.get(d, 0), 0.0) for d, size in available.items()}
+        left = {d: max(phase.repeat_cap * size - read.get(d, 0), 0.0) for d, size in available.items()}
         free = phase.tokens - sum(n * available[d] for d, n in passes.items())
-        base = _within_reach(base, room, _base_tokens(free, courses, room, available), name, progress)
-    positions, rows = _rows(courses, base, available, name)
+        base = _within_reach(base, left, _base_tokens(free, curves, left, available), name, progress)
+    positions, rows = _rows(curves, base, available, name)
     domains = tuple(d for d in available if d in passes or any(row.get(d) for row in rows))
     plan = StagePlan(
         tokens=phase.tokens,
@@ -140,26 +144,26 @@ def _capped(plan: StagePlan, phase: Phase, name: str, progress: Progress) -> Sta
     return replace(plan, tokens=int(longest * (1 + TOLERANCE)))
 
 
-def _base_tokens(tokens: float, courses: Mapping[str, Knots], room: Mapping[str, float], available: Mapping[str, int]) -> float:
-    """What courses leave to the base shares of a stage of `tokens` tokens, or of the shorter one that they have room for."""
-    means = {d: mean(knots) * part for group, knots in courses.items() for d, part in _split(group, available).items()}
-    longest = min([tokens, *(room[d] / share for d, share in means.items() if share > 0)])
+def _base_tokens(tokens: float, curves: Mapping[str, Knots], left: Mapping[str, float], available: Mapping[str, int]) -> float:
+    """What share curves leave to the base shares, of `tokens` tokens or of as many as the curves' sources have text for."""
+    means = {d: mean(knots) * part for group, knots in curves.items() for d, part in _split(group, available).items()}
+    longest = min([tokens, *(left[d] / share for d, share in means.items() if share > 0)])
     return max(longest * (1 - sum(means.values())), 0.0)
 
 
 def _within_reach(
-    base: dict[str, float], room: Mapping[str, float], tokens: float, name: str, progress: Progress
+    base: dict[str, float], left: Mapping[str, float], tokens: float, name: str, progress: Progress
 ) -> dict[str, float]:
-    """Base shares in which no source is asked for more than its `room` in tokens, as far as all together have enough."""
-    total = sum(room[d] for d in base)
+    """Base shares in which no source is asked for more than its `left` in tokens, as far as all together have enough."""
+    total = sum(left[d] for d in base)
     if total <= tokens:  # all run out together, and then the stage is shortened
-        return {d: room[d] / total for d in base if room[d]} if total else base
+        return {d: left[d] / total for d in base if left[d]} if total else base
     shares, full = dict(base), set[str]()
-    while over := [d for d in shares if d not in full and shares[d] * tokens > room[d] * (1 + TOLERANCE)]:
+    while over := [d for d in shares if d not in full and shares[d] * tokens > left[d] * (1 + TOLERANCE)]:
         full.update(over)
-        left = 1 - sum(room[d] for d in full) / tokens
+        rest_share = 1 - sum(left[d] for d in full) / tokens
         rest = sum(base[d] for d in base if d not in full)
-        shares = {d: room[d] / tokens if d in full else base[d] / rest * left for d in base}
+        shares = {d: left[d] / tokens if d in full else base[d] / rest * rest_share for d in base}
     if full:
         told = ", ".join(f"{d} {base[d]:.3f} → {shares[d]:.3f}" for d in sorted(full))
         progress.log(
@@ -190,15 +194,15 @@ def _base(phase: Phase, available: Mapping[str, int], taken: set[str], name: str
 
 
 def _rows(
-    courses: Mapping[str, Knots], base: Mapping[str, float], available: Mapping[str, int], name: str
+    curves: Mapping[str, Knots], base: Mapping[str, float], available: Mapping[str, int], name: str
 ) -> tuple[tuple[float, ...], list[dict[str, float]]]:
     """Positions from 0 to 1 and the shares there, each row adding up to 1."""
-    if not base and not courses:
+    if not base and not curves:
         raise ConfigError(f"{name}: none of its sources has tokens; there are: {', '.join(available) or 'none at all'}")
     positions, rows = [], []
-    for position, after in corners(courses.values()):
+    for position, after in corners(curves.values()):
         row: dict[str, float] = {}
-        for group, knots in courses.items():
+        for group, knots in curves.items():
             share = value(knots, position, after=after)
             row |= {d: share * w for d, w in _split(group, available).items()}
         bent = sum(row.values())
@@ -220,17 +224,17 @@ def _rows(
     return tuple(positions), rows
 
 
-def _check_claims(passes: Mapping[str, int], courses: Mapping[str, Knots], available: Mapping[str, int], name: str) -> None:
+def _check_claims(passes: Mapping[str, int], curves: Mapping[str, Knots], available: Mapping[str, int], name: str) -> None:
     """ConfigError if a domain is named twice, as itself and as a part of its category."""
     claimed = dict.fromkeys(passes, "passes")
-    for group in courses:
+    for group in curves:
         for domain in _members(group, available):
             if domain in claimed:
                 raise ConfigError(f"{name}: {domain} is meant by {group} and by {claimed[domain]}; leave one of them out")
             claimed[domain] = group
 
 
-def _present(table: Mapping[str, Any], available: Mapping[str, int], key: str, progress: Progress) -> dict[str, Any]:
+def _present(table: Mapping[str, T], available: Mapping[str, int], key: str, progress: Progress) -> dict[str, T]:
     absent = [group for group in table if not _members(group, available)]
     if absent:
         progress.log(

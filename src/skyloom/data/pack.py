@@ -1,4 +1,4 @@
-"""Documents to token shards: corpus, canaries and tokenizer in, one Megatron shard per domain out (docs/design.md).
+"""Packing: documents of the corpus and canaries as token shards, one in Megatron's format for each domain (docs/design.md).
 
 Each document of split "train" becomes one sequence: <s>, its tokens, </s>. The <s> costs one token a document and buys that
 a text scored alone, behind <s>, is seen as the model saw it in training. The order inside a domain is a permutation by the
@@ -15,11 +15,9 @@ on neither the number of workers nor a kill in between.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,8 +25,8 @@ from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.errors import DataError
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
-from skyloom.data.config import CANARY, PackConfig
-from skyloom.data.indexed import dtype_for, open_indexed, write_index
+from skyloom.data.config import CANARY, DomainEntry, PackConfig
+from skyloom.data.indexed import Ids, dtype_for, open_indexed, write_index
 from skyloom.data.permute import key_of, shuffled
 from skyloom.tokenizer import Tokenizer
 
@@ -55,7 +53,7 @@ def pack(
     vocabulary = Tokenizer.load(tokenizer)
     shards = documents.names("documents-")
     scratch = out.child(_SCRATCH)
-    tasks = [Task(name.removesuffix(".parquet"), (documents, name, tokenizer)) for name in shards]
+    tasks = [Task(name.removesuffix(".parquet"), DocumentShard(documents, name, tokenizer)) for name in shards]
     found = engine.map(encode_shard, tasks, scratch, progress=progress, label="encode documents")
     domains = sorted({domain for result in found for domain in result})
     if not domains:
@@ -88,11 +86,19 @@ def pack(
     out.remove(_SCRATCH)
 
 
-def encode_shard(task: Task, scratch: Store) -> Done:
+@dataclass(frozen=True)
+class DocumentShard:
+    """What a task encodes: the shard `name` of `documents`, with the tokenizer in a store."""
+
+    documents: Store
+    name: str
+    tokenizer: Store
+
+
+def encode_shard(task: Task[DocumentShard], scratch: Store) -> Done[dict[str, int]]:
     """Encode one shard of documents into `<task>/<domain>` token files; the result is {domain: tokens}."""
-    documents, name, tokenizer_store = task.payload
-    tokenizer = Tokenizer.load(tokenizer_store)
-    table = documents.read_table(name, ["id", "text", "domain", "split"])
+    tokenizer = Tokenizer.load(task.payload.tokenizer)
+    table = task.payload.documents.read_table(task.payload.name, ["id", "text", "domain", "split"])
     table = table.filter(pc.equal(table["split"], "train"))
     files: list[FileRecord] = []
     tokens: dict[str, int] = {}
@@ -135,7 +141,7 @@ def _write_sequences(
     return files, len(sequence)
 
 
-def _merge(scratch: Store, parts: list[str], out: Store, domain: str, seed: int, *, copies: int) -> dict[str, Any]:
+def _merge(scratch: Store, parts: list[str], out: Store, domain: str, seed: int, *, copies: int) -> DomainEntry:
     """Join the parts of a domain, each sequence `copies` times, in the order that the seed gives; its manifest entry."""
     shards = [open_indexed(scratch, part) for part in parts]
     part_of = np.repeat(np.arange(len(shards)), [len(s) for s in shards])
@@ -144,7 +150,7 @@ def _merge(scratch: Store, parts: list[str], out: Store, domain: str, seed: int,
     sizes = np.concatenate([s.sizes for s in shards]).astype(np.int64)[order]
     dtype = shards[0].tokens.dtype
     with out.writing(f"{domain}.bin") as file:
-        buffer: list[npt.NDArray[Any]] = []
+        buffer: list[Ids] = []
         held = 0
         for sequence in order:
             buffer.append(shards[part_of[sequence]][row_of[sequence]])
@@ -163,5 +169,5 @@ def _merge(scratch: Store, parts: list[str], out: Store, domain: str, seed: int,
     return {
         "documents": len(order),
         "tokens": int(sizes.sum()),
-        "files": [asdict(f) for f in files],
+        "files": [{"name": f.name, "size": f.size, "sha256": f.sha256} for f in files],
     }

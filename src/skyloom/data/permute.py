@@ -1,4 +1,4 @@
-"""Seeded permutations that need no table: index and key in, index out, in constant time and memory.
+"""Seeded permutations that need no table (Feistel networks): the place of any index in constant time and memory.
 
 A Feistel network is a bijection of 2^(2k) numbers whatever its round function is; walking on while the result lies outside
 [0, size) makes it one of [0, size). So the place of the millionth sample is known without shuffling the million before it,
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import GOLDEN, kernel, mix
+from skyloom.core.kernels import GOLDEN, Int, Ints, kernel, mix
 from skyloom.core.records import record_id
 
 _ROUNDS = 6
@@ -24,7 +24,7 @@ def key_of(*parts: object) -> np.uint64:
 
 def permute(index: npt.NDArray[np.int64], size: int, key: np.uint64) -> npt.NDArray[np.int64]:
     """Where the permutation `key` of range(size) sends each index, int64 like `index`; indices must be in [0, size)."""
-    return _permute(index, np.int64(size), np.uint64(key))  # type: ignore[no-any-return]
+    return _permute(index, np.int64(size), np.uint64(key))
 
 
 def shuffled(size: int, key: np.uint64) -> npt.NDArray[np.int64]:
@@ -33,7 +33,7 @@ def shuffled(size: int, key: np.uint64) -> npt.NDArray[np.int64]:
 
 
 @kernel
-def half_bits(size):  # type: ignore[no-untyped-def]
+def half_bits(size: Int) -> np.uint64:
     """Bits of each half of the smallest network that holds `size` numbers."""
     half = np.uint64(1)
     while (np.int64(1) << np.int64(np.uint64(2) * half)) < size:
@@ -42,7 +42,7 @@ def half_bits(size):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def permute_one(index, size, half, key):  # type: ignore[no-untyped-def]
+def permute_one(index: Int, size: Int, half: np.uint64, key: np.uint64) -> Int:
     """`permute` of one index, for compiled code; `half` is `half_bits(size)`."""
     mask = (np.uint64(1) << half) - np.uint64(1)
     value = np.uint64(index)
@@ -57,7 +57,7 @@ def permute_one(index, size, half, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _permute(index, size, key):  # type: ignore[no-untyped-def]
+def _permute(index: Ints, size: Int, key: np.uint64) -> Ints:
     half = half_bits(size)
     out = np.empty(len(index), np.int64)
     for i in range(len(index)):

@@ -1,4 +1,4 @@
-"""Which source each sample comes from: shares over a stage in, a sequence of sources out that never strays from them.
+"""Deterministic mixing: which source each sample of a stage comes from, never far from the planned shares.
 
 Drawing sources at random gives each batch a mixture of its own and a small source (the canaries) a random number of samples.
 We assign them instead: this is the chairman assignment problem, and Tijdeman's rule (1980, Discrete Mathematics 32)
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Floats, Int, Ints, kernel
 
 BLOCK = 1 << 16
 """Samples computed at once."""
@@ -110,12 +110,12 @@ class Schedule:
 
 
 @kernel
-def _slack(sources):  # type: ignore[no-untyped-def]
+def _slack(sources: Int) -> float:
     return 1.0 / (2 * sources - 2) if sources > 1 else 0.0
 
 
 @kernel
-def _piece(positions, k, at):  # type: ignore[no-untyped-def]
+def _piece(positions: Floats, k: Int, at: float) -> Int:
     """The piece that holds `at`, searched from piece k on. A step's piece has no width and holds nothing."""
     while k < len(positions) - 2 and at > positions[k + 1]:
         k += 1
@@ -123,17 +123,18 @@ def _piece(positions, k, at):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _total(positions, shares, totals, k, source, at):  # type: ignore[no-untyped-def]
+def _total(positions: Floats, shares: Floats, totals: Floats, k: Int, source: Int, at: float) -> float:
     """Integral of a source's share from 0 to `at`, which lies in piece k or later."""
     k = _piece(positions, k, at)
     width = positions[k + 1] - positions[k]
     slope = (shares[k + 1, source] - shares[k, source]) / width
     x = at - positions[k]
-    return totals[k, source] + x * (shares[k, source] + 0.5 * slope * x)
+    total: float = totals[k, source] + x * (shares[k, source] + 0.5 * slope * x)
+    return total
 
 
 @kernel
-def _when(positions, shares, totals, k, source, amount):  # type: ignore[no-untyped-def]
+def _when(positions: Floats, shares: Floats, totals: Floats, k: Int, source: Int, amount: float) -> float:
     """The position, in piece k or later, where the integral of a source's share reaches `amount`; past the end the last share
     goes on."""
     last = len(positions) - 1
@@ -146,17 +147,18 @@ def _when(positions, shares, totals, k, source, amount):  # type: ignore[no-unty
     start = shares[k, source]
     slope = (shares[k + 1, source] - start) / (positions[k + 1] - positions[k])
     root = np.sqrt(max(start * start + 2.0 * slope * rest, 0.0))
-    return positions[k] + 2.0 * rest / (start + root) if start + root > 0 else positions[k + 1]
+    position: float = positions[k] + 2.0 * rest / (start + root) if start + root > 0 else positions[k + 1]
+    return position
 
 
 @kernel
-def _borders(positions, shares, totals, counts, number, stop, size):  # type: ignore[no-untyped-def]
+def _borders(positions: Floats, shares: Floats, totals: Floats, counts: Ints, number: Int, stop: Int, size: Int) -> None:
     """Move `counts` on from border `number` to border `stop`: what is overdue there, then the earliest deadlines."""
     n = len(counts)
     slack = _slack(n)
     ideal, due = np.empty(n, np.float64), np.empty(n, np.float64)
     floor = np.empty(n, np.int64)
-    k = 0
+    k: Int = 0
     while number < stop:
         floor[:] = counts
         k = _piece(positions, k, np.float64(number * size))
@@ -180,7 +182,7 @@ def _borders(positions, shares, totals, counts, number, stop, size):  # type: ig
 
 
 @kernel
-def _soonest(ideal, counts, due, slack):  # type: ignore[no-untyped-def]
+def _soonest(ideal: Floats, counts: Ints, due: Floats, slack: float) -> int:
     """Of the sources that are far enough behind the one that is due soonest, else the one most behind."""
     best, most, behind = -1, 0, -np.inf
     for i in range(len(counts)):
@@ -193,7 +195,9 @@ def _soonest(ideal, counts, due, slack):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _assign(positions, shares, totals, counts, quota, first, length):  # type: ignore[no-untyped-def]
+def _assign(
+    positions: Floats, shares: Floats, totals: Floats, counts: Ints, quota: Ints, first: Int, length: Int
+) -> tuple[npt.NDArray[np.int16], Ints]:
     """Tijdeman's rule for samples first … first + length - 1, at most up to `quota` of each source; `counts` is moved on."""
     n = len(counts)
     slack = _slack(n)

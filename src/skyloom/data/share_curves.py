@@ -1,8 +1,9 @@
-"""How a source's share runs over a stage: points of the recipe in, knots and their values out (report 2.1, Stage 2).
+"""Share curves: how the share of a source changes over a stage (report 2.1, Stage 2).
 
-Three ways to write a course, one form to compute with. `ramp` has shares at evenly spaced points, `curve` at given tokens of the
-stage, both with straight lines between them; `steps` has shares that hold from a given token on. All become knots: pairs of a
-position from 0 to 1 through the stage and the share there, in order. Two knots at one position are a step.
+A recipe writes a curve in one of three ways; all become one form to compute with. `ramp` has shares at evenly spaced points,
+`curve` at given tokens of the stage, both with straight lines between them; `steps` has shares that hold from a given token on.
+All become knots: pairs of a position from 0 to 1 through the stage and the share there, in order. Two knots at one position are a
+step.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ def mean(knots: Knots) -> float:
     return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(knots))
 
 
-def corners(courses: Iterable[Knots]) -> list[tuple[float, bool]]:
+def corners(curves: Iterable[Knots]) -> list[tuple[float, bool]]:
     """Positions at which some share bends or steps, with the ends of the stage; a step comes twice: (position, after it?)."""
     found = {(0.0, True), (1.0, False)}
-    for knots in courses:
+    for knots in curves:
         places = [place for place, _ in knots if 0 < place < 1]
         found.update((place, True) for place in places)
         found.update((place, False) for place in places if places.count(place) > 1)

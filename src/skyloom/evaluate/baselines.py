@@ -12,9 +12,9 @@ import lzma
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from skyloom.data.indexed import Ids
 from skyloom.evaluate.intervals import Floats
 from skyloom.evaluate.perplexity import TableSet
 from skyloom.score.nll import Counts, Encode, TextLosses
@@ -32,13 +32,7 @@ def unigram_losses(held: TableSet, encode: Encode, costs: Floats) -> TextLosses:
     """A held-out set under the unigram model whose token costs are `costs`, over the tokens that `score_texts` scores."""
     ids, offsets = encode(pa.array(held.texts, pa.string()))
     sums = np.concatenate([[0.0], np.cumsum(costs[ids])])
-    return TextLosses(
-        nats=sums[offsets[1:]] - sums[offsets[:-1]],
-        tokens=np.diff(offsets),
-        bytes=np.array([len(t.encode("utf-8")) for t in held.texts], np.int64),
-        chars=np.array([len(t) for t in held.texts], np.int64),
-        reference_tokens=held.reference,
-    )
+    return TextLosses.of(held.texts, sums[offsets[1:]] - sums[offsets[:-1]], np.diff(offsets), held.reference)
 
 
 def xz_bits_per_byte(texts: Sequence[str]) -> float:
@@ -56,7 +50,7 @@ def xz_bits_per_byte(texts: Sequence[str]) -> float:
     return len(lzma.compress(data, lzma.FORMAT_RAW, filters=filters)) * 8 / size
 
 
-def token_counts(arrays: Sequence[npt.NDArray[np.integer[npt.NBitBase]]], vocabulary: int) -> Counts:
+def token_counts(arrays: Sequence[Ids], vocabulary: int) -> Counts:
     """Occurrences of each token id in the token shards, int64[vocabulary]."""
     total = np.zeros(vocabulary, np.int64)
     for array in arrays:

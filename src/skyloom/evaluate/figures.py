@@ -1,4 +1,4 @@
-"""Other models' figures as a user gives them: a TOML or JSON file enters, bits per byte by model and held-out set leave.
+"""Other models' figures that a user gives in a TOML or JSON file: bits per byte by model and held-out set.
 
 ```toml
 ["LLaMA2-7B"]           # the name in the legend
@@ -8,7 +8,7 @@ web_en = 0.71           # a held-out set; it counts before tags
 ```
 
 Losses per token of other tokenizers could not be compared, so the unit is bits per byte. What the file says is checked when
-the road is planned, and the names of sets as soon as the sets are known, which is before training.
+the run is planned, and the names of sets as soon as the sets are known, which is before training.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from skyloom.core.config import read_toml
 from skyloom.core.errors import ConfigError
-from skyloom.core.records import tags_of
+from skyloom.core.records import Json, tags_of
 from skyloom.evaluate.config import ReferencesConfig
 
 Figures = Mapping[str, Mapping[str, float]]
@@ -36,20 +36,21 @@ def read_figures(config: ReferencesConfig) -> Figures:
     if not config.file:
         return {}
     path = Path(config.file)
-    table = _read(path)
-    for model, figures in table.items():
+    found: dict[str, dict[str, float]] = {}
+    for model, figures in _read(path).items():
         if model in config.models:
             raise ConfigError(f"{path}: '{model}' is in references.models too; one of the two must have another name")
         if not isinstance(figures, Mapping) or not figures:
             raise ConfigError(f"{path}: '{model}' must be a table of held-out sets or tags with bits per byte")
+        found[model] = {}
         for name, value in figures.items():
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-            if not number:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"{path}: '{model}'.'{name}' is {value!r}; it must be bits per byte, a number above 0")
-    return table
+            found[model][name] = value
+    return found
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> Mapping[str, Json]:
     if path.suffix == ".toml":
         return read_toml(path)
     if path.suffix != ".json":
@@ -65,11 +66,19 @@ def _read(path: Path) -> Mapping[str, Any]:
     return table
 
 
-def spread(figures: Figures, sets: Sequence[str], origin: str) -> list[dict[str, Any]]:
+class FigureRow(TypedDict):
+    """A figure that a user gave, for one set."""
+
+    model: str
+    set: str
+    bits_per_byte: float
+
+
+def spread(figures: Figures, sets: Sequence[str], origin: str) -> list[FigureRow]:
     """A row `{model, set, bits_per_byte}` for each set that a figure is given for. ConfigError for names that are no set or tag."""
     tags = {name: _tags(name) for name in sets}
     known = {tag for own in tags.values() for tag in own}
-    rows = []
+    rows: list[FigureRow] = []
     for model, given in figures.items():
         for name in given:
             if name not in tags and name not in known:

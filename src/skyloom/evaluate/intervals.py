@@ -1,6 +1,6 @@
-"""Uncertainty of what is measured: every figure that leaves evaluation and the audit carries a 95 % interval.
+"""95 % confidence intervals: bootstrap over documents for mean losses, Wilson for shares of right answers.
 
-What enters are sums per document or per item; what leaves is an `Estimate`. Mean losses are ratios of sums (nats over
+Input: sums per document or per item; output: an `Estimate`. Mean losses are ratios of sums (nats over
 tokens), and tokens of one document are far from independent, so documents are resampled, never tokens. From n documents
 n - 1 are drawn with replacement (Rao and Wu, 1988): the spread of the replicates then has no downward bias, which the
 usual draw of n has by a factor (n - 1) / n and which matters for the few items of a stratum. Shares of right answers

@@ -1,6 +1,6 @@
-"""Models as evaluation and the audit take them: a decoder in memory, or the folder of a checkpoint.
+"""Models for evaluation and the leakage audit: a decoder in memory, or the folder of a checkpoint.
 
-What enters is either; what leaves is a `LoadedModel`, a decoder in evaluation mode with the length it was trained on.
+Either becomes a `LoadedModel`: a decoder in evaluation mode with the length it was trained on.
 Callers load one at a time, so that a table over many models needs the memory of one. All text is scored through
 `LoadedModel.score`, behind BOS and in windows of that length.
 """

@@ -1,6 +1,6 @@
 """Perplexity by domain: many held-out sets, several models, one normalisation (report 4, Table 6).
 
-What enters are sets of held-out texts and models; what leaves are table rows. A set's loss is nats per token over all
+Input: sets of held-out texts and models; output: table rows. A set's loss is nats per token over all
 its tokens, so long documents count by their length. Two models with different tokenizers cannot be compared by it: the
 report divides each model's nats by ONE tokenizer's token count. So do we, and the reference costs nobody a second model:
 by default it is the unit of text (`core.units`: a Han character, or a word of another script), which depends on no
@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +25,11 @@ import sentencepiece as spm
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.units import count_units
 from skyloom.evaluate.config import UNITS
-from skyloom.evaluate.intervals import Floats, estimate, figure, generator, replicates
+from skyloom.evaluate.intervals import Estimate, Floats, estimate, figure, generator, replicates
 from skyloom.score.nll import Counts, TextLosses
+from skyloom.suites import within_budget
+
+NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -63,22 +66,73 @@ def table_set(
     The report cuts documents to a third of the context in characters, so that the finest tokenizer still fits. Many
     beginnings make a narrower interval than a few whole documents. Empty texts are left out; DataError if none is left.
     """
-    kept: list[str] = []
-    size = 0
-    for text in texts:
-        piece = text[:characters] if characters else text
-        if not piece:
-            continue
-        size += len(piece.encode("utf-8"))
-        if kept and most and size > most:
-            break
-        kept.append(piece)
+    pieces = (text[:characters] if characters else text for text in texts)
+    kept = within_budget((piece for piece in pieces if piece), most)
     if not kept:
         raise DataError(f"the held-out set '{name}' has no text; add sources for it, or leave the domain out")
     return TableSet(name, tuple(kept), count(kept))
 
 
-def row(model: str, name: str, losses: TextLosses, *, seed: int, resamples: int) -> tuple[dict[str, Any], Floats]:
+class LossFigures(TypedDict):
+    """Columns that rows of sets and of averages share. `low` and `high` bound the loss."""
+
+    loss: float | None
+    perplexity: float | None
+    low: float | None
+    high: float | None
+    reference_loss: float | None
+    reference_perplexity: float | None
+
+
+class BitsPerByte(TypedDict):
+    bits_per_byte: float | None
+
+
+class SetSize(TypedDict):
+    model: str
+    set: str
+    documents: int
+
+
+class TextSize(TypedDict):
+    tokens: int | None
+    bytes: int
+
+
+class PerplexityRow(SetSize, LossFigures, BitsPerByte, TextSize):
+    """A row of `perplexity.json`: a model on a set."""
+
+
+class AverageRow(LossFigures, BitsPerByte):
+    """A model over all sets."""
+
+    model: str
+    sets: int
+
+
+class SanityCheck(TypedDict):
+    """A check with its outcome."""
+
+    check: str
+    set: str
+    ok: bool
+    value: float | None
+    bound: float | None
+
+
+def loss_figures(loss: Estimate, reference: float) -> LossFigures:
+    """Losses in nats per token, own and reference, and their perplexities."""
+    return {
+        "loss": figure(loss.value),
+        "perplexity": figure(_exp(loss.value)),
+        "low": figure(loss.low),
+        "high": figure(loss.high),
+        "reference_loss": figure(reference),
+        "reference_perplexity": figure(_exp(reference)),
+    }
+
+
+def row(model: str, name: str, losses: TextLosses, *, seed: int, resamples: int) -> tuple[PerplexityRow, Floats]:
     """One line of the table, and the bootstrap replicates of its loss, float64[resamples]."""
     draws = replicates(losses.nats, losses.tokens, generator(seed, name), resamples)
     loss = estimate(losses.loss, draws)
@@ -88,64 +142,54 @@ def row(model: str, name: str, losses: TextLosses, *, seed: int, resamples: int)
         "model": model,
         "set": name,
         "documents": len(losses.nats),
-        "loss": figure(loss.value),
-        "perplexity": figure(_exp(loss.value)),
-        "low": figure(loss.low),
-        "high": figure(loss.high),
-        "reference_loss": figure(reference),
-        "reference_perplexity": figure(_exp(reference)),
+        **loss_figures(loss, reference),
         "bits_per_byte": figure(losses.bits_per_byte),
         "tokens": int(losses.tokens.sum()),
         "bytes": int(losses.bytes.sum()),
     }, draws
 
 
-def bits_row(model: str, held: TableSet, bits_per_byte: float) -> dict[str, Any]:
+def bits_row(model: str, held: TableSet, bits_per_byte: float) -> PerplexityRow:
     """A line for what has no tokens, such as a compressor: only bits per byte."""
     return {
         "model": model,
         "set": held.name,
         "documents": len(held.texts),
-        **dict.fromkeys(("loss", "perplexity", "low", "high", "reference_loss", "reference_perplexity")),
+        **loss_figures(NO_ESTIMATE, math.nan),
         "bits_per_byte": figure(bits_per_byte),
         "tokens": None,
         "bytes": sum(len(text.encode("utf-8")) for text in held.texts),
     }
 
 
-def average(model: str, rows: Sequence[dict[str, Any]], draws: Iterable[Floats]) -> dict[str, Any]:
+def average(model: str, rows: Sequence[PerplexityRow], draws: Iterable[Floats]) -> AverageRow:
     """The report's average column: unweighted means of the losses over the sets, and their exponentials.
 
     A figure is null if one of the sets has none. `low` and `high` bound the mean loss; sets are resampled independently.
     """
 
-    def mean(key: str) -> float:
-        values = [r[key] for r in rows]
-        return math.nan if not values or None in values else sum(values) / len(values)
+    def mean(values: list[float | None]) -> float:
+        known = [value for value in values if value is not None]
+        return math.nan if not values or len(known) < len(values) else sum(known) / len(known)
 
     stacked = list(draws)
-    loss = estimate(mean("loss"), np.mean(stacked, axis=0) if stacked else np.empty(0))
-    reference = mean("reference_loss")
+    loss = estimate(mean([r["loss"] for r in rows]), np.mean(stacked, axis=0) if stacked else np.empty(0))
+    reference = mean([r["reference_loss"] for r in rows])
     return {
         "model": model,
         "sets": len(rows),
-        "loss": figure(loss.value),
-        "perplexity": figure(_exp(loss.value)),
-        "low": figure(loss.low),
-        "high": figure(loss.high),
-        "reference_loss": figure(reference),
-        "reference_perplexity": figure(_exp(reference)),
-        "bits_per_byte": figure(mean("bits_per_byte")),
+        **loss_figures(loss, reference),
+        "bits_per_byte": figure(mean([r["bits_per_byte"] for r in rows])),
     }
 
 
-def sanity(rows: Sequence[dict[str, Any]], model: str, baseline: str) -> list[dict[str, Any]]:
+def sanity(rows: Sequence[PerplexityRow], model: str, baseline: str) -> list[SanityCheck]:
     """Checks as data, `{check, set, ok, value, bound}`: each set's loss is finite, and bits per byte lie below the baseline's.
 
     Bits per byte and not losses are compared, so that the check also holds between models with different tokenizers.
     """
     bounds = {r["set"]: r["bits_per_byte"] for r in rows if r["model"] == baseline}
-    checks = []
+    checks: list[SanityCheck] = []
     for found in (r for r in rows if r["model"] == model):
         value, bound = found["bits_per_byte"], bounds.get(found["set"])
         below = value is not None and bound is not None and value < bound

@@ -1,4 +1,4 @@
-"""Other models' losses on our held-out sets: the folder of a Hugging Face model enters, bits per byte of each set leave.
+"""Bits per byte of other Hugging Face models on our held-out sets.
 
 The report draws them as horizontal lines beside its own curves (2.2, Fig. 3). Tokenizers differ, so the figure is bits per
 byte of the same sampled texts that the monitor scores, through the same `score.nll`, with the model's own tokenizer. Nothing
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,7 @@ class OtherModel:
 
         if not (folder / "config.json").is_file():
             raise DataError(f"{folder} holds no Hugging Face model: it has no config.json")
-        known: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        known = {"local_files_only": True, "trust_remote_code": False}
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), **known)
             self._model: torch.nn.Module = transformers.AutoModelForCausalLM.from_pretrained(
@@ -105,6 +105,19 @@ def score_sets(model: OtherModel, sets: Mapping[str, Sequence[str]], *, progress
     return found
 
 
+class ReferenceRow(TypedDict):
+    """A row of `references.json`; the last five are null for figures that a user gave."""
+
+    model: str
+    set: str
+    bits_per_byte: float
+    low: float | None
+    high: float | None
+    documents: int | None
+    bytes: int | None
+    changed: int | None
+
+
 def references(
     config: ReferencesConfig, figures: Figures, sets: Mapping[str, Sequence[str]], out: Store, *, progress: Progress
 ) -> None:
@@ -113,12 +126,19 @@ def references(
 
     `sets`: the texts that the monitor scores. ConfigError for figures of sets that are not there, before any model is read.
     """
-    blank = dict.fromkeys(("low", "high", "documents", "bytes", "changed"))
-    rows: list[dict[str, Any]] = [{**row, **blank} for row in spread(figures, list(sets), config.file)]
+    rows: list[ReferenceRow] = [
+        {**row, "low": None, "high": None, "documents": None, "bytes": None, "changed": None}
+        for row in spread(figures, list(sets), config.file)
+    ]
     for name, folder in config.models.items():
         progress.log(f"{name}: bits per byte of {folder} on the {len(sets)} held-out sets")
         for found in score_sets(OtherModel(Path(folder)), sets, progress=progress):
-            rows.append({"model": name, **asdict(found), **{key: figure(getattr(found, key)) for key in ("low", "high")}})
+            rows.append(
+                {
+                    "model": name, "set": found.set, "bits_per_byte": found.bits_per_byte, "low": figure(found.low),
+                    "high": figure(found.high), "documents": found.documents, "bytes": found.bytes, "changed": found.changed,
+                }
+            )  # fmt: skip
             if found.changed:
                 progress.log(
                     f"{name}: its tokenizer gives back {found.changed} of {found.documents} texts of {found.set} changed, so its "

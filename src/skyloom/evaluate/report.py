@@ -1,4 +1,4 @@
-"""The evaluation step: models, held-out sets, exercises and tokens enter; three JSON files leave (docs/design.md).
+"""The evaluation step: perplexity tables, multiple-choice accuracy and samples of several models, as three JSON files.
 
 `perplexity.json` holds the loss of each model on each held-out set beside two baselines, `choice.json` the accuracy on
 multiple-choice exercises, `samples.json` what the models write. Report 4 prints such tables for finished models; here
@@ -8,7 +8,7 @@ down with their outcome, and a failed one is published like a good figure.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
@@ -18,7 +18,18 @@ from skyloom.evaluate.baselines import token_counts, unigram_losses, unigram_nat
 from skyloom.evaluate.config import EvaluateConfig
 from skyloom.evaluate.intervals import Floats
 from skyloom.evaluate.models import Models, as_tokenizer, load
-from skyloom.evaluate.perplexity import TableSet, average, bits_row, reference_counter, row, sanity, table_set
+from skyloom.evaluate.perplexity import (
+    AverageRow,
+    PerplexityRow,
+    SanityCheck,
+    TableSet,
+    average,
+    bits_row,
+    reference_counter,
+    row,
+    sanity,
+    table_set,
+)
 from skyloom.evaluate.samples import write_samples
 from skyloom.evaluate.tasks import answers, prompts, rows
 from skyloom.score.nll import TextLosses
@@ -90,12 +101,18 @@ def training_unigram(tokens: Store) -> Floats:
     return unigram_nats(token_counts(shards, int(manifest["vocabulary"])))
 
 
+class _TableJson(TypedDict):
+    rows: list[PerplexityRow]
+    average: list[AverageRow]
+    sanity: list[SanityCheck]
+
+
 class _Table:
     """The rows of `perplexity.json` as they come, with the bootstrap draws that the averages need."""
 
     def __init__(self, config: EvaluateConfig) -> None:
         self._config = config
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[PerplexityRow] = []
         self._draws: dict[str, list[Floats]] = {}
 
     def add(self, model: str, name: str, losses: TextLosses) -> None:
@@ -106,8 +123,8 @@ class _Table:
     def add_bits(self, model: str, held: TableSet, bits_per_byte: float) -> None:
         self._rows.append(bits_row(model, held, bits_per_byte))
 
-    def to_json(self) -> dict[str, Any]:
-        lines: dict[str, list[dict[str, Any]]] = {}
+    def to_json(self) -> _TableJson:
+        lines: dict[str, list[PerplexityRow]] = {}
         for line in self._rows:
             lines.setdefault(line["model"], []).append(line)
         return {

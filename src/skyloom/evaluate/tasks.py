@@ -1,6 +1,6 @@
 """Multiple-choice accuracy with its uncertainty, in both languages (report 4, Tables 5 and 11).
 
-What enters are models and items; what leaves are rows of accuracy. The model does not generate: the choice whose text
+Input: models and items; output: rows of accuracy. The model does not generate: the choice whose text
 costs the fewest nats after the prompt is its answer. A longer choice costs more only because it is longer, so nats are
 divided by the choice's UTF-8 bytes (as lm-eval's `acc_norm`); of equal choices the first is taken. Accuracies come with
 Wilson's 95 % interval and beside the accuracy of guessing, without which a figure from a small model means nothing.
@@ -9,7 +9,7 @@ Wilson's 95 % interval and beside the accuracy of guessing, without which a figu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -21,12 +21,25 @@ from skyloom.score.nll import Model, Scorer, score_continuations
 from skyloom.suites import Item, Prompt, few_shot, multiple_choice, prompt
 from skyloom.tokenizer import Tokenizer
 from skyloom.train.config import TrainConfig
-from skyloom.train.watch import BATCH_TOKENS, Scores
+from skyloom.train.watch import BATCH_TOKENS, Score, Scores
 
 BOTH = "both"
 """The row over all languages."""
 EXERCISES = "exercises"
 """The benchmark of our own test exercises."""
+
+
+class AccuracyRow(TypedDict):
+    """A row of `tasks.json`: how often a model takes the right choice, with the interval, and as often as guessing would."""
+
+    model: str
+    lang: str
+    items: int
+    correct: int
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    chance: float | None
 
 
 def prompts(exercises: Store, *, items: int, shots: int, scoring: str) -> list[tuple[Item, Prompt]]:
@@ -59,10 +72,10 @@ def _pairs(tokenizer: Tokenizer, asked: Sequence[Prompt]) -> list[tuple[list[int
     return pairs
 
 
-def rows(name: str, items: Sequence[tuple[Item, Prompt]], given: Sequence[int]) -> list[dict[str, Any]]:
+def rows(name: str, items: Sequence[tuple[Item, Prompt]], given: Sequence[int]) -> list[AccuracyRow]:
     """A row for each language and one over both. `chance` is the expected accuracy of guessing."""
     languages = sorted({item.lang for item, _ in items})
-    found = []
+    found: list[AccuracyRow] = []
     for lang in [*languages, BOTH]:
         mine = [(asked, answer) for (item, asked), answer in zip(items, given, strict=True) if lang in (item.lang, BOTH)]
         correct = sum(asked.answer == answer for asked, answer in mine)
@@ -98,9 +111,14 @@ def scorer(exercises: Store, tokenizer: Tokenizer, config: TrainConfig) -> Score
             "train.score_items to 0"
         )
 
-    def scores(model: Model | Scorer) -> list[dict[str, Any]]:
+    def scores(model: Model | Scorer) -> list[Score]:
         given = choose(model, tokenizer, [p for _, p in asked], context=config.context, batch_tokens=BATCH_TOKENS)
-        kept = ("lang", "items", "accuracy", "low", "high", "chance")
-        return [{"benchmark": EXERCISES, **{key: row[key] for key in kept}} for row in rows("", asked, given)]
+        return [
+            {
+                "benchmark": EXERCISES, "lang": row["lang"], "items": row["items"], "accuracy": row["accuracy"], "low": row["low"],
+                "high": row["high"], "chance": row["chance"],
+            }
+            for row in rows("", asked, given)
+        ]  # fmt: skip
 
     return scores

@@ -1,6 +1,6 @@
-"""Exercises as the audit takes them: texts with the family and language each belongs to.
+"""The exercises that the leakage audit scores: texts with the family and language of each.
 
-What enters is a split's Parquet file as `corpus.stem` wrote it; what leaves is its items in the order of their ids, and
+Input: a split's Parquet file as `corpus.stem` wrote it; output: its items in the order of their ids, and
 at most as many as asked for: one of each family and language after the other, so that none goes short. Ids are hashes, so
 this is a fixed random sample that every model gets.
 """

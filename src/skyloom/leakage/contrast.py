@@ -1,7 +1,8 @@
 """Loss gaps between splits, of one mix of families, with their uncertainty.
 
-What enters are losses per item of several splits; what leaves are mean token losses and their differences with 95 %
-intervals. Splits differ by chance in how many items of each family and language they hold, and families differ in loss
+Input: losses per item of several splits; output: mean token losses and their differences with 95 % intervals.
+
+Splits differ by chance in how many items of each family and language they hold, and families differ in loss
 by far more than leakage does. So means are standardised to the *suspect* split: its own is its plain token mean, as in
 the report's Table 8, and a reference's is taken within each stratum (a family in one language) and weighted by the
 tokens that the suspect has there. Where splits are too small for families, strata are languages.

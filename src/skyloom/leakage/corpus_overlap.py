@@ -1,7 +1,7 @@
-"""Whether the audited exercises stand in the training text: the corpus side of the audit.
+"""Corpus overlap: how many of the audited exercises stand in the training text.
 
-What enters are the exercise splits and the training documents; what leaves is, for each split, how many items were found
-and how. Loss gaps (report 5.2) say what a model learned; this says what it was shown, and needs no model. Two looks:
+Input: the exercise splits and the training documents; output: for each split, how many items were found and how.
+Loss gaps (report 5.2) say what a model learned; this says what it was shown, and needs no model. Two looks:
 
 - *whole*: the item's canonical question (`meta.canonical`, which spells the family and its numbers one way) is the
   canonical question of a training document. For exercises this is what leakage means.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -34,11 +34,27 @@ WORDS = (
 )
 
 
-def presence(splits: Mapping[str, Items], corpus: Store, progress: Progress) -> dict[str, Any]:
-    """`{"rows": [{split, items, whole, share}], "documents", "words"}`.
+class OverlapRow(TypedDict):
+    """`whole` counts items, `share` is a mean in 0..1."""
 
-    `whole` counts items, `share` is a mean in 0..1, `documents` counts the training documents looked through. Memory:
-    8 bytes for each distinct 13-gram of one shard and of the items.
+    split: str
+    items: int
+    whole: int
+    share: float | None
+
+
+class CorpusOverlap(TypedDict):
+    """`documents`: training documents looked through."""
+
+    rows: list[OverlapRow]
+    documents: int
+    words: str
+
+
+def corpus_overlap(splits: Mapping[str, Items], corpus: Store, progress: Progress) -> CorpusOverlap:
+    """How much of each split stands in the training documents.
+
+    Memory: 8 bytes for each distinct 13-gram of one shard and of the items.
     """
     columns = {name: pa.array(items.texts, pa.large_string()) for name, items in splits.items()}
     wanted = Reference(pa.chunked_array(list(columns.values())))
@@ -55,7 +71,7 @@ def presence(splits: Mapping[str, Items], corpus: Store, progress: Progress) -> 
             documents += table.num_rows
             bar.advance()
     wanted.grams = wanted.grams[seen]
-    rows = [
+    rows: list[OverlapRow] = [
         {
             "split": name,
             "items": len(items),

@@ -1,34 +1,54 @@
 """The leakage audit of report 5.2, with uncertainty and with a positive control.
 
-What enters are models, the exercise splits and the tokenizer; what leaves is `leakage.json`. For each model, the mean
+Input: models, the exercise splits and the tokenizer; output: `leakage.json`. For each model, the mean
 token loss on the train, test and reference splits and the gaps between them, as in Table 8. The report's reference set
 was written by another model in the test's style, so a gap may also be a difference of style. Ours is drawn from the same
 generator as the test split and is exchangeable with it: for a clean model the expected gap is 0.
 
-The control shows that the audit can see: canaries, planted in the second stage's tokens, are put where the test split
-was. They must be found in the final model and not in the stage before they were planted, and the clean test split must
-not be found. Each canary also has a twin of the same family with other numbers; comparing the two item by item removes
-the spread between families.
+The control shows that the audit can see: canaries, planted in the tokens of Stage 2, are put where the test split was.
+They must be found in the final model and not in the model at the end of Stage 1, before they were planted, and the clean
+test split must not be found. Each canary also has a twin of the same family with other numbers; comparing the two item by
+item removes the spread between families.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from skyloom.core.progress import Progress
+from skyloom.core.records import Json
 from skyloom.core.store import Store
 from skyloom.evaluate.intervals import Estimate, figure
 from skyloom.evaluate.models import LoadedModel, Models, as_tokenizer, load
 from skyloom.leakage.audit_items import SPLITS, Items, pairs, read_split
 from skyloom.leakage.config import LeakageConfig
 from skyloom.leakage.contrast import Mix, Scored, gap, mix, paired, reference_mean, suspect_mean
-from skyloom.leakage.corpus_overlap import presence
-from skyloom.leakage.verdict import UNKNOWN, WORDS, below_zero, detectable, judge
+from skyloom.leakage.corpus_overlap import corpus_overlap
+from skyloom.leakage.verdict import UNKNOWN, WORDS, LeakageVerdict, below_zero, detectable, judge
 from skyloom.tokenizer import Tokenizer
 
+
+@dataclass(frozen=True)
+class Audited:
+    """A model's row in `leakage.json`, and the verdict in it."""
+
+    model: str
+    row: dict[str, Json]
+    verdict: LeakageVerdict
+
+
+@dataclass(frozen=True)
+class Control:
+    """The control's row for a model, and whether the canaries were found (None: no interval)."""
+
+    row: dict[str, Json]
+    flagged: bool | None
+
+
 CLEAN, PLANTED = "stage1", "final"
-"""The models before and after the canaries were planted."""
+"""The models before and after the canaries were planted. The name "stage1" is published and stands for the end of Stage 1: the
+model of step `stage1b` where the recipe has that step."""
 
 CONTROL_WORDS = (
     "canaries, which were planted in the second stage, stand in for the test split: delta1 = L_canary - L_ref; paired = "
@@ -60,7 +80,7 @@ def audit(
     vocabulary = as_tokenizer(tokenizer)
     splits = {name: read_split(exercises, name, config.items if name == "train" else 0) for name in SPLITS}
     matched = pairs(splits["canary"], splits["twin"]) if planted else []
-    rows, control = [], {}
+    rows, control = list[Audited](), dict[str, Control]()
     with progress.task("leakage", len(models), "models") as bar:
         for name, source in models.items():
             bar.note(name)
@@ -72,9 +92,9 @@ def audit(
     out.write_json(
         "leakage.json",
         {
-            "rows": rows,
-            "control": {"models": control, **_holds(rows, control)} if matched else None,
-            "corpus": presence(splits, corpus, progress) if corpus is not None else None,
+            "rows": [found.row for found in rows],
+            "control": {"models": {n: found.row for n, found in control.items()}, **_holds(rows, control)} if matched else None,
+            "corpus": corpus_overlap(splits, corpus, progress) if corpus is not None else None,
             "words": _words(rows, control),
         },
     )
@@ -91,14 +111,14 @@ def _score(model: LoadedModel, tokenizer: Tokenizer, splits: Mapping[str, Items]
     return result
 
 
-def _row(model: str, scored: Mapping[str, Scored], config: LeakageConfig) -> dict[str, Any]:
+def _row(model: str, scored: Mapping[str, Scored], config: LeakageConfig) -> Audited:
     """One line of Table 8, with intervals."""
     others = {name: scored[name] for name in ("train", "ref")}
     mixed = mix(scored["test"], others)
     made = _made(config)
     delta1, delta2 = (gap(mixed, scored[name], name=f"test-{name}", **made) for name in ("ref", "train"))
     verdict = judge(delta1, delta2)
-    return {
+    row: dict[str, Json] = {
         "model": model,
         **_figures("L_test", suspect_mean(mixed, name="test", **made)),
         **_figures("L_train", reference_mean(mixed, scored["train"], name="train", **made)),
@@ -113,16 +133,17 @@ def _row(model: str, scored: Mapping[str, Scored], config: LeakageConfig) -> dic
         "overfitted": verdict.overfitted,
         "verdict": verdict.words,
     }
+    return Audited(model, row, verdict)
 
 
-def _control(scored: Mapping[str, Scored], matched: list[tuple[int, int]], config: LeakageConfig) -> dict[str, Any]:
+def _control(scored: Mapping[str, Scored], matched: list[tuple[int, int]], config: LeakageConfig) -> Control:
     """The canaries as the suspect: against the reference split, and each against its twin."""
     canary, twin = (scored[name].pick(rows) for name, rows in zip(("canary", "twin"), zip(*matched, strict=True), strict=True))
     made = _made(config)
     mixed = mix(canary, {"ref": scored["ref"]})
     delta1 = gap(mixed, scored["ref"], name="canary-ref", **made)
     one_by_one = paired(canary, twin, name="canary-twin", **made)
-    return {
+    row: dict[str, Json] = {
         **_figures("L_canary", suspect_mean(mixed, name="canary", **made)),
         **_figures("L_ref", reference_mean(mixed, scored["ref"], name="ref", **made)),
         **_figures("delta1", delta1),
@@ -132,16 +153,17 @@ def _control(scored: Mapping[str, Scored], matched: list[tuple[int, int]], confi
         "flagged": below_zero(delta1),
         "flagged_paired": below_zero(one_by_one),
     }
+    return Control(row, below_zero(delta1))
 
 
-def _holds(rows: list[dict[str, Any]], control: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _holds(rows: Sequence[Audited], control: Mapping[str, Control]) -> dict[str, bool | None]:
     """What the control is expected to show, and whether it did; None where a model is missing or has no interval."""
 
     def flags(model: str) -> bool | None:
         seen = control.get(model)
-        return None if seen is None else seen["flagged"]
+        return None if seen is None else seen.flagged
 
-    leaked = {row["model"]: row["leaked"] for row in rows}
+    leaked = {row.model: row.verdict.leaked for row in rows}
     before, after, clean = flags(CLEAN), flags(PLANTED), leaked.get(PLANTED)
     checks = {
         "canaries_flagged_in_final": after,
@@ -152,13 +174,13 @@ def _holds(rows: list[dict[str, Any]], control: Mapping[str, Mapping[str, Any]])
     return {**checks, "holds": bool(after and not before and not clean) if known else None}
 
 
-def _words(rows: list[dict[str, Any]], control: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def _words(rows: Sequence[Audited], control: Mapping[str, Control]) -> dict[str, str]:
     """What the figures mean, and one sentence for each model."""
     told = {}
     for row in rows:
-        seen = control.get(row["model"])
-        found = "" if seen is None else "; planted canaries: " + _FOUND[seen["flagged"]]
-        told[row["model"]] = row["verdict"] + found
+        seen = control.get(row.model)
+        found = "" if seen is None else "; planted canaries: " + _FOUND[seen.flagged]
+        told[row.model] = row.verdict.words + found
     return {**WORDS, "control": CONTROL_WORDS if control else NO_CONTROL_WORDS, **told}
 
 

@@ -1,9 +1,9 @@
-"""From gaps to words, by rules that are stated before anything is measured.
+"""The rules of the leakage audit: from loss gaps to a verdict in words, stated before anything is measured.
 
 The report (5.2, Table 8) reads two gaps of mean token loss by eye: L_test - L_ref (low: the test split was trained on)
 and L_test - L_train (high: the model knows its train split by heart). It gives neither intervals nor a threshold. Here
-a gap counts when its whole 95 % interval lies on one side of zero, which cries wolf in one of forty clean audits for each
-gap. A gap that does not count is told with the size that would have been seen four times in five: "no sign" from a handful
+a gap counts when its whole 95 % interval lies on one side of zero; on a clean model each gap gives a false alarm in 2.5 %
+of audits. A gap that does not count is told with the size that would have been seen four times in five: "no sign" from a handful
 of items says little, and the reader must see that.
 
 Published tables hold no intervals. `judge_points` reads them with one threshold for both gaps, `POINT_THRESHOLD`.

@@ -1,4 +1,4 @@
-"""A Hugging Face model becomes our first weights, with our vocabulary: its folder enters, one weight after another leaves.
+"""Continuing a Hugging Face model with our vocabulary: its weights become our first weights.
 
 What a group does that continues LLaMA in Chinese. A piece that the old vocabulary has keeps its rows of the embedding and of
 the output matrix; a new piece gets the mean of the rows of the old pieces that its text is cut into, so that the model begins
@@ -15,10 +15,9 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import sentencepiece
@@ -206,7 +205,7 @@ def _where(folder: Path) -> dict[str, Path]:
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Any:
+def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except safetensors.SafetensorError as problem:

@@ -1,4 +1,4 @@
-"""Attention of all heads: queries, keys and values enter, what each position gathered leaves. Report 3.4.
+"""Causal multi-head attention: torch's fused kernel, and one written out for compiled code on CPUs. Report 3.4.
 
 On accelerators, and wherever code runs uncompiled, this is torch's fused kernel. Compiled for a CPU it is written out as matrix
 products, because there the fused kernel multiplies small tiles of bf16 several times slower than they do. Queries are cut into
@@ -11,7 +11,7 @@ tokens the fused kernel, which keeps none, is taken again.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -42,6 +42,14 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropo
     return result
 
 
+class AttentionContext(Protocol):
+    """What the forward pass keeps for the backward pass."""
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor, ...]: ...
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
 class _Written(torch.autograd.Function):
     """Scores and softmax in fp32, products in the type of the queries, as in the fused kernel.
 
@@ -49,7 +57,7 @@ class _Written(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    def forward(ctx: AttentionContext, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
         gathered, kept = [], []
         for start, stop in _rows(query):
             scores = (query[..., start:stop, :] @ key[..., :stop, :].transpose(-1, -2)).float() / math.sqrt(query.shape[-1])
@@ -60,7 +68,7 @@ class _Written(torch.autograd.Function):
         return torch.cat(gathered, -2)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: AttentionContext, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         query, key, value, *kept = ctx.saved_tensors
         (above,) = gradients
         by_query, by_key, by_value = [], [], []

@@ -1,4 +1,4 @@
-"""The decoder of report 3.4: token ids enter, logits over the vocabulary leave.
+"""The decoder-only Transformer of report 3.4: LLaMA's block, or GPT's.
 
 A stack of equal blocks. Each block normalises its input (RMSNorm, Zhang and Sennrich 2019) before attention and again
 before the feed-forward part, and adds what they give to the residual stream. Positions enter by rotating queries and
@@ -96,7 +96,8 @@ class Attention(nn.Module):
             query, key = rotate(query), rotate(key)
         dropout = self.dropout if self.training else 0.0
         mixed = attend(query, key, value, mask, dropout)
-        return self.output(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        out: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return out
 
 
 class SwiGLU(nn.Module):
@@ -109,7 +110,8 @@ class SwiGLU(nn.Module):
         self.down = nn.Linear(config.ffn, config.hidden, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.silu(self.gate(x)) * self.up(x))  # type: ignore[no-any-return]
+        out: Tensor = self.down(F.silu(self.gate(x)) * self.up(x))
+        return out
 
 
 class GELU(nn.Module):
@@ -121,7 +123,8 @@ class GELU(nn.Module):
         self.down = nn.Linear(config.ffn, config.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.gelu(self.up(x)))  # type: ignore[no-any-return]
+        out: Tensor = self.down(F.gelu(self.up(x)))
+        return out
 
 
 class Block(nn.Module):
@@ -137,7 +140,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, rotate: Rotation | None, mask: Tensor | None) -> Tensor:
         x = x + self.dropout(self.attention(self.attention_norm(x), rotate, mask))
-        return x + self.dropout(self.ffn(self.ffn_norm(x)))  # type: ignore[no-any-return]
+        out: Tensor = x + self.dropout(self.ffn(self.ffn_norm(x)))
+        return out
 
 
 class Head(nn.Linear):
@@ -192,10 +196,12 @@ class Decoder(nn.Module):
 
     def embed(self, tokens: Tensor) -> Tensor:
         assert self.embedding is not None
-        x = self.embedding(tokens)
+        x: Tensor = self.embedding(tokens)
         if self.positions is not None:
             x = self.dropout(x + self.positions(torch.arange(tokens.shape[1], device=tokens.device)))
-        return x.to(next(iter(self.blocks.values())).ffn.down.weight.dtype)  # type: ignore[union-attr, no-any-return]
+        first = next(iter(self.blocks.values()))
+        assert isinstance(first, Block)
+        return x.to(first.ffn.down.weight.dtype)
 
 
 def inside(documents: Tensor) -> Tensor:

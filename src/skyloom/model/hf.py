@@ -1,6 +1,6 @@
-"""The decoder's names and shape, to and from Hugging Face's `LlamaForCausalLM`, strictly.
+"""Conversion to and from Hugging Face's `LlamaForCausalLM`: weight names and config, checked strictly.
 
-State dicts and configs enter and leave. Both ways refuse what they do not know: a missing or surplus weight, a wrong
+Both ways refuse what they do not know: a missing or surplus weight, a wrong
 shape, or a config whose model is not ours (biases, scaled rotations, an own head width, the gpt block) is an error and
 never a model that is silently another one. Weights keep their values and layout; only names change.
 
@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from skyloom.core.errors import ConfigError, IntegrityError
+from skyloom.core.records import Json
 from skyloom.model.config import ModelConfig
 
 _OUTER = {
@@ -33,7 +34,7 @@ _BLOCK = {
     "ffn.up.weight": "mlp.up_proj.weight",
     "ffn.down.weight": "mlp.down_proj.weight",
 }
-_FIXED: dict[str, tuple[Any, ...]] = {
+_FIXED: dict[str, tuple[Json, ...]] = {
     "model_type": ("llama",),
     "architectures": (["LlamaForCausalLM"], None),
     "hidden_act": ("silu",),
@@ -109,7 +110,7 @@ def from_hf(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tenso
     return {ours: state[theirs] for ours, theirs in table.items()}
 
 
-def to_hf_config(config: ModelConfig, *, bos_id: int, eos_id: int, dtype: str) -> dict[str, Any]:
+def to_hf_config(config: ModelConfig, *, bos_id: int, eos_id: int, dtype: str) -> dict[str, Json]:
     """The content of `config.json`. `dtype`: "bfloat16" or "float32", as the weights are stored. ConfigError for no LLaMA."""
     names(config)
     return {

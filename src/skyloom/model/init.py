@@ -1,4 +1,4 @@
-"""First weights: a seed enters, the same weights leave on every machine and for every layout.
+"""Initial weights from a seed, the same on every machine and for every layout.
 
 Every matrix is drawn from a normal distribution of deviation 0.02; those that write into the residual stream (attention
 output and FFN down) are divided by √(2·layers), so that the stream's variance does not grow with depth (Radford et al.

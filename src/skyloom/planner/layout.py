@@ -1,4 +1,4 @@
-"""How a training step is spread over processes: the numbers of a recipe or a planner, and what they must satisfy.
+"""The parallel layout of a training step: degrees, schedule, recomputation, and what they must satisfy.
 
 world = data · pipeline · tensor. The global batch is the same for every layout: each of the `data` replicas takes
 batch / data sequences, in micro-batches of `micro_batch`. It stands by itself so that reading a recipe and planning do not

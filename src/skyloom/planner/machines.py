@@ -1,7 +1,7 @@
-"""The machines that `plan` knows: a name or a TOML file enters, the figures of one accelerator and of its node leave. Report 3.5.
+"""Machines that the planner knows, by name or from a TOML file: figures of an accelerator and of its node. Report 3.5.
 
 Everything here is a vendor's figure or what torch reports; how much of a peak is achieved is not a property of the data sheet
-and stands in `Calibration`: four constants, fitted on the LLaMA2-13B half of the report's Table 10 (see `table10.py`).
+and stands in `Calibration`: four constants, fitted on the LLaMA2-13B half of the report's Table 10 (see `planner.table10`).
 Bandwidths are of one direction, because that is what a collective uses: NVLink's "400 GB/s" are 200 each way.
 """
 

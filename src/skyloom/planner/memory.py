@@ -1,4 +1,4 @@
-"""Memory of a process by first principles: a model and a layout enter, bytes by kind leave, of the process that needs most.
+"""Memory of the process that needs most, by first principles: bytes by kind for a model and a layout.
 
 Report 3.5 and Table 10. Counted are, for the N parameters that a process holds (its stages, divided by tensor parallelism):
 

@@ -1,9 +1,9 @@
-"""What a training run costs before it is begun: a model, machines and a batch enter; memory, speed, days and kWh leave. Report 3.5.
+"""The layout planner: memory, speed, days and kWh of a training run before it is begun. Report 3.5.
 
 `predict` answers for one layout, `search` for all that the machines allow: the best of each split of the machines, and why
-the others fail, in groups. The parts are `memory.py` (bytes), `time.py` (seconds) and `machines.py` (figures of machines
-and the four fitted constants); `table10.py` holds all of it against the report's measurements, and every prediction carries
-the error that was found there, or says that nothing was. Nothing here imports torch.
+the others fail, in groups. The parts are `planner.memory` (bytes), `planner.time` (seconds) and `planner.machines` (figures of
+machines and the four fitted constants). `planner.table10` holds all of it against the report's measurements; every prediction
+carries the error that was found there, or says that nothing was. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from skyloom.core.errors import ConfigError
 from skyloom.model.config import ModelConfig
@@ -52,6 +52,34 @@ class TrainingJob:
     def kernels_of(self, layout: Layout) -> Kernels:
         """A zero-bubble pipeline splits each backward pass, which compiled blocks cannot: it runs operation by operation."""
         return EAGER if layout.schedule == "zero-bubble" and layout.pipeline > 1 else self.kernels
+
+
+class ErrorNote(TypedDict):
+    """How far a prediction may be off, and what of the plan lies outside of what was measured."""
+
+    validated: bool
+    note: str
+    outside: NotRequired[list[str]]
+    table10: NotRequired[dict[str, float]]
+
+
+class PlanJson(TypedDict):
+    """What `skyloom plan --json` prints of a layout. Speeds of one that does not fit into memory are null."""
+
+    layout: str
+    name: str
+    fits: bool
+    tokens_per_gpu_per_s: float | None
+    mfu: float | None
+    tflops: float | None
+    memory_gib: float
+    days: float | None
+    kwh: float | None
+    step_seconds: float | None
+    reason: str
+    memory: dict[str, float]
+    seconds: dict[str, float] | None
+    error: ErrorNote
 
 
 @dataclass(frozen=True)
@@ -94,24 +122,23 @@ class LayoutPlan:
     def kwh(self) -> float:
         return self.days * 24 * self.job.cluster.world * self.job.cluster.machine.watts / 1000
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> PlanJson:
         """What `skyloom plan --json` prints. Speeds of a layout that does not fit are null."""
-        ran: dict[str, float | None] = {
-            "tokens_per_gpu_per_s": round(self.tokens_per_gpu_per_s, 4),
-            "mfu": round(self.mfu, 4),
-            "tflops": round(self.tflops, 4),
-            "memory_gib": round(self.memory_gib, 3),
-            "days": round(self.days, 4),
-            "kwh": round(self.kwh, 1),
-            "step_seconds": round(self.seconds.total, 5),
-        }
-        if not self.fits:
-            ran |= {name: None for name in ran if name != "memory_gib"}
+
+        def speed(value: float, digits: int) -> float | None:
+            return round(value, digits) if self.fits else None
+
         return {
             "layout": layout_text(self.layout),
             "name": str(self.layout),
             "fits": self.fits,
-            **ran,
+            "tokens_per_gpu_per_s": speed(self.tokens_per_gpu_per_s, 4),
+            "mfu": speed(self.mfu, 4),
+            "tflops": speed(self.tflops, 4),
+            "memory_gib": round(self.memory_gib, 3),
+            "days": speed(self.days, 4),
+            "kwh": speed(self.kwh, 1),
+            "step_seconds": speed(self.seconds.total, 5),
             "reason": self.reason,
             "memory": {name: round(value, 3) for name, value in self.memory.gib().items()},
             "seconds": {name: round(value, 5) for name, value in vars(self.seconds).items()} if self.fits else None,
@@ -119,12 +146,21 @@ class LayoutPlan:
         }
 
 
+class FailedLayouts(TypedDict):
+    """Layouts that failed for the same reason: how many, one of them, and the least memory that one of them needs."""
+
+    reason: str
+    layouts: int
+    example: str
+    least_gib: NotRequired[float]
+
+
 @dataclass(frozen=True)
 class Search:
     """All layouts of a job: the fastest of each split that fits, fastest first, and the reasons of the others."""
 
     best: list[LayoutPlan]
-    failed: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[FailedLayouts] = field(default_factory=list)
     nearest: LayoutPlan | None = None
     """The layout that needs least memory, where none fits."""
     tried: int = 0
@@ -152,7 +188,7 @@ def _plan(job: TrainingJob, layout: Layout) -> LayoutPlan:
 def search(job: TrainingJob, micro_batch: int = 0) -> Search:
     """All degrees, schedules, ways to compute again, and micro-batches (unless one is given)."""
     found: dict[tuple[int, int, int], LayoutPlan] = {}
-    failed: dict[str, dict[str, Any]] = {}
+    failed: dict[str, FailedLayouts] = {}
     nearest: LayoutPlan | None = None
     tried = 0
     for layout in _layouts(job, micro_batch):
@@ -179,7 +215,7 @@ def search(job: TrainingJob, micro_batch: int = 0) -> Search:
     return Search(best, sorted(failed.values(), key=lambda row: -row["layouts"]), None if best else nearest, tried)
 
 
-def _group(failed: dict[str, dict[str, Any]], reason: str, layout: Layout, gib: float | None = None) -> None:
+def _group(failed: dict[str, FailedLayouts], reason: str, layout: Layout, gib: float | None = None) -> None:
     """Count a failure under its reason; reasons that differ only in numbers are one, told by the first example."""
     key = re.sub(r"[\d,.]+", "#", reason)
     row = failed.setdefault(key, {"reason": reason, "layouts": 0, "example": layout_text(layout)})
@@ -267,7 +303,7 @@ def _table10_errors() -> dict[str, float]:
     }
 
 
-def error_note(plan: LayoutPlan) -> dict[str, Any]:
+def error_note(plan: LayoutPlan) -> ErrorNote:
     """How far this prediction may be off: the error on Table 10's Skywork rows, and what of this plan lies outside of them."""
     job, layout = plan.job, plan.layout
     machine, found = job.cluster.machine, _table10_errors()

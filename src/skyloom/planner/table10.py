@@ -1,4 +1,4 @@
-"""The planner against the report: Table 10 enters, fitted constants and the planner's error leave. Report 3.5, appendix B.
+"""The planner against the report's Table 10: fitted constants and the planner's error. Report 3.5, appendix B.
 
 The rows are facts. 64 nodes of 8 A800, 4,096 sequences of 4,096 tokens a step, micro-batches of one sequence, Megatron-LM with
 ZeRO-1. `fit` sees the six LLaMA2-13B rows only; `validate` predicts the six Skywork-13B rows with what it found.

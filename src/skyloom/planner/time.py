@@ -1,4 +1,4 @@
-"""Time of a step by first principles: a model, a layout and a machine enter, seconds by kind leave. Report 3.5 and Table 10.
+"""Time of a training step by first principles: seconds by kind for a model, a layout and a machine. Report 3.5 and Table 10.
 
 A micro-batch on one stage takes the time of its matrix products and attention (6 FLOPs for each parameter and token, and
 what a causal flash kernel computes), of the memory that norms, rotations, SwiGLU, logits and gradient sums move, of tensor

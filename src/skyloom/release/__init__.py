@@ -1,1 +1,1 @@
-"""A run becomes a folder that others can load, check and cite."""
+"""The release of a run: a folder that others can load, check and cite."""

@@ -1,4 +1,4 @@
-"""Planted exercises must stay out of the published corpus: exercise files and documents enter, offenders leave.
+"""Checks that no planted exercise (canary) is in the published corpus.
 
 A canary is trained on deliberately, as the positive control of the leakage audit (report 5.2 has none). Were it in the
 corpus that others train on, their models would carry it too and the control would prove nothing. Two looks: by the

@@ -1,8 +1,8 @@
-"""The two cards: what the model is and can do, and what the corpus is made of. Figures enter, Markdown leaves.
+"""The model card and the corpus card of a release, as Markdown with a YAML head.
 
-Every figure is one that a step wrote; the prose around it is in the templates. The YAML head is what hubs read. What a
-small model cannot do, what the corpus lost and for which reason, and the exercises that were planted on purpose are
-said in plain words, because the reports of such models seldom say them.
+Every figure is one that a step wrote; the prose around it is in the templates. The YAML head is what hubs read. The cards also
+say what a small model cannot do, what the corpus lost and for which reason, and which exercises were planted on purpose,
+because the cards of such models seldom say it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import jinja2
 import yaml
 
+from skyloom.core.json_files import Cell
 from skyloom.corpus.clean import EXEMPT
 from skyloom.model.config import ModelConfig
 from skyloom.release import formats, tables
@@ -34,6 +35,56 @@ PERSONAL = {
 }
 
 
+class DataFiles(TypedDict):
+    """The files of a split, for hubs."""
+
+    split: str
+    path: str
+
+
+class CardConfig(TypedDict):
+    """A configuration of a data set, for hubs."""
+
+    config_name: str
+    data_files: list[DataFiles]
+
+
+class CardFeature(TypedDict):
+    """A column of a data set."""
+
+    name: str
+    dtype: str
+
+
+class SplitSize(TypedDict):
+    """The size of a split; `check` counts again."""
+
+    name: str
+    num_bytes: int
+    num_examples: int
+
+
+class DatasetInfo(TypedDict):
+    """Columns and sizes of a data set."""
+
+    features: list[CardFeature]
+    splits: list[SplitSize]
+
+
+class CardHead(TypedDict, total=False):
+    """The YAML head of a card, as hubs read it."""
+
+    license: str
+    license_name: str
+    language: list[str]
+    library_name: str
+    pipeline_tag: str
+    tags: list[str]
+    task_categories: list[str]
+    configs: list[CardConfig]
+    dataset_info: DatasetInfo
+
+
 @dataclass(frozen=True)
 class Facts:
     """What only people know about a release."""
@@ -50,7 +101,7 @@ def model_card(
     facts: Facts, shape: ModelConfig, checkpoints: Sequence[tuple[str, str, int, int]], evidence: Evidence, canaries: int
 ) -> str:
     """`README.md` of the release. `checkpoints`: (folder, stage, step, tokens) of each intermediate model."""
-    head = {
+    head: CardHead = {
         "license": facts.license.lower(),
         "language": list(facts.languages),
         "library_name": "transformers",
@@ -60,14 +111,15 @@ def model_card(
     return _render(
         "model.md.jinja", head, facts=facts, shape=shape, checkpoints=checkpoints, evidence=evidence, canaries=canaries,
         mixture=tables.mixture(evidence), stages=tables.stages(evidence), perplexity=tables.perplexity(evidence),
-        tokens=(evidence.metrics or [{}])[-1].get("tokens"), copies=(evidence.tokens or {}).get("canary_copies"),
+        tokens=evidence.metrics[-1].get("tokens") if evidence.metrics else None,
+        copies=evidence.tokens.get("canary_copies") if evidence.tokens else None,
         report_tokens=REPORT_TOKENS, measure=tables.measure(evidence), control=tables.control(evidence),
     )  # fmt: skip
 
 
 def corpus_card(facts: Facts, published: PublishedCorpus, evidence: Evidence, canaries: int) -> str:
     """`corpus/README.md`. Its YAML head states the number of documents of each split, which `check` counts again."""
-    head = {
+    head: CardHead = {
         "license": "other",
         "license_name": "per-document",
         "language": list(facts.languages),
@@ -94,11 +146,13 @@ def corpus_card(facts: Facts, published: PublishedCorpus, evidence: Evidence, ca
     )  # fmt: skip
 
 
-def head_of(card: str) -> dict[str, Any]:
+def head_of(card: str) -> CardHead:
     """The YAML head of a card. ValueError if there is none."""
     parts = card.split("---\n", 2)
-    head = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
-    if not isinstance(head, dict):
+    if len(parts) != 3 or parts[0]:
+        raise ValueError("the card does not begin with a YAML head")
+    head: CardHead = yaml.safe_load(parts[1])
+    if type(head) is not dict:
         raise ValueError("the card does not begin with a YAML head")
     return head
 
@@ -113,7 +167,7 @@ def _exempt(evidence: Evidence) -> list[tuple[str, list[str]]]:
     return [(stage, sorted(found[stage])) for stage in order if stage in found]
 
 
-def _render(template: str, head: dict[str, Any], **context: Any) -> str:
+def _render(template: str, head: CardHead, **context: object) -> str:
     environment = jinja2.Environment(  # Markdown, not HTML: autoescape would write &#39; into the text
         loader=jinja2.PackageLoader("skyloom.release", "templates"), autoescape=False, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -125,6 +179,6 @@ def _render(template: str, head: dict[str, Any], **context: Any) -> str:
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n{text}"
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Cell) -> str:
     """Text for a cell of a Markdown table: one line, without what would end the cell or begin a tag."""
     return " ".join(str(value).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""Is this folder a sound release? The folder enters, findings leave; nothing but the folder is looked at, and no network.
+"""Checks a release folder (`skyloom release check`): a list of findings, from the folder alone and without network.
 
 What is published is used by people who cannot ask us. So the folder itself must prove what its cards say: that its
 files are those that were released, that `transformers` computes from the weights what our decoder computes, that both
@@ -11,14 +11,16 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 import transformers
 
 from skyloom.core.errors import SkyloomError
+from skyloom.core.json_files import PlainTable
 from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
 from skyloom.model.hf import from_hf_config
@@ -52,6 +54,14 @@ FUZZED = 300
 
 _ALPHABET = "abcXYZ 019.,:_-\n\t，。、：“”（）的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动🙂é龘"
 _BATCH = 512
+_LOCAL = {"local_files_only": True}
+
+
+class PublishedDocument(TypedDict):
+    """A line of the published corpus, as far as it is looked at."""
+
+    id: str
+    text: str
 
 
 def check(folder: str | Path) -> list[InvariantFinding]:
@@ -99,7 +109,7 @@ def _models(store: Store) -> list[str]:
     return sorted(name.removesuffix("config.json").rstrip("/") for name in store.names() if name.split("/")[-1] == "config.json")
 
 
-def _shape(store: Store, folder: str) -> tuple[ModelConfig, dict[str, Any]]:
+def _shape(store: Store, folder: str) -> tuple[ModelConfig, PlainTable]:
     table = store.read_json(f"{folder}/config.json" if folder else "config.json")
     return from_hf_config(table), table
 
@@ -126,7 +136,8 @@ def _logits(store: Store) -> str:
     worst = 0.0
     for folder in _models(store):
         ours, _, context = load_released(store.child(folder) if folder else store)
-        theirs = _quietly(transformers.AutoModelForCausalLM, store.path(folder), dtype=torch.float32).eval()
+        load = partial(transformers.AutoModelForCausalLM.from_pretrained, store.path(folder), dtype=torch.float32, **_LOCAL)
+        theirs = _quietly(load).eval()
         for text in PROBE_TEXTS:
             ids = torch.tensor([[tokenizer.bos_id, *tokenizer.encode(text)][:context]])
             difference = float((ours(ids) - theirs(ids).logits).abs().max())
@@ -140,7 +151,7 @@ def _logits(store: Store) -> str:
 
 def _tokenizers(store: Store) -> str:
     ours = Tokenizer.load(store)
-    theirs = _quietly(transformers.AutoTokenizer, store.path())
+    theirs = _quietly(partial(transformers.AutoTokenizer.from_pretrained, store.path(), **_LOCAL))
     texts = [*PROBE_TEXTS, *HARD_TEXTS, *_fuzzed()]
     for text in texts:
         expected, plain = ours.encode(text), theirs(text, add_special_tokens=False)["input_ids"]
@@ -181,7 +192,7 @@ def _canaries(store: Store) -> str:
     return f"none of the {len(planted):,} planted exercises stands in the corpus"
 
 
-def _documents(store: Store, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _documents(store: Store, split: str) -> Iterator[tuple[str, PublishedDocument]]:
     for name in store.names(f"corpus/{split}-"):
         for line in read_shard(store, name):
             yield name, json.loads(line)
@@ -192,14 +203,14 @@ def _fuzzed() -> list[str]:
     return ["".join(draw.choice(_ALPHABET) for _ in range(draw.randint(1, 60))) for _ in range(FUZZED)]
 
 
-def _quietly(kind: Any, place: Path, **options: Any) -> Any:
-    """`kind.from_pretrained` of a local folder, without the library's progress bars and advice, which would break ours."""
+def _quietly(load: Callable[..., Any]) -> Any:
+    """What a function of transformers loads, without the library's progress bars and advice, which would break ours."""
     log: Any = transformers.utils.logging
     level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()
     log.disable_progress_bar()
     try:
-        return kind.from_pretrained(place, local_files_only=True, **options)
+        return load()
     finally:
         log.set_verbosity(level)
         if bars:

@@ -1,6 +1,6 @@
-"""The corpus as others read it: JSONL, one document a line, in zstd shards.
+"""The published corpus: JSONL, one document a line, in zstd shards.
 
-Parquet shards of documents enter; `corpus/<split>-NNNNN.jsonl.zst` leave, training and validation apart. The report
+Input: Parquet shards of documents. Output: `corpus/<split>-NNNNN.jsonl.zst`, training and validation apart. The report
 releases its 150 billion tokens as JSONL with the text in the field `text` (3.2); ours adds where each document is from.
 The bytes depend on the documents and the shard size alone: one compressor at a fixed level, without threads.
 """

@@ -1,62 +1,77 @@
-"""What a run measured, read once for the cards and the report: its folders enter, one `Evidence` leaves.
+"""Reads what a run measured, once for the cards and the run page: the folders of its steps become one `Evidence`.
 
 A part that a run did not do is None, and its section says "not measured". A file that is there but cannot be read is an
-error that names it: nobody must pass quietly over broken evidence.
+error that names it, so that broken results are never left out without a word.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from skyloom.core.errors import DataError
+from skyloom.core.json_files import (
+    AlarmLine,
+    ChoiceTable,
+    Excerpts,
+    HeldoutLine,
+    LeakageReport,
+    Measure,
+    MetricsLine,
+    Mixture,
+    PerplexityTable,
+    PlanFile,
+    ReferenceEntry,
+    SampleEntry,
+    ScoreLine,
+    SkipLine,
+    SourceEntry,
+    SpeedLine,
+    TokensManifest,
+)
 from skyloom.core.ledger import Ledger
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.data.config import CANARY
 from skyloom.train.config import STAGES
-
-Rows = list[dict[str, Any]]
-STAGES = STAGES
 
 
 @dataclass(frozen=True)
 class Evidence:
     """The parsed files of docs/design.md by the step that wrote them; None where a run has no such file."""
 
-    sources: Rows | None
-    extraction: Ledger | None
-    cleaning: Ledger | None
-    mixture: dict[str, Any] | None
-    examples: dict[str, Rows] | None
-    redaction: dict[str, int] | None
-    measure: dict[str, Any] | None
-    tokens: dict[str, Any] | None
-    plans: dict[str, dict[str, Any]]
-    metrics: Rows | None
-    heldout: Rows | None
-    speed: Rows | None
-    perplexity: dict[str, Any] | None
-    choice: dict[str, Any] | None
-    samples: Rows | None
-    leakage: dict[str, Any] | None
-    alarms: Rows | None = None
-    skips: Rows | None = None
-    scores: Rows | None = None
-    references: Rows | None = None
+    sources: list[SourceEntry] | None = None
+    extraction: Ledger | None = None
+    cleaning: Ledger | None = None
+    mixture: Mixture | None = None
+    examples: Excerpts | None = None
+    redaction: dict[str, int] | None = None
+    measure: Measure | None = None
+    tokens: TokensManifest | None = None
+    plans: dict[str, PlanFile] = field(default_factory=dict)
+    metrics: list[MetricsLine] | None = None
+    heldout: list[HeldoutLine] | None = None
+    speed: list[SpeedLine] | None = None
+    perplexity: PerplexityTable | None = None
+    choice: ChoiceTable | None = None
+    samples: list[SampleEntry] | None = None
+    leakage: LeakageReport | None = None
+    alarms: list[AlarmLine] | None = None
+    skips: list[SkipLine] | None = None
+    scores: list[ScoreLine] | None = None
+    references: list[ReferenceEntry] | None = None
 
     @property
     def canaries_read(self) -> bool:
         """Whether a stage read the planted exercises, by the shares that it realised; if not known, whether they were packed."""
         if self.metrics is None:
-            return bool((self.tokens or {}).get("canary_copies", 1))
+            return bool(self.tokens.get("canary_copies", 1)) if self.tokens else True
         return any((row.get("shares") or {}).get(CANARY, 0) > 0 for row in self.metrics)
 
 
 def read(inputs: Mapping[str, Store]) -> Evidence:
     """Read what is there. DataError names a file that is not what docs/design.md says."""
-    metrics, heldout, speed = (_lines(inputs, name) for name in ("metrics.jsonl", "heldout.jsonl", f"{TELEMETRY}speed.jsonl"))
     return Evidence(
         sources=_json(inputs, "pages", "sources.json"),
         extraction=_ledger(inputs, "extract"),
@@ -67,9 +82,9 @@ def read(inputs: Mapping[str, Store]) -> Evidence:
         measure=_json(inputs, "tokenizer", "measure.json"),
         tokens=_json(inputs, "tokens", "tokens.json"),
         plans={stage: plan for stage in STAGES if (plan := _json(inputs, stage, "plan.json")) is not None},
-        metrics=metrics,
-        heldout=heldout,
-        speed=speed,
+        metrics=_lines(inputs, "metrics.jsonl"),
+        heldout=_lines(inputs, "heldout.jsonl"),
+        speed=_lines(inputs, f"{TELEMETRY}speed.jsonl"),
         perplexity=_json(inputs, "evaluate", "perplexity.json"),
         choice=_json(inputs, "evaluate", "choice.json"),
         samples=_json(inputs, "evaluate", "samples.json"),
@@ -101,9 +116,9 @@ def _ledger(inputs: Mapping[str, Store], step: str) -> Ledger | None:
         raise DataError(f"{inputs[step].url('ledger.json')} is not a ledger ({problem!r}); run the step {step} again") from problem
 
 
-def _lines(inputs: Mapping[str, Store], name: str) -> Rows | None:
+def _lines(inputs: Mapping[str, Store], name: str) -> list[Any] | None:
     """The JSON lines of both stages, one after the other; None if neither stage has the file."""
-    rows: Rows = []
+    rows = []
     found = False
     for stage in STAGES:
         store = inputs.get(stage)

@@ -1,28 +1,30 @@
-"""Numbers as people read them. Finite numbers enter, short text leaves; what is missing or not finite reads as "–".
+"""Number formatting for people: counts, sizes, shares, intervals, durations. What is missing or not finite becomes "–".
 
-One place for it, so that a figure never looks different in two tables of the report (or in the cards of a release).
+One place for it, so that a figure looks the same in all tables of the run page and in the cards of a release.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, TypeGuard
+from typing import TypeGuard
+
+from skyloom.core.json_files import Figure
 
 NONE = "–"
 MINUS = "−"
 
 
-def known(value: Any) -> TypeGuard[float]:
+def known(value: object) -> TypeGuard[float]:
     """Whether `value` is a finite number (NaN and infinity come from runs that diverged, None from what was not measured)."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def count(value: Any) -> str:
+def count(value: Figure) -> str:
     """1234567 → "1,234,567"."""
     return _signed(f"{value:,.0f}") if known(value) else NONE
 
 
-def short(value: Any) -> str:
+def short(value: Figure) -> str:
     """1234567 → "1.23 M": three significant digits with a decimal prefix."""
     if not known(value):
         return NONE
@@ -32,7 +34,7 @@ def short(value: Any) -> str:
     return _signed(_three(value))
 
 
-def size(value: Any) -> str:
+def size(value: Figure) -> str:
     """Bytes with decimal prefixes: 1234567 → "1.23 MB"."""
     if not known(value):
         return NONE
@@ -42,17 +44,17 @@ def size(value: Any) -> str:
     return f"{value:.0f} B"
 
 
-def percent(value: Any, digits: int = 1) -> str:
+def percent(value: Figure, digits: int = 1) -> str:
     """A share from 0 to 1: 0.1234 → "12.3 %"."""
     return _signed(f"{100 * value:.{digits}f} %") if known(value) else NONE
 
 
-def decimal(value: Any, digits: int = 3) -> str:
+def decimal(value: Figure, digits: int = 3) -> str:
     """1.23456 → "1.235", with a true minus sign."""
     return _signed(f"{value:.{digits}f}") if known(value) else NONE
 
 
-def scientific(value: Any) -> str:
+def scientific(value: Figure) -> str:
     """0.0006 → "6.0e−4", for learning rates."""
     if not known(value):
         return NONE
@@ -60,12 +62,12 @@ def scientific(value: Any) -> str:
     return _signed(f"{mantissa}e{int(power)}")
 
 
-def span(low: Any, high: Any, digits: int = 3) -> str:
+def span(low: Figure, high: Figure, digits: int = 3) -> str:
     """An interval: "1.20 to 1.31"; "–" unless both ends are known."""
     return f"{decimal(low, digits)} to {decimal(high, digits)}" if known(low) and known(high) else NONE
 
 
-def seconds(value: Any) -> str:
+def seconds(value: Figure) -> str:
     """A duration: 4.2 → "4.2 s", 75 → "1 min 15 s", 3700 → "1 h 02 min"."""
     if not known(value):
         return NONE

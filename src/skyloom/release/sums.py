@@ -1,4 +1,4 @@
-"""SHA256SUMS: the list that binds every file of a release, in the form that `sha256sum -c` reads."""
+"""SHA256SUMS: the checksums of every file of a release, in the form that `sha256sum -c` reads."""
 
 from __future__ import annotations
 

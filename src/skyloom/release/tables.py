@@ -1,6 +1,6 @@
-"""A run in tables: the funnel with its reasons, the sources, the mixture (the report's Table 1), training, perplexity.
+"""Tables of a run: the funnel with its reasons, the sources, the mixture (the report's Table 1), training, perplexity.
 
-The files that steps wrote enter as `Evidence`, plain rows for the cards' and the report's templates leave. Nothing is
+Input: the files of the steps as `Evidence`. Output: rows for the templates of the cards and of the run page. Nothing is
 measured here: every figure is one that a step wrote, or a sum of such figures.
 """
 
@@ -8,16 +8,99 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import Literal, TypedDict
 
+from skyloom.core.json_files import Compression, Figure, LossFigures, MixtureEntry
 from skyloom.core.ledger import KEPT, Ledger
 from skyloom.core.records import DOMAINS
-from skyloom.release.evidence import STAGES, Evidence
+from skyloom.release.evidence import Evidence
 from skyloom.release.formats import decimal, known, short
+from skyloom.train.config import STAGES
 
 LANGUAGES = {"en": "English", "zh": "Chinese", "zh-Hans": "Chinese", "zh-Hant": "Chinese (traditional)", "code": "Code"}
+_FIGURES: tuple[tuple[Literal["bits_per_byte", "reference_perplexity"], str, int], ...] = (
+    ("bits_per_byte", "Bits per byte", 3),
+    ("reference_perplexity", "Perplexity per reference unit", 1),
+)
 MODELS = {"stage1": "Stage 1", "stage1b": "Stage 1 b", "stage2": "Stage 2", "final": "Final", "unigram": "Unigram", "xz": "xz"}
 DOMAIN_NAMES = {"web": "Web", "stem": "Exercises", "code": "Code", "parallel": "Parallel text", "canary": "Canaries"}
+
+
+class Loss(TypedDict):
+    """Documents that a stage dropped for a reason, or bytes that it cut from documents that stayed."""
+
+    reason: str
+    documents: int
+    bytes: int
+
+
+class FunnelStage(TypedDict):
+    """A stage of the funnel; see `funnel`."""
+
+    stage: str
+    documents: int
+    kept: int
+    kept_bytes: int
+    joined: int
+    merged: int
+    reasons: list[Loss]
+    cuts: list[Loss]
+
+
+class SourceSummary(TypedDict):
+    """A source, with its documents at the first stage and after the last."""
+
+    name: str
+    kind: str
+    origin: str
+    note: str
+    entered: int | None
+    kept: int | None
+
+
+class MixtureGroup(TypedDict):
+    """A language of Table 1 with its rows and their sums."""
+
+    language: str
+    rows: list[MixtureEntry]
+    documents: int
+    bytes: int
+    units: int
+    share: float
+
+
+class StageRow(TypedDict):
+    """A training stage; see `stages`."""
+
+    stage: str
+    name: str
+    steps: int
+    tokens: int
+    loss: float
+    first_rate: Figure
+    last_rate: Figure
+
+
+class BestOf(TypedDict):
+    """A figure as text, and whether it is the best of its row."""
+
+    text: str
+    best: bool
+
+
+class SetRow(TypedDict):
+    """A held-out set with a figure of each model."""
+
+    name: str
+    cells: list[BestOf]
+
+
+class SetTable(TypedDict):
+    """A table with sets down and models across."""
+
+    title: str
+    models: list[str]
+    rows: list[SetRow]
 
 
 def domain_name(domain: str) -> str:
@@ -43,19 +126,19 @@ def model_name(model: str) -> str:
     return MODELS.get(model, model)
 
 
-def funnel(evidence: Evidence) -> list[dict[str, Any]]:
+def funnel(evidence: Evidence) -> list[FunnelStage]:
     """One row per stage of both ledgers, in order: what came in, what was kept, and what was dropped for which reason.
 
     `joined` counts documents that enter at this stage and not from the one before (parallel text, exercises);
     `merged` counts those that left between two stages without being dropped (pages joined into parallel documents);
     `cuts` are bytes taken out of documents that stayed (recurring blocks, personal data).
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[FunnelStage] = []
     for ledger in (evidence.extraction, evidence.cleaning):
         for stage in ledger.stages() if ledger else ():
             totals = ledger.totals(stage) if ledger else {}
             kept = totals.pop(KEPT, (0, 0))
-            lost: list[dict[str, Any]] = [
+            lost: list[Loss] = [
                 {"reason": reason, "documents": documents, "bytes": size}
                 for reason, (documents, size) in sorted(totals.items(), key=lambda item: (-item[1][0], -item[1][1], item[0]))
             ]
@@ -76,17 +159,23 @@ def funnel(evidence: Evidence) -> list[dict[str, Any]]:
     return rows
 
 
-def sources(evidence: Evidence) -> list[dict[str, Any]]:
-    """One row per source: where it came from, its documents at the first gate and those that stayed after the last."""
+def sources(evidence: Evidence) -> list[SourceSummary]:
+    """One row per source: where it came from, its documents at the first stage and those that stayed after the last."""
     known = {row["name"]: row for row in evidence.sources or []}
     first = _by_source(evidence.extraction, 0) or {name: row["pages"] for name, row in known.items()}
     last = _by_source(evidence.cleaning, -1)
     names = sorted({*known, *first, *last}, key=lambda name: (-first.get(name, 0), name))
     return [
-        {"name": n, "kind": known.get(n, {}).get("kind", ""), "origin": known.get(n, {}).get("origin", ""),
-         "note": known.get(n, {}).get("note", ""), "entered": first.get(n), "kept": last.get(n, 0) if last else None}
+        {
+            "name": n,
+            "kind": known[n].get("kind", "") if n in known else "",
+            "origin": known[n].get("origin", "") if n in known else "",
+            "note": known[n].get("note", "") if n in known else "",
+            "entered": first.get(n),
+            "kept": last.get(n, 0) if last else None,
+        }
         for n in names
-    ]  # fmt: skip
+    ]
 
 
 def _by_source(ledger: Ledger | None, place: int) -> dict[str, int]:
@@ -99,27 +188,31 @@ def _by_source(ledger: Ledger | None, place: int) -> dict[str, int]:
     return dict(counts)
 
 
-def mixture(evidence: Evidence) -> list[dict[str, Any]]:
+def mixture(evidence: Evidence) -> list[MixtureGroup]:
     """The rows of Table 1, grouped by language with a total each, largest first."""
     if evidence.mixture is None:
         return []
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    groups: dict[str, list[MixtureEntry]] = defaultdict(list)
     for row in evidence.mixture["rows"]:
         groups[row["language"]].append(row)
-    result = [
+    result: list[MixtureGroup] = [
         {
             "language": language,
             "rows": sorted(rows, key=lambda r: (-r["share"], r["category"])),
-            **{key: sum(r[key] for r in rows) for key in ("documents", "bytes", "units", "share")},
+            "documents": sum(r["documents"] for r in rows),
+            "bytes": sum(r["bytes"] for r in rows),
+            "units": sum(r["units"] for r in rows),
+            "share": sum(r["share"] for r in rows),
         }
         for language, rows in groups.items()
     ]
     return sorted(result, key=lambda g: (-g["share"], g["language"]))
 
 
-def stages(evidence: Evidence) -> list[dict[str, Any]]:
+def stages(evidence: Evidence) -> list[StageRow]:
     """What each stage read and how it ended: steps, tokens of this stage, last training loss, first and last rate."""
-    result, before = [], 0
+    result: list[StageRow] = []
+    before = 0
     for stage in STAGES:
         mine = [row for row in evidence.metrics or [] if row["stage"] == stage]
         if not mine:
@@ -133,38 +226,41 @@ def stages(evidence: Evidence) -> list[dict[str, Any]]:
     return result
 
 
-def perplexity(evidence: Evidence) -> list[dict[str, Any]]:
+def perplexity(evidence: Evidence) -> list[SetTable]:
     """Two tables, sets down and models across: bits per byte, and perplexity per reference token; the best is marked."""
     if evidence.perplexity is None:
         return []
     rows = evidence.perplexity["rows"]
     sets = in_order(row["set"] for row in rows)
-    average = [{**row, "set": None} for row in evidence.perplexity.get("average") or []]
-    tables = []
-    for key, title, digits in (("bits_per_byte", "Bits per byte", 3), ("reference_perplexity", "Perplexity per reference unit", 1)):
-        cells = {(r["set"], r["model"]): r[key] for r in [*rows, *average] if known(r.get(key))}
+    lines: list[tuple[str | None, LossFigures]] = [(row["set"], row) for row in rows]
+    lines += [(None, row) for row in evidence.perplexity.get("average") or []]
+    tables: list[SetTable] = []
+    for key, title, digits in _FIGURES:
+        cells = {(name, row["model"]): value for name, row in lines if known(value := row.get(key))}
         models = [m for m in dict.fromkeys(row["model"] for row in rows) if any(model == m for _, model in cells)]
         names = [*sets, *([None] if any(name is None for name, _ in cells) else [])]
-        body = []
+        body: list[SetRow] = []
         for name in names:
             line = [cells.get((name, m)) for m in models]
             best = min((v for v in line if v is not None), default=None)
             texts = [decimal(v, digits) if v is None or v < 1000 else short(v) for v in line]
-            marked = [{"text": text, "best": v is not None and v == best} for text, v in zip(texts, line, strict=True)]
+            marked: list[BestOf] = [
+                {"text": text, "best": v is not None and v == best} for text, v in zip(texts, line, strict=True)
+            ]
             body.append({"name": domain_name(name) if name else "Average", "cells": marked})
         tables.append({"title": title, "models": [model_name(m) for m in models], "rows": body})
     return tables
 
 
-def measure(evidence: Evidence) -> list[dict[str, Any]]:
+def measure(evidence: Evidence) -> list[Compression]:
     """The tokenizer's rows by domain, in the order that all tables have."""
-    rows = {row["domain"]: row for row in (evidence.measure or {}).get("rows", [])}
+    rows = {row["domain"]: row for row in (evidence.measure["rows"] if evidence.measure else [])}
     return [rows[domain] for domain in in_order(rows)]
 
 
 def control(evidence: Evidence) -> str:
     """What the positive control of the leakage audit showed, in a sentence; empty if there was none."""
-    found = (evidence.leakage or {}).get("control") or {}
+    found = evidence.leakage.get("control") if evidence.leakage else None
     if not found:
         return ""
     if found.get("holds") is None:
@@ -173,12 +269,12 @@ def control(evidence: Evidence) -> str:
         return "The control holds: the planted exercises are found in the final model and not before they were planted."
     wrong = [
         words
-        for key, bad, words in (
-            ("canaries_flagged_in_final", False, "the planted exercises are not found in the final model"),
-            ("canaries_flagged_in_stage1", True, "they are found before they were planted"),
-            ("clean_test_flagged_in_final", True, "clean test items are found too"),
+        for seen, bad, words in (
+            (found.get("canaries_flagged_in_final"), False, "the planted exercises are not found in the final model"),
+            (found.get("canaries_flagged_in_stage1"), True, "they are found before they were planted"),
+            (found.get("clean_test_flagged_in_final"), True, "clean test items are found too"),
         )
-        if found.get(key) is bad
+        if seen is bad
     ]
     reasons = "; ".join(wrong) or "see the figures"
     return f"The control does not hold ({reasons}), so a verdict without a sign of leakage says nothing here."

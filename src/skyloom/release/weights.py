@@ -1,6 +1,6 @@
-"""A finished run becomes a folder that others load with `transformers`, read, check and cite.
+"""The release folder of a finished run, which others load with `transformers`, read, check and cite.
 
-The folders of a run's steps enter; one folder leaves, in the layout of a model on a hub:
+Input: the folders of the run's steps. Output: one folder in the layout of a model on a hub:
 
     README.md  config.json  generation_config.json  model.safetensors  tokenizer.*     the final model and its card
     checkpoints/<stage>-<step>/                                                        the same for intermediate models
@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -26,6 +25,7 @@ import torch
 
 from skyloom.core.config import build, to_toml
 from skyloom.core.errors import ConfigError, DataError, IntegrityError
+from skyloom.core.json_files import PlainTable
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
 from skyloom.model.config import ModelConfig
@@ -55,7 +55,7 @@ class PublishedModel:
 
 
 def release(
-    inputs: Mapping[str, Store], out: Store, config: ReleaseConfig, recipe: Mapping[str, Any], *, progress: Progress
+    inputs: Mapping[str, Store], out: Store, config: ReleaseConfig, recipe: PlainTable, *, progress: Progress
 ) -> list[FileRecord]:
     """Write the whole release to `out` and return the records of its files, `SHA256SUMS` last.
 
@@ -84,12 +84,12 @@ def release(
     return [*records, sums.write(records, out)]
 
 
-def _without_places(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def _without_places(recipe: PlainTable) -> PlainTable:
     """The recipe without the folder in which a given base lay on this machine; parts.json has the base's checksum."""
-    tokenizer = dict(recipe.get("tokenizer", {}))
-    if tokenizer.get("base_model"):
-        tokenizer["base_model"] = PurePath(tokenizer["base_model"]).name
-    return {**recipe, "tokenizer": tokenizer} if tokenizer else dict(recipe)
+    tokenizer = recipe.get("tokenizer")
+    if isinstance(tokenizer, dict) and (place := tokenizer.get("base_model")):
+        return {**recipe, "tokenizer": {**tokenizer, "base_model": PurePath(str(place)).name}}
+    return dict(recipe)
 
 
 def _models(

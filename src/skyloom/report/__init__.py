@@ -1,1 +1,1 @@
-"""A run becomes one page that anybody can open."""
+"""The run page (one HTML file) and the dashboard of a training run."""

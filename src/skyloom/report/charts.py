@@ -1,4 +1,4 @@
-"""Charts as inline SVG: numbers enter, markup leaves that follows the page's theme.
+"""Line charts and interval strips as inline SVG, in the colours of the page's theme.
 
 The colours are CSS classes (`tone-…`), so light and dark need no second picture, and the text is real text. A chart is
 drawn for the width of its column (300 or 360 px) and scales with it: small multiples side by side on a desk, one below the

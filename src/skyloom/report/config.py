@@ -1,4 +1,4 @@
-"""What a report shows, as a recipe says it. It stands by itself so that reading a recipe imports no other room."""
+"""Settings of the run page. They have their own module so that reading a recipe imports no other package."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The report's Fig. 3 while it runs: the folders of the stages enter, a page and its news leave, in English or Chinese.
+"""The dashboard: loss curves, speed and alarms of a training run while it runs (the report's Fig. 3), in English or Chinese.
 
-The page is drawn here, with the report page's own charts. A browser asks for news every two seconds with the cursor of its last
-answer and gets the parts that changed since then, and figures for scripts; a part has the same size however long the run is.
+Input: the folders of the training stages. The page is drawn here, with the charts of the run page. A browser asks for news every
+two seconds with the cursor of its last answer and gets the parts that changed since then, and figures for scripts; a part has the
+same size however long the run is.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import threading
 import uuid
 from collections.abc import Mapping
 from itertools import groupby
-from typing import Any
+from typing import TypedDict
 
 from markupsafe import Markup
 
 from skyloom.core.errors import SkyloomError
+from skyloom.core.json_files import Figure, ReferenceEntry, StageCalendar
 from skyloom.core.records import tags_of
 from skyloom.core.store import Store
 from skyloom.release import formats
-from skyloom.release.evidence import Evidence, Rows
+from skyloom.release.evidence import Evidence
 from skyloom.report import training
 from skyloom.report.follow import Following
 from skyloom.report.labels import Say
@@ -42,13 +44,50 @@ GROUPS = {"en": "English", "zh": "Chinese", "code": "Code", "en-zh": "Parallel t
 """Languages of held-out sets, by their tag."""
 
 
+class Latest(TypedDict, total=False):
+    """The latest figures; empty before the first step."""
+
+    stage: str
+    step: int | None
+    steps: int | None
+    tokens: int | None
+    loss: Figure
+    lr: Figure
+    grad_norm: Figure
+    tokens_per_s: Figure
+    mfu: Figure
+    mfu_causal: Figure
+    data_wait_share: Figure
+    memory_bytes: Figure
+    bits_per_byte: dict[str, float]
+    alarms: int
+    skipped: int
+
+
+class News(TypedDict):
+    """What a browser is told; see `Dashboard.news`."""
+
+    cursor: str
+    state: str
+    said: str
+    figures: Latest
+    parts: dict[str, str]
+
+
+class PanelGroup(TypedDict):
+    """Held-out sets of one language."""
+
+    label: str
+    panels: list[training.HeldoutPanel]
+
+
 class Dashboard:
     """`stages`: folders of the stages in order, which need not be there yet; `others`: folder of the step `references`, if any."""
 
     def __init__(self, name: str, stages: Mapping[str, Store], others: Store | None = None) -> None:
         self._name, self._others = name, others
         self._stages = [Following(stage, folder) for stage, folder in stages.items()]
-        self._references: Rows | None = None
+        self._references: list[ReferenceEntry] | None = None
         self._lock = threading.Lock()
         self._token, self._revision = uuid.uuid4().hex[:12], 1
         self._changed = dict.fromkeys(PARTS, 1)
@@ -67,7 +106,7 @@ class Dashboard:
         }  # fmt: skip
         return environment().get_template("live.html.jinja").render(context)
 
-    def news(self, cursor: str, lang: str) -> dict[str, Any]:
+    def news(self, cursor: str, lang: str) -> News:
         """What changed since the answer that had this cursor: all parts for an unknown one.
 
         `{cursor, state, said, figures, parts: {name: markup}}`; `state` is waiting, running, between or done.
@@ -101,17 +140,17 @@ class Dashboard:
             self._changed |= dict.fromkeys(parts, self._revision)
 
     def _evidence(self) -> Evidence:
-        """What was read, in the form that the report's charts take."""
-        nothing: dict[str, Any] = dict.fromkeys(Evidence.__dataclass_fields__)
-        rows = {journal: [row for stage in self._stages for row in stage.rows(journal)] for journal in (METRICS, SPEED, HELDOUT)}
-        few = {journal: [row for stage in self._stages for row in stage.rows(journal)] for journal in (ALARMS, SKIPS, SCORES)}
-        plans = {stage.stage: stage.plan for stage in self._stages if stage.plan}
+        """What was read, in the form that the charts take."""
         return Evidence(
-            **{
-                **nothing, "plans": plans, "metrics": rows[METRICS], "heldout": rows[HELDOUT], "speed": rows[SPEED],
-                "alarms": few[ALARMS], "skips": few[SKIPS], "scores": few[SCORES], "references": self._references,
-            }
-        )  # fmt: skip
+            plans={stage.stage: stage.plan for stage in self._stages if stage.plan},
+            metrics=[row for stage in self._stages for row in stage.rows(METRICS)],
+            heldout=[row for stage in self._stages for row in stage.rows(HELDOUT)],
+            speed=[row for stage in self._stages for row in stage.rows(SPEED)],
+            alarms=[row for stage in self._stages for row in stage.rows(ALARMS)],
+            skips=[row for stage in self._stages for row in stage.rows(SKIPS)],
+            scores=[row for stage in self._stages for row in stage.rows(SCORES)],
+            references=self._references,
+        )
 
     @property
     def _now(self) -> Following | None:
@@ -136,20 +175,33 @@ class Dashboard:
         values = {"stage": say.stage(now.stage), "step": formats.count(step), "steps": formats.count(steps)}
         return "running", say(words, **values, age=formats.seconds(age))
 
-    def _figures(self, found: Evidence) -> dict[str, Any]:
+    def _figures(self, found: Evidence) -> Latest:
         """The latest figures, for scripts."""
         now = self._now
         if now is None:
             return {}
         step, steps = _place(now)
-        last = {key: now.last.get(key) for key in ("tokens", "loss", "lr", "grad_norm")}
-        rates = {key: now.rates.get(key) for key in ("tokens_per_s", "mfu", "mfu_causal", "data_wait_share", "memory_bytes")}
-        held = {row["set"]: row["bits_per_byte"] for row in found.heldout or []}
-        counts = {"alarms": len(found.alarms or []), "skipped": sum(stage.skipped for stage in self._stages)}
-        return {"stage": now.stage, "step": step, "steps": steps, **last, **rates, "bits_per_byte": held, **counts}
+        last, rates = now.last, now.rates
+        return {
+            "stage": now.stage,
+            "step": step,
+            "steps": steps,
+            "tokens": last.get("tokens"),
+            "loss": last.get("loss"),
+            "lr": last.get("lr"),
+            "grad_norm": last.get("grad_norm"),
+            "tokens_per_s": rates.get("tokens_per_s"),
+            "mfu": rates.get("mfu"),
+            "mfu_causal": rates.get("mfu_causal"),
+            "data_wait_share": rates.get("data_wait_share"),
+            "memory_bytes": rates.get("memory_bytes"),
+            "bits_per_byte": {row["set"]: row["bits_per_byte"] for row in found.heldout or []},
+            "alarms": len(found.alarms or []),
+            "skipped": sum(stage.skipped for stage in self._stages),
+        }
 
     def _draw(self, part: str, found: Evidence, say: Say) -> str:
-        values: dict[str, Any] = {}
+        values: dict[str, object] = {}
         if part == "now":
             values["tiles"] = self._tiles(say)
         elif part == "alarms":
@@ -200,15 +252,15 @@ class Dashboard:
 
 def _place(stage: Following) -> tuple[int | None, int | None]:
     """Steps done since the start of the stage, and of how many."""
-    calendar = stage.plan.get("calendar") or {}
+    calendar: StageCalendar = stage.plan.get("calendar") or {}
     step = stage.last.get("step")
     return (step - calendar.get("first_step", 0) if step is not None else None), calendar.get("steps")
 
 
-def _grouped(panels: Rows, say: Say) -> list[dict[str, Any]]:
+def _grouped(panels: list[training.HeldoutPanel], say: Say) -> list[PanelGroup]:
     """Panels by the language of their sets."""
 
-    def language(panel: dict[str, Any]) -> str:
+    def language(panel: training.HeldoutPanel) -> str:
         return tags_of(panel["set"]).lang
 
     ordered = sorted(panels, key=lambda panel: list(GROUPS).index(language(panel)))

@@ -1,7 +1,7 @@
-"""A training read while it goes on: the folder of a stage enters, bit by bit, what the dashboard draws leaves.
+"""Reads the journals of a training stage while it runs, for the dashboard.
 
-`telemetry/live.jsonl` is read from where the last look ended, so a look costs what is new; another attempt, which its first line
-tells, is read from the beginning. A stage without that file (on an object store, say) is read from its journals, which are
+`telemetry/live.jsonl` is read from where the last look ended, so a look costs what is new; another attempt (its first line
+says which) is read from the beginning. A stage without that file (on an object store, say) is read from its journals, which are
 written whole at each checkpoint. Steps and rates are kept as at most 2,048 means of neighbours, so that neither memory nor
 a picture grows with the length of a run.
 """
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from skyloom.core.errors import DataError
+from skyloom.core.json_files import PlanFile
 from skyloom.core.step import MANIFEST
 from skyloom.core.store import Store
-from skyloom.release.evidence import Rows
 from skyloom.train.watch import ALARMS, HELDOUT, JOURNAL, LIVE, METRICS, SCORES, SKIPS, SPEED
 
 MOST = 1024
@@ -29,17 +29,20 @@ REMOTE_SECONDS = 15.0
 
 _STEP = ("step", "tokens", "loss", "lr")
 _RATES = ("step", "tokens", "tokens_per_s", "data_wait_share", "mfu", "memory_bytes")
+Figures = dict[str, float]
+Record = dict[str, Any]
+"""A line of any journal, as it was parsed; `release.files` has a type for those of each."""
 
 
 class Thinned:
     """Rows of figures: MOST to 2 · MOST of them at most, each the mean of equally many neighbours."""
 
     def __init__(self) -> None:
-        self._rows: Rows = []
-        self._waiting: Rows = []
+        self._rows: list[Figures] = []
+        self._waiting: list[Figures] = []
         self._width = 1
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, row: Figures) -> None:
         self._waiting.append(row)
         if len(self._waiting) < self._width:
             return
@@ -49,11 +52,11 @@ class Thinned:
             self._rows = [_mean(self._rows[k : k + 2]) for k in range(0, 2 * MOST, 2)]
             self._width *= 2
 
-    def rows(self) -> Rows:
+    def rows(self) -> list[Figures]:
         return [*self._rows, *([_mean(self._waiting)] if self._waiting else [])]
 
 
-def _mean(rows: Rows) -> dict[str, Any]:
+def _mean(rows: list[Figures]) -> Figures:
     return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]} if len(rows) > 1 else rows[0]
 
 
@@ -68,12 +71,12 @@ class Following:
         self._clear()
 
     def _clear(self) -> None:
-        self.plan: dict[str, Any] = {}
-        self.last: dict[str, Any] = {}
-        self.rates: dict[str, Any] = {}
+        self.plan: PlanFile = {}
+        self.last: Record = {}
+        self.rates: Record = {}
         self.skipped = 0
         self._steps, self._speed = Thinned(), Thinned()
-        self._kept: dict[str, Rows] = {HELDOUT: [], ALARMS: [], SCORES: [], SKIPS: []}
+        self._kept: dict[str, list[Record]] = {HELDOUT: [], ALARMS: [], SCORES: [], SKIPS: []}
 
     @property
     def begun(self) -> bool:
@@ -89,10 +92,10 @@ class Following:
             return None
         return max(0.0, time.time() - self.folder.path(LIVE).stat().st_mtime)
 
-    def rows(self, journal: str) -> Rows:
+    def rows(self, journal: str) -> list[Any]:
         """The lines of a journal, each with its stage; of steps and rates the means of neighbours."""
         found = {METRICS: self._steps, SPEED: self._speed}
-        lines = found[journal].rows() if journal in found else self._kept[journal]
+        lines: Sequence[Record] = found[journal].rows() if journal in found else self._kept[journal]
         return [{"stage": self.stage, **line} for line in lines]
 
     def read(self) -> set[str]:
@@ -108,13 +111,13 @@ class Following:
             self.plan = self.folder.read_json("plan.json")
         return changed
 
-    def _take(self, journal: str, record: dict[str, Any]) -> None:
+    def _take(self, journal: str, record: Record) -> None:
         if journal == METRICS:
             self.last = record
             self._steps.add({key: record[key] for key in _STEP})
         elif journal == SPEED:
             self.rates = record
-            self._speed.add({key: record.get(key, record["step"] if key == "tokens" else 0.0) for key in _RATES})
+            self._speed.add({key: record[key] if key in record else record["step"] if key == "tokens" else 0.0 for key in _RATES})
         elif journal == SKIPS:
             self.skipped += 1
             slim = {**record, "documents": sum(len(ids) for ids in record["documents"].values())}
@@ -122,14 +125,14 @@ class Following:
         elif journal in self._kept:
             self._kept[journal].append(record)
 
-    def _new(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _new(self) -> Iterator[tuple[str, Record]]:
         if self.folder.local and self.folder.exists(LIVE):
             yield from self._live()
         elif self.folder.local or time.monotonic() - self._asked >= REMOTE_SECONDS:
             self._asked = time.monotonic()
             yield from self._journals()
 
-    def _live(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _live(self) -> Iterator[tuple[str, Record]]:
         with self.folder.path(LIVE).open("rb") as file:
             attempt = file.readline()
             if attempt != self._attempt:
@@ -142,7 +145,7 @@ class Following:
                 for record in _parsed(whole.splitlines(), self.folder.url(LIVE)):
                     yield record.pop(JOURNAL), record
 
-    def _journals(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _journals(self) -> Iterator[tuple[str, Record]]:
         names = [name for name in JOURNALS if self.folder.exists(name)]
         if self.folder.local:
             stats = {name: self.folder.path(name).stat() for name in names}
@@ -163,7 +166,7 @@ def _lines(data: bytes) -> bytes:
     return data[: data.rfind(b"\n") + 1]
 
 
-def _parsed(lines: Iterable[bytes], place: str) -> Iterator[dict[str, Any]]:
+def _parsed(lines: Iterable[bytes], place: str) -> Iterator[Record]:
     for line in lines:
         try:
             record = json.loads(line)

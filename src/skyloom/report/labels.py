@@ -1,15 +1,13 @@
-"""The words around figures in English and Chinese: a text enters, the same in the reader's language leaves.
+"""The texts around figures, in English and Chinese.
 
-The report page is English; the dashboard is in both. English stands in the code where it is used, and a text that has no
+The run page is English; the dashboard is in both. English stands in the code where it is used, and a text that has no
 Chinese here is an error, so that no page is half translated. Sentences that a run wrote down (reasons for a skipped batch) stay as
 they are; alarms are told again from their figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from skyloom.core.json_files import AlarmLine
 from skyloom.release.formats import decimal, percent
 from skyloom.release.tables import domain_name, language_name, model_name
 from skyloom.train.watch import ALL, REPEATS
@@ -122,7 +120,7 @@ class Say:
     def __init__(self, lang: str) -> None:
         self.lang = lang
 
-    def __call__(self, text: str, **values: Any) -> str:
+    def __call__(self, text: str, **values: str | int) -> str:
         return (text if self.lang == "en" else CHINESE[text]).format(**values)
 
     def domain(self, name: str) -> str:
@@ -145,12 +143,12 @@ class Say:
     def benchmark(self, name: str) -> str:
         return CHINESE.get(name, name) if self.lang == "zh" else name
 
-    def alarm(self, record: Mapping[str, Any]) -> str:
+    def alarm(self, record: AlarmLine) -> str:
         """The sentence of an alarm."""
         return str(record["sentence"]) if self.lang == "en" else _alarm(self, record)
 
 
-def _alarm(say: Say, record: Mapping[str, Any]) -> str:
+def _alarm(say: Say, record: AlarmLine) -> str:
     figures = record["figures"]
     if record["kind"] == REPEATS:
         what = "（按数据配比加权的）平均保留集损失" if record["set"] == ALL else f"{say.domain(record['set'])}的保留集损失"

@@ -1,11 +1,11 @@
-"""The report of a run as one web page that needs nothing but itself.
+"""The run page: one HTML file that shows a whole run and needs no other file.
 
-The folders of a run enter, `report.html` leaves: the funnel of the corpus with its reasons, the mixture, the tokenizer,
-the loss curves of both stages, evaluation, the leakage audit, samples and every step with its hash. It is what the
-report "Skywork" shows in its figures 1 to 3 and tables 1 and 5 to 8, for a run of any size, on a page that can be mailed.
+Input: the folders of a run. Output: `report.html` with the funnel of the corpus and its reasons, the mixture, the tokenizer,
+the loss curves of the training stages, evaluation, the leakage audit, samples and every step with its hash. It shows what the
+report "Skywork" has in its figures 1 to 3 and tables 1 and 5 to 8, for a run of any size.
 
 Styles, script and figures are inside the file, and a content security policy forbids the page to fetch anything or to run
-any script but its own: it shows text from web pages that may be hostile. All text is escaped. Equal inputs give equal
+any script but its own, because it shows text from web pages that may be hostile. All text is escaped. Equal inputs give equal
 bytes; timings are inputs.
 """
 
@@ -18,12 +18,13 @@ import importlib.resources
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import jinja2
 from markupsafe import Markup
 
 from skyloom.core.config import to_toml
+from skyloom.core.json_files import RunFacts
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
 from skyloom.release import evidence, formats, tables
@@ -32,11 +33,10 @@ from skyloom.report.config import ReportConfig
 from skyloom.report.labels import ENGLISH
 
 PAGE = "report.html"
+T = TypeVar("T")
 
 
-def write(
-    inputs: Mapping[str, Store], out: Store, config: ReportConfig, run: Mapping[str, Any], *, progress: Progress
-) -> FileRecord:
+def write(inputs: Mapping[str, Store], out: Store, config: ReportConfig, run: RunFacts, *, progress: Progress) -> FileRecord:
     """Write `report.html` to `out` and return its record.
 
     `inputs`: finished steps by name (`pages extract corpus tokenizer tokens stage1 stage2 evaluate leakage release`), any
@@ -58,7 +58,7 @@ def location(out: Store) -> str:
         return out.path(PAGE).resolve().as_uri() if out.local else out.url(PAGE)
 
 
-def render(found: evidence.Evidence, config: ReportConfig, run: Mapping[str, Any], *, has_release: bool = False) -> str:
+def render(found: evidence.Evidence, config: ReportConfig, run: RunFacts, *, has_release: bool = False) -> str:
     """The page as text; see `write`."""
     script = asset("script.js")
     context = {
@@ -112,7 +112,7 @@ def environment() -> jinja2.Environment:
     return environment
 
 
-def _printable(value: Any) -> Any:
+def _printable(value: T) -> T | str:
     """Text that HTML can hold: control characters and lone surrogates, which pages do contain, become U+FFFD."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
@@ -124,7 +124,7 @@ def asset(name: str) -> str:
     return (Path(str(importlib.resources.files("skyloom.report"))) / "templates" / name).read_text("utf-8")
 
 
-def _time(run: Mapping[str, Any]) -> list[dict[str, str]]:
+def _time(run: RunFacts) -> list[dict[str, str]]:
     steps = [s for s in run.get("steps") or [] if formats.known(s.get("seconds"))]
     if not steps:
         return []

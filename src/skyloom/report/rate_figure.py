@@ -1,6 +1,6 @@
 """The figure of a learning-rate test (the report's Fig. 4): losses over tokens, one line for each rate, in one SVG file.
 
-Curves and the recommendation enter; markup leaves that stands by itself: its colours follow the reader's light or dark theme, its
+Input: curves and the recommendation. The file needs no other file: its colours follow the reader's light or dark theme, its
 captions are English and Chinese, and nothing is fetched.
 """
 

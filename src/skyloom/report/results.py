@@ -1,28 +1,71 @@
-"""Evaluation and leakage in figures: perplexity against baselines, choices against chance, gaps with their intervals.
+"""Evaluation and leakage on the run page: accuracy against chance, loss gaps with their intervals, and the tiles at the top.
 
-The JSON of `evaluate` and `leakage` enters, rows for the template leave. Intervals are drawn on one common line per
+Input: the JSON of `evaluate` and `leakage`. Output: rows for the template. Intervals are drawn on one common line per
 column, so that rows can be compared by eye; verdicts are the audit's own words.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, TypedDict
 
+from markupsafe import Markup
+
+from skyloom.core.json_files import ChoiceEntry, ControlEntry, CorpusOverlap, Figure, LeakageControl, LeakageEntry, OverlapEntry
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, decimal, known, percent, short, span
 from skyloom.release.tables import domain_name, language_name, model_name
 from skyloom.report.charts import strip
 
-GAPS = ("delta1", "delta2", "paired")
-"""Differences of loss in leakage.json, each with its interval: the report's two, and canaries against their twins."""
-
+_GAPS: tuple[Literal["delta1", "delta1_low", "delta1_high", "delta2", "delta2_low", "delta2_high"], ...] = (
+    "delta1", "delta1_low", "delta1_high", "delta2", "delta2_low", "delta2_high",
+)  # fmt: skip
+_CONTROL_GAPS: tuple[Literal["delta1", "delta1_low", "delta1_high", "paired", "paired_low", "paired_high"], ...] = (
+    "delta1", "delta1_low", "delta1_high", "paired", "paired_low", "paired_high",
+)  # fmt: skip
 WORDS = {"delta1": "Δ1", "delta2": "Δ2", "control": "Control"}
 
 
-def choice(evidence: Evidence) -> list[dict[str, Any]]:
+class ChoiceRow(ChoiceEntry):
+    """An accuracy with its interval as a strip; `above`: the whole interval lies above chance."""
+
+    name: str
+    language: str
+    strip: Markup
+    above: bool
+
+
+class LeakageRow(LeakageEntry):
+    """A model with its gaps as strips; `loud`: it shows a sign of leakage or of overfitting."""
+
+    name: str
+    delta1_strip: Markup
+    delta2_strip: Markup
+    loud: bool
+
+
+class ControlRow(ControlEntry):
+    """A model of the positive control with its gaps as strips."""
+
+    model: str
+    name: str
+    delta1_strip: Markup
+    paired_strip: Markup
+
+
+class LeakageView(TypedDict):
+    """The leakage audit as the page shows it."""
+
+    rows: list[LeakageRow]
+    controls: list[ControlRow]
+    words: dict[str, str]
+    corpus: list[OverlapEntry]
+    corpus_words: str | None
+
+
+def choice(evidence: Evidence) -> list[ChoiceRow]:
     """One row per model and language: accuracy with its interval on a line from 0 to 1, chance as a tick on it."""
-    rows = []
-    for row in (evidence.choice or {}).get("rows", []):
+    rows: list[ChoiceRow] = []
+    for row in evidence.choice["rows"] if evidence.choice else []:
         title = f"{percent(row['accuracy'])}, 95 % {percent(row['low'])} to {percent(row['high'])}; chance {percent(row['chance'])}"
         line = strip(
             row["accuracy"], row["low"], row["high"], left=0.0, right=1.0, mark=row["chance"], title=title, tone=_tone(row["model"])
@@ -32,29 +75,46 @@ def choice(evidence: Evidence) -> list[dict[str, Any]]:
     return rows
 
 
-def leakage(evidence: Evidence) -> dict[str, Any] | None:
-    """Rows with both gaps drawn on a common line around zero, the positive control, and the corpus side if there is one."""
+def leakage(evidence: Evidence) -> LeakageView | None:
+    """Rows with their gaps drawn on a common line around zero, the positive control, and the corpus side if there is one."""
     audit = evidence.leakage
     if audit is None:
         return None
-    control = audit.get("control") or {}
+    control: LeakageControl = audit.get("control") or {}
     planted = control.get("models") or {}
     order = [row["model"] for row in audit["rows"]]
-    controls = [{"model": model, **planted[model]} for model in dict.fromkeys([*order, *planted]) if model in planted]
-    ends = [row.get(f"{gap}{end}") for row in [*audit["rows"], *controls] for gap in GAPS for end in ("", "_low", "_high")]
+    names = [model for model in dict.fromkeys([*order, *planted]) if model in planted]
+    ends = [row.get(key) for row in audit["rows"] for key in _GAPS]
+    ends += [planted[name].get(key) for name in names for key in _CONTROL_GAPS]
     reach = 1.05 * max((abs(v) for v in ends if known(v)), default=1.0) or 1.0
-
-    def drawn(row: dict[str, Any]) -> dict[str, Any]:
-        strips = {f"{gap}_strip": _gap(row, gap, reach) for gap in GAPS}
-        return {**row, "name": model_name(row["model"]), **strips}
-
-    corpus = audit.get("corpus") or {}
+    corpus: CorpusOverlap = audit.get("corpus") or {}
     return {
-        "rows": [{**drawn(row), "loud": bool(row.get("leaked") or row.get("overfitted"))} for row in audit["rows"]],
-        "controls": [drawn(row) for row in controls],
+        "rows": [_audited(row, reach) for row in audit["rows"]],
+        "controls": [_controlled(name, planted[name], reach) for name in names],
         "words": {WORDS.get(k, k): v for k, v in (audit.get("words") or {}).items() if k not in order},
         "corpus": corpus.get("rows", []),
         "corpus_words": corpus.get("words"),
+    }
+
+
+def _audited(row: LeakageEntry, reach: float) -> LeakageRow:
+    model = row["model"]
+    return {
+        **row,
+        "name": model_name(model),
+        "delta1_strip": _gap(model, row.get("delta1"), row.get("delta1_low"), row.get("delta1_high"), reach),
+        "delta2_strip": _gap(model, row.get("delta2"), row.get("delta2_low"), row.get("delta2_high"), reach),
+        "loud": bool(row.get("leaked") or row.get("overfitted")),
+    }
+
+
+def _controlled(model: str, row: ControlEntry, reach: float) -> ControlRow:
+    return {
+        **row,
+        "model": model,
+        "name": model_name(model),
+        "delta1_strip": _gap(model, row.get("delta1"), row.get("delta1_low"), row.get("delta1_high"), reach),
+        "paired_strip": _gap(model, row.get("paired"), row.get("paired_low"), row.get("paired_high"), reach),
     }
 
 
@@ -64,17 +124,18 @@ def headline(evidence: Evidence) -> list[dict[str, str]]:
     if evidence.mixture is not None:
         rows = evidence.mixture["rows"]
         tiles.append(_tile("Documents kept", count(sum(r["documents"] for r in rows)), f"{len(rows)} parts of the mixture"))
-    trained = (evidence.metrics or [{}])[-1].get("tokens")
+    trained = evidence.metrics[-1].get("tokens") if evidence.metrics else None
     parameters = next((plan.get("parameters") for plan in evidence.plans.values()), None)
     if known(trained):
         tiles.append(_tile("Tokens read", short(trained), f"by {short(parameters)} parameters"))
-    bits = {r["set"]: r for r in (evidence.perplexity or {}).get("rows", []) if r["model"] == "final"}
-    baseline = {r["set"]: r for r in (evidence.perplexity or {}).get("rows", []) if r["model"] == "xz"}
+    losses = evidence.perplexity["rows"] if evidence.perplexity else []
+    bits = {r["set"]: r for r in losses if r["model"] == "final"}
+    baseline = {r["set"]: r for r in losses if r["model"] == "xz"}
     for name in ("web_en", "web_zh"):
         if name in bits:
             other = f"; xz needs {decimal(baseline[name]['bits_per_byte'], 2)}" if name in baseline else ""
             tiles.append(_tile(domain_name(name), decimal(bits[name]["bits_per_byte"], 2), f"bits per byte{other}"))
-    final = [r for r in (evidence.choice or {}).get("rows", []) if r["model"] == "final"]
+    final = [r for r in (evidence.choice["rows"] if evidence.choice else []) if r["model"] == "final"]
     final = [r for r in final if r["lang"] == "both"] or final  # the row over both languages, where there is one
     if final:
         items, correct = sum(r["items"] for r in final), sum(r["correct"] for r in final)
@@ -83,10 +144,9 @@ def headline(evidence: Evidence) -> list[dict[str, str]]:
     return tiles
 
 
-def _gap(row: dict[str, Any], key: str, reach: float) -> Any:
-    value, low, high = row.get(key), row.get(f"{key}_low"), row.get(f"{key}_high")
+def _gap(model: str, value: Figure, low: Figure, high: Figure, reach: float) -> Markup:
     title = f"{decimal(value)}, 95 % {span(low, high)}"
-    return strip(value, low, high, left=-reach, right=reach, mark=0.0, title=title, tone=_tone(str(row.get("model", ""))))
+    return strip(value, low, high, left=-reach, right=reach, mark=0.0, title=title, tone=_tone(model))
 
 
 def _tone(model: str) -> str:

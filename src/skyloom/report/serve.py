@@ -1,4 +1,4 @@
-"""A dashboard over HTTP: a `Dashboard` enters, a server on a port leaves. Standard library only; nothing can be changed through it.
+"""Serves a `Dashboard` over HTTP. Standard library only; nothing can be changed through it.
 
 `/` is the page, `/news?since=CURSOR` what changed, as JSON; both take `lang=en` or `lang=zh`, else the browser's language decides.
 """
@@ -10,7 +10,6 @@ import socket
 import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from skyloom.core.errors import ConfigError, SkyloomError
@@ -34,7 +33,7 @@ class Server(ThreadingHTTPServer):
                 f"{host} port {port} cannot be opened ({why}): give another --port (0 takes a free one) or --host"
             ) from problem
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: tuple[str, int] | str) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # a browser that went away is no fault
             super().handle_error(request, client_address)
 
@@ -77,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """A poll every two seconds is not worth a line."""
 
 

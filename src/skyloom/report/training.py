@@ -1,9 +1,9 @@
-"""The training in figures: loss curves with both stages in their own colour (the report's Fig. 3), shares, throughput.
+"""Charts of the training: loss curves with each stage in its own colour (the report's Fig. 3), shares, throughput.
 
-Lines of `metrics.jsonl`, `heldout.jsonl` and `telemetry/speed.jsonl` enter, charts and plain rows leave; of `alarms.jsonl`,
-`skips.jsonl` and `scores.jsonl` rows. The x axis is always tokens read since the start of stage 1, so that the stages stand one
-behind the other on it. Other models' bits per byte become dashed lines in nats per token of our tokenizer: both are of the
-same texts, so the factor is that of our own two figures. The report page and the dashboard draw with this one code.
+Input: the lines of `metrics.jsonl`, `heldout.jsonl` and `telemetry/speed.jsonl`, which become charts and rows, and those of
+`alarms.jsonl`, `skips.jsonl` and `scores.jsonl`, which become rows. The x axis is always tokens read since the start of stage 1,
+so that the stages follow each other on it. Other models' bits per byte become dashed lines in nats per token of our tokenizer:
+both are of the same texts, so the factor is that of our own two figures. The run page and the dashboard use the same code.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypedDict, TypeVar
 
 from markupsafe import Markup
 
-from skyloom.release.evidence import STAGES, Evidence, Rows
+from skyloom.core.json_files import AlarmLine, Figure, HeldoutLine, MetricsLine, ScoreLine, SkipLine, SpeedLine
+from skyloom.release.evidence import Evidence
 from skyloom.release.formats import known, percent, scientific, short
 from skyloom.release.tables import in_order
 from skyloom.report.charts import NARROW, Level, Point, Series, line_chart, strip, thin
 from skyloom.report.labels import ENGLISH, Say
+from skyloom.train.config import STAGES
 
 TOKENS, NATS = "tokens read", "nats per token"
 TONES = 8
@@ -28,6 +31,82 @@ OTHERS = ("d3", "d4", "d5", "d6", "d2", "d7")
 """Colours of other models: none of them is a stage's."""
 SHOWN = 20
 """Skipped batches that are listed."""
+Line = TypeVar("Line", MetricsLine, HeldoutLine, SpeedLine)
+
+
+class HeldoutPanel(TypedDict):
+    """A held-out set: its chart, its first line, and the last line of each stage."""
+
+    set: str
+    name: str
+    chart: Markup
+    first: HeldoutLine
+    ends: dict[str, HeldoutLine]
+
+
+class AlarmRow(AlarmLine):
+    """An alarm with the words for it."""
+
+    name: str
+    told: str
+
+
+class SkipRow(TypedDict):
+    """A batch that was left out."""
+
+    name: str
+    step: int
+    reason: str
+    documents: int
+
+
+class SkipTable(TypedDict):
+    """How many batches were left out, and the last of them."""
+
+    count: int
+    rows: list[SkipRow]
+
+
+class ScoreRow(ScoreLine):
+    """A benchmark score with its interval as a strip."""
+
+    name: str
+    language: str
+    told: str
+    strip: Markup
+
+
+class ShareRow(TypedDict):
+    """A domain with its share at the end of each stage."""
+
+    name: str
+    tone: str
+    shares: dict[str, float]
+
+
+class ShareTable(TypedDict):
+    """Realised shares as a chart and a table."""
+
+    chart: Markup
+    rows: list[ShareRow]
+    stages: list[str]
+
+
+class SpeedRow(TypedDict):
+    """Medians of a stage."""
+
+    stage: str
+    tokens_per_s: Figure
+    data_wait_share: Figure
+    mfu: Figure
+    memory_bytes: Figure
+
+
+class SpeedTable(TypedDict):
+    """Throughput as a chart and a table."""
+
+    chart: Markup
+    rows: list[SpeedRow]
 
 
 def boundary(evidence: Evidence) -> float | None:
@@ -37,10 +116,10 @@ def boundary(evidence: Evidence) -> float | None:
     return max(ends) if ends and later else None
 
 
-def heldout_panels(evidence: Evidence, say: Say = ENGLISH) -> list[dict[str, Any]]:
+def heldout_panels(evidence: Evidence, say: Say = ENGLISH) -> list[HeldoutPanel]:
     """One panel per held-out set: its loss with the 95 % band and other models' lines, and the last figures of each stage."""
     rows = evidence.heldout or []
-    panels = []
+    panels: list[HeldoutPanel] = []
     for name in in_order(row["set"] for row in rows):
         mine = [row for row in rows if row["set"] == name]
         series = [Series(say.stage(s), s, _points([r for r in mine if r["stage"] == s], "loss")) for s in STAGES]
@@ -59,7 +138,7 @@ def others(evidence: Evidence) -> list[dict[str, str]]:
     return [{"name": name, "tone": OTHERS[n % len(OTHERS)]} for n, name in enumerate(names)]
 
 
-def _levels(evidence: Evidence, name: str, rows: Rows) -> list[Level]:
+def _levels(evidence: Evidence, name: str, rows: list[HeldoutLine]) -> list[Level]:
     """Other models' losses on a set, in nats per token of the tokenizer that its rows are of."""
     factors = [r["loss"] / r["bits_per_byte"] for r in rows if known(r.get("loss")) and known(r.get("bits_per_byte"))]
     tones = {other["name"]: other["tone"] for other in others(evidence)}
@@ -88,64 +167,73 @@ def rate_chart(evidence: Evidence, say: Say = ENGLISH) -> Markup | None:
     )  # fmt: skip
 
 
-def alarms(evidence: Evidence, say: Say = ENGLISH) -> list[dict[str, Any]]:
+def alarms(evidence: Evidence, say: Say = ENGLISH) -> list[AlarmRow]:
     """What the alarms said, in order."""
     return [{**row, "name": say.stage(row["stage"]), "told": say.alarm(row)} for row in evidence.alarms or []]
 
 
-def skips(evidence: Evidence, say: Say = ENGLISH, count: int | None = None) -> dict[str, Any]:
+def skips(evidence: Evidence, say: Say = ENGLISH, count: int | None = None) -> SkipTable:
     """How many batches were left out (`count`, if the rows are not all), and the last of them with their reasons."""
     rows = evidence.skips or []
-    last = [
+    last: list[SkipRow] = [
         {"name": say.stage(r["stage"]), "step": r["step"], "reason": r["reason"], "documents": _documents(r)} for r in rows[-SHOWN:]
     ]
     return {"count": len(rows) if count is None else count, "rows": last}
 
 
-def _documents(row: dict[str, Any]) -> int:
+def _documents(row: SkipLine) -> int:
     held = row.get("documents") or {}
     return held if isinstance(held, int) else sum(len(ids) for ids in held.values())
 
 
-def scores(evidence: Evidence, say: Say = ENGLISH) -> list[dict[str, Any]]:
+def scores(evidence: Evidence, say: Say = ENGLISH) -> list[ScoreRow]:
     """Benchmark scores of released checkpoints: accuracy with its interval on a line from 0 to 1, chance as a tick on it."""
-    rows = []
+    rows: list[ScoreRow] = []
     for row in evidence.scores or []:
-        texts = {key: percent(row[key]) for key in ("accuracy", "low", "high", "chance")}
-        title = say("{accuracy}, 95 % {low} to {high}; chance {chance}", **texts)
+        title = say(
+            "{accuracy}, 95 % {low} to {high}; chance {chance}",
+            accuracy=percent(row["accuracy"]), low=percent(row["low"]), high=percent(row["high"]), chance=percent(row["chance"]),
+        )  # fmt: skip
         line = strip(
             row["accuracy"], row["low"], row["high"], left=0.0, right=1.0, mark=row["chance"], title=title, tone=row["stage"]
         )
-        names = {"name": say.stage(row["stage"]), "language": say.language(row["lang"]), "told": say.benchmark(row["benchmark"])}
-        rows.append({**row, **names, "strip": line})
+        rows.append(
+            {
+                **row,
+                "name": say.stage(row["stage"]),
+                "language": say.language(row["lang"]),
+                "told": say.benchmark(row["benchmark"]),
+                "strip": line,
+            }
+        )
     return rows
 
 
-def shares(evidence: Evidence) -> dict[str, Any] | None:
+def shares(evidence: Evidence) -> ShareTable | None:
     """Realised shares by tokens: a chart with a line per domain, and the shares at the end of each stage."""
-    rows = [row for row in evidence.metrics or [] if row.get("shares")]
+    rows = [(row, found) for row in evidence.metrics or [] if (found := row.get("shares"))]
     if not rows:
         return None
-    domains = in_order(d for row in rows for d in row["shares"])
+    domains = in_order(d for _, found in rows for d in found)
     series = []
     for number, domain in enumerate(domains):
         tone = f"d{number % TONES}"
         for stage in STAGES:
-            points = [Point(r["tokens"], r["shares"].get(domain, 0.0)) for r in rows if r["stage"] == stage]
+            points = [Point(r["tokens"], found.get(domain, 0.0)) for r, found in rows if r["stage"] == stage]
             series.append(Series(ENGLISH.domain(domain), tone, thin(points, 80)))
-    ends = {stage: mine[-1]["shares"] for stage in STAGES if (mine := _of(rows, stage))}
+    ends = {stage: mine[-1] for stage in STAGES if (mine := [found for r, found in rows if r["stage"] == stage])}
     chart = line_chart(
         series, title="Realised shares of the domains by tokens", x_label=TOKENS, y_label="share of the stage so far",
         y_text=percent, boundary=boundary(evidence), dots=False,
     )  # fmt: skip
-    table = [
+    table: list[ShareRow] = [
         {"name": ENGLISH.domain(d), "tone": f"d{n % TONES}", "shares": {s: ends[s].get(d, 0.0) for s in ends}}
         for n, d in enumerate(domains)
     ]
     return {"chart": chart, "rows": table, "stages": list(ends)}
 
 
-def speed(evidence: Evidence, say: Say = ENGLISH) -> dict[str, Any] | None:
+def speed(evidence: Evidence, say: Say = ENGLISH) -> SpeedTable | None:
     """Throughput: a chart, and the median by stage. These are timings of one machine and differ from run to run."""
     if not evidence.speed:
         return None
@@ -153,7 +241,7 @@ def speed(evidence: Evidence, say: Say = ENGLISH) -> dict[str, Any] | None:
     tokens_at |= {row["step"]: row["tokens"] for row in evidence.speed if known(row.get("tokens"))}
     x_label = say(TOKENS if tokens_at else "step")
     series = []
-    rows = []
+    rows: list[SpeedRow] = []
     for stage in STAGES:
         mine = _of(evidence.speed, stage)
         points = [Point(_number(tokens_at.get(r["step"], r["step"])), _number(r.get("tokens_per_s"))) for r in mine]
@@ -162,7 +250,10 @@ def speed(evidence: Evidence, say: Say = ENGLISH) -> dict[str, Any] | None:
             rows.append(
                 {
                     "stage": say.stage(stage),
-                    **{k: _median(mine, k) for k in ("tokens_per_s", "data_wait_share", "mfu", "memory_bytes")},
+                    "tokens_per_s": _median(row.get("tokens_per_s") for row in mine),
+                    "data_wait_share": _median(row.get("data_wait_share") for row in mine),
+                    "mfu": _median(row.get("mfu") for row in mine),
+                    "memory_bytes": _median(row.get("memory_bytes") for row in mine),
                 }
             )
     chart = line_chart(
@@ -172,20 +263,20 @@ def speed(evidence: Evidence, say: Say = ENGLISH) -> dict[str, Any] | None:
     return {"chart": chart, "rows": rows}
 
 
-def _of(rows: Rows, stage: str) -> Rows:
+def _of(rows: Sequence[Line], stage: str) -> list[Line]:
     return [row for row in rows if row["stage"] == stage]
 
 
-def _points(rows: Rows, key: str) -> tuple[Point, ...]:
+def _points(rows: Sequence[MetricsLine | HeldoutLine], key: Literal["loss", "lr"]) -> tuple[Point, ...]:
     return tuple(Point(*(_number(row.get(k)) for k in ("tokens", key, "low", "high"))) for row in rows)
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     return float(value) if known(value) else math.nan
 
 
 def _joined(series: list[Series]) -> list[Series]:
-    """Let each session's line start where the one before ends, so that the curve shows no gap that was not there."""
+    """Let each stage's line start where the one before ends, so that the curve shows no gap that was not there."""
     lines = [s for s in series if s.points]
     joined = lines[:1]
     for before, line in itertools.pairwise(lines):
@@ -194,6 +285,6 @@ def _joined(series: list[Series]) -> list[Series]:
     return joined[::-1]
 
 
-def _median(rows: Rows, key: str) -> float | None:
-    values = [row[key] for row in rows if known(row.get(key))]
+def _median(figures: Iterable[Figure]) -> float | None:
+    values = [figure for figure in figures if known(figure)]
     return float(statistics.median(values)) if values else None

@@ -1,1 +1,1 @@
-"""The run room: a recipe goes in, the whole road comes out. It composes the rooms' configs and wires their functions to steps."""
+"""Runs a recipe: composes the configs of all packages and connects their functions to content-addressed steps."""

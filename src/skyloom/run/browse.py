@@ -1,19 +1,19 @@
-"""Look into a corpus: what was kept, and what was dropped, where and why.
+"""Looks into a corpus: which documents were kept, and which were dropped, where and why.
 
-What enters are the folders of the steps `extract` and `corpus`; what leaves are rows for a table. Dropped documents are those
-of all gates: extraction and language (whole pages, in the extracted shards) and the cleaning (`dropped-*.parquet`, the first 600
+Input: the folders of the steps `extract` and `corpus`. Output: rows for a table. Dropped documents are those
+of all stages: extraction and language (whole pages, in the extracted shards) and the cleaning (`dropped-*.parquet`, the first 600
 characters). Shards are read one after the other until enough rows match, so a large corpus is looked into as fast as a small.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skyloom.core.json_files import Rows
 from skyloom.core.store import Store
 from skyloom.corpus.clean import EXCERPT
 
@@ -45,13 +45,13 @@ class Wanted:
         return mask
 
 
-def kept(corpus: Store, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
+def kept(corpus: Store, wanted: Wanted, limit: int) -> Rows:
     """The first `limit` documents of the corpus that are wanted: id, domain, split, source, lang, url and how the text begins."""
     columns = ["id", "domain", "split", "source", "lang", "url", "text"]
     return _first((corpus.read_table(name, columns) for name in corpus.names("documents-")), wanted, limit)
 
 
-def dropped(extracted: Store, corpus: Store, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
+def dropped(extracted: Store, corpus: Store, wanted: Wanted, limit: int) -> Rows:
     """The first `limit` documents and pages that were dropped and are wanted: stage, reason, source, lang, url, how it begins."""
 
     def tables() -> Iterator[pa.Table]:
@@ -63,7 +63,7 @@ def dropped(extracted: Store, corpus: Store, wanted: Wanted, limit: int) -> list
     return _first(tables(), wanted, limit)
 
 
-def reasons(rows: list[list[Any]]) -> list[dict[str, Any]]:
+def reasons(rows: Sequence[tuple[str, str, str, str, int, int]]) -> Rows:
     """The `counts` of a ledger as documents and bytes by stage, reason and language, the dropped ones only."""
     sums: dict[tuple[str, str, str], list[int]] = {}
     for stage, _, lang, reason, documents, size in rows:
@@ -75,7 +75,7 @@ def reasons(rows: list[list[Any]]) -> list[dict[str, Any]]:
 
 
 def _refused(table: pa.Table) -> pa.Table:
-    """Pages that extraction or the language gate dropped, in the columns of the dropped."""
+    """Pages that extraction or the language filter dropped, in the columns of the dropped."""
     rows = table.filter(pc.is_valid(table.column("reason")))
     language = pc.starts_with(rows.column("reason"), "language: ")
     columns = {name: rows.column(name) for name in ("id", "source", "lang", "url", "reason")}
@@ -85,8 +85,8 @@ def _refused(table: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-def _first(tables: Iterator[pa.Table], wanted: Wanted, limit: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+def _first(tables: Iterator[pa.Table], wanted: Wanted, limit: int) -> Rows:
+    found: Rows = []
     for table in tables:
         part = table.filter(wanted.mask(table)).slice(0, limit - len(found))
         text = pc.utf8_slice_codeunits(part.column("text"), 0, EXCERPT)

@@ -1,6 +1,6 @@
-"""`skyloom doctor`: what this machine has, what is missing, and how to mend it.
+"""`skyloom doctor`: what this machine has, what is missing, and how to fix it.
 
-Nothing is changed and nothing is fetched. A finding is `ok`, `missing` (a part of the road cannot run) or `note` (it
+Nothing is changed and nothing is fetched. A finding is `ok`, `missing` (a part of the run cannot work) or `note` (it
 runs, but slower or with less).
 """
 
@@ -99,5 +99,5 @@ def _apt() -> MachineFinding:
 
 def _browser() -> MachineFinding:
     found = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
-    mend = "only the browser test of the report needs it (Debian: apt install chromium)"
+    mend = "only the browser test of the run page needs it (Debian: apt install chromium)"
     return MachineFinding("browser", "ok" if found else "note", found or "none", "" if found else mend)

@@ -1,4 +1,4 @@
-"""Make the engine that a command asks for: this machine's processes or a Ray cluster, whole or one shard of many."""
+"""Makes the engine that a command asks for: this machine's processes or a Ray cluster, whole or one shard of many."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""`skyloom train lr-test`: a recipe and rates enter; a step for each rate and one that compares them leave (report Fig. 4).
+"""Learning rate test (`skyloom train lr-test`): short training runs at several constant rates, compared (report Fig. 4).
 
-Each rate is a content-addressed step of its own beside the sessions: it begins from the same checkpoint, reads the same samples
-that the session would read next, and is watched on the same held-out texts. So a test that was killed goes on, a rate that is
-done is not done again, and rates can be added later. Once its held-out losses are written, a run's weights are removed: the
-session itself begins from the checkpoint again.
+Input: a recipe and rates. Each rate is a content-addressed step of its own: it starts from the same checkpoint, reads the same
+samples that the stage would read next, and is monitored on the same held-out texts. So a test that was killed continues, a rate
+that is done is not done again, and rates can be added later. Once its held-out losses are written, a run's weights are removed:
+the stage itself starts from the checkpoint again.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from skyloom.core.config import plain
 from skyloom.core.errors import ConfigError
+from skyloom.core.json_files import Figure, HeldoutLine, MetricsLine, PlanFile, Rows
 from skyloom.core.progress import Progress
 from skyloom.core.step import Step, StepContext
 from skyloom.core.store import Store
@@ -45,9 +46,43 @@ NAME = "lr-test"
 LOSSES, NUMBERS, TABLE, FIGURE = "losses.json", "lr-test.json", "lr-test.csv", "lr-test.svg"
 
 
+class RateInterval(TypedDict):
+    """A difference of losses with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class SetLosses(TypedDict):
+    """Loss on a held-out set before and after."""
+
+    start: float
+    end: float
+
+
+class RateResult(TypedDict):
+    """What `NUMBERS` says of one rate."""
+
+    rate: float
+    excluded: str
+    training_loss: Figure
+    heldout_loss: Figure
+    to_best: RateInterval | None
+    to_start: RateInterval | None
+    sets: dict[str, SetLosses]
+
+
+class RateResults(TypedDict):
+    """What `NUMBERS` holds, as far as the table needs it."""
+
+    recommended: Figure
+    rates: list[RateResult]
+
+
 @dataclass(frozen=True)
 class RateTestPlan:
-    """What is tried: a part of the session `stage`, from its step `first` on, from the checkpoint `start` (None: its beginning)."""
+    """What is tried: a part of the stage `stage`, from its step `first` on, from the checkpoint `start` (None: its beginning)."""
 
     stage: str
     rates: tuple[float, ...]
@@ -58,7 +93,7 @@ class RateTestPlan:
     origin: str
 
     def config(self, recipe: Recipe, rate: float) -> StageConfig:
-        """How a run at `rate` learns: constantly; the session's own warm-up is kept where the run begins with the session."""
+        """How a run at `rate` learns: constantly; the stage's own warm-up is kept where the run begins with the stage."""
         own: StageConfig = getattr(recipe, self.stage).rate
         return replace(own, schedule="constant", peak=rate, warmup_steps=0 if self.first else own.warmup_steps, releases=1)
 
@@ -68,14 +103,14 @@ def prepare(run: ResolvedRun, *, stage: str | None, rates: str | None, tokens: i
     steps, recipe = run.steps, run.recipe
     stage = stage or ("stage1b" if recipe.stage1b is not None else "stage2")
     if stage not in stages(recipe):
-        raise ConfigError(f"the recipe has no session {stage}; it has {', '.join(stages(recipe))}")
+        raise ConfigError(f"the recipe has no stage {stage}; it has {', '.join(stages(recipe))}")
     own: StageConfig = getattr(recipe, stage).rate
     tried = parse_rates(rates if rates is not None else ",".join(f"{factor * own.peak:.3g}" for factor in FACTORS))
     start = _given(checkpoint) if checkpoint else _before(run, stage)
     first, identity, origin = 0, "", "the beginning of training"
     if start is not None:
         state = disk.read_state(start)
-        _check(recipe, stage, start, state)
+        _check(recipe, stage, start, state["stage"], state["model"])
         first = state["stage_step"] if state["stage"] == stage else 0
         identity = hashlib.sha256(start.read_bytes(disk.STATE)).hexdigest()
         origin = f"{state['stage']}, step {state['step']:,}"
@@ -102,15 +137,15 @@ def prepare(run: ResolvedRun, *, stage: str | None, rates: str | None, tokens: i
 
 
 def _given(path: str) -> Store:
-    """The checkpoint that `--from` names: one itself, or the last whole one of a session's folder."""
+    """The checkpoint that `--from` names: one itself, or the last whole one of a stage's folder."""
     found = _last(Store(Path(path).absolute()))
     if found is None:
-        raise ConfigError(f"--from {path}: there is no checkpoint; give the folder of a checkpoint or of a session")
+        raise ConfigError(f"--from {path}: there is no checkpoint; give the folder of a checkpoint or of a training stage")
     return found
 
 
 def _before(run: ResolvedRun, stage: str) -> Store | None:
-    """The last whole checkpoint of the session before `stage`, or None if it is the first."""
+    """The last whole checkpoint of the stage before `stage`, or None if it is the first."""
     place = stages(run.recipe).index(stage)
     if not place:
         return None
@@ -131,18 +166,18 @@ def _last(folder: Store) -> Store | None:
     return next((found for found in there if found.exists(disk.STATE)), None)
 
 
-def _check(recipe: Recipe, stage: str, start: Store, state: Mapping[str, Any]) -> None:
-    """ConfigError if a checkpoint is of another model or of a later session."""
+def _check(recipe: Recipe, stage: str, start: Store, trained: str, there: Mapping[str, object]) -> None:
+    """ConfigError if a checkpoint is of another model or of a later stage."""
     shape = plain(recipe.model)  # the vocabulary is the tokenizer's to say
-    differing = sorted(k for k in {*shape, *state["model"]} - {"vocabulary"} if shape.get(k) != state["model"].get(k))
+    differing = sorted(k for k in {*shape, *there} - {"vocabulary"} if shape.get(k) != there.get(k))
     if differing:
         key = differing[0]
         raise ConfigError(
-            f"{start.root} is a checkpoint of another model: model.{key} is {state['model'].get(key)!r} there and "
+            f"{start.root} is a checkpoint of another model: model.{key} is {there.get(key)!r} there and "
             f"{shape.get(key)!r} in the recipe"
         )
-    if state["stage"] not in STAGES or STAGES.index(state["stage"]) > STAGES.index(stage):
-        raise ConfigError(f"{start.root} is of {state['stage']}, which comes after {stage}; give another --stage or --from")
+    if trained not in STAGES or STAGES.index(trained) > STAGES.index(stage):
+        raise ConfigError(f"{start.root} is of {trained}, which comes after {stage}; give another --stage or --from")
 
 
 def _rate_step(run: ResolvedRun, plan: RateTestPlan, rate: float) -> Step:
@@ -157,7 +192,7 @@ def _rate_step(run: ResolvedRun, plan: RateTestPlan, rate: float) -> Step:
         "train": recipe.train,
         "model": recipe.model,
         "heldout": recipe.heldout,
-        "data": [getattr(recipe, session).data for session in stages(recipe)],
+        "data": [getattr(recipe, name).data for name in stages(recipe)],
         "stage": plan.stage,
         "rate": plan.config(recipe, rate),
         "first": plan.first,
@@ -180,45 +215,45 @@ def _learn(recipe: Recipe, plan: RateTestPlan, rate: float, ctx: StepContext) ->
 
 def _train_and_score(recipe: Recipe, plan: RateTestPlan, rate: float, ctx: StepContext, here: Ranks) -> None:
     """Write `LOSSES`."""
-    session = open_stage(recipe, plan.stage, ctx, begins=plan.start is None)
-    feed = PartOfStage(session.feed, plan.first, plan.steps)
+    inputs = open_stage(recipe, plan.stage, ctx, begins=plan.start is None)
+    feed = PartOfStage(inputs.feed, plan.first, plan.steps)
     diverged, start, end = "", {}, {}
     try:
         train_stage(
-            recipe.train, plan.config(recipe, rate), session.shape, feed, session.heldout, session.tokenizer, plan.start, ctx.out,
-            progress=ctx.progress, make=session.make, weights=session.weights,
+            recipe.train, plan.config(recipe, rate), inputs.shape, feed, inputs.heldout, inputs.tokenizer, plan.start, ctx.out,
+            progress=ctx.progress, make=inputs.make, weights=inputs.weights,
         )  # fmt: skip
     except NotFiniteError as problem:
         ctx.progress.log(f"a rate of {rate:g} diverged: {problem}")
         diverged = str(problem)
     else:
-        start = _score(recipe, session, plan.start, here)
-        end = _score(recipe, session, ctx.out.child(disk.FINAL), here)
+        start = _score(recipe, inputs, plan.start, here)
+        end = _score(recipe, inputs, ctx.out.child(disk.FINAL), here)
     if here.leads:
         skips = ctx.out.read_bytes("skips.jsonl").splitlines() if ctx.out.exists("skips.jsonl") else []
         sets = {name: {"start": _row(start[name]), "end": _row(end[name])} for name in end}
         ctx.out.write_json(LOSSES, {"rate": rate, "diverged": diverged, "skipped": len(skips), "sets": sets})
 
 
-def _score(recipe: Recipe, session: StageInputs, folder: Store | None, here: Ranks) -> dict[str, TextLosses]:
+def _score(recipe: Recipe, inputs: StageInputs, folder: Store | None, here: Ranks) -> dict[str, TextLosses]:
     """Losses of the watched texts, document by document, with a checkpoint's weights or those that training begins with."""
     from skyloom.model.init import first_weights
 
     gc.collect()  # the learner before this one is a cycle under many processes, and as large as this one
-    learner = session.make(recipe.train, session.shape, False, session.tokenizer.bos_id)
+    learner = inputs.make(recipe.train, inputs.shape, False, inputs.tokenizer.bos_id)
     if folder is None:
-        learner.begin(session.weights or first_weights(session.shape, recipe.train.seed))
+        learner.begin(inputs.weights or first_weights(inputs.shape, recipe.train.seed))
     else:
         state = disk.read_state(folder)
         disk.verify(folder, state, here)
         disk.fill(folder, state, learner.state(), here)
         learner.load(state["updates"])
-    texts = session.tokenizer
+    texts = inputs.tokenizer
     with settled(recipe.train.threads):
-        return Monitor(session.heldout, texts.encode_column, texts.bos_id, recipe.train, Progress.silent()).score(learner)
+        return Monitor(inputs.heldout, texts.encode_column, texts.bos_id, recipe.train, Progress.silent()).score(learner)
 
 
-def _row(losses: TextLosses) -> dict[str, list[Any]]:
+def _row(losses: TextLosses) -> dict[str, list[float]]:
     return {"nats": losses.nats.tolist(), "tokens": losses.tokens.tolist(), "bytes": losses.bytes.tolist()}
 
 
@@ -263,21 +298,22 @@ def _trial(folder: Store) -> Trial:
     return Trial(told["rate"], losses("start"), losses("end"), told["skipped"], told["diverged"])
 
 
-def _lines(folder: Store, name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in folder.read_bytes(name).splitlines()] if folder.exists(name) else []
+def _lines(folder: Store, name: str) -> list[bytes]:
+    return folder.read_bytes(name).splitlines() if folder.exists(name) else []
 
 
 def _curve(folder: Store, trial: Trial, plan: RateTestPlan, tokens: int) -> Curve:
     """Losses over the tokens since the checkpoint; of a run that diverged, as far as they were written."""
-    begun = folder.read_json("plan.json")["calendar"]["first_tokens"]
-    points: dict[str, list[tuple[float, float]]] = {
-        TRAINING: [(row["tokens"] - begun, row["loss"]) for row in _lines(folder, "metrics.jsonl")]
-    }
+    plan_of: PlanFile = folder.read_json("plan.json")
+    begun = plan_of["calendar"]["first_tokens"]
+    metrics: list[MetricsLine] = [json.loads(line) for line in _lines(folder, "metrics.jsonl")]
+    heldout: list[HeldoutLine] = [json.loads(line) for line in _lines(folder, "heldout.jsonl")]
+    points: dict[str, list[tuple[float, float]]] = {TRAINING: [(row["tokens"] - begun, row["loss"]) for row in metrics]}
     if trial.start:
         points[MEAN] = [(0.0, mean_loss(trial.start))]
         points |= {name: [(0.0, losses.loss)] for name, losses in trial.start.items()}
     by_tokens: dict[int, list[float]] = {}
-    for row in _lines(folder, "heldout.jsonl"):
+    for row in heldout:
         if row["tokens"] > begun:
             points.setdefault(row["set"], []).append((row["tokens"] - begun, row["loss"]))
             by_tokens.setdefault(row["tokens"] - begun, []).append(row["loss"])
@@ -309,9 +345,11 @@ def _last_training(points: Points) -> float | None:
     return float(np.mean(losses[-max(1, len(losses) // 10) :])) if losses else None
 
 
-def _numbers(trial: Trial, curve: Curve, found: RateVerdict) -> dict[str, Any]:
-    def told(difference: Difference | None) -> dict[str, float] | None:
-        return plain(difference) if difference is not None else None
+def _numbers(trial: Trial, curve: Curve, found: RateVerdict) -> RateResult:
+    def told(difference: Difference | None) -> RateInterval | None:
+        if difference is None:
+            return None
+        return {"value": difference.value, "low": difference.low, "high": difference.high}
 
     return {
         "rate": trial.rate,
@@ -335,9 +373,9 @@ def _table(trials: Sequence[Trial], curves: Sequence[Curve]) -> str:
     return text.getvalue()
 
 
-def table(numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
+def table(numbers: RateResults) -> Rows:
     """Rows for people, of what `NUMBERS` holds."""
-    rows = []
+    rows: Rows = []
     for row in numbers["rates"]:
         to_best, to_start = row["to_best"], row["to_start"]
         rows.append(
@@ -353,5 +391,5 @@ def table(numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _interval(found: Mapping[str, float] | None) -> str | None:
+def _interval(found: RateInterval | None) -> str | None:
     return None if found is None else f"{found['value']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]"

@@ -1,17 +1,17 @@
-"""Models beside the road: what one of a given shape costs, and a checkpoint as a folder that others load.
+"""The commands of `skyloom model` and `skyloom generate`: sizes of a model, export of a checkpoint, text from a released model.
 
-A preset, a recipe or a Hugging Face folder enters `facts`, rows of figures leave; any checkpoint of any layout enters `export`,
-a folder for transformers leaves. Memory is what the numbers take and nothing else; `skyloom plan` adds activations and says
-what fits where.
+`facts` gives parameters, FLOPs and memory of a preset, of a recipe's model or of a Hugging Face folder. `export` turns a checkpoint
+of any layout into a folder for transformers. Memory is that of the weights alone; `skyloom plan` adds activations and says
+which layouts fit.
 """
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from skyloom.core.errors import ConfigError, StorageError
+from skyloom.core.json_files import Row, Rows
 from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import PRESETS, preset
@@ -41,7 +41,7 @@ def shape_of(which: str) -> ModelConfig:
     raise ConfigError(f"'{which}' is no preset ({', '.join(PRESETS)}), no recipe and no folder of a Hugging Face model")
 
 
-def table(name: str, shape: ModelConfig) -> dict[str, Any]:
+def table(name: str, shape: ModelConfig) -> Row:
     """One row of the table of presets."""
     return {
         "preset": name,
@@ -56,7 +56,7 @@ def table(name: str, shape: ModelConfig) -> dict[str, Any]:
     }
 
 
-def facts(which: str, sequence: int | None = None) -> list[dict[str, Any]]:
+def facts(which: str, sequence: int | None = None) -> Rows:
     """Parameters, FLOPs and memory of a shape, a row each."""
     shape = shape_of(which)
     tokens = sequence or shape.context
@@ -75,7 +75,7 @@ def facts(which: str, sequence: int | None = None) -> list[dict[str, Any]]:
     return [{"what": what, "value": value, "note": note} for what, value, note in rows]
 
 
-def export(checkpoint: Path, out: Path, tokenizer: Path | None = None, dtype: str = "bfloat16") -> dict[str, Any]:
+def export(checkpoint: Path, out: Path, tokenizer: Path | None = None, dtype: str = "bfloat16") -> Row:
     """Write the checkpoint in a folder to the new folder `out`, for `AutoModelForCausalLM` and `AutoTokenizer`.
 
     `tokenizer`: a folder with the tokenizer, None for the one of the work folder that the checkpoint lies in. Returns stage, step,

@@ -1,8 +1,8 @@
-"""Many processes on one road: what torchrun started enters; one leads, the others come along for the training.
+"""A run on many processes that torchrun started: rank 0 runs every step; the other ranks only join for training.
 
-Every process reads the recipe and knows the steps. The leading one (rank 0) does the road as ever; the others wait until it
-calls them to a session of training, do that with it, and leave when it dismisses them. Finding and cleaning text is
-spread by other means (`--shard`, `--engine ray`). All processes must see the same work folder.
+Every process reads the recipe and knows the steps. The other ranks wait until rank 0 names a training stage, run it together
+with rank 0, and exit when rank 0 has finished. Collecting and cleaning text is distributed in other ways (`--shard`,
+`--engine ray`). All processes must see the same work folder.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from skyloom.core.store import Store
 from skyloom.run.recipe import Recipe
 
 DAYS = 86_400.0 * 7
-"""A collective's own time limit: the others wait this long for pages to be cleaned. Hung training is the watchdog's to end."""
+"""Time limit of a collective: the other ranks wait this long while rank 0 cleans pages. The watchdog ends training that hangs."""
 MEETING = 1200.0
-"""Seconds in which all processes must have come; torchrun starts them together."""
+"""Seconds within which all processes must have joined; torchrun starts them together."""
 
 
 def processes() -> int:
@@ -29,12 +29,12 @@ def processes() -> int:
 
 
 def follows() -> bool:
-    """Whether this process waits for another to lead."""
+    """Whether this process is not rank 0, so that it waits for rank 0."""
     return int(os.environ.get("RANK", "0")) > 0 and processes() > 1
 
 
 def meet(recipe: Recipe) -> None:
-    """Meet the other processes, before anything else is done: one that never comes is noticed now, not after days of cleaning.
+    """Join the other processes, before anything else is done: a missing one is noticed now, not after days of cleaning.
 
     ConfigError if there are more or fewer than the recipe's layout needs.
     """
@@ -48,19 +48,19 @@ def meet(recipe: Recipe) -> None:
     from skyloom.train.distributed import join
     from skyloom.train.recover import Watchdog, lost_processes
 
-    if not dist.is_initialized():  # a mesh is made by all processes together, so as often by each
+    if not dist.is_initialized():  # all processes make a mesh together, so each must make it equally often
         with lost_processes(), Watchdog(MEETING, None):
             join(recipe.train.layout, timeout_seconds=DAYS)
 
 
 def call(recipe: Recipe, name: str) -> None:
-    """Tell the others that a session of training begins; for one of the others, nothing: it was told."""
+    """On rank 0: tell the other ranks that a training stage begins. On another rank this does nothing."""
     if processes() > 1 and not follows():
         _share(name)
 
 
 def dismiss() -> None:
-    """Tell the others that nothing is left for them."""
+    """Tell the other ranks that no training is left, so that they exit."""
     if processes() > 1:
         from skyloom.train.distributed import leave
 
@@ -69,7 +69,7 @@ def dismiss() -> None:
 
 
 def follow(steps: Mapping[str, Step], work: Store, engine: Engine) -> None:
-    """Come along for each session that the leading process calls, until it dismisses us."""
+    """On another rank: run each training stage that rank 0 names, until rank 0 has none left."""
     from skyloom.train.distributed import leave
 
     while name := _share(""):
@@ -80,7 +80,7 @@ def follow(steps: Mapping[str, Step], work: Store, engine: Engine) -> None:
 
 
 def _share(name: str) -> str:
-    """The name that the leading process gives, on all."""
+    """The name that rank 0 gives, on all ranks."""
     from skyloom.train.distributed import Ranks
     from skyloom.train.recover import lost_processes
 

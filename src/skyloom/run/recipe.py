@@ -1,6 +1,6 @@
-"""The recipe: one TOML file enters, one frozen typed tree of every room's settings leaves.
+"""The recipe: one TOML file, read into one frozen typed tree of the settings of all packages.
 
-Each room declares its own part; this module only composes them. A key that no room knows is an error that names the
+Each package declares its own part; this module only composes them. A key that no package knows is an error that names the
 file, the key and the nearest valid one. `samples` is relative to the recipe's own folder, so that a recipe can be run from
 anywhere; the paths of sources are the user's, and relative to where the command is run.
 """
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from skyloom.core.config import build, override, plain, read_toml, setting
 from skyloom.core.config import to_toml as plain_to_toml
 from skyloom.core.errors import ConfigError
+from skyloom.core.json_files import PlainTable
 from skyloom.corpus.bitext import BitextConfig
 from skyloom.corpus.clean import CleanConfig
 from skyloom.corpus.extract import ExtractConfig
@@ -39,7 +39,7 @@ class CorpusSettings:
     sources: tuple[SourceConfig, ...] = setting(doc="where pages come from")
     extract: ExtractConfig = setting(factory=ExtractConfig, doc="structural extraction")
     parallel: BitextConfig = setting(factory=BitextConfig, doc="parallel text")
-    clean: CleanConfig = setting(factory=CleanConfig, doc="the gates, in order")
+    clean: CleanConfig = setting(factory=CleanConfig, doc="cleaning: the phases and filters, in order")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Recipe:
     leakage: LeakageConfig = setting(factory=LeakageConfig, doc="the leakage audit")
     release: ReleaseConfig = setting(factory=ReleaseConfig, doc="the released folder")
     references: ReferencesConfig = setting(factory=ReferencesConfig, doc="other models' losses beside ours")
-    report: ReportConfig = setting(factory=ReportConfig, doc="the report page")
+    report: ReportConfig = setting(factory=ReportConfig, doc="the run page")
 
     def __post_init__(self) -> None:
         if self.name in ("", ".", "..") or "/" in self.name:
@@ -81,7 +81,7 @@ class Recipe:
 
 
 def stages(recipe: Recipe) -> tuple[str, ...]:
-    """The sessions of training that the recipe has, in order."""
+    """The training stages that the recipe has, in order."""
     return tuple(name for name in STAGES if getattr(recipe, name) is not None)
 
 
@@ -119,16 +119,17 @@ def with_base(recipe: Recipe, base: Path, characters: int, words: int) -> Recipe
     return replace(recipe, tokenizer=tokenizer, model=replace(recipe.model, vocabulary=total))
 
 
-def _replace_sources(table: dict[str, Any], source: str) -> None:
+def _replace_sources(table: PlainTable, source: str) -> None:
     corpus = table.setdefault("corpus", {})
-    if not isinstance(corpus, dict) or not isinstance(corpus.get("sources", []), list):
+    given = corpus.get("sources", []) if isinstance(corpus, dict) else None
+    if not isinstance(corpus, dict) or not isinstance(given, list):
         return  # not what a recipe says; building it tells where
-    kept = [s for s in corpus.get("sources", []) if isinstance(s, dict) and s.get("kind") == "stdlib"]
+    kept = [s for s in given if isinstance(s, dict) and s.get("kind") == "stdlib"]
     path = source if "://" in source else str(Path(source).absolute())
     corpus["sources"] = [{"name": "source", "kind": "auto", "path": path}, *kept]
 
 
-def _continue(table: dict[str, Any], origin: str) -> None:
+def _continue(table: PlainTable, origin: str) -> None:
     """With `train.init_from` the model's shape is that of the model that is continued, with our vocabulary."""
     train = table.get("train")
     folder = train.get("init_from") if isinstance(train, dict) else None
@@ -148,7 +149,7 @@ def _continue(table: dict[str, Any], origin: str) -> None:
     table["model"] = shape
 
 
-def _complete(table: dict[str, Any], origin: str) -> None:
+def _complete(table: PlainTable, origin: str) -> None:
     """Fill in what one part of a recipe says for another: preset shapes, the vocabulary, the context, names of stages."""
     model, vocabulary = table.get("model"), table.get("tokenizer", {})
     if isinstance(model, dict) and isinstance(vocabulary, dict):
@@ -166,5 +167,6 @@ def _complete(table: dict[str, Any], origin: str) -> None:
         table["model"] = {**model, "vocabulary": size}
     for name in STAGES:
         stage = table.get(name)
-        if isinstance(stage, dict) and isinstance(stage.setdefault("rate", {}), dict):
-            stage["rate"].setdefault("name", name)
+        rate = stage.setdefault("rate", {}) if isinstance(stage, dict) else None
+        if isinstance(rate, dict):
+            rate.setdefault("name", name)

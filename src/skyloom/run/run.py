@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from skyloom.core.engine import Engine
+from skyloom.core.json_files import Rows
 from skyloom.core.progress import Progress
 from skyloom.core.step import MANIFEST, TIMING, Step, StepOutcome, is_done, run_steps
 from skyloom.core.store import Store
@@ -124,12 +124,12 @@ class ResolvedRun:
             self.progress.log("compiling the kernels of the corpus steps: about a minute, once for each version on a machine")
         self.engine.prepare()
 
-    def plan(self) -> list[dict[str, Any]]:
+    def plan(self) -> Rows:
         """What `run` would do: each step with its folder, whether it is there, its size, and how long it took here before."""
         here = self.work.path().glob(f"*/{TIMING}") if self.work.local else ()  # of a remote folder times are not asked
         timings = sorted(here, key=lambda p: p.stat().st_mtime)
         before = {p.parent.parent.name.rsplit("-", 1)[0]: p for p in timings}  # the newest of each name
-        rows = []
+        rows: Rows = []
         for name, step in self.steps.items():
             there = is_done(self.work, step)
             size = sum(f["size"] for f in self.folder(name).read_json(MANIFEST)["files"]) if there else None

@@ -10,9 +10,9 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from skyloom.core.config import plain
+from skyloom.core.json_files import DoneStep, PlainTable, RunFacts, StepManifest, StepTiming
 from skyloom.core.step import MANIFEST, TIMING, Step, StepContext
 from skyloom.core.store import Store
 from skyloom.corpus import sources
@@ -81,7 +81,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
     return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned, tokens, packed)}
 
 
-def _vocabulary(config: TokenizerConfig) -> tuple[dict[str, Any], str]:
+def _vocabulary(config: TokenizerConfig) -> tuple[PlainTable, str]:
     """Settings and identity of the tokenizer's step: a given base counts by what it holds, not by where it lies."""
     settings = {k: v for k, v in plain(config, identity_only=True).items() if k != "base_model"}
     identity = hashlib.sha256(read_base(Path(config.base_model))).hexdigest() if config.base_model else ""
@@ -112,7 +112,7 @@ def _reference_step(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
 
 def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
-    """The sessions; each begins with the weights, the moments and the data positions that the one before ended with."""
+    """The training stages; each begins with the weights, the moments and the data positions that the one before ended with."""
     names = stages(recipe)
 
     def stage(name: str) -> Callable[[StepContext], None]:
@@ -142,11 +142,12 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
 
 def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
-    """Evaluation, leakage, release and report over both checkpoints."""
+    """Evaluation, leakage, release and run page over the models at the end of Stage 1 and of Stage 2."""
 
     *general, last = stages(recipe)
 
     def models(ctx: StepContext) -> dict[str, Store]:
+        """Models by their published names: "stage1" is the end of Stage 1, which is that of `stage1b` where the recipe has it."""
         return {"stage1": ctx.need(general[-1]).child("final"), "final": ctx.need("stage2").child("final")}
 
     def evaluate(ctx: StepContext) -> None:
@@ -176,25 +177,30 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *general, last))
     judged = Step("evaluate", evaluate, recipe.evaluate, needs=base)
     audited = Step("leakage", leak, recipe.leakage, needs=base)
-    # A release carries the resolved recipe, so every setting is part of it; so does the report.
+    # A release carries the resolved recipe, so every setting is part of it; so does the run page.
     released = Step("release", publish, recipe, needs=(*base, done["pages"], done["extract"], done["parallel"], judged, audited))
     others = tuple(done[name] for name in ("references",) if name in done)
     shown = Step("report", show, recipe, needs=(*others, *released.needs, released))
     return {s.name: s for s in (judged, audited, released, shown)}
 
 
-def _run_facts(recipe: Recipe, ctx: StepContext) -> dict[str, Any]:
-    """What the report page says of the run itself: its recipe, steps with hashes and times, versions and machine."""
-    steps = []
+def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
+    """What the run page says of the run itself: its recipe, steps with hashes and times, versions and machine."""
+    steps: list[DoneStep] = []
     for need in sorted(ctx.step.needs, key=lambda s: ORDER.index(s.name)):
         folder = ctx.inputs[need.name]
-        manifest = folder.read_json(MANIFEST)
-        facts = {
-            "seconds": folder.read_json(TIMING)["seconds"],
-            "bytes": sum(f["size"] for f in manifest["files"]),
-            "content": manifest["content"],
-        }
-        steps.append({"name": need.name, "folder": need.folder, "status": "done", **facts})
+        manifest: StepManifest = folder.read_json(MANIFEST)
+        timing: StepTiming = folder.read_json(TIMING)
+        steps.append(
+            {
+                "name": need.name,
+                "folder": need.folder,
+                "status": "done",
+                "seconds": timing["seconds"],
+                "bytes": sum(f["size"] for f in manifest["files"]),
+                "content": manifest["content"],
+            }
+        )
     return {
         "name": recipe.name,
         "recipe": publishable(recipe),
@@ -204,9 +210,9 @@ def _run_facts(recipe: Recipe, ctx: StepContext) -> dict[str, Any]:
     }
 
 
-def publishable(recipe: Recipe) -> dict[str, Any]:
-    """The resolved recipe as plain values, with local source files by their names: folders of a machine are nobody's business."""
-    table: dict[str, Any] = plain(recipe)
+def publishable(recipe: Recipe) -> PlainTable:
+    """The resolved recipe as plain values, with local files by their names alone: folders of this machine are not published."""
+    table = plain(recipe)
     table["train"]["init_from"] = Path(table["train"]["init_from"]).name
     others = table["references"]
     others["file"] = Path(others["file"]).name
@@ -214,4 +220,5 @@ def publishable(recipe: Recipe) -> dict[str, Any]:
     for source in table["corpus"]["sources"]:
         if "://" not in source["path"]:
             source["path"] = Path(source["path"]).name
-    return table
+    published: PlainTable = table
+    return published

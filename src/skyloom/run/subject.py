@@ -1,4 +1,4 @@
-"""What a plan is asked with: texts of the command line and TOML files enter, layouts, shapes and numbers leave.
+"""Parses what `skyloom plan` is asked about: a model preset or TOML file, and numbers of tokens such as 3.2T.
 
 Nothing here imports torch.
 """
@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from skyloom.core.config import build, plain, read_toml
 from skyloom.core.errors import ConfigError
@@ -56,11 +55,12 @@ def read_subject(name: str) -> Subject:
     return Subject(Path(name).stem, model, batch, context, tokens)
 
 
-def _in(table: Any, *path: str) -> int | None:
+def _in(file: Mapping[str, object], *path: str) -> int | None:
     """A whole number at that place of a file, None if there is none."""
+    value: object = file
     for key in path:
-        table = table.get(key) if isinstance(table, Mapping) else None
-    return table if isinstance(table, int) and not isinstance(table, bool) and table > 0 else None
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 _SCALES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}

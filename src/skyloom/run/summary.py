@@ -1,10 +1,10 @@
-"""What a finished step has to say, as rows for a table: the command line and the end of a run print these."""
+"""Results of finished steps as rows for tables, which the command line and the end of a run print."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from skyloom.core.json_files import HeldoutLine, LeakageReport, PerplexityTable, Row, Rows, StepManifest
 from skyloom.core.ledger import Ledger
 from skyloom.core.step import TIMING
 from skyloom.core.store import Store
@@ -13,7 +13,6 @@ from skyloom.run.recipe import stages
 from skyloom.run.run import ResolvedRun
 from skyloom.run.steps import ORDER
 
-Rows = list[dict[str, Any]]
 SNIPPET = 60
 
 
@@ -31,7 +30,7 @@ def summary(run: ResolvedRun) -> list[tuple[str, Rows]]:
 
 def ledger_rows(run: ResolvedRun) -> Rows:
     """Documents and bytes by stage and reason, extraction and cleaning in one table."""
-    rows = []
+    rows: Rows = []
     for step in ("extract", "corpus"):
         ledger = Ledger.from_json(run.folder(step).read_json("ledger.json"))
         ledger.check()
@@ -89,7 +88,7 @@ def step_tables(run: ResolvedRun, stage: str, step: int, rank: int, world: int) 
         raise ConfigError(f"{stage} has {feed.steps} steps, 0 to {feed.steps - 1}; there is no step {step}")
     tokenizer = Tokenizer.load(run.folder("tokenizer"))
     batch = feed.batch(step, rank=rank, world=world)
-    rows = []
+    rows: Rows = []
     for seen in feed.documents(step, rank=rank, world=world):
         text = " ".join(tokenizer.decode(batch.tokens[seen.row].tolist()).split())[:SNIPPET]
         rows.append({"row": seen.row, "source": seen.domain, "epoch": seen.epoch, "documents": " ".join(seen.ids), "text": text})
@@ -112,39 +111,44 @@ def progress_rows(sources: Sequence[SourceProgress]) -> Rows:
 
 def heldout_rows(run: ResolvedRun) -> Rows:
     """The last monitored loss of each held-out set in each stage, beside the first, and the perplexity table's unigram."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Row] = {}
     for stage in stages(run.recipe):
-        for line in _lines(run.folder(stage), "heldout.jsonl"):
+        for line in _lines(run.folder(stage)):
             row = found.setdefault(line["set"], {"set": line["set"], "at the start": line["loss"]})
             row[f"after {stage}"], row["bits per byte"] = line["loss"], line["bits_per_byte"]
     if run.folder("evaluate").exists("perplexity.json"):
-        for line in run.folder("evaluate").read_json("perplexity.json")["rows"]:
-            if line["model"] == "unigram" and line["set"] in found:
-                found[line["set"]]["unigram bits per byte"] = line["bits_per_byte"]
-            if line["model"] == "xz" and line["set"] in found:
-                found[line["set"]]["xz bits per byte"] = line["bits_per_byte"]
+        losses: PerplexityTable = run.folder("evaluate").read_json("perplexity.json")
+        for entry in losses["rows"]:
+            if entry["model"] in ("unigram", "xz") and entry["set"] in found:
+                found[entry["set"]][f"{entry['model']} bits per byte"] = entry["bits_per_byte"]
     return [found[name] for name in sorted(found)]
 
 
 def leakage_tables(run: ResolvedRun) -> list[tuple[str, Rows]]:
     """Losses and gaps by model, and what the audit says of them and of its control."""
-    found = run.folder("leakage").read_json("leakage.json")
-    rows = []
+    found: LeakageReport = run.folder("leakage").read_json("leakage.json")
+    rows: Rows = []
     for row in found["rows"]:
-        cells = {"model": row["model"]} | {name: row[name] for name in ("L_train", "L_test", "L_ref")}
-        for gap, symbol in (("delta1", "Δ1"), ("delta2", "Δ2")):
-            cells[symbol] = f"{row[gap]:+.3f} [{row[f'{gap}_low']:+.3f}, {row[f'{gap}_high']:+.3f}]"
-        rows.append(cells)
-    verdicts = [{"model": row["model"], "verdict": found["words"][row["model"]]} for row in found["rows"]]
+        rows.append(
+            {
+                "model": row["model"],
+                "L_train": row["L_train"],
+                "L_test": row["L_test"],
+                "L_ref": row["L_ref"],
+                "Δ1": f"{row['delta1']:+.3f} [{row['delta1_low']:+.3f}, {row['delta1_high']:+.3f}]",
+                "Δ2": f"{row['delta2']:+.3f} [{row['delta2_low']:+.3f}, {row['delta2_high']:+.3f}]",
+            }
+        )
+    verdicts: Rows = [{"model": row["model"], "verdict": found["words"][row["model"]]} for row in found["rows"]]
     return [("leakage, nats per token (Δ1 = L_test − L_ref, Δ2 = L_test − L_train)", rows), ("verdicts", verdicts)]
 
 
 def step_rows(run: ResolvedRun) -> Rows:
     """Seconds and bytes of each step, from the run that did it."""
-    rows = []
+    rows: Rows = []
     for name in [n for n in ORDER if n in run.steps]:
         folder = run.folder(name)
-        manifest = folder.read_json("_step.json")
+        manifest: StepManifest = folder.read_json("_step.json")
         size = sum(f["size"] for f in manifest["files"])
         rows.append(
             {"step": name, "seconds": folder.read_json(TIMING)["seconds"], "bytes": size, "content": manifest["content"][:12]}
@@ -152,7 +156,7 @@ def step_rows(run: ResolvedRun) -> Rows:
     return rows
 
 
-def _lines(folder: Store, name: str) -> Rows:
+def _lines(folder: Store) -> list[HeldoutLine]:
     import json
 
-    return [json.loads(line) for line in folder.read_bytes(name).splitlines()]
+    return [json.loads(line) for line in folder.read_bytes("heldout.jsonl").splitlines()]

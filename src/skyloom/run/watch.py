@@ -1,4 +1,4 @@
-"""Peak memory of a run and of all the processes it starts, sampled, and what machine it ran on."""
+"""Peak memory of a run and of all processes that it starts (sampled), and facts of the machine."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import platform
 import threading
 from collections.abc import Iterator
 from importlib import metadata
-from typing import Any
 
 import psutil
 
+from skyloom.core.json_files import MachineFacts
 from skyloom.run.doctor import usable_cores
 
 SAMPLE_SECONDS = 0.5
@@ -50,8 +50,8 @@ def peak_memory() -> Iterator[PeakMemory]:
         thread.join()
 
 
-def machine() -> dict[str, Any]:
-    """What the report says of the machine: processor architecture, cores, memory in bytes, system; no host name."""
+def machine() -> MachineFacts:
+    """What the run page says of the machine: processor architecture, cores, memory in bytes, system; no host name."""
     return {
         "system": platform.system(),
         "architecture": platform.machine(),

@@ -1,4 +1,4 @@
-"""Text from a model: prompts of token ids enter, their continuations leave. Greedy, or sampled with a seed.
+"""Text generation, greedy or sampled with a seed: token ids of prompts to those of their continuations.
 
 The whole window is computed again for each new token: at the sizes a laptop trains that costs milliseconds, needs no
 second code path in the decoder, and works with any callable. Every prompt has its own stream of numpy's Philox

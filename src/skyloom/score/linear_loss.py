@@ -1,10 +1,10 @@
-"""The loss of training, straight from what the output matrix multiplies. Report 2.2.
+"""Cross-entropy fused with the output projection, in chunks: the logits never exist as a whole. Report 2.2.
 
-Features, the output matrix and targets enter; the mean of `nll.token_losses` over the logits leaves, and the logits never exist
-as a whole. Beside a vocabulary of 65,536 they are the largest thing of a training step: for one sequence of 4,096 tokens 0.5 GiB
-in bf16, 1 GiB in fp32 and as much again for their gradient. So rows are taken in chunks, and each chunk's gradients are computed
-while its logits are at hand: three matrix products in all, as without chunks, and nothing of a row's width is kept. The backward
-pass only multiplies by the gradient that arrives. The price: the matrix's gradient is added up over chunks, in fp32.
+Input: features, the output matrix and targets; output: the mean of `nll.token_losses` over the logits. Beside a vocabulary of
+65,536 the logits are the largest thing of a training step: for one sequence of 4,096 tokens 0.5 GiB in bf16, 1 GiB in fp32 and as
+much again for their gradient. So rows are taken in chunks, and each chunk's gradients are computed while its logits are at hand:
+three matrix products in all, as without chunks, and nothing of a row's width is kept. The backward pass only multiplies by the
+gradient that arrives. The price: the matrix's gradient is added up over chunks, in fp32.
 
 Compiled, a chunk is two passes over its logits, one for the logarithm of the sum and one for the gradient, where autograd's
 cross-entropy makes more of them; and on a CPU a chunk stays in the cache. Both together took a tenth off loss and output matrix
@@ -14,7 +14,7 @@ there (2,048 tokens; vocabularies of 8,192 and 16,384), although they are mostly
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -45,9 +45,21 @@ def linear_loss(features: Tensor, matrix: Tensor, targets: Tensor, budget: int =
     return mean
 
 
+class LossContext(Protocol):
+    """What the forward pass keeps for the backward pass."""
+
+    dtype: torch.dtype
+
+    @property
+    def needs_input_grad(self) -> tuple[bool, ...]: ...
+    @property
+    def saved_tensors(self) -> tuple[Tensor, ...]: ...
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
 class _LinearLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, features: Tensor, matrix: Tensor, targets: Tensor, size: int) -> Tensor:
+    def forward(ctx: LossContext, features: Tensor, matrix: Tensor, targets: Tensor, size: int) -> Tensor:
         tokens = torch.arange(len(matrix), device=matrix.device)
         losses, by_features = [], []
         by_matrix: Tensor | None = None
@@ -69,7 +81,7 @@ class _LinearLoss(torch.autograd.Function):
         return torch.cat(losses).mean()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: LossContext, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
         by_features, by_matrix = ctx.saved_tensors
         (above,) = gradients
         # In fp32, because a micro-batch's share of a step, say a third, must not be rounded to bf16 itself.

@@ -1,4 +1,4 @@
-"""THE loss: what a model pays, in nats, for texts that it is shown. Report 2.2, 4 (perplexity) and 5 (leakage).
+"""Negative log-likelihood of texts and continuations under a model. Report 2.2, 4 (perplexity) and 5 (leakage).
 
 A model enters as a callable from token ids to logits, so that a trained decoder and a baseline are scored by the same
 code. One pass gives a document's loss in all the units we publish: nats over its own tokens; over a reference
@@ -35,7 +35,7 @@ Model = Callable[[Tensor], Tensor]
 
 @runtime_checkable
 class Scorer(Protocol):
-    """A model that gives losses and no logits, because none of its processes holds all of them (`train.parallel`)."""
+    """A model that gives losses and no logits, because none of its processes holds all of them (`train.distributed`)."""
 
     def token_losses(self, tokens: Tensor) -> Tensor:
         """Nats of each token but the first, fp32[rows, width], for int64[rows, width + 1]."""
@@ -57,6 +57,14 @@ class TextLosses:
     bytes: Counts
     chars: Counts
     reference_tokens: Counts | None = None
+
+    @classmethod
+    def of(
+        cls, texts: Sequence[str], nats: npt.NDArray[np.float64], tokens: Counts, reference_tokens: Counts | None = None
+    ) -> TextLosses:
+        """The losses of `texts`, whose bytes and characters are counted here."""
+        sizes = np.array([len(t.encode("utf-8")) for t in texts], np.int64)
+        return cls(nats, tokens, sizes, np.array([len(t) for t in texts], np.int64), reference_tokens)
 
     @property
     def loss(self) -> float:
@@ -149,13 +157,9 @@ def score_texts(
     lengths = np.diff(offsets)
     if not lengths.all():
         raise DataError(f"text {int(np.argmin(lengths))} has no tokens; leave empty texts out of a held-out set")
-    return TextLosses(
-        nats=score_tokens(model, ids, offsets, context=context, batch_tokens=batch_tokens, bos_id=bos_id),
-        tokens=lengths.astype(np.int64),
-        bytes=np.array([len(t.encode("utf-8")) for t in texts], np.int64),
-        chars=np.array([len(t) for t in texts], np.int64),
-        reference_tokens=None if reference_tokens is None else np.asarray(reference_tokens, np.int64),
-    )
+    nats = score_tokens(model, ids, offsets, context=context, batch_tokens=batch_tokens, bos_id=bos_id)
+    reference = None if reference_tokens is None else np.asarray(reference_tokens, np.int64)
+    return TextLosses.of(texts, nats, lengths.astype(np.int64), reference)
 
 
 def score_tokens(

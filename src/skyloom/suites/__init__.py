@@ -5,7 +5,7 @@ item for either scoring. (Report 2.2 for the held-out sets, 4.4 for the benchmar
 """
 
 from skyloom.suites.choice import few_shot, multiple_choice
-from skyloom.suites.heldout import HeldOut, HeldoutSetsConfig, heldout_sets
+from skyloom.suites.heldout import HeldOut, HeldoutSetsConfig, heldout_sets, within_budget
 from skyloom.suites.prompts import LABELS, SCORINGS, Item, Labels, Prompt, exercise_text, prompt
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "heldout_sets",
     "multiple_choice",
     "prompt",
+    "within_budget",
 ]

@@ -1,6 +1,6 @@
-"""Multiple-choice items out of the exercises, and the worked examples that go before them.
+"""Multiple-choice items from the exercises, and worked examples (few-shot) to put before them.
 
-What enters is the folder that `corpus/stem/stage.py` wrote; what leaves are `Item`s. The test split is never trained on, and
+Input: the folder of the step `exercises`. Output: `Item`s. The test split is never trained on, and
 its problems are disjoint from the train split by their mathematics, so an item asks for the method and not for memory.
 Which items and examples are taken depends only on their ids and the seed, never on file order.
 """

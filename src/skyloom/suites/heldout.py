@@ -1,6 +1,6 @@
-"""Held-out text by domain: what training never sees, and what the loss is watched on.
+"""Held-out sets by domain: text that is never trained on, on which the loss is monitored.
 
-What enters are the cleaned documents (split "valid") and the exercises; what leaves is one `HeldOut` for each domain.
+Input: the cleaned documents (split "valid") and the exercises. Output: one `HeldOut` for each domain.
 The report (2.2) watches the loss on many validation sets, each of a deliberate distribution, since training loss
 misleads once data repeats and benchmark scores of checkpoints are noisy. Sets are capped so that watching stays
 cheap; which documents stay is decided by the hash of their ids, so a set is a fair sample and never changes by itself.
@@ -9,6 +9,7 @@ cheap; which documents stay is decided by the hash of their ids, so a set is a f
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -70,13 +71,19 @@ def _valid_documents(store: Store, prefix: str) -> dict[str, dict[str, str]]:
     return dict(found)
 
 
-def _capped(name: str, documents: dict[str, str], config: HeldoutSetsConfig) -> HeldOut:
+def within_budget(texts: Iterable[str], most: int) -> list[str]:
+    """The first of `texts` that are together at most `most` UTF-8 bytes (0: no limit); the first one is always taken."""
     kept: list[str] = []
     size = 0
-    for key in sorted(documents, key=lambda key: record_id("heldout", key)):
-        size += len(documents[key].encode())
-        if kept and (size > config.max_bytes or len(kept) == config.max_documents):
+    for text in texts:
+        size += len(text.encode("utf-8"))
+        if kept and most and size > most:
             break
-        kept.append(key)
-    kept.sort()
+        kept.append(text)
+    return kept
+
+
+def _capped(name: str, documents: dict[str, str], config: HeldoutSetsConfig) -> HeldOut:
+    drawn = sorted(documents, key=lambda key: record_id("heldout", key))[: config.max_documents]
+    kept = sorted(drawn[: len(within_budget((documents[key] for key in drawn), config.max_bytes))])
     return HeldOut(name, tuple(kept), tuple(documents[key] for key in kept))

@@ -1,6 +1,6 @@
 """Pinned prompts for multiple-choice items, with tokenization boundaries that no tokenizer can blur.
 
-What enters is an `Item` and worked examples; what leaves is a `Prompt`: one context and one continuation for each
+Input: an `Item` and worked examples. Output: a `Prompt`: one context and one continuation for each
 choice. A context never ends in a space; an English continuation begins with one, a Chinese one does not: so a model
 is asked for exactly the pieces that it would meet in running text. There are two scorings: the letter of the choice
 (the report's way for C-Eval, CMMLU and MMLU, 4.4) and the full text of the answer, which small models can already tell

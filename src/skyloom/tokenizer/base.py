@@ -1,4 +1,4 @@
-"""The base of the vocabulary: counted words in, or the file of another model, a SentencePiece BPE model out (report 3.3).
+"""The base of the vocabulary, a SentencePiece BPE model: trained on counted words, or read from another model's file (report 3.3).
 
 The report takes LLaMA's 32,000 pieces; another model's vocabulary cannot be published as ours, so both ways are here:
 `train_base` makes one from Latin text and code (each digit its own token, bytes for what is unknown, no normalisation and
@@ -14,14 +14,13 @@ import io
 import string
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, StorageError
-from skyloom.tokenizer.pieces import BYTES, RESERVED, SPECIAL, TYPE, base_model, normal_pieces, read_model
+from skyloom.tokenizer.pieces import BYTES, RESERVED, SPECIAL, TYPE, ParsedModel, base_model, normal_pieces, read_model
 
 LAYOUT = ("\n", "\t", "\n\n", "\t\t")
 """Pieces of the base that the trainer, which sees words, cannot find: without them every line end is a byte piece."""
@@ -64,7 +63,7 @@ def train_base(words: Sequence[str], counts: npt.NDArray[np.int64], size: int) -
 
 
 def _latin(trained: bytes, size: int) -> list[str]:
-    """The pieces that were found with those of LAYOUT in front; merges that were found last make room for them."""
+    """The pieces that were found with those of LAYOUT in front; the merges that were found last are left out for them."""
     found = [piece for piece, _ in normal_pieces(trained)]
     pieces = [*(p for p in LAYOUT if p not in found), *found]
     surplus = max(len(pieces) - size, 0)
@@ -118,7 +117,7 @@ def read_base(path: Path) -> bytes:
     return data
 
 
-def _tied(model: Any) -> int:
+def _tied(model: ParsedModel) -> int:
     """Pieces with equal scores, runs of one character (LLaMA's spaces) apart: of those the longer one is joined on."""
     groups: dict[float, list[str]] = {}
     for piece in model.pieces:

@@ -1,4 +1,4 @@
-"""What a vocabulary is chosen from: a text column in, counts of characters, of words and of runs of Chinese out.
+"""Counts of characters, words and runs of Chinese in a text column, from which the vocabulary is chosen.
 
 A text falls into stretches of Chinese characters (runs), stretches without any East Asian character, and the rest. The
 stretches without are cut into words as SentencePiece cuts them: before each space that follows something else, so that a
@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.core.code_points import made_once
-from skyloom.core.kernels import FNV_START, decode, fnv, kernel, mix
+from skyloom.core.kernels import FNV_START, Bools, Bytes, Hashes, Int, Ints, decode, fnv, kernel, mix
 from skyloom.core.units import utf8_buffers
 from skyloom.tokenizer.words import Runs
 
@@ -54,8 +54,8 @@ class _Tally:
     text: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(1 << 20, np.uint8))
     state: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(2, np.int64))  # strings, bytes of text
 
-    def room(self, strings: int, size: int) -> None:
-        """Make room for so many more strings of so many bytes in all."""
+    def reserve(self, strings: int, size: int) -> None:
+        """Reserve memory for so many more strings of so many bytes in all."""
         slots = len(self.keys)
         while 2 * (self.state[0] + strings) > slots:
             slots *= 2
@@ -107,11 +107,13 @@ class Counts:
     def add(self, texts: pa.Array | pa.ChunkedArray, weight: int) -> None:
         """Count a column of texts, each of which weighs `weight`."""
         data, offsets = utf8_buffers(texts)
+        row: Int
+        at: Int
         row, at = 0, int(offsets[0])
         while row < len(offsets) - 1:
             # More cannot come before the slice ends: a word that is counted has a byte or more, and the last ends behind it.
             for tally in (self._words, self._runs):
-                tally.room(self.slice_bytes + 1, self.slice_bytes + _LONGEST + 1)
+                tally.reserve(self.slice_bytes + 1, self.slice_bytes + _LONGEST + 1)
             limit = np.uint64(min(int(self.runs_share * 2.0**64), 2**64 - 1))
             row, at = _scan(
                 data, offsets, row, at, at + self.slice_bytes, np.int64(weight), _kinds(), self.points, limit,
@@ -158,7 +160,7 @@ def _kinds() -> npt.NDArray[np.uint8]:
 
 
 @kernel
-def _place(keys, key):  # type: ignore[no-untyped-def]
+def _place(keys: Hashes, key: np.uint64) -> Int:
     mask = np.uint64(len(keys) - 1)
     slot = key & mask
     while keys[slot] != 0 and keys[slot] != key:
@@ -167,7 +169,10 @@ def _place(keys, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _add(data, start, stop, weight, limit, keys, sums, spans, text, state):  # type: ignore[no-untyped-def]
+def _add(
+    data: Bytes, start: Int, stop: Int, weight: Int, limit: np.uint64, keys: Hashes, sums: Ints, spans: Ints, text: Bytes,
+    state: Ints,
+) -> None:  # fmt: skip
     """Count the bytes from start to stop, unless their hash is above the limit."""
     if stop - start > _LONGEST:
         return
@@ -189,15 +194,18 @@ def _add(data, start, stop, weight, limit, keys, sums, spans, text, state):  # t
 
 
 @kernel
-def _scan(  # type: ignore[no-untyped-def]
-    data, offsets, row, at, end, weight, kinds, points, limit,
-    wkeys, wsums, wspans, wtext, wstate, rkeys, rsums, rspans, rtext, rstate,
-):  # fmt: skip
+def _scan(
+    data: Bytes, offsets: Ints, row: Int, at: Int, end: Int, weight: Int, kinds: Bytes, points: Ints, limit: np.uint64,
+    wkeys: Hashes, wsums: Ints, wspans: Ints, wtext: Bytes, wstate: Ints, rkeys: Hashes, rsums: Ints, rspans: Ints, rtext: Bytes,
+    rstate: Ints,
+) -> tuple[Int, Int]:  # fmt: skip
     """Count texts from byte `at` of `row` on, until the first border of a word or run behind byte `end`; where to go on."""
     everything = np.uint64(0xFFFFFFFFFFFFFFFF)
     while row < len(offsets) - 1:
         stop = offsets[row + 1]
         i = at
+        word: Int
+        run: Int
         word, run, spaced = -1, -1, False  # where a word and a run began; the last character was a space
         while i < stop:
             point, width = decode(data, i)
@@ -234,7 +242,10 @@ def _scan(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _move(keys, sums, spans, text, wanted, new_keys, new_sums, new_spans, state):  # type: ignore[no-untyped-def]
+def _move(
+    keys: Hashes, sums: Ints, spans: Ints, text: Bytes, wanted: Bools, new_keys: Hashes, new_sums: Ints, new_spans: Ints,
+    state: Ints,
+) -> None:  # fmt: skip
     """Put the wanted strings into new tables, and their bytes to the front of the text."""
     order = np.argsort(spans[:, 0])
     strings, size = 0, 0
@@ -254,7 +265,7 @@ def _move(keys, sums, spans, text, wanted, new_keys, new_sums, new_spans, state)
 
 
 @kernel
-def _packed(text, spans, size):  # type: ignore[no-untyped-def]
+def _packed(text: Bytes, spans: Ints, size: Int) -> Bytes:
     out = np.empty(size, np.uint8)
     k = 0
     for i in range(len(spans)):

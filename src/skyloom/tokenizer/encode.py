@@ -1,4 +1,4 @@
-"""SentencePiece's BPE over whole Arrow columns: string columns in, ids and offsets out, in compiled code (numba).
+"""BPE encoder with SentencePiece's ids, over whole Arrow columns, in compiled code (numba).
 
 The ids are those of SentencePiece itself, which joins, of all adjacent pairs whose concatenation is a piece, the one with
 the best score, the leftmost of equals, until none is left. Doing that over a whole text is slow; it need not be done. If
@@ -21,15 +21,14 @@ import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import GOLDEN, kernel
+from skyloom.core.kernels import GOLDEN, Bools, Bytes, Hashes, Int, Ints, Ints32, kernel
 from skyloom.core.units import utf8_buffers
-from skyloom.tokenizer.pieces import SPACE, TYPE, without_surrogates
+from skyloom.tokenizer.pieces import SPACE, TYPE, ParsedModel, without_surrogates
 
 SLICE = 4 << 20
 """Bytes of text that a thread is given at once."""
@@ -61,7 +60,7 @@ class Encoder:
     prefix: bool
 
     @staticmethod
-    def of(model: Any) -> Encoder | None:
+    def of(model: ParsedModel) -> Encoder | None:
         """The tables of a parsed model (`pieces.read_model`); None if this code does not know something that the model has."""
         trainer, normal = model.trainer_spec, model.normalizer_spec
         known = {TYPE.NORMAL, TYPE.UNKNOWN, TYPE.CONTROL, TYPE.BYTE}
@@ -95,7 +94,9 @@ class Encoder:
             np.cumsum(np.concatenate([counts for _, counts in parts]), out=ends[1:])
         return (np.concatenate([ids for ids, _ in parts]) if parts else np.zeros(0, np.int32)), ends
 
-    def _slice(self, work: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int32], Any]:
+    def _slice(
+        self, work: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         data, offsets = work
         # The most there can be: a byte that is no UTF-8, or a space without a piece, becomes a character of three byte pieces.
         ids = np.empty(3 * (int(offsets[-1] - offsets[0]) + len(offsets)), np.int32)
@@ -123,7 +124,7 @@ def _slices(offsets: npt.NDArray[np.int64]) -> list[int]:
     return bounds
 
 
-def _tables(model: Any) -> Encoder:
+def _tables(model: ParsedModel) -> Encoder:
     pieces = [(i, p.piece, p.score) for i, p in enumerate(model.pieces) if p.type == TYPE.NORMAL]
     number = {text: i for i, text, _ in pieces}
     inside: dict[str, None] = {}
@@ -181,17 +182,18 @@ def _table(keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], npt.ND
 
 
 @kernel
-def _slot(key):  # type: ignore[no-untyped-def]
+def _slot(key: np.uint64) -> np.uint64:
     return ((key ^ (key >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)) >> np.uint64(32)
 
 
 @kernel
-def _beside(table, key):  # type: ignore[no-untyped-def]
-    return table[_place(table, key)] != 0
+def _beside(table: Hashes, key: np.uint64) -> bool:
+    there: bool = table[_place(table, key)] != 0
+    return there
 
 
 @kernel
-def _place(table, key):  # type: ignore[no-untyped-def]
+def _place(table: Hashes, key: np.uint64) -> np.uint64:
     """The slot of a key, or the empty slot where it would be."""
     mask = np.uint64(len(table) - 1)
     slot = _slot(key) & mask
@@ -201,7 +203,7 @@ def _place(table, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _fill(table, keys, slots):  # type: ignore[no-untyped-def]
+def _fill(table: Hashes, keys: Hashes, slots: Ints) -> None:
     for i in range(len(keys)):
         slot = _place(table, keys[i])
         table[slot] = keys[i] + np.uint64(1)
@@ -209,12 +211,12 @@ def _fill(table, keys, slots):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _pair(left, right):  # type: ignore[no-untyped-def]
+def _pair(left: Int | np.int32, right: Int | np.int32) -> np.uint64:
     return (np.uint64(left) << np.uint64(32)) | np.uint64(right)
 
 
 @kernel
-def _decode(data, i, stop):  # type: ignore[no-untyped-def]
+def _decode(data: Bytes, i: Int, stop: Int) -> tuple[Int, Int]:
     """Code point at byte i and its length; a byte that begins no UTF-8 is U+FFFD of one byte."""
     b = np.int64(data[i])
     if b < 0x80:
@@ -238,17 +240,23 @@ def _decode(data, i, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _encode(data, offsets, characters, merges, fallback, prefix, ids, counts):  # type: ignore[no-untyped-def]
+def _encode(
+    data: Bytes, offsets: Ints, characters: tuple[Ints32, Bools, Hashes], merges: Hashes, fallback: Ints32, prefix: bool,
+    ids: Ints32, counts: Ints,
+) -> Int:  # fmt: skip
     """Fill `ids` and the `counts` of ids of each row; the number of ids in all. `ids` has room for three ids a byte and row."""
     symbols, ascii_, beside = characters
     # The chunk that is being read: its symbols, their code points, and room for `_join_few`.
     chunk = np.empty((3, 1 << 12), np.int32)
     # Recent chunks: how many symbols, how many ids, the symbols, the ids.
     recent = np.zeros((_MEMORY, 2 + 2 * _KEPT), np.int32)
-    out = 0
+    out: Int = 0
     for row in range(len(offsets) - 1):
         first = out
         i, stop = offsets[row], offsets[row + 1]
+        point: Int
+        last: Int
+        last_point: Int
         length, last, last_point = 0, np.int64(-1), np.int64(0)
         mixed = np.uint64(0)
         pending = prefix and i < stop
@@ -295,7 +303,9 @@ def _encode(data, offsets, characters, merges, fallback, prefix, ids, counts):  
 
 
 @kernel
-def _flush(chunk, length, mixed, merges, fallback, recent, ids, out):  # type: ignore[no-untyped-def]
+def _flush(
+    chunk: Ints32, length: Int, mixed: np.uint64, merges: Hashes, fallback: Ints32, recent: Ints32, ids: Ints32, out: Int
+) -> Int:
     """The ids of a chunk, from memory if it is there; where the next id goes. The chunk is used up."""
     pieces = fallback[256]
     if length == 1:
@@ -310,9 +320,10 @@ def _flush(chunk, length, mixed, merges, fallback, recent, ids, out):  # type: i
         for k in range(length):
             same = same and kept[2 + k] == chunk[0, k]
         if same:
-            for k in range(kept[1]):
+            number: Int = kept[1]
+            for k in range(number):
                 ids[out + k] = kept[2 + _KEPT + k]
-            return out + kept[1]
+            return out + number
     if small:
         kept[0] = 0
         for k in range(length):
@@ -333,7 +344,7 @@ def _flush(chunk, length, mixed, merges, fallback, recent, ids, out):  # type: i
 
 
 @kernel
-def _as_bytes(point, fallback, ids, out):  # type: ignore[no-untyped-def]
+def _as_bytes(point: Int, fallback: Ints32, ids: Ints32, out: Int) -> Int:
     """The byte pieces of a code point. `fallback`: their 256 ids, and the number of pieces."""
     if point < 0x80:
         ids[out] = fallback[point]
@@ -355,7 +366,7 @@ def _as_bytes(point, fallback, ids, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _join_few(chunk, length, merges):  # type: ignore[no-untyped-def]
+def _join_few(chunk: Ints32, length: Int, merges: Hashes) -> Int:
     """Join a short chunk in place, the best pair first; the number of symbols that are left."""
     slots = chunk[2]  # of the pair that begins at each symbol, -1: no piece
     for k in range(length - 1):
@@ -382,12 +393,12 @@ def _join_few(chunk, length, merges):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _made(merges, slot):  # type: ignore[no-untyped-def]
+def _made(merges: Hashes, slot: Int) -> np.int32:
     return np.int32(merges[slot, 1] & np.uint64(0xFFFFFFFF))
 
 
 @kernel
-def _merge(merges, left, right):  # type: ignore[no-untyped-def]
+def _merge(merges: Hashes, left: np.int32, right: np.int32) -> Int:
     """Where the pair stands in the table of merges, -1 if it makes no piece."""
     key = _pair(left, right)
     mask = np.uint64(len(merges) - 1)
@@ -400,13 +411,13 @@ def _merge(merges, left, right):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _join_many(chunk, length, merges):  # type: ignore[no-untyped-def]
+def _join_many(chunk: Ints32, length: Int, merges: Hashes) -> int:
     """The same with a heap of rank and position: n log n steps for a chunk of any length."""
     symbols = chunk[0]
     before = np.arange(-1, length - 1)
     after = np.arange(1, length + 1)
     heap = np.empty((3 * length, 2), np.int64)  # the pair's slot beside it: an entry is stale if another pair stands there now
-    size = 0
+    size: Int = 0
     for k in range(length - 1):
         size = _offer(heap, size, merges, symbols, k, k + 1)
     while size:
@@ -433,7 +444,7 @@ def _join_many(chunk, length, merges):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _offer(heap, size, merges, symbols, left, right):  # type: ignore[no-untyped-def]
+def _offer(heap: Ints, size: Int, merges: Hashes, symbols: Ints32, left: Int, right: Int) -> Int:
     """Put the pair at (left, right) on the heap if it makes a piece; the heap's new size."""
     slot = _merge(merges, symbols[left], symbols[right])
     if slot < 0:
@@ -448,7 +459,7 @@ def _offer(heap, size, merges, symbols, left, right):  # type: ignore[no-untyped
 
 
 @kernel
-def _drop(heap, size):  # type: ignore[no-untyped-def]
+def _drop(heap: Ints, size: Int) -> Int:
     """Take the first entry off the heap; the heap's new size."""
     size -= 1
     entry, slot = heap[size]

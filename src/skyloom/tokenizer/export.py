@@ -1,4 +1,4 @@
-"""The same tokenizer for the `tokenizers` and `transformers` libraries: model proto in, JSON files out.
+"""Export of the tokenizer for the `tokenizers` and `transformers` libraries: from the model proto to JSON files.
 
 SentencePiece keeps pieces with scores, `tokenizers` a list of merges. Every way in which two pieces make a third is a merge,
 and merges are ordered by the score of what they make. Of equal scores SentencePiece takes the leftmost pair, `tokenizers` the
@@ -11,13 +11,12 @@ are runs of spaces. Equality of ids over fuzzed text is tested in tests/tokenize
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
 
 from skyloom.core.store import Store
-from skyloom.tokenizer.pieces import PAD, RESERVED, SPACE, TYPE, normal_pieces, read_model
+from skyloom.tokenizer.pieces import PAD, RESERVED, SPACE, TYPE, ParsedModel, normal_pieces, read_model
 
 
 def merges_of(pieces: list[tuple[str, float]]) -> list[tuple[str, str]]:
@@ -64,7 +63,7 @@ def to_tokenizers(model: bytes) -> Tokenizer:
     return tokenizer
 
 
-def special_pieces(parsed: Any) -> tuple[str, str, str]:
+def special_pieces(parsed: ParsedModel) -> tuple[str, str, str]:
     """<unk>, <s> and </s> of a parsed model, however it names them."""
     spec = parsed.trainer_spec
     unknown, bos, eos = (parsed.pieces[i].piece for i in (spec.unk_id, spec.bos_id, spec.eos_id))
@@ -76,7 +75,7 @@ def write(model: bytes, out: Store) -> None:
     # Through json, so that the file is ours byte for byte: the library's own order of keys may change.
     out.write_text("tokenizer.json", json.dumps(json.loads(to_tokenizers(model).to_str()), ensure_ascii=False, indent=1) + "\n")
     unknown, bos, eos = special_pieces(read_model(model))
-    tokens: dict[str, Any] = {"bos_token": bos, "eos_token": eos, "unk_token": unknown, "pad_token": PAD}
+    tokens = {"bos_token": bos, "eos_token": eos, "unk_token": unknown, "pad_token": PAD}
     out.write_json("special_tokens_map.json", {**tokens, "additional_special_tokens": list(RESERVED[1:])})
     out.write_json(
         "tokenizer_config.json",

@@ -1,4 +1,4 @@
-"""The vocabulary for llama.cpp: a tokenizer's folder in, a GGUF file without weights out.
+"""Export of the vocabulary as a GGUF file without weights, for llama.cpp.
 
 llama.cpp's tokenizer "llama" is SentencePiece's BPE: it joins the pair whose concatenation has the best score, and falls
 back to bytes. So pieces, scores and types go over as they are, with the ids of the specials and whether a space is put in
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,11 +22,14 @@ def write(folder: Store, out: Path) -> int:
 
     ConfigError without the package gguf. StorageError if the folder has no tokenizer.
     """
-    gguf = _package()
+    try:
+        import gguf
+    except ImportError as problem:
+        raise ConfigError("writing GGUF needs the package gguf: pip install 'skyloom[gguf]'") from problem
     model = read_model(folder.read_bytes("tokenizer.model"))
     spec, names = model.trainer_spec, [p.piece for p in model.pieces]
     with tempfile.TemporaryDirectory() as place:
-        writer: Any = gguf.GGUFWriter(Path(place, "vocabulary.gguf"), "llama")
+        writer = gguf.GGUFWriter(Path(place, "vocabulary.gguf"), "llama")
         writer.add_type(gguf.GGUFType.MODEL)
         writer.add_name("skyloom tokenizer")
         writer.add_vocab_size(len(names))
@@ -49,11 +51,3 @@ def write(folder: Store, out: Path) -> int:
         writer.close()
         Store(out.absolute().parent).write_bytes(out.name, Path(place, "vocabulary.gguf").read_bytes())
     return len(names)
-
-
-def _package() -> Any:
-    try:
-        import gguf
-    except ImportError as problem:
-        raise ConfigError("writing GGUF needs the package gguf: pip install 'skyloom[gguf]'") from problem
-    return gguf

@@ -1,6 +1,6 @@
-"""Is this folder a sound tokenizer? The folder that `train` wrote in, findings out (report 3.3).
+"""Checks a tokenizer folder (`skyloom tokenizer check`): a list of findings (report 3.3).
 
-Whoever loads a tokenizer relies on facts that nobody sees until a model trained on it misbehaves: the layout of the ids,
+Users of a tokenizer rely on facts that nobody sees until a model trained on it misbehaves: the layout of the ids,
 that those of the base are still the base's, that every added piece can be produced at all, that English is cut as before,
 that digits stay apart, that unknown characters fall to bytes, that text comes back, and that the SentencePiece model, our
 own encoder, `tokenizer.json` and `transformers` agree on every id. Each is proved here on this very folder.
@@ -12,7 +12,6 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -170,7 +169,7 @@ class _Subject:
         from transformers import AutoTokenizer
 
         try:
-            auto: Any = AutoTokenizer.from_pretrained(self.store.path())
+            auto = AutoTokenizer.from_pretrained(self.store.path())
         except Exception as problem:  # whatever it finds wrong with a file
             raise _BrokenError(f"AutoTokenizer cannot load the folder: {problem}") from problem
         ours = tuple(getattr(self.tokenizer, name) for name in ("unk_id", "bos_id", "eos_id", "pad_id"))

@@ -1,4 +1,4 @@
-"""How well a tokenizer compresses: per domain, on documents it was not trained on (docs/design.md, `measure.json`).
+"""Compression of a tokenizer: bytes and units per token by domain, on documents it was not trained on (`measure.json`).
 
 Units are those of `core.units` (a Han character, or a word of another script), so English and Chinese can be compared.
 `fallback_share` is the share of tokens that are byte pieces: text that the vocabulary does not have.
@@ -7,12 +7,12 @@ Units are those of `core.units` (a Han character, or a word of another script), 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from skyloom.core.json_files import Compression, Measure
 from skyloom.core.progress import ProgressTask
 from skyloom.core.store import Store
 from skyloom.core.units import count_units
@@ -23,7 +23,7 @@ LEAST_USED = 50
 """How many of the least used pieces `measure.json` lists."""
 
 
-def measure(tokenizer: Tokenizer, documents: Store, sample: Sample, bar: ProgressTask) -> dict[str, Any]:
+def measure(tokenizer: Tokenizer, documents: Store, sample: Sample, bar: ProgressTask) -> Measure:
     """The content of `measure.json`: compression on split "valid", and the pieces that the training sample uses least."""
     totals: dict[str, npt.NDArray[np.int64]] = defaultdict(lambda: np.zeros(4, np.int64))
     for table in document_shards(documents, "valid"):
@@ -33,7 +33,7 @@ def measure(tokenizer: Tokenizer, documents: Store, sample: Sample, bar: Progres
             fallback = int(np.count_nonzero(tokenizer.is_byte[ids]))
             size = pc.sum(pc.binary_length(texts)).as_py()
             totals[domain] += np.array([size, len(ids), int(count_units(texts).sum()), fallback])
-    rows = []
+    rows: list[Compression] = []
     for domain in sorted(totals):
         size, tokens, units, fallback = totals[domain].tolist()
         rows.append(
@@ -54,7 +54,7 @@ def show(tokenizer: Store, text: str) -> list[tuple[str, int, str]]:
     return Tokenizer.load(tokenizer).show(text)
 
 
-def _least_used(tokenizer: Tokenizer, sample: Sample, bar: ProgressTask) -> list[list[Any]]:
+def _least_used(tokenizer: Tokenizer, sample: Sample, bar: ProgressTask) -> list[tuple[int, str, int]]:
     counts = np.zeros(tokenizer.vocab_size, np.int64)
     for _, texts in sample.tables():
         counts += np.bincount(tokenizer.encode_column(texts)[0], minlength=tokenizer.vocab_size)
@@ -62,4 +62,4 @@ def _least_used(tokenizer: Tokenizer, sample: Sample, bar: ProgressTask) -> list
     text = np.flatnonzero(tokenizer.is_text)
     order = text[np.argsort(counts[text], kind="stable")[:LEAST_USED]]
     pieces = tokenizer.pieces
-    return [[int(i), pieces[i], int(counts[i])] for i in order]
+    return [(int(i), pieces[i], int(counts[i])) for i in order]

@@ -6,7 +6,7 @@ words), `reserved` (17, <|pad|> first). The first three are the base; the report
 A base from elsewhere whose pieces stand in another order is one part, `base`.
 
 Reserved pieces are of type CONTROL: text that merely contains "<|user|>" is never encoded to one, so that a web page
-cannot speak as a user. (`transformers` does match them in text, as it does for every tokenizer.)
+cannot pose as a user. (`transformers` does match them in text, as it does for every tokenizer.)
 
 Scores decide which pair is joined first. Added pieces go below the base's lowest score, each by one, and all must stay whole
 numbers that float32 holds. LLaMA's runs of spaces score -1e9, where float32 cannot tell -1e9 from -1e9 - 1: such sentinels
@@ -16,9 +16,9 @@ are not what "lowest" means.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, overload
 
 import numpy as np
 from sentencepiece import sentencepiece_model_pb2
@@ -40,7 +40,77 @@ PART_NAMES = ("special", "bytes", "latin", "characters", "words", "reserved")
 
 _EXACT = 1 << 23  # scores beyond this are sentinels: float32 does not tell them from their neighbours
 
-_ModelProto: Any = vars(sentencepiece_model_pb2)["ModelProto"]  # generated at import time, so type checkers do not see it
+
+class Piece(Protocol):
+    """A piece of a parsed model."""
+
+    piece: str
+    score: float
+    type: int
+
+
+class Pieces(Protocol):
+    """The pieces of a parsed model, by id."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Piece]: ...
+    @overload
+    def __getitem__(self, place: int) -> Piece: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Piece]: ...
+    def __delitem__(self, place: slice) -> None: ...
+    def add(self, *, piece: str, score: float, type: int) -> Piece: ...
+
+
+class TrainerSpec(Protocol):
+    """How a model was trained."""
+
+    model_type: int
+    vocab_size: int
+    unk_id: int
+    bos_id: int
+    eos_id: int
+    treat_whitespace_as_suffix: bool
+
+
+class NormalizerSpec(Protocol):
+    """What a model does to a text before it cuts it."""
+
+    name: str
+    precompiled_charsmap: bytes
+    add_dummy_prefix: bool
+    remove_extra_whitespaces: bool
+    escape_whitespaces: bool
+
+
+class ParsedModel(Protocol):
+    """SentencePiece's `ModelProto`, as far as it is used here."""
+
+    trainer_spec: TrainerSpec
+    normalizer_spec: NormalizerSpec
+    SerializeToString: Callable[..., bytes]
+
+    @property
+    def pieces(self) -> Pieces: ...
+
+
+class PieceTypes(Protocol):
+    """SentencePiece's numbers for types of pieces."""
+
+    NORMAL: int
+    UNKNOWN: int
+    CONTROL: int
+    USER_DEFINED: int
+    UNUSED: int
+    BYTE: int
+
+
+class _ModelClass(Protocol):
+    FromString: Callable[[bytes], ParsedModel]
+    SentencePiece: PieceTypes
+
+
+_ModelProto: _ModelClass = vars(sentencepiece_model_pb2)["ModelProto"]  # made at import time, so type checkers do not see it
 TYPE = _ModelProto.SentencePiece
 
 
@@ -163,7 +233,7 @@ def holds_digits(piece: str) -> bool:
     return len(piece) > 1 and any(c.isdigit() for c in piece)
 
 
-def read_model(model: bytes) -> Any:
+def read_model(model: bytes) -> ParsedModel:
     """The parsed model. IntegrityError if the bytes are not a SentencePiece model."""
     try:
         parsed = _ModelProto.FromString(model)

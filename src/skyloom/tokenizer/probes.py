@@ -1,10 +1,10 @@
-"""Texts that tokenizers go wrong on: a tokenizer's pieces and a seed in, any number of strings out, the same on every call.
+"""Fuzz texts for comparing tokenizers: any number of strings from a tokenizer's pieces and a seed, the same on every call.
 
 Formats are compared and round trips are proved on these: pieces of the vocabulary side by side (which is where merges
 compete), Chinese and English prose, leading and double spaces, line ends, full-width and half-width forms, emoji with
 joiners and flags, combining marks, control characters, bytes that only look like special tokens, characters of other
 scripts and lone surrogates. A lone surrogate is no character and no library takes it: it is U+FFFD here as everywhere in
-this room.
+this package.
 """
 
 from __future__ import annotations

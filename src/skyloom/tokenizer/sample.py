@@ -1,4 +1,4 @@
-"""The text a tokenizer is trained on: documents of split "train" in, a bounded and fair sample with weights out (report 3.3).
+"""The training sample of the tokenizer: a bounded, weighted sample of the documents of split "train" (report 3.3).
 
 Rule. Every domain may give the same number of bytes; what a small domain leaves over goes to the others, until the
 sample is full. Inside a domain a document is taken if a hash of its id and the seed falls below the domain's rate, so the

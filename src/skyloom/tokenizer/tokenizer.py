@@ -1,4 +1,4 @@
-"""A trained tokenizer in use: text in, ids out, and back.
+"""A trained tokenizer: encodes text to ids and decodes ids to text.
 
 Columns are encoded by our own compiled code (`encode`), which gives SentencePiece's ids; single texts by SentencePiece.
 With a base of ours text is encoded as it is: no normalisation, no space put in front (so that ids of a text do not depend

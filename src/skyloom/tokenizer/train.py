@@ -1,7 +1,7 @@
-"""Train a bilingual tokenizer: documents in, a SentencePiece model and its `transformers` twin out (report 3.3).
+"""Trains a bilingual tokenizer on documents: a SentencePiece model, and its copy for `transformers` (report 3.3).
 
 The report extends LLaMA's 32,000 pieces with 8,000 Chinese characters and symbols and 25,519 words to 65,536. The same
-road is taken here: a BPE base on Latin text and code is trained, or read from a file (`base_model`), and then characters
+is done here: a BPE base on Latin text and code is trained, or read from a file (`base_model`), and then characters
 and words are added by their use in the corpus.
 
 A base of our own neither normalises nor puts a space in front of a text: what is decoded is what was encoded, line ends and

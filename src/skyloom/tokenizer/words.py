@@ -1,4 +1,4 @@
-"""Byte-pair encoding over runs of Chinese: weighted runs in, words out in the order in which they are worth most (report 3.3).
+"""Byte-pair encoding over weighted runs of Chinese, which finds the words that save most tokens, best first (report 3.3).
 
 The report takes 25,519 frequent Chinese words from a list. Which words save most tokens depends on what else is there:
 人民政府 is worth little where 人民 and 政府 are words. So words are found by byte-pair encoding: the pair of neighbouring
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Bool, Hashes, Int, Ints, Ints32, kernel
 
 LONGEST = 8
 """Characters of the longest word; longer ones are titles and set phrases of single sources."""
@@ -131,12 +131,12 @@ class _Table:
         self.keys = np.zeros(1 << 16, np.uint64)
         self.sums = np.zeros((len(self.keys), 2), np.int64)  # weight, seen
         self.heads = np.full(len(self.keys), -1, np.int32)
-        self.used = 0
+        self.used: Int = 0
         self.heap = np.zeros((1 << 16, 3), np.int64)  # weight, left, right
-        self.waiting = 0
+        self.waiting: Int = 0
         self.touched = np.zeros(1 << 10, np.int64)
-        self.count = 0
-        start = 0
+        self.count: Int = 0
+        start: Int = 0
         while start < size:
             self._room()
             start, self.used = _link(
@@ -186,11 +186,11 @@ class _Table:
     def best(self, least: int) -> tuple[int, int, int]:
         """The pair with the largest weight and how often it is seen; -1 where there is none."""
         left, right, seen, self.waiting = _best(self.heap, self.waiting, self.keys, self.sums, least)
-        return left, right, seen
+        return int(left), int(right), int(seen)
 
 
 @kernel
-def _neighbours(offsets, size):  # type: ignore[no-untyped-def]
+def _neighbours(offsets: Ints, size: Int) -> tuple[Ints32, Ints32]:
     before, after = np.empty(size, np.int32), np.empty(size, np.int32)
     for run in range(len(offsets) - 1):
         for p in range(offsets[run], offsets[run + 1]):
@@ -200,13 +200,13 @@ def _neighbours(offsets, size):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _key(left, right):  # type: ignore[no-untyped-def]
+def _key(left: Int, right: Int) -> np.uint64:
     """Never 0, which is an empty slot."""
     return (np.uint64(left + 1) << np.uint64(32)) | np.uint64(right)
 
 
 @kernel
-def _place(keys, key):  # type: ignore[no-untyped-def]
+def _place(keys: Hashes, key: np.uint64) -> Int:
     """The slot of a key, or the empty one where it would be."""
     mask = np.uint64(len(keys) - 1)
     slot = (((key ^ (key >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)) >> np.uint64(32)) & mask
@@ -216,7 +216,7 @@ def _place(keys, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _slots(keys, wanted):  # type: ignore[no-untyped-def]
+def _slots(keys: Hashes, wanted: Hashes) -> Ints:
     out = np.empty(len(wanted), np.int64)
     for i in range(len(wanted)):
         out[i] = _place(keys, wanted[i])
@@ -224,7 +224,7 @@ def _slots(keys, wanted):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _put(p, key, weight, seen, lists, keys, sums, heads, used):  # type: ignore[no-untyped-def]
+def _put(p: Int, key: np.uint64, weight: Int, seen: Int, lists: Ints32, keys: Hashes, sums: Ints, heads: Ints32, used: Int) -> Int:
     """Note that the pair `key` stands at p; the number of slots in use."""
     slot = _place(keys, key)
     if keys[slot] == 0:
@@ -241,7 +241,7 @@ def _put(p, key, weight, seen, lists, keys, sums, heads, used):  # type: ignore[
 
 
 @kernel
-def _take(p, weight, seen, lists, sums, heads):  # type: ignore[no-untyped-def]
+def _take(p: np.int32, weight: Int, seen: Int, lists: Ints32, sums: Ints, heads: Ints32) -> None:
     """Forget the pair that stands at p."""
     slot = lists[2, p]
     if slot < 0:
@@ -258,7 +258,10 @@ def _take(p, weight, seen, lists, sums, heads):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _link(start, symbols, run, after, weight, seen, lists, keys, sums, heads, used):  # type: ignore[no-untyped-def]
+def _link(
+    start: Int, symbols: Ints32, run: Ints32, after: Ints32, weight: Ints, seen: Ints, lists: Ints32, keys: Hashes, sums: Ints,
+    heads: Ints32, used: Int,
+) -> tuple[Int, Int]:  # fmt: skip
     """Note all pairs from `start` on, until half the slots are in use; where to go on, and the number of slots in use."""
     p = start
     while p < len(symbols) and 2 * used <= len(keys):
@@ -270,7 +273,7 @@ def _link(start, symbols, run, after, weight, seen, lists, keys, sums, heads, us
 
 
 @kernel
-def _rehash(old_keys, old_sums, old_heads, keys, sums, heads, lists):  # type: ignore[no-untyped-def]
+def _rehash(old_keys: Hashes, old_sums: Ints, old_heads: Ints32, keys: Hashes, sums: Ints, heads: Ints32, lists: Ints32) -> int:
     """Move all pairs that stand somewhere into the larger table; how many there are."""
     used = 0
     for old in range(len(old_keys)):
@@ -288,7 +291,10 @@ def _rehash(old_keys, old_sums, old_heads, keys, sums, heads, lists):  # type: i
 
 
 @kernel
-def _join(left, right, new, symbols, run, before, after, weight, seen, lists, keys, sums, heads, used, touched, count):  # type: ignore[no-untyped-def]
+def _join(
+    left: Int, right: Int, new: Int, symbols: Ints32, run: Ints32, before: Ints32, after: Ints32, weight: Ints, seen: Ints,
+    lists: Ints32, keys: Hashes, sums: Ints, heads: Ints32, used: Int, touched: Ints, count: Int,
+) -> tuple[bool, Int, Int]:  # fmt: skip
     """Join every (left, right) into `new`; whether some are left over for want of room, the slots in use, the touched pairs."""
     slot = _place(keys, _key(left, right))
     if keys[slot] == 0:
@@ -324,17 +330,20 @@ def _join(left, right, new, symbols, run, before, after, weight, seen, lists, ke
 
 
 @kernel
-def _before(heap, a, weight, left, right):  # type: ignore[no-untyped-def]
+def _before(heap: Ints, a: Int, weight: Int, left: Int, right: Int) -> Bool:
     """Whether entry `a` of the heap comes before (weight, left, right): a larger weight, then smaller numbers."""
-    if heap[a, 0] != weight:
-        return heap[a, 0] > weight
-    if heap[a, 1] != left:
-        return heap[a, 1] < left
-    return heap[a, 2] <= right
+    its_weight: Int = heap[a, 0]
+    if its_weight != weight:
+        return its_weight > weight
+    its_left: Int = heap[a, 1]
+    if its_left != left:
+        return its_left < left
+    its_right: Int = heap[a, 2]
+    return its_right <= right
 
 
 @kernel
-def _push(heap, size, weight, left, right):  # type: ignore[no-untyped-def]
+def _push(heap: Ints, size: Int, weight: Int, left: Int, right: Int) -> Int:
     k = size
     while k and not _before(heap, (k - 1) >> 1, weight, left, right):
         heap[k] = heap[(k - 1) >> 1]
@@ -344,7 +353,7 @@ def _push(heap, size, weight, left, right):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _pop(heap, size):  # type: ignore[no-untyped-def]
+def _pop(heap: Ints, size: Int) -> Int:
     size -= 1
     weight, left, right = heap[size]
     k = 0
@@ -361,7 +370,7 @@ def _pop(heap, size):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _push_all(heap, size, slots, keys, sums, least):  # type: ignore[no-untyped-def]
+def _push_all(heap: Ints, size: Int, slots: Ints, keys: Hashes, sums: Ints, least: Int) -> Int:
     for i in range(len(slots)):
         slot = slots[i]
         if keys[slot] != 0 and sums[slot, 1] >= least and sums[slot, 0] > 0:
@@ -372,7 +381,7 @@ def _push_all(heap, size, slots, keys, sums, least):  # type: ignore[no-untyped-
 
 
 @kernel
-def _best(heap, size, keys, sums, least):  # type: ignore[no-untyped-def]
+def _best(heap: Ints, size: Int, keys: Hashes, sums: Ints, least: Int) -> tuple[Int, Int, Int, Int]:
     """Take the best pair off the heap. An entry whose weight has fallen since is put back with the weight it has now."""
     while size:
         weight, left, right = heap[0]

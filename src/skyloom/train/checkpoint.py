@@ -1,4 +1,4 @@
-"""A moment of training on disk: weights, moments and where it stood, whole or not at all.
+"""Checkpoints of training: weights, moments of AdamW and the state of the run, whole on disk or not there.
 
 A checkpoint is a folder of safetensors files and, written last, `state.json` with the size and SHA-256 of each and a SHA-256 of
 itself. A folder without `state.json` was never finished; one whose files differ from their checksums was damaged. `find`
@@ -20,7 +20,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import NotRequired, TypeAlias, TypedDict, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -35,25 +35,69 @@ from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 
 from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.progress import Progress
+from skyloom.core.records import FileJson, Json
 from skyloom.core.store import FileRecord, Store
 from skyloom.train.distributed import Ranks
 from skyloom.train.step import split_state
-from skyloom.train.watch import Journal
+from skyloom.train.watch import Journal, Seal
 
 WEIGHTS, MOMENTS, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 FOLDER, FINAL = "checkpoints", "final"
 FORMAT = 2
 
-Journals = dict[str, Journal]
+T = TypeVar("T")
+Journals: TypeAlias = dict[str, Journal]
+
+
+class TrainJson(TypedDict):
+    """What is read back of `TrainConfig`, which is there whole."""
+
+    context: int
+
+
+class StageSettings(TypedDict):
+    """The settings that a checkpoint belongs to."""
+
+    stage: str
+    train: TrainJson
+    calendar: Mapping[str, Json]
+    model: Mapping[str, Json]
+
+
+class StageState(StageSettings):
+    """Where a stage stands. `step` and `tokens` count from the start of Stage 1, `stage_step` from that of the stage."""
+
+    step: int
+    stage_step: int
+    tokens: int
+    updates: int
+    rollbacks: int
+    compiled: bool
+    threads: int
+    torch: str
+    layout: Json
+    stream: dict[str, Json]
+    journals: dict[str, Seal]
+
+
+class SealedState(StageState):
+    """`state.json` without the checksum of itself."""
+
+    format: int
+    files: list[FileJson]
+
+
+class _StateFile(SealedState):
+    sha256: NotRequired[str]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`weights` and `moments`: whole fp32 tensors by name; `state`: see `loop.Run.state`."""
+    """`weights` and `moments`: whole fp32 tensors by name; `state`: see `StageState`."""
 
     weights: Mapping[str, Tensor]
     moments: Mapping[str, Tensor]
-    state: Mapping[str, Any]
+    state: StageState | SealedState
 
 
 @dataclass(frozen=True)
@@ -61,7 +105,7 @@ class Found:
     """A checkpoint that is whole, its tensors still on disk: see `fill`."""
 
     folder: Store
-    state: Mapping[str, Any]
+    state: SealedState
     journals: Journals
 
 
@@ -71,15 +115,15 @@ def folder_of(step: int) -> str:
 
 
 class Saver:
-    """Writes checkpoints behind the training's back, one at a time; all processes of the crew call its methods alike.
+    """Writes checkpoints in a thread while training goes on, one at a time; all processes call its methods alike.
 
     `then` of `save` is called on the leading process once `state.json` is there. A failure (a full disk, say) is raised by
     the next `settle`, on all processes.
     """
 
-    def __init__(self, crew: Ranks) -> None:
-        self._crew = crew
-        self._group = dist.new_group(backend="gloo") if crew.world > 1 else None  # its own, so that threads do not mix messages
+    def __init__(self, ranks: Ranks) -> None:
+        self._ranks = ranks
+        self._group = dist.new_group(backend="gloo") if ranks.world > 1 else None  # its own, so that threads do not mix messages
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._running: Future[list[FileRecord]] | None = None
         self._finish: Callable[[list[FileRecord]], None] = lambda _: None
@@ -94,10 +138,10 @@ class Saver:
         """Whether a checkpoint waits to be settled."""
         return self._running is not None
 
-    def save(self, folder: Store, tensors: Mapping[str, Tensor], state: Mapping[str, Any], then: Callable[[], None]) -> None:
+    def save(self, folder: Store, tensors: Mapping[str, Tensor], state: StageState, then: Callable[[], None]) -> None:
         """Begin to write a checkpoint; returns once the tensors are copied."""
         self.settle()
-        if self._crew.leads:
+        if self._ranks.leads:
             folder.remove(STATE)
         copies = {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}
 
@@ -106,12 +150,12 @@ class Saver:
             then()
 
         self._finish = finish
-        if self._crew.world == 1:
+        if self._ranks.world == 1:
             self._running = self._pool.submit(_write_whole, folder, copies)
         else:
             folder.path().mkdir(parents=True, exist_ok=True)
-            self._crew.wait()
-            self._running = self._pool.submit(_write_cuts, folder, copies, self._crew, self._group)
+            self._ranks.wait()
+            self._running = self._pool.submit(_write_cuts, folder, copies, self._ranks, self._group)
 
     def settle(self) -> None:
         """Wait until the checkpoint that is being written is whole. Raises what went wrong with it."""
@@ -124,13 +168,13 @@ class Saver:
         except Exception as failure:  # told to the others first: none may wait for one that gave up
             problem = failure
         self._running = None
-        parts = self._crew.gather((files, str(problem) if problem else ""))
+        parts = self._ranks.gather((files, str(problem) if problem else ""))
         if problem is not None:
             raise problem
         told = [f"rank {rank}: {said}" for rank, (_, said) in enumerate(parts) if said]
         if told:
             raise StorageError(f"a checkpoint could not be written by {told[0]}")
-        if self._crew.leads:
+        if self._ranks.leads:
             self._finish([record for records, _ in parts for record in records])
 
     def close(self) -> None:
@@ -152,9 +196,9 @@ def _write_parts(folder: Store, weights: Mapping[str, Tensor], moments: Mapping[
     return [folder.write_bytes(name, safetensors.torch.save({k: v.contiguous() for k, v in part.items()})) for name, part in parts]
 
 
-def _write_cuts(folder: Store, tensors: dict[str, Any], crew: Ranks, group: Any) -> list[FileRecord]:
+def _write_cuts(folder: Store, tensors: dict[str, Tensor], ranks: Ranks, group: dist.ProcessGroup | None) -> list[FileRecord]:
     """This process's cuts, as `shard-….safetensors`. StorageError if the disk does not take them."""
-    name = f"shard-{crew.rank + 1:05d}-model-00001-of-00001.safetensors"
+    name = f"shard-{ranks.rank + 1:05d}-model-00001-of-00001.safetensors"
     try:
         writer = HuggingFaceStorageWriter(str(folder.path()), save_distributed=True)
         dcp_save(tensors, storage_writer=writer, process_group=group)
@@ -163,15 +207,15 @@ def _write_cuts(folder: Store, tensors: dict[str, Any], crew: Ranks, group: Any)
     return [folder.describe(name)] if folder.exists(name) else []
 
 
-def _write_state(folder: Store, state: Mapping[str, Any], files: list[FileRecord]) -> None:
+def _write_state(folder: Store, state: StageState, files: list[FileRecord]) -> None:
     whole = {**state, "format": FORMAT, "files": [asdict(f) for f in files]}
     folder.write_json(STATE, {**whole, "sha256": _digest(whole)})
 
 
-def read_state(folder: Store) -> dict[str, Any]:
+def read_state(folder: Store) -> SealedState:
     """`state.json` of a checkpoint. IntegrityError if it is missing, damaged or of another format."""
     try:
-        state = dict(folder.read_json(STATE))
+        state: _StateFile = _table(folder.read_json(STATE))
         sealed, version = state.pop("sha256"), state["format"]
     except (StorageError, ValueError, KeyError, TypeError) as problem:
         raise IntegrityError(f"{folder.root} is not a whole checkpoint: {problem}") from problem
@@ -182,21 +226,28 @@ def read_state(folder: Store) -> dict[str, Any]:
     return state
 
 
-def _digest(state: Mapping[str, Any]) -> str:
+def _table(value: T) -> T:
+    """`value` if JSON gave a table, else TypeError."""
+    if not isinstance(value, dict):
+        raise TypeError("it is no table")
+    return value
+
+
+def _digest(state: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def beginning(start: Store) -> Store:
-    """The checkpoint that a run begins from: `start` itself if it is one, else the `final/` of the session that it holds."""
+    """The checkpoint that a run begins from: `start` itself if it is one, else the `final/` of the stage that it holds."""
     return start if start.exists(STATE) else start.child(FINAL)
 
 
-def verify(folder: Store, state: Mapping[str, Any], crew: Ranks | None = None) -> None:
+def verify(folder: Store, state: SealedState, ranks: Ranks | None = None) -> None:
     """Compare all files with their checksums, each process its share. IntegrityError naming one that is missing or damaged."""
-    crew = crew or Ranks()
-    mine = [FileRecord(**f) for f in state["files"]][crew.rank :: crew.world]
+    ranks = ranks or Ranks()
+    mine = [FileRecord(**f) for f in state["files"]][ranks.rank :: ranks.world]
     bad = [folder.url(r.name) for r in mine if not folder.exists(r.name) or folder.describe(r.name) != r]
-    told = [name for part in crew.gather(bad) for name in part]
+    told = [name for part in ranks.gather(bad) for name in part]
     if told:
         raise IntegrityError(f"{told[0]} is missing or differs from its checksum")
 
@@ -219,13 +270,13 @@ def read(folder: Store, *, moments: bool = True) -> Checkpoint:
     return Checkpoint(*(split_state(wanted) if moments else (wanted, {})), state)
 
 
-def fill(folder: Store, state: Mapping[str, Any], tensors: Mapping[str, Tensor], crew: Ranks) -> None:
+def fill(folder: Store, state: SealedState, tensors: Mapping[str, Tensor], ranks: Ranks) -> None:
     """Fill `tensors` (`Learner.state`) in place with what a verified checkpoint holds, whatever layout wrote it.
 
     IntegrityError if it is of another model.
     """
     names = {f["name"] for f in state["files"]}
-    if crew.world == 1 and names == {WEIGHTS, MOMENTS}:
+    if ranks.world == 1 and names == {WEIGHTS, MOMENTS}:
         found = {**_load(folder, WEIGHTS), **_load(folder, MOMENTS)}
         _same(folder, {n: tuple(t.shape) for n, t in found.items()}, tensors)
         with torch.no_grad():
@@ -236,8 +287,8 @@ def fill(folder: Store, state: Mapping[str, Any], tensors: Mapping[str, Tensor],
     known = {
         n: tuple(m.size) for n, m in reader.read_metadata().state_dict_metadata.items() if isinstance(m, TensorStorageMetadata)
     }
-    _same(folder, {n: shape for n, shape in known.items() if n in tensors or crew.world == 1}, tensors)
-    dcp_load(dict(tensors), storage_reader=reader, no_dist=crew.world == 1)
+    _same(folder, {n: shape for n, shape in known.items() if n in tensors or ranks.world == 1}, tensors)
+    dcp_load(dict(tensors), storage_reader=reader, no_dist=ranks.world == 1)
 
 
 def _same(folder: Store, found: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor]) -> None:
@@ -260,22 +311,22 @@ def steps(out: Store) -> list[int]:
     return sorted(int(name.removeprefix("step-")) for name in found)
 
 
-def open_whole(out: Store, name: str, crew: Ranks) -> Found:
+def open_whole(out: Store, name: str, ranks: Ranks) -> Found:
     """The checkpoint in the folder `name` of a stage with its journals. IntegrityError if any of it is not whole."""
     folder = out.child(name)
     state = read_state(folder)
-    verify(folder, state, crew)
+    verify(folder, state, ranks)
     return Found(folder, state, {file: Journal.restore(out, file, seal) for file, seal in state["journals"].items()})
 
 
-def find(out: Store, progress: Progress, crew: Ranks, valid: Callable[[Mapping[str, Any]], bool]) -> Found | None:
+def find(out: Store, progress: Progress, ranks: Ranks, valid: Callable[[SealedState], bool]) -> Found | None:
     """The newest whole checkpoint whose state is `valid`, or None. Damaged and invalid ones are named and removed."""
-    names = crew.share([folder_of(step) for step in reversed(steps(out))])
-    if crew.share(out.child(FINAL).exists(STATE)):
+    names = ranks.share([folder_of(step) for step in reversed(steps(out))])
+    if ranks.share(out.child(FINAL).exists(STATE)):
         names = [FINAL, *names]
     for name in names:
         try:
-            found = open_whole(out, name, crew)
+            found = open_whole(out, name, ranks)
             if valid(found.state):
                 return found
             problem = "it was left behind when training went back"
@@ -283,10 +334,10 @@ def find(out: Store, progress: Progress, crew: Ranks, valid: Callable[[Mapping[s
             problem = str(damage)
         which = "the final checkpoint" if name == FINAL else f"checkpoint {name}"
         progress.log(f"{which} cannot be used ({problem}); taking the one before")
-        crew.wait()
-        if crew.leads:
+        ranks.wait()
+        if ranks.leads:
             out.remove(name)
-        crew.wait()
+        ranks.wait()
     return None
 
 

@@ -1,4 +1,4 @@
-"""What training is told: once for the run (`TrainConfig`), once for each stage (`StageConfig`). Report 2.1 and 3.6.
+"""The settings of training: once for the run (`TrainConfig`), once for each stage (`StageConfig`). Report 2.1 and 3.6.
 
 The defaults are the report's where it names them: AdamW with β 0.9 and 0.95, weight decay 0.1, clipping at 1.0, bf16,
 cosine from 6e-4 to a tenth of it, then constant. What a stage reads (shares, ramps, passes) belongs to `data.mixture`.
@@ -13,7 +13,7 @@ from skyloom.core.errors import ConfigError
 from skyloom.planner.layout import Layout
 
 STAGES = ("stage1", "stage1b", "stage2")
-"""The report's sessions in order: Stage 1 a, Stage 1 b (which a recipe may leave out), Stage 2."""
+"""The stages in order: Stage 1 a, Stage 1 b (which a recipe may leave out), Stage 2."""
 
 
 @dataclass(frozen=True)

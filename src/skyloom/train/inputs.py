@@ -1,13 +1,17 @@
-"""What a stage of training is handed: batches, and a vocabulary for the held-out texts.
+"""Protocols of what a stage of training reads: batches of token ids, and a vocabulary for the held-out texts.
 
-The data and tokenizer rooms make them; the loop needs only what is named here, so that a test or a study may hand it its own.
+The data and tokenizer packages make them; the loop needs only what is named here, so that a test or a study may give its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from skyloom.core.records import Json
 from skyloom.score.nll import Encode
 
 
@@ -15,7 +19,7 @@ class StepBatch(Protocol):
     """What a loader gives for a step: `tokens` int64[rows, context + 1]."""
 
     @property
-    def tokens(self) -> Any: ...
+    def tokens(self) -> npt.NDArray[np.int64]: ...
 
 
 class SeenRow(Protocol):
@@ -33,11 +37,11 @@ class Batches(Protocol):
     @property
     def steps(self) -> int: ...
     @property
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, Json]:
         """What the stream is a function of, as JSON values; checkpoints keep it."""
         ...
 
-    def check_identity(self, recorded: Mapping[str, Any]) -> None:
+    def check_identity(self, recorded: Mapping[str, Json]) -> None:
         """IntegrityError if `recorded` is of another stream."""
         ...
 

@@ -1,9 +1,9 @@
-"""Whether a step can fit into memory at all: settings and a shape enter, nothing leaves, or an error before anything is allocated.
+"""The memory check: refuse settings and a shape whose training cannot fit into memory, before anything is allocated.
 
 An accelerator that is too small says so when a step is rehearsed; a computer that is too small does not: the system kills the
-process without a word. So the least that training needs by first principles (`planner/memory.py`, without logits, which are
-computed in chunks, and without what no formula counts) is compared with what is there. What passes may still not fit:
-`skyloom plan` says what a layout is expected to take.
+process without a word. So the least that training needs by first principles (`planner.memory`, without logits, which are computed
+in chunks, and without what no formula counts) is compared with what is there. What passes may still not fit: `skyloom plan`
+says what a layout is expected to take.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def memory_here() -> tuple[float, str]:
     return there / processes, "this machine" if processes == 1 else f"each of the {processes} processes on this machine"
 
 
-def check_fits(config: TrainConfig, model: ModelConfig) -> None:
+def check_memory(config: TrainConfig, model: ModelConfig) -> None:
     """ConfigError if training needs more memory than there is, saying what to change."""
     needed = least_bytes(config, model)
     there, whose = memory_here()

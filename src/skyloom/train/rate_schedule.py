@@ -1,6 +1,6 @@
-"""The calendar of a stage: learning rate of each step, and the steps that are watched and kept. Report 2.1, Fig. 2.
+"""Learning-rate schedules, and the steps of a stage at which it is watched and its checkpoint is kept. Report 2.1, Fig. 2.
 
-Stage 1 warms up linearly and decays along half a cosine to a tenth of its peak; session b and stage 2 stay constant
+Stage 1 warms up linearly and decays along half a cosine to a tenth of its peak; Stage 1 b and Stage 2 stay constant
 (the report tried higher constants and saw the loss rise). Warm-up, stable, decay (Hu et al. 2024, arXiv 2404.06395) stays at
 the peak and falls linearly over the last part, so that a stage can be made longer without knowing its end when it begins.
 """
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from skyloom.core.config import plain
 from skyloom.core.errors import ConfigError
+from skyloom.core.records import Json
 from skyloom.train.config import StageConfig
 
 
@@ -76,7 +76,7 @@ class Calendar:
         """Tokens read since the start of stage 1."""
         return self.first_tokens + step * self.tokens_per_step
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {
             "stage": plain(self.stage),
             "steps": self.steps,

@@ -1,4 +1,4 @@
-"""Which learning rate a session should have: short runs at several constant rates enter, a recommendation leaves (report Fig. 4).
+"""The learning-rate test of a stage: short runs at several constant rates, and a recommendation (report Fig. 4).
 
 Before Stage 1 b the report went on from one checkpoint at 6e-5, 1.2e-4 and 2.5e-4 for a while, saw the higher rates raise the
 loss, and took 6e-5. Here each rate has a run of its own over the same samples, and the runs are compared on the held-out texts.
@@ -23,15 +23,16 @@ import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.errors import ConfigError
+from skyloom.core.records import Json
 from skyloom.score.nll import TextLosses
 from skyloom.train.inputs import Batches, SeenRow, StepBatch
 
 MOST = 8
 """Rates of one test: a figure has no more colours."""
 FACTORS = (0.5, 1.0, 2.0, 4.0)
-"""The rates that are tried if none are given, as parts of the session's own."""
+"""The rates that are tried if none are given, as parts of the stage's own."""
 SHARE, FEWEST = 0.1, 50
-"""Length of a test if none is given: this part of the session, at least so many steps."""
+"""Length of a test if none is given: this part of the stage, at least so many steps."""
 RESAMPLES = 2000
 RISE = 0.2
 """A run whose held-out loss ends this part above the checkpoint's has diverged, though its numbers are finite."""
@@ -39,7 +40,7 @@ RISE = 0.2
 
 @dataclass(frozen=True)
 class PartOfStage:
-    """`steps` steps of a session's stream from step `first` on; asked for and counted as the steps of a stage of their own."""
+    """`steps` steps of a stage's stream from step `first` on; asked for and counted as the steps of a stage of their own."""
 
     whole: Batches
     first: int
@@ -48,15 +49,15 @@ class PartOfStage:
     def __post_init__(self) -> None:
         if self.first + self.steps > self.whole.steps:
             raise ConfigError(
-                f"a test of {self.steps:,} steps does not fit: the session has {self.whole.steps:,} steps, of which "
+                f"a test of {self.steps:,} steps does not fit: the stage has {self.whole.steps:,} steps, of which "
                 f"{max(self.whole.steps - self.first, 0):,} are left; give fewer --tokens"
             )
 
     @property
-    def identity(self) -> Mapping[str, object]:
+    def identity(self) -> Mapping[str, Json]:
         return self.whole.identity
 
-    def check_identity(self, recorded: Mapping[str, object]) -> None:
+    def check_identity(self, recorded: Mapping[str, Json]) -> None:
         self.whole.check_identity(recorded)
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> StepBatch:
@@ -88,10 +89,10 @@ def parse_rates(text: str) -> tuple[float, ...]:
     return tuple(rates)
 
 
-def length(tokens: int | None, session: int, step: int) -> int:
-    """Steps of a test: of `tokens`, or of a tenth of `session` tokens. ConfigError for fewer tokens than one `step` reads."""
+def length(tokens: int | None, whole: int, step: int) -> int:
+    """Steps of a test: of `tokens`, or of a tenth of `whole` tokens. ConfigError for fewer tokens than one `step` reads."""
     if tokens is None:
-        return max(1, min(max(round(SHARE * session / step), FEWEST), session // step))
+        return max(1, min(max(round(SHARE * whole / step), FEWEST), whole // step))
     if tokens < step:
         raise ConfigError(f"--tokens {tokens:,} is less than one step, which reads {step:,}; give at least that")
     return tokens // step

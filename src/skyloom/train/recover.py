@@ -1,4 +1,4 @@
-"""What goes wrong in a long run, and what is done about it: signals, bad batches and hung processes enter; decisions leave.
+"""Fault handling in training: stops by signal, loss spikes and rollbacks, hung and lost processes, stragglers.
 
 **Stopping.** The first SIGINT or SIGTERM only asks: the loop finishes its step, writes a checkpoint and raises `Interrupted`.
 A second one ends the process at once, as `kill -9` would, which costs the work since the last checkpoint and nothing else.
@@ -26,11 +26,10 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
 
 from skyloom.core.errors import IntegrityError, SkyloomError
 from skyloom.core.progress import Progress
@@ -40,8 +39,8 @@ from skyloom.train.config import RecoverConfig
 ROLLBACKS = "rollbacks.json"
 HUNG = 7
 """Exit code of a process that its watchdog ended, or that lost another one."""
-BROKEN = ("gloo", "NCCL", "connection", "Broken pipe")
-"""What torch's messages of a broken connection hold; they come as a bare RuntimeError from gloo, as a DistError from NCCL."""
+BROKEN = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe")
+"""What torch's messages of a broken connection hold where they come as a bare RuntimeError, as gloo's do."""
 
 
 class Interrupted(SkyloomError):  # noqa: N818 - it is a request that was met, not a fault
@@ -69,16 +68,37 @@ class LostError(SkyloomError):
 
 @contextlib.contextmanager
 def lost_processes() -> Iterator[None]:
-    """Tell an error of torch about broken connections as what it is, in the block or the function that it decorates."""
+    """Turn torch's error about a broken connection to another process into a `LostError`, in the block or the function.
+
+    Only in a run of several processes: alone there is no other process to lose, and the error is another one.
+    """
     try:
         yield
     except RuntimeError as problem:
-        if not any(word in str(problem) for word in BROKEN):
+        if not _broken(problem):
             raise
         raise LostError(
             f"another process of this run ended or cannot be reached ({str(problem).strip().splitlines()[0]}); its own messages "
             "say why. The same command goes on from the last checkpoint"
         ) from problem
+
+
+def _broken(problem: RuntimeError) -> bool:
+    """Whether an error says that another process of the run cannot be reached. NCCL and the store have types for it."""
+    import torch.distributed as dist
+
+    if dist.is_available() and dist.is_initialized():
+        world = dist.get_world_size()
+    else:  # it failed before the processes met
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return False
+    known = isinstance(problem, dist.DistBackendError | dist.DistNetworkError | dist.DistStoreError)
+    return known or any(word in str(problem) for word in BROKEN)
+
+
+Handler = Callable[[int, FrameType | None], None] | int | None
+"""What `signal.signal` takes and gives back."""
 
 
 class StopRequest:
@@ -87,7 +107,7 @@ class StopRequest:
     def __init__(self, progress: Progress) -> None:
         self.asked = 0
         self._progress = progress
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Handler] = {}
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
@@ -162,6 +182,18 @@ def next_rollback(config: RecoverConfig, bad: Sequence[int], reason: str, before
 def left_out(rollbacks: Sequence[Rollback]) -> Mapping[int, str]:
     """The steps that rollbacks leave out, each with the reason."""
     return {step: r.reason for r in rollbacks for step in range(r.first, r.last + 1)}
+
+
+def bad_in_a_row(skipped: Sequence[int], done: int, rollbacks: Sequence[Rollback]) -> list[int]:
+    """The bad steps just before step `done`, one after the other; `skipped`: all steps without an update, ascending.
+
+    Steps that a rollback left out do not count."""
+    known, bad = left_out(rollbacks), list[int]()
+    for step in reversed(skipped):
+        if step != done - 1 - len(bad) or step in known:
+            break
+        bad.insert(0, step)
+    return bad
 
 
 class Watchdog:

@@ -281,9 +281,9 @@ def test_a_corpus_without_chinese_warns(inputs: tuple[Store, Store, Store], tmp_
 def test_a_stage_that_receives_something_else_is_found_out() -> None:
     row = dict.fromkeys(("id", "text", "lang", "source", "domain", "url"), "x")
     funnel = Funnel(pa.Table.from_pylist([row, row]))
-    funnel.gate("one", pa.array([None, "bad"], pa.string()))
+    funnel.filter("one", pa.array([None, "bad"], pa.string()))
     funnel.table = pa.Table.from_pylist([row, row])
-    funnel.gate("two", pa.array([None, None], pa.string()))
+    funnel.filter("two", pa.array([None, None], pa.string()))
     with pytest.raises(IntegrityError, match=r"\btwo\b.*receive"):
         check_chain(funnel.ledger)
 

@@ -20,7 +20,7 @@ from skyloom.train.step.learner import Learner
 from tests.train.toy import train
 
 
-def test_a_later_session_takes_the_mesh_that_is_there() -> None:
+def test_a_later_stage_takes_the_mesh_that_is_there() -> None:
     first = mesh.join(Layout())
     assert mesh.join(Layout(micro_batch=2)).mesh is first.mesh
     mesh.leave()
@@ -29,7 +29,7 @@ def test_a_later_session_takes_the_mesh_that_is_there() -> None:
     mesh.leave()
 
 
-def test_a_session_does_not_keep_the_learner_of_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_does_not_keep_the_learner_of_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many processes' learners are cycles; until they are collected, masters and moments lie in memory twice."""
     made: list[weakref.ref[Tensor]] = []
 

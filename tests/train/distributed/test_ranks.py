@@ -29,7 +29,7 @@ STEPS = 16
 PIPED = {"data": 2, "pipeline": 2, "micro_batch": 1}
 
 
-def crew(out: Path, layout: Mapping[str, object], stop: int = 0) -> list[tuple[int, str]]:
+def run_ranks(out: Path, layout: Mapping[str, object], stop: int = 0) -> list[tuple[int, str]]:
     """Exit code and messages of each process of the layout."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -63,7 +63,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stage by four processes (PP2 × DP2), ended by SIGTERM at one of them."""
     out = tmp_path_factory.mktemp("stopped")
-    for code, said in crew(out, PIPED, stop=9):
+    for code, said in run_ranks(out, PIPED, stop=9):
         assert code == 128 + signal.SIGTERM, said
     return out
 
@@ -82,7 +82,7 @@ def test_any_layout_goes_on(layout: dict[str, object], stopped: Path, single: Pa
     out = tmp_path / "out"
     shutil.copytree(stopped, out)
     if layout:
-        assert [code for code, _ in crew(out, layout)] == [0] * Layout(**layout).world
+        assert [code for code, _ in run_ranks(out, layout)] == [0] * Layout(**layout).world
     else:
         main(str(out), STEPS, Layout())
     np.testing.assert_allclose(losses(out), losses(single), rtol=1e-5, atol=1e-5)
@@ -99,7 +99,7 @@ def test_resume_on_the_same_layout_is_bit_equal(stopped: Path, tmp_path: Path) -
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     shutil.copytree(stopped, resumed)
     for out in (whole, resumed):
-        assert [code for code, _ in crew(out, PIPED)] == [0] * 4
+        assert [code for code, _ in run_ranks(out, PIPED)] == [0] * 4
     for name in ("metrics.jsonl", "heldout.jsonl", "skips.jsonl", "alarms.jsonl", "scores.jsonl"):
         assert (whole / name).read_bytes() == (resumed / name).read_bytes()
     ours, theirs = (disk.read(Store(out).child("final")) for out in (whole, resumed))
@@ -108,7 +108,7 @@ def test_resume_on_the_same_layout_is_bit_equal(stopped: Path, tmp_path: Path) -
 
 
 def test_a_hung_process_ends_all_with_their_stacks(tmp_path: Path) -> None:
-    done = crew(tmp_path, {"data": 2}, stop=-6)
+    done = run_ranks(tmp_path, {"data": 2}, stop=-6)
     assert any(code == HUNG for code, _ in done) and all(code != 0 for code, _ in done)
     stacks = sorted(p.name for p in (tmp_path / "telemetry").glob("stacks-rank-*.txt"))
     assert stacks, done

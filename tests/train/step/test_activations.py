@@ -23,7 +23,7 @@ def learner(what: str, compiled: bool = False) -> SingleLearner:
     return made
 
 
-def course(what: str, compiled: bool = False) -> list[tuple[float, float]]:
+def steps_of(what: str, compiled: bool = False) -> list[tuple[float, float]]:
     """Losses and norms of three steps."""
     made, steps = learner(what, compiled), []
     for step in range(3):
@@ -50,7 +50,7 @@ def kept(what: str) -> int:
 
 @pytest.mark.parametrize("what", ["selective", "full"])
 def test_it_changes_no_loss_and_no_gradient(what: str) -> None:
-    assert course(what) == course("none")
+    assert steps_of(what) == steps_of("none")
     assert list(learner(what).state()) == list(learner("none").state()), "weights keep their names"
 
 
@@ -61,5 +61,5 @@ def test_it_keeps_less() -> None:
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++")
 def test_it_compiles_with_the_whole_step() -> None:
-    for (loss, norm), (expected, other) in zip(course("full", True), course("none"), strict=True):
+    for (loss, norm), (expected, other) in zip(steps_of("full", True), steps_of("none"), strict=True):
         assert loss == pytest.approx(expected, rel=1e-5) and norm == pytest.approx(other, rel=1e-4)

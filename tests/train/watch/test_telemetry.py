@@ -18,8 +18,6 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
 from skyloom.train.watch import trackers
-from skyloom.train.watch.alarms import ALARMS
-from skyloom.train.watch.journal import HELDOUT, SCORES
 from skyloom.train.watch.monitor import score_line
 from skyloom.train.watch.telemetry import Telemetry
 
@@ -77,9 +75,9 @@ def test_lines_behind_the_checkpoint_are_dropped_and_curves_are_in_tensorboard(t
     with Telemetry(out, 4, FLOPS, 1e12, every=2) as telemetry:
         for step in range(5, 7):
             telemetry.step(record(step), 10, 0.1, 0.0)
-        telemetry.line(HELDOUT, heldout(6))
-        telemetry.line(SCORES, score_line("stage1", 6, 24576, {"benchmark": "exercises", "lang": "zh-Hans", "accuracy": 0.25}))
-        telemetry.line(ALARMS, {"kind": "repeats", "set": "web_zh", "step": 6})
+        telemetry.heldout(heldout(6))
+        telemetry.score(score_line("stage1", 6, 24576, {"benchmark": "exercises", "lang": "zh-Hans", "accuracy": 0.25}))
+        telemetry.alarm({"kind": "repeats", "set": "web_zh", "step": 6})
     assert [row["step"] for row in lines(out)] == [2, 4, 6]
     board = EventAccumulator(str(tmp_path / "telemetry" / "tensorboard"))
     board.Reload()
@@ -132,7 +130,7 @@ def run(out: Store, listener: Listener, first: int = 0) -> None:
     with Telemetry(out, first, FLOPS, 1e12, every=5, trackers=("wandb",), progress=listener) as telemetry:
         for step in range(first + 1, first + 6):
             telemetry.step(record(step), 10, 0.1, 0.0)
-        telemetry.line(HELDOUT, heldout(first + 5))
+        telemetry.heldout(heldout(first + 5))
 
 
 def test_a_service_gets_all_figures_and_a_later_attempt_goes_on_with_its_run(install: Any, tmp_path: Path) -> None:

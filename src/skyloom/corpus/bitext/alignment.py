@@ -1,9 +1,9 @@
 """How likely two paragraphs say the same, and the cheapest way through two pages that pairs their paragraphs.
 
-What enters are the blocks of two pages as `Side`s and a `Lexicon`; what leaves are pairs of blocks with their cost, a negative
-log likelihood up to a constant. The path is Gale and Church's (1993): monotone, a block pairs with a block, with two neighbours
-or with none. A pair costs by how unlikely its lengths are together, by whether its tags differ, and by its content: each Chinese
-term (and each ASCII word and number in the Chinese) is as much evidence as the English words explain it better than chance.
+Input: the blocks of two pages as `Side`s and a `Lexicon`. Output: pairs of blocks with their cost, a negative log likelihood up
+to a constant. The path is Gale and Church's (1993): monotone, a block pairs with a block, with two neighbours or with none. A
+pair costs by how unlikely its lengths are together, by whether its tags differ, and by its content: each Chinese term (and each
+ASCII word and number in the Chinese) is as much evidence as the English words explain it better than chance.
 
 Memory: 5 bytes for each cell of a band around the diagonal, at most CELLS of them (80 MB); larger pages are refused.
 """
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Bytes, Floats, Floats32, Hashes, Int, Ints, kernel
 from skyloom.corpus.bitext.lexicon import LATIN, NUMBER, Lexicon, Terms, terms
 from skyloom.corpus.text import count_scripts
 
@@ -139,7 +139,7 @@ def best_path(
 
 def length_costs(english: npt.NDArray[np.float64], chinese: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """How unlikely sizes (of `Side`) are together, element by element."""
-    return np.asarray(_lengths(english, chinese))
+    return _lengths(english, chinese)
 
 
 def doubts(
@@ -165,7 +165,9 @@ def _places(values: npt.NDArray[np.uint64], wanted: npt.NDArray[np.uint64]) -> n
 
 
 @kernel
-def _localise(words, found, rows, bounds, lexicon_terms, lexicon_chances):  # type: ignore[no-untyped-def]
+def _localise(
+    words: Hashes, found: Hashes, rows: Ints, bounds: Ints, lexicon_terms: Hashes, lexicon_chances: Floats32
+) -> tuple[Ints, Ints, Floats]:
     """The lexicon's entries between the words and the terms of two pages; a word of ASCII translates itself, too."""
     starts = np.zeros(len(words) + 1, np.int64)
     room = len(words)
@@ -192,7 +194,9 @@ def _localise(words, found, rows, bounds, lexicon_terms, lexicon_chances):  # ty
 
 
 @kernel
-def _spread(expected, sign, block, left, left_bounds, bounds, to, chances):  # type: ignore[no-untyped-def]
+def _spread(
+    expected: Floats, sign: Int, block: Int, left: Ints, left_bounds: Ints, bounds: Ints, to: Ints, chances: Floats
+) -> None:
     """Adds to `expected` how often the English block's words would give each Chinese term, or takes it away again."""
     for k in range(left_bounds[block], left_bounds[block + 1]):
         for e in range(bounds[left[k]], bounds[left[k] + 1]):
@@ -203,7 +207,9 @@ def _spread(expected, sign, block, left, left_bounds, bounds, to, chances):  # t
 
 
 @kernel
-def _evidence(expected, other, words, first, last, right, share, weight):  # type: ignore[no-untyped-def]
+def _evidence(
+    expected: Floats, other: Floats, words: float, first: Int, last: Int, right: Ints, share: Floats, weight: Floats
+) -> tuple[float, float]:
     """Sum of the evidence of Chinese terms first..last, and the weight of the terms that could give any."""
     total, count = 0.0, 0.0
     for k in range(first, last):
@@ -216,14 +222,14 @@ def _evidence(expected, other, words, first, last, right, share, weight):  # typ
 
 
 @kernel
-def _length(size_a, size_b):  # type: ignore[no-untyped-def]
+def _length(size_a: float, size_b: float) -> float:
     spread = SPREAD * (1.0 + 2.0 / math.sqrt(size_a + 1.0))  # short paragraphs vary more
     distance = (math.log(size_b + 1.0) - math.log(size_a + 1.0)) / spread
     return 0.5 * distance * distance
 
 
 @kernel
-def _lengths(size_a, size_b):  # type: ignore[no-untyped-def]
+def _lengths(size_a: Floats, size_b: Floats) -> Floats:
     out = np.empty(len(size_a))
     for k in range(len(size_a)):
         out[k] = _length(size_a[k], size_b[k])
@@ -231,12 +237,15 @@ def _lengths(size_a, size_b):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _doubt(evidence, count):  # type: ignore[no-untyped-def]
+def _doubt(evidence: float, count: float) -> float:
     return math.log1p(math.exp(-WEIGHT * evidence / (count + DOUBT)))
 
 
 @kernel
-def _doubts(rows, columns, left, left_bounds, right, right_bounds, bounds, to, chances, share, weight):  # type: ignore[no-untyped-def]
+def _doubts(
+    rows: Ints, columns: Ints, left: Ints, left_bounds: Ints, right: Ints, right_bounds: Ints, bounds: Ints, to: Ints,
+    chances: Floats, share: Floats, weight: Floats,
+) -> Floats:  # fmt: skip
     out = np.empty(len(rows), np.float64)
     expected = np.zeros(len(share))
     for k in range(len(rows)):
@@ -255,9 +264,10 @@ def _doubts(rows, columns, left, left_bounds, right, right_bounds, bounds, to, c
 
 
 @kernel
-def _path(  # type: ignore[no-untyped-def]
-    size_a, tag_a, left, left_bounds, size_b, tag_b, right, right_bounds, bounds, to, chances, share, weight, band
-):
+def _path(
+    size_a: Floats, tag_a: Ints, left: Ints, left_bounds: Ints, size_b: Floats, tag_b: Ints, right: Ints, right_bounds: Ints,
+    bounds: Ints, to: Ints, chances: Floats, share: Floats, weight: Floats, band: Int,
+) -> Floats:  # fmt: skip
     """float64[pairs, 5]: first and last + 1 of the left blocks, the same of the right ones, cost."""
     n, m = len(size_a), len(size_b)
     width = min(2 * band, m) + 1
@@ -309,7 +319,7 @@ def _path(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _one(expected, words, first, last, right, share, weight):  # type: ignore[no-untyped-def]
+def _one(expected: Floats, words: float, first: Int, last: Int, right: Ints, share: Floats, weight: Floats) -> tuple[float, float]:
     """`_evidence` of one English block."""
     total, count = 0.0, 0.0
     for k in range(first, last):
@@ -321,7 +331,7 @@ def _one(expected, words, first, last, right, share, weight):  # type: ignore[no
 
 
 @kernel
-def _walked(step, price, low, n, m):  # type: ignore[no-untyped-def]
+def _walked(step: Bytes, price: Floats32, low: Ints, n: Int, m: Int) -> Floats:
     out = np.empty((min(n, m), 5))
     total = 0
     i, j = n, m

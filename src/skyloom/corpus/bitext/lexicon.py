@@ -1,9 +1,9 @@
 """A lexicon that a corpus teaches itself: which Chinese terms stand beside which English words in paragraphs that pair.
 
-What enters are paragraphs of both languages, as pairs; what leaves is a `Lexicon`: for each English word the Chinese terms that
-translate it, with probabilities, by the first of IBM's models (Brown et al. 1993), and how common each Chinese term is by itself.
-English terms are words without case and without a plural's s; Chinese terms are single Han characters and pairs of neighbours, and
-the words and numbers of ASCII, which are the same in both languages and need no lexicon.
+Input: paragraphs of both languages, as pairs. Output: a `Lexicon`: for each English word the Chinese terms that translate it,
+with probabilities, by the first of IBM's models (Brown et al. 1993), and how common each Chinese term is by itself. English
+terms are words without case and without a plural's s; Chinese terms are single Han characters and pairs of neighbours, and the
+words and numbers of ASCII, which are the same in both languages and need no lexicon.
 
 Terms are kept as 64-bit hashes of their bytes. Everything that touches single characters or terms is compiled (numba).
 
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import FNV_START, GOLDEN, fnv, kernel, mix
+from skyloom.core.kernels import FNV_START, GOLDEN, Bytes, Floats, Int, Ints, fnv, kernel, mix
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.text import Texts
 
@@ -142,12 +142,12 @@ def _common(found: Terms) -> tuple[npt.NDArray[np.uint64], Terms]:
 
 
 @kernel
-def _mixed(state, flag):  # type: ignore[no-untyped-def]
+def _mixed(state: np.uint64, flag: np.uint64) -> np.uint64:
     return (mix(state) & ~np.uint64(3)) | flag | np.uint64(4)  # never 0
 
 
 @kernel
-def _terms(data, offsets):  # type: ignore[no-untyped-def]
+def _terms(data: Bytes, offsets: Ints) -> tuple[Words, Ints]:
     """Distinct sorted hashes of each text at the text's own offset (a text has no more terms than bytes), and their counts."""
     out = np.empty(len(data) + 1, np.uint64)
     counts = np.zeros(len(offsets) - 1, np.int64)
@@ -199,7 +199,7 @@ def _terms(data, offsets):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _packed(hashes, offsets, bounds):  # type: ignore[no-untyped-def]
+def _packed(hashes: Words, offsets: Ints, bounds: Ints) -> Words:
     out = np.empty(bounds[-1], np.uint64)
     for row in range(len(bounds) - 1):
         for k in range(bounds[row + 1] - bounds[row]):
@@ -208,7 +208,7 @@ def _packed(hashes, offsets, bounds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _numbered(left, left_bounds, right, right_bounds, rows, width):  # type: ignore[no-untyped-def]
+def _numbered(left: Words, left_bounds: Ints, right: Words, right_bounds: Ints, rows: Ints, width: Int) -> tuple[Ints, Numbers]:
     """The distinct (word, term), as word * width + term in the order in which they come, and the number of each cell's one.
 
     Cells are those of each of the pairs `rows`: term by term, words within. An open hash table, never more than half full.
@@ -249,7 +249,7 @@ def _numbered(left, left_bounds, right, right_bounds, rows, width):  # type: ign
 
 
 @kernel
-def _renumber(place, order):  # type: ignore[no-untyped-def]
+def _renumber(place: Numbers, order: Ints) -> None:
     """Numbers in the order in which things came become those in their sorted order, in place."""
     rank = np.empty(len(order), np.int32)
     for k in range(len(order)):
@@ -259,7 +259,7 @@ def _renumber(place, order):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _expect(word_of, place, left_sizes, right_sizes, words, rounds, back):  # type: ignore[no-untyped-def]
+def _expect(word_of: Numbers, place: Numbers, left_sizes: Ints, right_sizes: Ints, words: Int, rounds: Int, back: bool) -> Floats:
     """The chances of each (word, term), float64[keys], after `rounds` of expectation and maximisation from equal chances.
 
     A pair's cells stand term by term, left words within; with `back` the terms are the left ones and the words the right ones.

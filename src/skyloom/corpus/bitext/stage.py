@@ -1,16 +1,15 @@
 """Parallel text: whole paragraphs of pages that exist in English and in Chinese (report 3.1, item 6).
 
-What enters are EXTRACTED shards; what leaves are documents of English paragraphs, each followed by its Chinese one. Pages pair by
-the key of their source or by their addresses (`urls.py`). Two versions of a page have the same structure, mostly: a
-paragraph may be missing, split or left untranslated. So paragraphs are aligned by the cheapest monotone path (Gale and Church
-1993; `alignment.py`), where pairing costs by lengths, by tags, and by how well the words of one side explain those of the
-other. What translates what is learnt from the corpus itself, in three rounds over at most LEARN pages: pairs by lengths, tags,
-numbers and names give a first lexicon (`lexicon.py`), pairs by that lexicon a second one, and that one judges all.
-A pair is written only if it is likely by itself, in both directions, and the Chinese side is Chinese.
+Input: EXTRACTED shards. Output: documents of English paragraphs, each followed by its Chinese one. Pages pair by the key of
+their source or by their addresses (`urls.py`). Two versions of a page have the same structure, mostly: a paragraph may be
+missing, split or left untranslated. So paragraphs are aligned by the cheapest monotone path (Gale and Church 1993;
+`alignment.py`), where pairing costs by lengths, by tags, and by how well the words of one side explain those of the other. What
+translates what is learnt from the corpus itself, in three rounds over at most LEARN pages: pairs by lengths, tags, numbers and
+names give a first lexicon (`lexicon.py`), pairs by that lexicon a second one, and that one judges all. A pair is written only
+if it is likely by itself, in both directions, and the Chinese side is Chinese.
 
-Rows of kind "parallel" are ready pairs (translation memories, catalogues; `corpus/sources/readers/pairs.py`): their lines are an
-English text, its Chinese one, the next English text and so on. They teach the lexicon, and are judged as the others, without
-position.
+Rows of kind "parallel" are ready pairs (translation memories, catalogues; `sources/readers/pairs.py`): their lines are an English
+text, its Chinese one, the next English text and so on. They teach the lexicon, and are judged as the others, without position.
 
 Memory: for each page 17 bytes, for each couple its key and place (400 bytes); the pairs of LEARN pages; what the lexicon states
 (0.7 GB at most).
@@ -23,7 +22,7 @@ import math
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +32,7 @@ import pyarrow.compute as pc
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.kernels import GOLDEN
 from skyloom.core.progress import Progress
-from skyloom.core.records import DOCUMENT, domain_of, record_id
+from skyloom.core.records import DOCUMENT, DocumentRow, domain_of, record_id
 from skyloom.core.store import Store
 from skyloom.corpus.bitext.alignment import Lexicons, Path, Side, best_path, doubts, fits, length_costs
 from skyloom.corpus.bitext.config import BitextConfig
@@ -100,7 +99,7 @@ def judge_pairs(english: pa.Array, chinese: pa.Array, config: BitextConfig, lexi
     return np.where(good, cost, np.inf)
 
 
-def align(extracted: Store, out: Store, config: BitextConfig, *, engine: Engine, progress: Progress) -> dict[str, Any]:
+def align(extracted: Store, out: Store, config: BitextConfig, *, engine: Engine, progress: Progress) -> BitextSummary:
     """Write `parallel-NNNNN.parquet`, `lexicon.parquet` and `parallel.json`; returns the latter: `pages` that exist in both
     languages, of them `too_large` to align, `documents` and `pairs` written, `score` (mean likelihood of a pair, 0 to 1),
     `words` in the lexicon, `ready` pairs that came as such."""
@@ -108,31 +107,30 @@ def align(extracted: Store, out: Store, config: BitextConfig, *, engine: Engine,
     ready = [name for name in extracted.names("extracted-") if _count_ready(extracted, name)]
     taught = sorted(couples, key=lambda couple: record_id("lexicon", *map(str, couple)))[:LEARN]
     for number, limit in enumerate(TEACH):
-        payloads: list[tuple[Any, ...]] = [(extracted, group, None, limit, number) for group in _groups(sorted(taught))]
-        payloads += [(extracted, [], name, limit, number) for name in ready]
-        tasks = [Task(f"{number}-{n:05d}", payload) for n, payload in enumerate(payloads)]
-        results = engine.map(_teach, tasks, out, progress=progress, label=f"parallel text, lexicon {number + 1}")
-        pairs_of = [result["file"] for result in results]
+        lessons = [Lesson(extracted, group, None, limit, number) for group in _groups(sorted(taught))]
+        lessons += [Lesson(extracted, [], name, limit, number) for name in ready]
+        taking = [Task(f"{number}-{n:05d}", lesson) for n, lesson in enumerate(lessons)]
+        taken = engine.map(_teach, taking, out, progress=progress, label=f"parallel text, lexicon {number + 1}", result=Taught)
         engine.map(
             _learn,
-            [Task(f"{number}", (pairs_of, number))],
+            [Task(f"{number}", Learning([found.file for found in taken], number))],
             out,
             progress=progress,
             label=f"parallel text, lexicon {number + 1} learned",
         )
-    payloads = [(extracted, group, None, config) for group in _groups(couples) or [[]]]
-    payloads += [(extracted, [], name, config) for name in ready]
-    tasks = [Task(f"{n:05d}", payload) for n, payload in enumerate(payloads)]
-    results = engine.map(_align_group, tasks, out, progress=progress, label="parallel text")
-    pairs = sum(r["pairs"] for r in results)
-    summary = {
+    groups = [Alignment(extracted, group, None, config) for group in _groups(couples) or [[]]]
+    groups += [Alignment(extracted, [], name, config) for name in ready]
+    tasks = [Task(f"{n:05d}", group) for n, group in enumerate(groups)]
+    results = engine.map(_align_group, tasks, out, progress=progress, label="parallel text", result=Aligned)
+    pairs = sum(r.pairs for r in results)
+    summary: BitextSummary = {
         "pages": len(couples),
-        "too_large": sum(r["too_large"] for r in results),
-        "documents": sum(r["documents"] for r in results),
+        "too_large": sum(r.too_large for r in results),
+        "documents": sum(r.documents for r in results),
         "pairs": pairs,
-        "score": round(sum(r["score"] for r in results) / max(pairs, 1), 4),
+        "score": round(sum(r.score for r in results) / max(pairs, 1), 4),
         "words": len(read_lexicons(out).forward.words),
-        "ready": sum(r["ready"] for r in results),
+        "ready": sum(r.ready for r in results),
     }
     out.write_json("parallel.json", summary)
     engine.discard(out, LEARNING)
@@ -146,6 +144,84 @@ def align(extracted: Store, out: Store, config: BitextConfig, *, engine: Engine,
 
 Where = tuple[str, int]
 Couple = tuple[Where, Where]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a task gathers pairs from: pages in two versions, or the ready pairs of the shard `ready`; `limit`: the highest cost."""
+
+    extracted: Store
+    couples: list[Couple]
+    ready: str | None
+    limit: float
+    number: int
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The result of a lesson: its file of pairs."""
+
+    file: str
+
+
+@dataclass(frozen=True)
+class Learning:
+    """The files of pairs of a round, and its number."""
+
+    files: list[str]
+    number: int
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What a task aligns: pages in two versions, or the ready pairs of the shard `ready`."""
+
+    extracted: Store
+    couples: list[Couple]
+    ready: str | None
+    config: BitextConfig
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """The result of an alignment: counts, and the sum of the likelihoods of its pairs."""
+
+    documents: int
+    pairs: int
+    score: float
+    too_large: int
+    ready: int
+
+
+class BitextSummary(TypedDict):
+    """`parallel.json`."""
+
+    pages: int
+    too_large: int
+    documents: int
+    pairs: int
+    score: float
+    words: int
+    ready: int
+
+
+class Version(TypedDict):
+    """A page in one language: columns of EXTRACTED."""
+
+    id: str
+    source: str
+    url: str
+    date: str | None
+    license: str | None
+    blocks: list[str]
+    tags: list[str]
+
+
+class ReadyVersion(Version):
+    """A row of ready pairs, with the texts of its two sides."""
+
+    english: list[str]
+    chinese: list[str]
 
 
 def _couples(extracted: Store) -> list[Couple]:
@@ -202,25 +278,26 @@ def _count_ready(extracted: Store, name: str) -> int:
     return int(pc.sum(pc.and_(pc.equal(table.column("kind"), READY), pc.is_null(table.column("reason")))).as_py() or 0)
 
 
-def _teach(task: Task, out: Store) -> Done:
+def _teach(task: Task[Lesson], out: Store) -> Done[Taught]:
     """The likely pairs of a group of pages, or of a shard's ready pairs, for the lexicon."""
-    extracted, couples, ready, limit, number = task.payload
+    lesson = task.payload
+    extracted, couples, number = lesson.extracted, lesson.couples, lesson.number
     lexicons = read_lexicons(out, number - 1) if number else Lexicons.empty()
     english: list[str] = []
     chinese: list[str] = []
     rows = _rows(extracted, couples)
     for first, second in couples:
         en, zh = rows[first], rows[second]
-        config = BitextConfig(max_cost=limit)
+        config = BitextConfig(max_cost=lesson.limit)
         for pair in align_blocks(en["blocks"], en["tags"], zh["blocks"], zh["tags"], config, lexicons):
             english.append(pair.english)
             chinese.append(pair.chinese)
-    for row in _ready_rows(extracted, ready):
+    for row in _ready_rows(extracted, lesson.ready):
         english += row["english"]
         chinese += row["chinese"]
     name = f"{LEARNING}/pairs-{task.key}.parquet"
     table = pa.table([pa.array(english, pa.string()), pa.array(chinese, pa.string())], schema=PAIRS)
-    return Done((out.write_table(name, table),), {"file": name})
+    return Done((out.write_table(name, table),), Taught(name))
 
 
 def _lexicon(number: int, way: str) -> str:
@@ -228,14 +305,15 @@ def _lexicon(number: int, way: str) -> str:
     return f"lexicon-{way}.parquet" if number == len(TEACH) - 1 else f"{LEARNING}/lexicon-{number}-{way}.parquet"
 
 
-def _learn(task: Task, out: Store) -> Done:
+def _learn(task: Task[Learning], out: Store) -> Done[None]:
     """The lexicons from the pairs of a round."""
-    names, number = task.payload
+    names, number = task.payload.files, task.payload.number
     pairs = pa.concat_tables([out.read_table(name) for name in names]) if names else PAIRS.empty_table()
     found = (Lexicon.empty(), Lexicon.empty())
     if len(pairs) >= ENOUGH:
         found = learn(pairs.column("english"), pairs.column("chinese"))
-    return Done(tuple(out.write_table(_lexicon(number, way), one.to_table()) for way, one in zip(WAYS, found, strict=True)))
+    files = tuple(out.write_table(_lexicon(number, way), one.to_table()) for way, one in zip(WAYS, found, strict=True))
+    return Done(files, None)
 
 
 def read_lexicons(out: Store, number: int = len(TEACH) - 1) -> Lexicons:
@@ -243,11 +321,11 @@ def read_lexicons(out: Store, number: int = len(TEACH) - 1) -> Lexicons:
     return Lexicons(*(Lexicon.from_table(out.read_table(_lexicon(number, way))) for way in WAYS))
 
 
-def _align_group(task: Task, out: Store) -> Done:
-    extracted, couples, ready, config = task.payload
+def _align_group(task: Task[Alignment], out: Store) -> Done[Aligned]:
+    extracted, couples, config = task.payload.extracted, task.payload.couples, task.payload.config
     lexicons = read_lexicons(out)
     rows = _rows(extracted, couples)
-    documents: list[dict[str, Any]] = []
+    documents: list[DocumentRow] = []
     costs: list[float] = []
     too_large = given = 0
     for first, second in couples:
@@ -257,7 +335,7 @@ def _align_group(task: Task, out: Store) -> Done:
         if pairs and len(pairs) >= config.min_cover * min(_prose(en), _prose(zh)):
             documents.append(_document(en, zh, pairs))
             costs += [p.cost for p in pairs]
-    for row in _ready_rows(extracted, ready):
+    for row in _ready_rows(extracted, task.payload.ready):
         english, chinese = row["english"], row["chinese"]
         judged = judge_pairs(pa.array(english, pa.string()), pa.array(chinese, pa.string()), config, lexicons)
         if not lexicons.known:
@@ -274,16 +352,16 @@ def _align_group(task: Task, out: Store) -> Done:
     files = []
     if documents or task.key == "00000":  # the first shard is there even if empty, so that a reader finds the schema
         files.append(out.write_table(f"parallel-{task.key}.parquet", pa.Table.from_pylist(documents, schema=DOCUMENT)))
-    result = {"documents": len(documents), "pairs": len(costs), "score": sum(math.exp(-c) for c in costs)}
-    return Done(tuple(files), result | {"too_large": too_large, "ready": given})
+    score = sum(math.exp(-c) for c in costs)
+    return Done(tuple(files), Aligned(len(documents), len(costs), score, too_large, given))
 
 
 _WANTED = ["id", "source", "url", "date", "license", "blocks", "tags"]
 
 
-def _rows(extracted: Store, couples: list[Couple]) -> dict[Where, dict[str, Any]]:
+def _rows(extracted: Store, couples: list[Couple]) -> dict[Where, Version]:
     """The pages of all couples. One shard is read at a time."""
-    rows: dict[Where, dict[str, Any]] = {}
+    rows: dict[Where, Version] = {}
     for name in sorted({shard for couple in couples for shard, _ in couple}):
         numbers = [row for couple in couples for shard, row in couple if shard == name]
         for row, record in zip(numbers, extracted.read_table(name, _WANTED).take(numbers).to_pylist(), strict=True):
@@ -291,13 +369,13 @@ def _rows(extracted: Store, couples: list[Couple]) -> dict[Where, dict[str, Any]
     return rows
 
 
-def _ready_rows(extracted: Store, name: str | None) -> list[dict[str, Any]]:
+def _ready_rows(extracted: Store, name: str | None) -> list[ReadyVersion]:
     """The rows of ready pairs of a shard, with `english` and `chinese`; a last text without its partner is left."""
     if name is None:
         return []
     table = extracted.read_table(name, [*_WANTED, "kind", "reason"])
     chosen = pc.and_(pc.equal(table.column("kind"), READY), pc.is_null(table.column("reason")))
-    rows: list[dict[str, Any]] = table.filter(chosen).to_pylist()
+    rows: list[ReadyVersion] = table.filter(chosen).to_pylist()
     for row in rows:
         lines = [line for block in row["blocks"] for line in block.split("\n") if line.strip()]
         row["chinese"] = lines[1::2]
@@ -341,11 +419,11 @@ def _translated(left: Side, right: Side, rows: tuple[int, int], columns: tuple[i
     return bool(right.han[c:d].sum() >= max(2, 0.35 * right.total[c:d].sum()))
 
 
-def _prose(row: dict[str, Any]) -> int:
+def _prose(row: Version) -> int:
     return sum(tag != "pre" for tag in row["tags"])
 
 
-def _document(en: dict[str, Any], zh: dict[str, Any], pairs: list[Pair]) -> dict[str, Any]:
+def _document(en: Version, zh: Version, pairs: list[Pair]) -> DocumentRow:
     text = "\n\n".join(f"{p.english}\n{p.chinese}" for p in pairs)
     meta = {
         "pairs": len(pairs),

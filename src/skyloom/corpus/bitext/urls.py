@@ -1,9 +1,9 @@
 """Which pages are two versions of one: by the key that their source gave, or by their addresses.
 
-What enters are columns of extracted pages; what leaves is a key for each page, equal for the versions of one page, or null. A
-source that knows says so (`pair` in `meta`). Otherwise a language in the address is taken out: a folder (/zh-cn/, /en/), an
-ending of the file (.zh-cn.html, _en.htm), a part of the host (zh.example.org) or a parameter (?lang=zh). The key of an address
-that names no language is the address itself: /guide/a.html is the English version of /zh/guide/a.html, if both are there.
+Input: columns of extracted pages. Output: a key for each page, equal for the versions of one page, or null. A source that knows
+says so (`pair` in `meta`). Otherwise a language in the address is taken out: a folder (/zh-cn/, /en/), an ending of the file
+(.zh-cn.html, _en.htm), a part of the host (zh.example.org) or a parameter (?lang=zh). The key of an address that names no
+language is the address itself: /guide/a.html is the English version of /zh/guide/a.html, if both are there.
 
 Memory: a few copies of the URL column of one shard.
 """

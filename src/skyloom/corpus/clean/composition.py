@@ -1,9 +1,9 @@
 """What the corpus is made of: a table by language and category, as the report's Table 1.
 
-What enters are the documents' columns, shard by shard; what leaves is the content of `mixture.json`. The report gives shares of
-tokens of its own tokenizer; ours come before any tokenizer, so shares are of units, which one language's spelling does not inflate
-(a Chinese character has three bytes, an English letter one); the shares by tokens follow in data/mixture.py. Only the training
-part is counted in the rows.
+Input: the documents' columns, shard by shard. Output: the content of `mixture.json`. The report gives shares of tokens of its
+own tokenizer; ours come before any tokenizer, so shares are of units, which one language's spelling does not inflate (a Chinese
+character has three bytes, an English letter one); the shares by tokens follow in data/mixture.py. Only the training part is
+counted in the rows.
 
 Memory: a row for each language, category and domain, whatever the corpus' size; units are counted in slices of 32 MB.
 """
@@ -11,13 +11,14 @@ Memory: a row for each language, category and domain, whatever the corpus' size;
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.units import count_units
+from skyloom.corpus.clean.results import MixtureRow
 from skyloom.corpus.text import byte_sizes, slices
 
 LANGUAGES = {"zh-Hans": "zh", "zh-Hant": "zh"}
@@ -31,7 +32,21 @@ COUNTS = pa.schema(
 _KEYS, _SUMS = COUNTS.names[:4], COUNTS.names[4:]
 
 
-def mixture(documents: pa.Table) -> dict[str, Any]:
+class SplitCounts(TypedDict):
+    """Documents and bytes of a domain's held-out part."""
+
+    documents: int
+    bytes: int
+
+
+class MixtureJson(TypedDict):
+    """`mixture.json`."""
+
+    rows: list[MixtureRow]
+    valid: dict[str, SplitCounts]
+
+
+def mixture(documents: pa.Table) -> MixtureJson:
     """`mixture_json` of a whole table of documents."""
     return mixture_json(count_mixture(documents))
 
@@ -58,19 +73,19 @@ def merge_mixtures(parts: Iterable[pa.Table]) -> pa.Table:
     return summed.rename_columns([*_KEYS, *_SUMS]).select(COUNTS.names).sort_by([(name, "ascending") for name in _KEYS])
 
 
-def mixture_json(counts: pa.Table) -> dict[str, Any]:
+def mixture_json(counts: pa.Table) -> MixtureJson:
     """`{"rows": [{language, category, documents, bytes, units, share}], "valid": {domain: {documents, bytes}}}` of a table COUNTS.
 
     `share` is of units, in 0..1, and sums to 1 over the training part.
     """
     train = _summed(counts, "train", ["language", "category"])
     total = sum(row["units"] for row in train) or 1
-    rows = [row | {"share": row["units"] / total} for row in train]
+    rows: list[MixtureRow] = [{**row, "share": row["units"] / total} for row in train]
     held = _summed(counts, "valid", ["domain"])
     return {"rows": rows, "valid": {row["domain"]: {"documents": row["documents"], "bytes": row["bytes"]} for row in held}}
 
 
-def _summed(counts: pa.Table, split: str, keys: list[str]) -> list[dict[str, Any]]:
+def _summed(counts: pa.Table, split: str, keys: list[str]) -> list[MixtureRow]:
     part = counts.filter(pc.equal(counts.column("split"), split)).group_by(keys).aggregate([(name, "sum") for name in _SUMS])
-    rows: list[dict[str, Any]] = part.rename_columns([*keys, *_SUMS]).sort_by([(k, "ascending") for k in keys]).to_pylist()
+    rows: list[MixtureRow] = part.rename_columns([*keys, *_SUMS]).sort_by([(k, "ascending") for k in keys]).to_pylist()
     return rows

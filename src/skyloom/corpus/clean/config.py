@@ -35,9 +35,9 @@ class RecurringConfig(MeaningConfig):
 
 @dataclass(frozen=True)
 class CleanConfig:
-    """Settings of the clean stage, by gate."""
+    """Settings of the clean stage, filter by filter."""
 
-    quality: QualityConfig = setting(factory=QualityConfig, doc="rules and quality gates")
+    quality: QualityConfig = setting(factory=QualityConfig, doc="rules and quality filters")
     duplicates: DedupConfig = setting(factory=DedupConfig, doc="near-duplicates")
     distribution: DistributionConfig = setting(factory=DistributionConfig, doc="recurring blocks")
     exercises: FoundConfig = setting(factory=FoundConfig, doc="exercises found in pages")

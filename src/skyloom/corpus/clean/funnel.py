@@ -1,10 +1,10 @@
-"""The funnel: documents pass one gate after another, and every one that does not is written down with stage and reason.
+"""The funnel: documents pass one filter after another, and every one that does not is written down with stage and reason.
 
-What enters is a table of candidate documents; what leaves are the table that passed, the ledger, and a table of the
-dropped. A gate is told what the judges said (a reason for each row, or null) and does the counting: documents and UTF-8
-bytes by stage, source, language and reason. Bytes that a gate takes out of documents that stay (recurring blocks,
-personal data) are posted with no documents. A funnel sees one shard; ledgers add up over shards, and `check_chain` then
-proves that each stage balances, and that each received exactly what the one before it kept.
+Input: a table of candidate documents. Output: the table that passed, the ledger, and a table of the dropped. A filter is told
+what the judges said (a reason for each row, or null) and does the counting: documents and UTF-8 bytes by stage, source,
+language and reason. Bytes that a filter takes out of documents that stay (recurring blocks, personal data) are posted with no
+documents. A funnel sees one shard; ledgers add up over shards, and `check_chain` then proves that each stage balances, and that
+each received exactly what the one before it kept.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Funnel:
     ledger: Ledger = field(default_factory=Ledger)
     dropped: list[pa.Table] = field(default_factory=list)
 
-    def gate(
+    def filter(
         self,
         stage: str,
         reasons: pa.Array,
@@ -102,7 +102,7 @@ class Funnel:
         self.table = pa.concat_tables([self.table, table.select(self.table.column_names).cast(self.table.schema)])
 
     def all_dropped(self) -> pa.Table:
-        """All dropped documents in the order of the gates, with the schema DROPPED."""
+        """All dropped documents in the order of the filters, with the schema DROPPED."""
         return pa.concat_tables([DROPPED.empty_table(), *self.dropped])
 
     def _sums(

@@ -1,13 +1,12 @@
 """What the clean stage writes beside the documents: examples, and what it says when something is missing.
 
-What enters are tables of kept or dropped documents, one shard at a time; what leaves are small tables that can be merged over
-shards. Examples are chosen by the hash of their ids, so that a shard's choice is a part of the whole corpus' choice.
+Input: tables of kept or dropped documents, one shard at a time. Output: small tables that can be merged over shards. Examples
+are chosen by the hash of their ids, so that a shard's choice is a part of the whole corpus' choice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +17,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import record_id
 from skyloom.core.store import Store
 from skyloom.corpus.clean.funnel import EXCERPT
+from skyloom.corpus.clean.results import Found
 from skyloom.corpus.quality import short_language
 from skyloom.corpus.sources import SourcePolicy
 
@@ -76,29 +76,29 @@ def demand(ledger: Ledger, *, came: int, left: int, minimum: int) -> None:
     )
 
 
-def found(documents: pa.Table) -> dict[str, Any]:
+def found(documents: pa.Table) -> Found:
     """Of a shard: languages by source, all domains, and the domains with held-out documents."""
     langs: dict[str, set[str]] = {}
     for source, lang in zip(documents.column("source").to_pylist(), documents.column("lang").to_pylist(), strict=True):
         langs.setdefault(source, set()).add(lang)
     valid = documents.filter(pc.equal(documents.column("split"), "valid"))
-    return {
-        "languages": {source: sorted(names) for source, names in sorted(langs.items())},
-        "domains": sorted(pc.unique(documents.column("domain")).to_pylist()),
-        "held": sorted(pc.unique(valid.column("domain")).to_pylist()),
-    }
+    return Found(
+        languages={source: sorted(names) for source, names in sorted(langs.items())},
+        domains=sorted(pc.unique(documents.column("domain")).to_pylist()),
+        held=sorted(pc.unique(valid.column("domain")).to_pylist()),
+    )
 
 
-def warn(parts: Sequence[Mapping[str, Any]], policies: Mapping[str, SourcePolicy], progress: Progress) -> None:
-    """Say what the rooms below will miss, from what was `found` in all shards: a language that a source promised, a domain
+def warn(parts: Sequence[Found], policies: Mapping[str, SourcePolicy], progress: Progress) -> None:
+    """Say what later stages will miss, from what was `found` in all shards: a language that a source promised, a domain
     without held-out documents."""
     short: dict[str, set[str]] = {}
     domains: set[str] = set()
     held: set[str] = set()
     for part in parts:
-        domains.update(part["domains"])
-        held.update(part["held"])
-        for source, langs in part["languages"].items():
+        domains.update(part.domains)
+        held.update(part.held)
+        for source, langs in part.languages.items():
             short.setdefault(source, set()).update("code" if lang == "code" else short_language(lang) for lang in langs)
     for name, policy in sorted(policies.items()):
         for code, word in (("en", "English"), ("zh", "Chinese")):

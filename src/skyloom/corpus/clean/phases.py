@@ -1,19 +1,19 @@
-"""The gates: what each phase of the clean stage does with one shard. The only file in which a judge's verdict drops anything.
+"""The phases of the clean stage: which filters each applies to one shard. The only file in which a judge's verdict drops anything.
 
-What enters is a task with a shard's key and the `CleanJob` (settings and policies); what leaves are files in the work folder of the
-stage, named after the phase and the shard, and a small result: what the shard adds to the ledger and to the counts of the
-whole corpus. stage.py says in which order the phases come and what is merged between them.
+Input: a task with a shard's key and the `CleanJob` (settings and policies). Output: files in the work folder of the stage,
+named after the phase and the shard, and a small result: what the shard adds to the ledger and to the counts of the whole
+corpus. stage.py says in which order the phases come and what is merged between them.
 
-    prepare   candidates → gate rules                          → prepared-KEY, dropped/prepared-KEY
+    prepare   candidates → filter rules                        → prepared-KEY, dropped/prepared-KEY
     unique    prepared minus exact duplicates                  → unique-KEY (id and text, to be compared)
-    tally     gates duplicates, undone again                   → blocks-KEY, code-KEY (counts)
+    tally     filters duplicates, undone again                 → blocks-KEY, code-KEY (counts)
     merge     (one task for all shards)                        → blocks.npz, code.npz
-    judge     gates duplicates, exercises, distribution, quality → judged-KEY, dropped/judged-KEY, recurring-KEY
-    compare, cut  gate repeats, if it is asked for             → compared-KEY (to be compared), cut-KEY, dropped/cut-KEY
+    judge     filters duplicates, exercises, distribution, quality → judged-KEY, dropped/judged-KEY, recurring-KEY
+    compare, cut  filter repeats, if it is asked for           → compared-KEY (to be compared), cut-KEY, dropped/cut-KEY
     propose   hashes of ids by domain                          → (a result)
     count_items  n-grams of benchmark items, if there are any  → items-KEY
     collect   held-out documents                               → heldout-KEY
-    finish    gates groups, decontamination, redaction, held-out → final-KEY, dropped/final-KEY
+    finish    filters groups, decontamination, redaction, held-out → final-KEY, dropped/final-KEY
     publish   the shards of a group, put together              → documents-NNNNN-NNN, dropped-NNNNN-NNN, clusters-NNNNN
 
 Memory: a shard four times over (text, blocks, what they become, and hashed units), and the merged counts of blocks.
@@ -22,9 +22,10 @@ Memory: a shard four times over (text, blocks, what they become, and hashed unit
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +33,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.engine import Done, Task
+from skyloom.core.ledger import LedgerJson
 from skyloom.core.records import DOCUMENT
 from skyloom.core.store import FileRecord, Store
 from skyloom.corpus import candidates
-from skyloom.corpus.candidates import PAGES, origin_is
+from skyloom.corpus.candidates import PAGES, CandidateShard, origin_is
 from skyloom.corpus.clean import outputs
 from skyloom.corpus.clean.composition import count_mixture
 from skyloom.corpus.clean.config import CleanConfig, CleanJob
 from skyloom.corpus.clean.funnel import DROPPED, EXCERPT, Funnel
+from skyloom.corpus.clean.results import (
+    AllShardsTask,
+    Finished,
+    HeldoutPart,
+    NumberedPart,
+    PhaseInput,
+    Prepared,
+    Proposed,
+    ShardGroup,
+    ShardTask,
+    Sized,
+)
 from skyloom.corpus.code import CodeCounts, count_code, judge_code
 from skyloom.corpus.decontaminate import DecontaminationConfig, ItemIndex, count_documents, judge_contamination
 from skyloom.corpus.dedup import read_repeats, too_short, without_repeats
@@ -65,7 +79,11 @@ from skyloom.corpus.redact import redact
 from skyloom.corpus.sources import SourcePolicy
 from skyloom.corpus.text import byte_sizes, list_lengths, slices
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 _T = TypeVar("_T")
+D = TypeVar("D", bound="DataclassInstance")
 
 COUNTS, CODE, HELDOUT, ITEMS, WORK = "blocks.npz", "code.npz", "heldout.parquet", "items", "work"
 SPACE, GROUPS, DECISION = "space.npz", "groups.npz", "decision.npz"
@@ -73,31 +91,31 @@ JUDGES, THRESHOLDS = "judges", "thresholds.json"
 """Files that the merges between the phases write, and the folder below the output that they and the shards are in."""
 
 
-def prepare(task: Task, work: Store) -> Done:
+def prepare(task: Task[PhaseInput[CandidateShard]], work: Store) -> Done[Prepared]:
     """Phase 1 of a shard: the rules, so that nothing after them sees debris."""
-    job, shard = task.payload
+    job, shard = task.payload.job, task.payload.part
     table = candidates.read(shard)
     funnel = Funnel(table)
     reasons = cheap_reasons(table.column("text"), table.column("lang"), job.config.quality)
-    funnel.gate("rules", reasons, exempt=origin_is(table, "exercise", "parallel"))
-    return _left(work, "prepared", task.key, funnel, {"came": len(table), "pages": int(origin_is(table, *PAGES).sum())})
+    funnel.filter("rules", reasons, exempt=origin_is(table, "exercise", "parallel"))
+    return _left(work, "prepared", task.key, funnel, partial(Prepared, came=len(table), pages=int(origin_is(table, *PAGES).sum())))
 
 
-def _left(work: Store, phase: str, key: str, funnel: Funnel, more: dict[str, Any]) -> Done:
-    """Write what a phase kept and dropped of a shard."""
+def _left(work: Store, phase: str, key: str, funnel: Funnel, result: Callable[[LedgerJson], _T]) -> Done[_T]:
+    """Write what a phase kept and dropped of a shard; `result` makes its result of the ledger."""
     files = (
         work.write_table(f"{phase}-{key}.parquet", funnel.table),
         work.write_table(f"dropped/{phase}-{key}.parquet", funnel.all_dropped()),
     )
-    return Done(files, {"ledger": funnel.ledger.to_json(), **more})
+    return Done(files, result(funnel.ledger.to_json()))
 
 
-def unique(task: Task, work: Store) -> Done:
+def unique(task: ShardTask, work: Store) -> Done[None]:
     """Phase 2 of a shard: what is left to be compared once word for word copies are gone.
 
     `quality` is 1 for what the rules would keep, so that of near-copies one stays that stays to the end.
     """
-    job, key = task.payload
+    job, key = task.payload.job, task.payload.part
     table = work.read_table(f"prepared-{key}.parquet", ["id", "text", "lang", "origin"])
     table = table.filter(work.read_table(f"exact/clusters-{key}.parquet", ["keep"]).column("keep"))
     good = np.ones(len(table), np.int8)
@@ -105,11 +123,14 @@ def unique(task: Task, work: Store) -> Done:
     part = table.take(pa.array(prose))
     good[prose] = judge_quality(part.column("text"), part.column("lang"), job.config.quality).reason.is_null().to_numpy(False)
     table = table.select(["id", "text"]).append_column("quality", pa.array(good))
-    return Done((work.write_table(f"unique-{key}.parquet", table),))
+    return Done((work.write_table(f"unique-{key}.parquet", table),), None)
 
 
 def pass_duplicates(job: CleanJob, work: Store, key: str) -> Funnel:
-    """Gates 2 and 3. Sources that a policy exempts were compared too, so that held-out documents can find their copies in them."""
+    """The filters for exact and near duplicates.
+
+    Sources that a policy exempts were compared too, so that held-out documents can find their copies in them.
+    """
     table = work.read_table(f"prepared-{key}.parquet")
     exact, near_keep, cluster = np.ones(len(table), bool), np.ones(len(table), bool), table.column("id").combine_chunks()
     if work.exists(f"exact/clusters-{key}.parquet"):
@@ -118,15 +139,15 @@ def pass_duplicates(job: CleanJob, work: Store, key: str) -> Funnel:
         near_keep[exact] = _bools(near_found.column("keep"))
         cluster = pc.replace_with_mask(cluster, pa.array(exact), near_found.column("cluster").combine_chunks().cast(cluster.type))
     funnel = Funnel(table.append_column("cluster", cluster).append_column("near", pa.array(near_keep)))
-    funnel.gate("exact-duplicates", _where(~exact, "exact duplicate"), exempt=origin_is(table, "exercise"))
+    funnel.filter("exact-duplicates", _where(~exact, "exact duplicate"), exempt=origin_is(table, "exercise"))
     exempt = origin_is(funnel.table, "exercise") | _exempted(funnel.table, job.policies, "near-duplicates")
-    funnel.gate("near-duplicates", _where(~_bools(funnel.table.column("near")), "near-duplicate"), exempt=exempt)
+    funnel.filter("near-duplicates", _where(~_bools(funnel.table.column("near")), "near-duplicate"), exempt=exempt)
     return funnel
 
 
-def tally(task: Task, work: Store) -> Done:
+def tally(task: ShardTask, work: Store) -> Done[dict[str, int]]:
     """Phase 3 of a shard: its recurring blocks and its bytes of data formats, to be added up over all shards."""
-    job, key = task.payload
+    job, key = task.payload.job, task.payload.part
     table = pass_duplicates(job, work, key).table
     prose = table.filter(pa.array(templates(table, job)))
     code = table.filter(pa.array(origin_is(table, "code")))
@@ -135,18 +156,18 @@ def tally(task: Task, work: Store) -> Done:
     return Done((file, work.write_bytes(f"code-{key}.npz", pack(counts))), {})
 
 
-def merge(task: Task, work: Store) -> Done:
+def merge(task: AllShardsTask, work: Store) -> Done[None]:
     """The counts of all shards, added up by one task."""
-    job, keys = task.payload
+    job, keys = task.payload.job, task.payload.part
     counts = merge_sketches((read(BlockCounts, work, f"blocks-{key}.npz") for key in keys), job.config.distribution)
     file = work.write_bytes(COUNTS, pack(frequent_blocks(counts, job.config.distribution)))
     code = CodeCounts.merge(read(CodeCounts, work, f"code-{key}.npz") for key in keys)
-    return Done((file, work.write_bytes(CODE, pack(code))))
+    return Done((file, work.write_bytes(CODE, pack(code))), None)
 
 
-def judge(task: Task, work: Store) -> Done:
-    """Phase 4 of a shard: the gates duplicates, distribution and quality."""
-    job, key = task.payload
+def judge(task: ShardTask, work: Store) -> Done[Sized]:
+    """Phase 4 of a shard: the filters duplicates, distribution and quality."""
+    job, key = task.payload.job, task.payload.part
     funnel = pass_duplicates(job, work, key)
     if job.config.exercises.wanted:
         _exercises(funnel, job)
@@ -154,28 +175,28 @@ def judge(task: Task, work: Store) -> Done:
     _quality(funnel, job, read(CodeCounts, work, CODE))
     funnel.table = funnel.table.drop_columns(["blocks", "tags", "near"])
     file = work.write_table(f"recurring-{key}.parquet", cut)
-    done = _left(work, "judged", key, funnel, {"bytes": int(byte_sizes(funnel.table.column("text")).sum())})
+    done = _left(work, "judged", key, funnel, partial(Sized, bytes=int(byte_sizes(funnel.table.column("text")).sum())))
     return Done((*done.files, file), done.result)
 
 
-def compare(task: Task, work: Store) -> Done:
+def compare(task: ShardTask, work: Store) -> Done[None]:
     """What of a shard is looked through for repeated lines and runs: its pages, with an empty text for all other documents."""
-    job, key = task.payload
+    job, key = task.payload.job, task.payload.part
     table = work.read_table(f"judged-{key}.parquet", ["id", "text", "origin", "source"])
     texts = pc.if_else(pa.array(_repeats(table, job)), table.column("text"), "")
-    return Done((work.write_table(f"compared-{key}.parquet", pa.table({"id": table.column("id"), "text": texts})),))
+    return Done((work.write_table(f"compared-{key}.parquet", pa.table({"id": table.column("id"), "text": texts})),), None)
 
 
-def cut(task: Task, work: Store) -> Done:
-    """The gate "repeats" of a shard: lines and runs that an earlier place has are cut."""
-    job, (number, key) = task.payload
+def cut(task: Task[PhaseInput[NumberedPart]], work: Store) -> Done[Sized]:
+    """The filter "repeats" of a shard: lines and runs that an earlier place has are cut."""
+    job, number, key = task.payload.job, task.payload.part.number, task.payload.part.key
     funnel = Funnel(work.read_table(f"judged-{key}.parquet"))
     texts, changed = without_repeats(funnel.table.column("text"), read_repeats(work, number, job.config.repeats))
     short = too_short(texts, changed, _shortest(funnel.table, job))
     exempt = ~_repeats(funnel.table, job)
     reasons = _where(short, "too short without its repeated text")
-    funnel.gate("repeats", reasons, exempt=exempt, texts=texts, removed="repeated text")
-    return _left(work, "cut", key, funnel, {"bytes": int(byte_sizes(funnel.table.column("text")).sum())})
+    funnel.filter("repeats", reasons, exempt=exempt, texts=texts, removed="repeated text")
+    return _left(work, "cut", key, funnel, partial(Sized, bytes=int(byte_sizes(funnel.table.column("text")).sum())))
 
 
 def _repeats(table: pa.Table, job: CleanJob) -> npt.NDArray[np.bool_]:
@@ -200,7 +221,7 @@ def _exercises(funnel: Funnel, job: CleanJob) -> None:
     found = exercise_documents(pages, verdicts)
     reasons = np.full(len(funnel.table), None, object)
     reasons[rows[_bools(verdicts.column("is_exercise"))]] = "split off as exercises"
-    funnel.gate("exercises", pa.array(reasons, pa.string()), exempt=~origin_is(funnel.table, *PAGES))
+    funnel.filter("exercises", pa.array(reasons, pa.string()), exempt=~origin_is(funnel.table, *PAGES))
     if len(found):
         added = candidates.documents(found, "exercise")
         added = added.append_column("cluster", added.column("id")).append_column("near", pa.array([True] * len(added)))
@@ -208,7 +229,7 @@ def _exercises(funnel: Funnel, job: CleanJob) -> None:
 
 
 def _distribution(funnel: Funnel, job: CleanJob, work: Store) -> pa.Table:
-    """Gate 4; returns the blocks that were cut."""
+    """The filter for recurring blocks; returns the blocks that were cut."""
     table = funnel.table
     judged = templates(table, job)
     part = table.filter(pa.array(judged))
@@ -221,7 +242,7 @@ def _distribution(funnel: Funnel, job: CleanJob, work: Store) -> pa.Table:
     reasons = np.full(len(table), None, object)
     reasons[judged] = _where(short, "too short without its recurring blocks").to_pylist()
     texts = pc.replace_with_mask(table.column("text").combine_chunks(), pa.array(judged), left.cast(pa.large_string()))
-    funnel.gate("distribution", pa.array(reasons, pa.string()), exempt=~judged, texts=texts, removed="recurring block")
+    funnel.filter("distribution", pa.array(reasons, pa.string()), exempt=~judged, texts=texts, removed="recurring block")
     return _cut_blocks(part, verdict)
 
 
@@ -244,7 +265,7 @@ def _with_meaning(part: pa.Table, verdict: BlockVerdict, job: CleanJob, work: St
 
 
 def _quality(funnel: Funnel, job: CleanJob, code: CodeCounts) -> None:
-    """Gate 5."""
+    """The quality filter."""
     table = funnel.table
     prose, files = origin_is(table, *PAGES), origin_is(table, "code")
     reasons = np.full(len(table), None, object)
@@ -253,33 +274,33 @@ def _quality(funnel: Funnel, job: CleanJob, code: CodeCounts) -> None:
     part = table.filter(pa.array(files))
     reasons[files] = judge_code(part.column("text"), part.column("url"), part.column("id"), job.config.code, code).to_pylist()
     exempt = ~(prose | files) | _exempted(table, job.policies, "quality")
-    funnel.gate("quality", pa.array(reasons, pa.string()), exempt=exempt)
+    funnel.filter("quality", pa.array(reasons, pa.string()), exempt=exempt)
 
 
-def count_items(task: Task, work: Store) -> Done:
+def count_items(task: ShardTask, work: Store) -> Done[None]:
     """In how many documents of a shard the n-grams of benchmark items stand: what stands in many is a common phrase."""
-    job, key = task.payload
+    job, key = task.payload.job, task.payload.part
     texts = work.read_table(f"{job.before}-{key}.parquet", ["text"]).column("text")
     counts = count_documents(texts, ItemIndex.load(work.child(ITEMS)))
-    return Done((work.write_table(f"items-{key}.parquet", pa.table({"documents": counts})),))
+    return Done((work.write_table(f"items-{key}.parquet", pa.table({"documents": counts})),), None)
 
 
-def propose(task: Task, work: Store) -> Done:
-    job, key = task.payload
+def propose(task: ShardTask, work: Store) -> Done[Proposed]:
+    job, key = task.payload.job, task.payload.part
     table = work.read_table(f"{job.before}-{key}.parquet", ["id", "domain", "split"])
-    return Done((), {"proposal": propose_heldout(table, job.config.heldout).to_json()})
+    return Done((), Proposed(propose_heldout(table, job.config.heldout).to_json()))
 
 
-def collect(task: Task, work: Store) -> Done:
+def collect(task: Task[PhaseInput[HeldoutPart]], work: Store) -> Done[None]:
     """The held-out documents of a shard, for all others to be compared with."""
-    job, (key, chosen) = task.payload
+    job, key, chosen = task.payload.job, task.payload.part.key, task.payload.part.chosen
     table = work.read_table(f"{job.before}-{key}.parquet", [*REFERENCE, "split"])
-    return Done((work.write_table(f"heldout-{key}.parquet", table.filter(pa.array(held(table, chosen)))),))
+    return Done((work.write_table(f"heldout-{key}.parquet", table.filter(pa.array(held(table, chosen)))),), None)
 
 
-def finish(task: Task, work: Store) -> Done:
+def finish(task: Task[PhaseInput[HeldoutPart]], work: Store) -> Done[Finished]:
     """Phase 5 of a shard: the learned groups, benchmark items, redaction, and what is near the held-out documents."""
-    job, (key, chosen) = task.payload
+    job, key, chosen = task.payload.job, task.payload.part.key, task.payload.part.chosen
     config = job.config
     funnel = Funnel(work.read_table(f"{job.before}-{key}.parquet"))
     if config.quality.judges.wanted:
@@ -290,30 +311,31 @@ def finish(task: Task, work: Store) -> Done:
     mine = held(funnel.table, chosen)
     copies = _copies(work.root, work.describe(HELDOUT).sha256, config.heldout).near(funnel.table, mine)
     found = redact(funnel.table.column("text"), config.redact)
-    funnel.gate("redaction", pa.nulls(len(mine), pa.string()), texts=found.texts, removed="personal data")
+    funnel.filter("redaction", pa.nulls(len(mine), pa.string()), texts=found.texts, removed="personal data")
     split = pa.array(np.where(mine, "valid", "train").tolist(), pa.string())
     funnel.table = funnel.table.set_column(DOCUMENT.get_field_index("split"), DOCUMENT.field("split"), split)
-    funnel.gate("held-out", _where(copies, "near a held-out document"))
+    funnel.filter("held-out", _where(copies, "near a held-out document"))
     train = funnel.table.filter(pc.equal(funnel.table.column("split"), "train"))
     pages = int(origin_is(train, *PAGES).sum())
     funnel.table = funnel.table.select(DOCUMENT.names)
     parts = [work.read_table(f"dropped/{phase}-{key}.parquet") for phase in job.phases]
     lost = pa.concat_tables([*parts, funnel.all_dropped()])
-    more = {
-        "pages": pages,
-        "mixture": count_mixture(funnel.table).to_pylist(),
-        "redaction": {kind: int(count.sum()) for kind, count in found.counts.items()},
-        "found": outputs.found(funnel.table),
-        "kept": outputs.examples(funnel.table, outputs.KEPT_GROUPS, outputs.KEPT_COLUMNS, config.examples),
-        "lost": outputs.examples(lost, outputs.LOST_GROUPS, outputs.LOST_COLUMNS, config.examples),
-    }
-    done = _left(work, "final", key, funnel, more)
+    result = partial(
+        Finished,
+        pages=pages,
+        mixture=count_mixture(funnel.table).to_pylist(),
+        redaction={kind: int(count.sum()) for kind, count in found.counts.items()},
+        found=outputs.found(funnel.table),
+        kept=outputs.examples(funnel.table, outputs.KEPT_GROUPS, outputs.KEPT_COLUMNS, config.examples),
+        lost=outputs.examples(lost, outputs.LOST_GROUPS, outputs.LOST_COLUMNS, config.examples),
+    )
+    done = _left(work, "final", key, funnel, result)
     return Done((*files, *done.files), done.result)
 
 
-def publish(task: Task, out: Store) -> Done:
+def publish(task: Task[PhaseInput[ShardGroup]], out: Store) -> Done[None]:
     """The files of the corpus, from a group of shards."""
-    job, (number, keys) = task.payload
+    job, number, keys = task.payload.job, task.payload.part.number, task.payload.part.keys
     work, limit = out.child(WORK, sync=False), job.config.shard_bytes
     documents = pa.concat_tables([work.read_table(f"final-{key}.parquet") for key in keys])
     phases = (*job.phases, "final")
@@ -326,7 +348,7 @@ def publish(task: Task, out: Store) -> Done:
     if job.config.decontaminate.sets:
         spans = pa.concat_tables([work.read_table(f"contamination-{key}.parquet") for key in keys])
         files.append(out.write_table(f"contamination-{number:05d}.parquet", spans))
-    return Done(tuple(files))
+    return Done(tuple(files), None)
 
 
 def _slices_of_clusters(work: Store, out: Store, name: str, keys: Sequence[str]) -> list[FileRecord]:
@@ -342,7 +364,7 @@ def _slices_of_clusters(work: Store, out: Store, name: str, keys: Sequence[str])
 
 
 def _groups(funnel: Funnel, config: CleanConfig, work: Store, key: str) -> None:
-    """Gate 5, second half: prose of the groups that do not stay. Reference text stays."""
+    """The filter by learned groups: prose of the groups that do not stay. Reference text stays."""
     scores = work.read_table(f"scores-{key}.parquet")
     part = funnel.table.take(scores.column("row"))
     limits = {lang: Thresholds(**values) for lang, values in work.read_json(THRESHOLDS).items()}
@@ -350,15 +372,15 @@ def _groups(funnel: Funnel, config: CleanConfig, work: Store, key: str) -> None:
     reasons = np.full(len(funnel.table), None, object)
     reasons[scores.column("row").to_numpy()] = group_reasons(found, config.quality.judges.groups).to_pylist()
     named = pc.is_in(funnel.table.column("source"), value_set=pa.array(config.quality.judges.reference, pa.string()))
-    funnel.gate("groups", pa.array(reasons, pa.string()), exempt=~origin_is(funnel.table, *PAGES) | _bools(named))
+    funnel.filter("groups", pa.array(reasons, pa.string()), exempt=~origin_is(funnel.table, *PAGES) | _bools(named))
 
 
 def _decontaminate(funnel: Funnel, config: DecontaminationConfig, work: Store) -> pa.Table:
-    """Gate 6, of exercises and held-out documents too; returns the passages that speak for it."""
+    """The decontamination filter, of exercises and held-out documents too; returns the passages that speak for it."""
     index = ItemIndex.load(work.child(ITEMS))
     counts = work.read_table(f"{ITEMS}/counts.parquet").column("documents").to_numpy()
     found = judge_contamination(funnel.table.column("id"), funnel.table.column("text"), index, config, counts)
-    funnel.gate("decontamination", found.reason)
+    funnel.filter("decontamination", found.reason)
     return found.spans
 
 
@@ -375,7 +397,7 @@ def _slices(out: Store, name: str, table: pa.Table, limit: int, schema: pa.Schem
     ]
 
 
-def read(kind: type[_T], work: Store, name: str) -> _T:
+def read(kind: type[D], work: Store, name: str) -> D:
     return unpack(kind, work.read_bytes(name), origin=work.url(name))
 
 

@@ -1,10 +1,10 @@
-"""The clean stage: extracted pages, parallel text and exercises become the corpus, through named gates in one visible order.
+"""The clean stage: extracted pages, parallel text and exercises become the corpus, through named filters in one fixed order.
 
-What enters are three stores; what leaves are `documents-NNNNN-NNN.parquet` with a held-out part, `dropped-…`
-with stage and reason for every document that did not stay, `blocks.parquet` (the recurring blocks), the ledger, the mixture
-and examples (docs/design.md). phases.py holds what each phase does with a shard.
+Input: three stores. Output: `documents-NNNNN-NNN.parquet` with a held-out part, `dropped-…` with stage and reason for every
+document that did not stay, `blocks.parquet` (the recurring blocks), the ledger, the mixture and examples (docs/design.md).
+phases.py holds what each phase does with a shard.
 
-The order of the gates, and why (report 3.1 has the same boxes in its figure); those in brackets where the recipe asks for them:
+The order of the filters, and why (report 3.1 has the same boxes in its figure); those in brackets where the recipe asks for them:
 
 1. rules            cheap, so that nothing after it sees debris
 2. exact-duplicates before anything that compares
@@ -29,17 +29,18 @@ Between the phases stand only small tables that were counted over all shards:
     publish  the final shards
 
 Pages whose extraction set a reason are in the ledger of that stage and are not counted here. Generated exercises are
-variations by intent: they pass gates 2 to 8 unjudged. Parallel text quotes pages, so gates 4 to 8 do not judge it.
+variations by intent: no filter from exact-duplicates to groups judges them. Parallel text quotes pages, so the filters from
+exercises to groups do not judge it.
 
-Memory: of each worker a shard four times over (text, blocks, what they become, and hashed units); beside it what
-corpus/dedup/clusters.py and corpus/distribution/wording.py state for the counted tables.
+Memory: of each worker a shard four times over (text, blocks, what they become, and hashed units); beside it what the packages dedup
+and distribution state for the counted tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -56,6 +57,17 @@ from skyloom.corpus.clean.composition import merge_mixtures, mixture_json
 from skyloom.corpus.clean.config import CleanConfig, CleanJob
 from skyloom.corpus.clean.funnel import check_chain
 from skyloom.corpus.clean.phases import HELDOUT, ITEMS, WORK
+from skyloom.corpus.clean.results import (
+    Finished,
+    HeldoutPart,
+    NumberedPart,
+    PhaseInput,
+    Posted,
+    Prepared,
+    Proposed,
+    ShardGroup,
+    Sized,
+)
 from skyloom.corpus.decontaminate import build_index, merge_counts, read_items
 from skyloom.corpus.dedup import Columns, exact_duplicates_of, find_repeats, near_duplicates_of
 from skyloom.corpus.heldout import Proposal, choose
@@ -64,8 +76,11 @@ from skyloom.corpus.sources import SourcePolicy
 
 __all__ = ["STAGES", "CleanConfig", "clean"]
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 STAGES = ("rules", "exact-duplicates", "near-duplicates", "exercises", "distribution", "quality", "redaction", "held-out")
-"""The gates of every corpus; "repeats", "groups" and "decontamination" stand before redaction where the recipe asks for them, and
+"""The filters of every corpus; "repeats", "groups" and "decontamination" stand before redaction where the recipe asks for them, and
 "exercises" is left out where it does not."""
 
 
@@ -80,16 +95,16 @@ def clean(
     engine: Engine,
     progress: Progress,
 ) -> None:
-    """Write the corpus to `out`; see the module's docstring for the gates and phases, docs/design.md for the files.
+    """Write the corpus to `out`; see the module's docstring for the filters and phases, docs/design.md for the files.
 
     What is written does not depend on the engine. Raises DataError when too few documents come in or remain, IntegrityError
     when the ledger does not balance.
     """
     found = candidates.shards(extracted, parallel, exercises)
     stage = _Clean(CleanJob(config, dict(policies)), found, out, engine, progress)
-    prepared = stage.map(phases.prepare, found, "rules")
-    came = sum(r["pages"] for r in prepared)
-    if not sum(r["came"] for r in prepared):
+    prepared = stage.map(phases.prepare, found, "rules", result=Prepared)
+    came = sum(r.pages for r in prepared)
+    if not sum(r.came for r in prepared):
         raise DataError(f"no document came out of extraction ({extracted.root}): check the sources and the extraction ledger")
     stage.duplicates()
     stage.finish(came, stage.judge())
@@ -115,14 +130,22 @@ class _Clean:
     def work(self) -> Store:
         return self.out.child(WORK, sync=False)
 
-    def map(self, function: TaskFunction, payloads: Sequence[Any], label: str, store: Store | None = None) -> list[Any]:
-        """Run a phase over all shards (or `payloads` groups of them) and add up what it posted."""
-        tasks = [Task(f"{k:05d}", (self.job, payload)) for k, payload in enumerate(payloads)]
-        results = self.engine.map(function, tasks, store or self.work, progress=self.progress, label=label)
+    def map(
+        self,
+        function: TaskFunction[PhaseInput[T], R],
+        parts: Sequence[T],
+        label: str,
+        store: Store | None = None,
+        *,
+        result: type[R] | None = None,
+    ) -> list[R]:
+        """Run a phase over all shards (or `parts` that are groups of them) and add up what it posted."""
+        tasks = [Task(f"{k:05d}", PhaseInput(self.job, part)) for k, part in enumerate(parts)]
+        results = self.engine.map(function, tasks, store or self.work, progress=self.progress, label=label, result=result)
         before = set(self.ledger.stages())
-        for result in results:
-            if isinstance(result, dict) and "ledger" in result:
-                self.ledger.add(Ledger.from_json(result["ledger"]))
+        for found in results:
+            if isinstance(found, Posted):
+                self.ledger.add(Ledger.from_json(found.ledger))
         for name in self.ledger.stages():
             if name not in before:
                 kept = self.ledger.totals(name).get("", (0, 0))
@@ -133,13 +156,21 @@ class _Clean:
         """Phase 2: which documents repeat others, word for word, then nearly; exercises repeat by intent and are not compared."""
         compared = [key for key, shard in zip(self.keys, self.shards, strict=True) if shard.kind != "exercise"]
         memory = round(self.job.config.memory_gb * 1e9)
-        shared: dict[str, Any] = {"memory": memory, "engine": self.engine, "progress": self.progress}
         names = [f"prepared-{key}.parquet" for key in compared]
-        exact_duplicates_of(self.work, names, Columns(), self.work.child("exact"), **shared)
+        exact_duplicates_of(
+            self.work, names, Columns(), self.work.child("exact"), memory=memory, engine=self.engine, progress=self.progress
+        )
         self.map(phases.unique, compared, "drop exact duplicates")
         names = [f"unique-{key}.parquet" for key in compared]
         near_duplicates_of(
-            self.work, names, Columns(quality="quality"), self.work.child("near"), self.job.config.duplicates, **shared
+            self.work,
+            names,
+            Columns(quality="quality"),
+            self.work.child("near"),
+            self.job.config.duplicates,
+            memory=memory,
+            engine=self.engine,
+            progress=self.progress,
         )
 
     def judge(self) -> list[int]:
@@ -149,11 +180,11 @@ class _Clean:
         self.map(phases.merge, [self.keys], "merge counts")
         if config.meaning.wanted:
             self.meaning()
-        judged = self.map(phases.judge, self.keys, "judge")
+        judged = self.map(phases.judge, self.keys, "judge", result=Sized)
         outputs.write_blocks(self.out, [self.work.read_table(f"recurring-{key}.parquet") for key in self.keys])
         if config.repeats.wanted:
             judged = self.repeats()
-        return [int(r["bytes"]) for r in judged]
+        return [r.bytes for r in judged]
 
     def meaning(self) -> None:
         """Block vectors learned from this corpus, and which of their groups recur too often."""
@@ -165,7 +196,7 @@ class _Clean:
         (often,) = self.map(learned.meaning_decision, [self.keys], "meaning: decide")
         self.progress.log(f"  meaning: {groups:,} groups of blocks alike, {often:,} of them recur too often")
 
-    def repeats(self) -> list[Any]:
+    def repeats(self) -> list[Sized]:
         """Lines and runs that stand more than once in what is left; what the shards have after it."""
         config = self.job.config
         self.map(phases.compare, self.keys, "compare lines and runs")
@@ -174,7 +205,7 @@ class _Clean:
         find_repeats(
             self.work, names, Columns(), self.work, config.repeats, memory=memory, engine=self.engine, progress=self.progress
         )
-        return self.map(phases.cut, list(enumerate(self.keys)), "cut repeated text")
+        return self.map(phases.cut, [NumberedPart(n, key) for n, key in enumerate(self.keys)], "cut repeated text", result=Sized)
 
     def judges(self) -> None:
         """Language models and the linear judge, trained on reference text, and what they say of each document."""
@@ -204,24 +235,25 @@ class _Clean:
             self.judges()
         if config.decontaminate.sets:
             self.benchmarks()
-        proposals = self.map(phases.propose, self.keys, "propose held-out")
-        chosen = choose([Proposal.from_json(r["proposal"]) for r in proposals], config.heldout)
-        self.map(phases.collect, [(key, chosen) for key in self.keys], "held-out texts")
+        proposals = self.map(phases.propose, self.keys, "propose held-out", result=Proposed)
+        chosen = choose([Proposal.from_json(r.proposal) for r in proposals], config.heldout)
+        held_out = [HeldoutPart(key, chosen) for key in self.keys]
+        self.map(phases.collect, held_out, "held-out texts")
         references = pa.concat_tables([self.work.read_table(f"heldout-{key}.parquet") for key in self.keys])
         self.work.write_table(HELDOUT, references)
-        results = self.map(phases.finish, [(key, chosen) for key in self.keys], "finish")
-        groups = list(enumerate(_groups(self.keys, sizes, config.shard_bytes)))
+        results = self.map(phases.finish, held_out, "finish", result=Finished)
+        groups = [ShardGroup(n, keys) for n, keys in enumerate(_groups(self.keys, sizes, config.shard_bytes))]
         self.map(phases.publish, groups, "write documents", self.out)
         check_chain(self.ledger)
-        outputs.demand(self.ledger, came=came, left=sum(r["pages"] for r in results), minimum=config.minimum_documents)
-        outputs.warn([r["found"] for r in results], self.job.policies, self.progress)
+        outputs.demand(self.ledger, came=came, left=sum(r.pages for r in results), minimum=config.minimum_documents)
+        outputs.warn([r.found for r in results], self.job.policies, self.progress)
         self.out.write_json("ledger.json", self.ledger.to_json())
         self.out.write_json(
-            "mixture.json", mixture_json(merge_mixtures(pa.Table.from_pylist(r["mixture"], schema=MIXTURE) for r in results))
+            "mixture.json", mixture_json(merge_mixtures(pa.Table.from_pylist(r.mixture, schema=MIXTURE) for r in results))
         )
-        self.out.write_json("redaction.json", {kind: sum(r["redaction"][kind] for r in results) for kind in KINDS})
-        kept = outputs.merged_examples([r["kept"] for r in results], outputs.KEPT_GROUPS, config.examples)
-        lost = outputs.merged_examples([r["lost"] for r in results], outputs.LOST_GROUPS, config.examples)
+        self.out.write_json("redaction.json", {kind: sum(r.redaction[kind] for r in results) for kind in KINDS})
+        kept = outputs.merged_examples([r.kept for r in results], outputs.KEPT_GROUPS, config.examples)
+        lost = outputs.merged_examples([r.lost for r in results], outputs.LOST_GROUPS, config.examples)
         self.out.write_json("examples.json", {"kept": kept, "dropped": lost})
 
 

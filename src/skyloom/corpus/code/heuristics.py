@@ -1,18 +1,18 @@
 """Code heuristics, as RedPajama's for GitHub, with a proportionate part of the data formats kept (report 3.1).
 
-What enters are the text, URL and id columns of code files; what leaves is a reason for each file to be dropped, or null, and for
-those who want to look, the measures behind it (`measure_code`). Generated and minified files, tables of numbers and encoded data
-show by their lines, their characters, their notices and their names; see `scan.py` for the compiled pass. RedPajama drops
-JSON, XML, YAML and HTML whole; the report keeps a proportionate part of them, and so do we: of each format as many bytes as
-`data_share` of the programs' bytes, chosen by the hash of the id.
+Input: the text, URL and id columns of code files. Output: a reason for each file to be dropped, or null, and for those who want
+to look, the measures behind it (`measure_code`). Generated and minified files, tables of numbers and encoded data show by their
+lines, their characters, their notices and their names; see `scan.py` for the compiled pass. RedPajama drops JSON, XML,
+YAML and HTML whole; the report keeps a proportionate part of them, and so do we: of each format as many bytes as `data_share`
+of the programs' bytes, chosen by the hash of the id.
 
 That share needs the whole corpus. `count_code` counts a shard, counts add up (`+`), and `judge_code` takes the sum: the same files
 stay whatever the shards. Bytes are counted in BUCKETS parts by the hash of the id, so a format keeps at most its quota, and less
 by at most one bucket, a 4,096th of its bytes or one file. Memory: 164 KB of counts, and about 100 bytes a file of the shard.
 
-Near-duplicates among code files are `corpus/dedup/clusters.py`'s: the shingles of prose, 5-grams of units, serve code too, since a
-unit of code is an identifier, a number or a keyword and layout is no unit; licence headers make short files alike, so compare files
-of at least some hundred units.
+Near-duplicates among code files are those of dedup/: the shingles of prose, 5-grams of units, serve code too, since a unit of code
+is an identifier, a number or a keyword and layout is no unit; licence headers make short files alike, so compare files of at least
+some hundred units.
 """
 
 from __future__ import annotations

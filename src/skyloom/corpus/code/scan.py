@@ -1,9 +1,9 @@
 """One compiled pass over source files: their lines and characters, and what their heads say of origin and licence.
 
-What enters is a string column; what leaves are arrays with one entry for each file: counts for the judgement (`heuristics.py`), and
-which of a list of phrases stand in the first `HEAD` bytes. Phrases are looked for by an Aho-Corasick automaton over the text
-without case, where whatever is neither letter, digit nor "@" counts as one space: a licence that is wrapped into comment lines
-(" * Permission is hereby\\n * granted") is found as well as a bare one, and Chinese phrases are found as their UTF-8 bytes.
+Input: a string column. Output: arrays with one entry for each file: counts for the heuristics of `heuristics.py`, and which of
+a list of phrases stand in the first `HEAD` bytes. Phrases are looked for by an Aho-Corasick automaton over the text without
+case, where whatever is neither letter, digit nor "@" counts as one space: a licence that is wrapped into comment lines (" *
+Permission is hereby\\n * granted") is found as well as a bare one, and Chinese phrases are found as their UTF-8 bytes.
 
 Licences: the identifier after `SPDX-License-Identifier:` wins; else the phrases that only one licence's text or customary notice
 has; the GNU licences are put together from name, version and "or any later version". A phrase is evidence of the notice in the
@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Bools, Bytes, Hashes, Ints, kernel
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.text import Texts
 
@@ -112,7 +111,7 @@ def scan(texts: Texts) -> CodeShape:
     return CodeShape(characters, spaces, alphanumeric, numbers, encoded, lines, solid, longest, generated, licenses)
 
 
-def _licenses(data: Any, offsets: Any, masks: npt.NDArray[np.uint64], spdx: npt.NDArray[np.int64]) -> pa.Array:
+def _licenses(data: Bytes, offsets: Ints, masks: Hashes, spdx: Ints) -> pa.Array:
     names = {int(mask): _license(int(mask)) for mask in np.unique(masks)}
     result = np.array([names[int(mask)] for mask in masks], object)
     for row in np.flatnonzero(spdx >= 0):
@@ -202,7 +201,7 @@ def _automaton() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint64]]:
 
 
 @kernel
-def _count(data, offsets):  # type: ignore[no-untyped-def]
+def _count(data: Bytes, offsets: Ints) -> Ints:
     """int64[rows, 8] in the order of `CodeShape`. Bytes of more than one per character count as one letter each character."""
     out = np.zeros((len(offsets) - 1, 8), np.int64)
     for row in range(len(offsets) - 1):
@@ -262,7 +261,7 @@ def _count(data, offsets):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _phrases(data, offsets, step, found):  # type: ignore[no-untyped-def]
+def _phrases(data: Bytes, offsets: Ints, step: npt.NDArray[np.int16], found: Hashes) -> tuple[Bools, Hashes, Ints]:
     """Which files say that they are generated, bool[rows]; bits of the head's phrases, uint64[rows]; where an SPDX expression
     begins, int64[rows], or -1. What speaks of generation counts only in lines that look like comments or strings."""
     rows = len(offsets) - 1

@@ -1,9 +1,9 @@
 """N-grams of test items, found in documents: who leaked, where, and how much of it.
 
-What enters are items (item_sets.py) once and text columns shard by shard; what leaves is a verdict for each document
-and a table of spans. An item is known by its n-grams of units (13 Han characters or words), compared without case, punctuation,
-white space and width, so that a leak in a Chinese paragraph without spaces is found like an English one. An item of fewer units
-is known as a whole, one of fewer than `shortest` units not at all: "which of these is true?" stands everywhere.
+Input: items (item_sets.py) once and text columns shard by shard. Output: a verdict for each document and a table of spans. An
+item is known by its n-grams of units (13 Han characters or words), compared without case, punctuation, white space and width,
+so that a leak in a Chinese paragraph without spaces is found like an English one. An item of fewer units is known as a whole,
+one of fewer than `shortest` units not at all: "which of these is true?" stands everywhere.
 
 Phrases that many share prove nothing. N-grams of more than `common_items` items (instructions, frames of questions) are dropped
 from the index, and those of more than `common_documents` documents of the corpus (a quoted law, a proverb) count only where a
@@ -84,9 +84,9 @@ class ItemIndex:
     @classmethod
     def load(cls, store: Store) -> ItemIndex:
         """The index in a folder; of a local one the arrays are mapped into memory and shared by all processes that do so."""
-        arrays: dict[str, Any] = {}
+        arrays = {}
         for name in _ARRAYS:
-            place: Any = store.path(f"{name}.npy") if store.local else io.BytesIO(store.read_bytes(f"{name}.npy"))
+            place = store.path(f"{name}.npy") if store.local else io.BytesIO(store.read_bytes(f"{name}.npy"))
             arrays[name] = np.asarray(np.load(place, mmap_mode="r" if store.local else None, allow_pickle=False))
         return cls(**arrays, items=store.read_table("items.parquet"))
 
@@ -158,7 +158,7 @@ class _Hits:
         order = np.lexsort((places, rows))
         return cls(rows, places, lengths, grams).take(order)
 
-    def take(self, chosen: npt.NDArray[Any]) -> _Hits:
+    def take(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> _Hits:
         return _Hits(self.rows[chosen], self.places[chosen], self.lengths[chosen], self.grams[chosen])
 
 

@@ -1,8 +1,8 @@
 """The items that must not be trained on: every benchmark and validation set that the recipe names.
 
-What enters are files of items (JSON Lines, plain or .gz, or Parquet), each with a name and the fields that hold an item's id and
-text; what leaves is one table (ITEMS). The report holds its models against C-Eval, CMMLU, MMLU, GSM8K and others (4) and shows
-what it means if they were trained on (5.2); these sets are third-party data, so the recipe names where they lie.
+Input: files of items (JSON Lines, plain or .gz, or Parquet), each with a name and the fields that hold an item's id and text.
+Output: one table (ITEMS). The report holds its models against C-Eval, CMMLU, MMLU, GSM8K and others (4) and shows what it means
+if they were trained on (5.2); these sets are third-party data, so the recipe names where they lie.
 
 Memory: all items, some 100 MB for the sets in use today.
 """
@@ -13,7 +13,6 @@ import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,7 +50,12 @@ def _read_set(items: ItemSet) -> Iterator[tuple[str, str, str]]:
                 yield items.name, str(record.get(items.id, f"{file.name}/{number}")), text
 
 
-def _records(file: Path) -> Iterator[Mapping[str, Any]]:
+Field = str | int | float | bool | None
+Item = Mapping[str, Field | Sequence[Field] | Mapping[str, Field]]
+"""An item of a benchmark as its file has it."""
+
+
+def _records(file: Path) -> Iterator[Item]:
     kind = file.name.removesuffix(".gz")
     if kind.endswith(".parquet"):
         try:
@@ -76,7 +80,7 @@ def _records(file: Path) -> Iterator[Mapping[str, Any]]:
         raise DataError(f"{file}, after line {number}: not JSON Lines in UTF-8: {problem}") from problem
 
 
-def _parts(record: Mapping[str, Any], field: str, where: str) -> list[str]:
+def _parts(record: Item, field: str, where: str) -> list[str]:
     """The strings of a field, which may be a string, a number, a list or an object of them; null is none."""
     if field not in record:
         raise DataError(f"{where}: it has no field {field!r} (there are: {', '.join(record)}); set `text` of its item set")

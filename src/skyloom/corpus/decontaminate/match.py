@@ -1,9 +1,9 @@
 """Rolling hashes of n-grams and their search in a sorted index: the compiled part of decontamination.
 
-What enters are hashed units (core/units.py) and sorted n-gram hashes; what leaves are the rows and places where they meet. A
-filter (two bits of one 64-bit word for each hash, some four hashes a word) turns 49 of 50 other n-grams away with one look into
-memory; the rest is settled by a search in the bucket of equal first bits. Memory: 2 to 4 bytes for the filter and 4 to 8 for the
-buckets for each hash.
+Input: hashed units (core/units.py) and sorted n-gram hashes. Output: the rows and places where they meet. A filter (two bits of
+one 64-bit word for each hash, some four hashes a word) turns 49 of 50 other n-grams away with one look into memory; the rest is
+settled by a search in the bucket of equal first bits. Memory: 2 to 4 bytes for the filter and 4 to 8 for the buckets for each
+hash.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import GOLDEN, kernel, mix
+from skyloom.core.kernels import GOLDEN, Bytes, Hashes, Int, Ints, Ints32, kernel, mix
 from skyloom.core.units import IDEOGRAPHIC, UnitColumn, utf8_buffers
 
 _UNIT = re.compile(f"[{IDEOGRAPHIC}]|[^\\W{IDEOGRAPHIC}]+")
@@ -99,7 +99,7 @@ def _leading(n: int) -> np.uint64:
 
 
 @kernel
-def _narrow(data, offsets):  # type: ignore[no-untyped-def]
+def _narrow(data: Bytes, offsets: Ints) -> tuple[Bytes, Ints]:
     out, bounds = np.empty(offsets[-1] - offsets[0], np.uint8), np.zeros(len(offsets), np.int64)
     done = 0
     for row in range(len(offsets) - 1):
@@ -122,13 +122,13 @@ def _narrow(data, offsets):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _mixed(state, n):  # type: ignore[no-untyped-def]
+def _mixed(state: np.uint64, n: Int) -> np.uint64:
     """The finalizer of SplitMix64 over a window's polynomial; windows of different lengths do not meet."""
     return mix(state ^ (np.uint64(n) * np.uint64(0xD6E8FEB86659FD93)))
 
 
 @kernel
-def _roll(hashes, offsets, rows, n, leading, out):  # type: ignore[no-untyped-def]
+def _roll(hashes: Hashes, offsets: Ints, rows: Ints, n: Int, leading: np.uint64, out: Hashes) -> None:
     done = 0
     for row in rows:
         state = np.uint64(0)
@@ -142,20 +142,22 @@ def _roll(hashes, offsets, rows, n, leading, out):  # type: ignore[no-untyped-de
 
 
 @kernel
-def _mask(gram):  # type: ignore[no-untyped-def]
+def _mask(gram: np.uint64) -> np.uint64:
     """The two bits of a word that stand for a hash; the word is numbered by the bits above these."""
     return (np.uint64(1) << (gram & np.uint64(63))) | (np.uint64(1) << ((gram >> np.uint64(6)) & np.uint64(63)))
 
 
 @kernel
-def _fill(grams, words):  # type: ignore[no-untyped-def]
+def _fill(grams: Hashes, words: Hashes) -> None:
     last = np.uint64(len(words) - 1)
     for gram in grams:
         words[(gram >> np.uint64(12)) & last] |= _mask(gram)
 
 
 @kernel
-def _search(hashes, offsets, n, leading, grams, words, buckets, bits, hits):  # type: ignore[no-untyped-def]
+def _search(
+    hashes: Hashes, offsets: Ints, n: Int, leading: np.uint64, grams: Hashes, words: Hashes, buckets: Ints32, bits: Int, hits: Ints
+) -> int:
     found, last = 0, np.uint64(len(words) - 1)
     for row in range(len(offsets) - 1):
         state = np.uint64(0)

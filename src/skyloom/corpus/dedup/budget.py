@@ -1,8 +1,8 @@
 """What deduplication will do and need, said before it starts.
 
-What enters are the sizes of a corpus and a memory limit; what leaves is the way that will be taken and its peak. There are
-two ways with one result: in memory, where band keys, pairs and shingle sets of all documents lie in this process, and on disk,
-where every task holds one shard or one bucket and the buckets are made as many as the limit asks for.
+Input: the sizes of a corpus and a memory limit. Output: the way that will be taken and its peak. There are two ways with one
+result: in memory, where band keys, pairs and shingle sets of all documents lie in this process, and on disk, where every task
+holds one shard or one bucket and the buckets are made as many as the limit asks for.
 
 The constants are bytes of resident memory, measured and rounded up (bench/corpus/dedup.py growth compares peaks with plans).
 """

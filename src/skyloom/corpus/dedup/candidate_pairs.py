@@ -1,8 +1,8 @@
 """Which documents are compared, and which of two is the better: buckets of equal band keys become pairs.
 
-What enters are records of documents (a band's key, the next band's key, the document's standing); what leaves are
-pairs of records, the better one first. The same code runs over a whole band in memory and over one bucket file of a corpus
-that is beyond memory, and what it gives for a key depends on that key's records alone, so that both ways agree.
+Input: records of documents (a band's key, the next band's key, the document's standing). Output: pairs of records, the better
+one first. The same code runs over a whole band in memory and over one bucket file of a corpus that is beyond memory, and what
+it gives for a key depends on that key's records alone, so that both ways agree.
 
 A bucket of at most `CROWD` documents is compared all with all. A larger one, a template with 10,000 copies, would cost
 50 million comparisons: there each document is compared with the `ANCHORS` best of the bucket, and the bucket is split by
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.errors import DataError
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Int, kernel
 from skyloom.corpus.text import string_hashes
 
 Words = npt.NDArray[np.uint64]
@@ -201,7 +201,7 @@ def pair_rows(pairs: Words) -> tuple[Rows, Rows, Rows]:
 
 
 @kernel
-def _partition(key, bits, keys, order):  # type: ignore[no-untyped-def]
+def _partition(key: Words, bits: Int, keys: Words, order: npt.NDArray[np.uint32]) -> Rows:
     """Write the keys and their indices to `keys` and `order`, by the first `bits` bits of the keys; the bounds of each part."""
     shift, parts = np.uint64(64 - bits), 1 << bits
     bounds = np.zeros(parts + 1, np.int64)
@@ -217,7 +217,7 @@ def _partition(key, bits, keys, order):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _room(keys, crowd, anchors):  # type: ignore[no-untyped-def]
+def _room(keys: Words, crowd: int, anchors: int) -> int:
     """How many pairs the runs of equal keys may have at most."""
     room, start = 0, 0
     for stop in range(1, len(keys) + 1):
@@ -229,8 +229,12 @@ def _room(keys, crowd, anchors):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _bucket_pairs(keys, order, following, rank, by_rank, crowd, anchors, out):  # type: ignore[no-untyped-def]
+def _bucket_pairs(
+    keys: Words, order: npt.NDArray[np.uint32], following: Words, rank: npt.NDArray[np.uint32], by_rank: npt.NDArray[np.uint32],
+    crowd: Int, anchors: Int, out: Words,
+) -> Int:  # fmt: skip
     """`keys` ascending, `order` the record of each; `by_rank` is the inverse of `rank`. Returns the number of pairs in `out`."""
+    total: Int
     total, start = 0, 0
     for stop in range(1, len(keys) + 1):
         if stop < len(keys) and keys[stop] == keys[start]:
@@ -246,7 +250,10 @@ def _bucket_pairs(keys, order, following, rank, by_rank, crowd, anchors, out):  
 
 
 @kernel
-def _parts(members, following, rank, by_rank, crowd, anchors, out, total):  # type: ignore[no-untyped-def]
+def _parts(
+    members: npt.NDArray[np.uint32], following: Words, rank: npt.NDArray[np.uint32], by_rank: npt.NDArray[np.uint32], crowd: Int,
+    anchors: Int, out: Words, total: Int,
+) -> Int:  # fmt: skip
     """Pairs inside the parts of a bucket that is split by the next band's key."""
     keys = following[members]
     order = np.argsort(keys)
@@ -263,7 +270,7 @@ def _parts(members, following, rank, by_rank, crowd, anchors, out, total):  # ty
 
 
 @kernel
-def _everyone(members, rank, out, total):  # type: ignore[no-untyped-def]
+def _everyone(members: npt.NDArray[np.uint32], rank: npt.NDArray[np.uint32], out: Words, total: Int) -> Int:
     for i in range(1, len(members)):
         for j in range(i):
             one, other = members[i], members[j]
@@ -275,7 +282,7 @@ def _everyone(members, rank, out, total):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _with_anchors(members, anchors, neighbours, out, total):  # type: ignore[no-untyped-def]
+def _with_anchors(members: npt.NDArray[np.uint32], anchors: Int, neighbours: bool, out: Words, total: Int) -> Int:
     """Each with the first `anchors` and, if asked for, with its predecessor; `members` begins with the best."""
     for i in range(1, len(members)):
         for j in range(min(i, anchors)):
@@ -288,7 +295,7 @@ def _with_anchors(members, anchors, neighbours, out, total):  # type: ignore[no-
 
 
 @kernel
-def _leaders(left, right, size):  # type: ignore[no-untyped-def]
+def _leaders(left: Rows, right: Rows, size: Int) -> Rows:
     """A row near each row's cluster's first one: enough to bring clusters together, two sweeps and no more."""
     lead = np.arange(size)
     for _ in range(2):

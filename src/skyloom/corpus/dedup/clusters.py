@@ -1,9 +1,9 @@
 """Duplicates: documents that say the same, word for word or nearly so. One of each cluster stays.
 
-What enters are a text column and its ids; what leaves is, for each row, the row that stands for its cluster. Report 3.1
-counts fuzzy deduplication as a part of distribution filtering and gives no method; ours is MinHash with banding
-(Broder 1997; Leskovec, Rajaraman and Ullman, chapter 3) over n-grams of the house's units, so that five Chinese
-characters count as five English words do: splitting Chinese on white space would see almost no shingles at all.
+Input: a text column and its ids. Output: for each row, the row that stands for its cluster. Report 3.1 counts fuzzy
+deduplication as a part of distribution filtering and gives no method; ours is MinHash with banding (Broder 1997; Leskovec,
+Rajaraman and Ullman, chapter 3) over n-grams of our units, so that five Chinese characters count as five English words
+do: splitting Chinese on white space would see almost no shingles at all.
 
 The steps: permutations of each document's shingles, folded into band keys of 64 bits (`minhash.py`); documents that
 agree in a band are candidates (`candidate_pairs.py`); each candidate pair is verified by its exact Jaccard similarity; of

@@ -1,11 +1,11 @@
 """Near-duplicate removal for files as they are: `skyloom corpus dedup DOCS -o OUT`.
 
-What enters is a file, or a folder of files, with an `id` and a `text` in each row: JSONL (plain, .gz, .zst) or Parquet. What
-leaves is a file with `id`, `cluster` (the id of the document that is kept for it), `keep` and `jaccard` for each row that could
-be read, in their order, as JSONL (plain, .gz, .zst) or Parquet by OUT's suffix. Rows that could not be read, have no id or no
-text, or repeat an id are counted by reason and written to `OUT.rejected.jsonl` with their place; none is lost silently.
-With `texts` the documents that stay are written, too, as `id` and `text`; lines and runs of units that an earlier document has
-can be cut from them (`repeats.py`), and what is empty then is left out and counted.
+Input: a file, or a folder of files, with an `id` and a `text` in each row: JSONL (plain, .gz, .zst) or Parquet. Output: a file
+with `id`, `cluster` (the id of the document that is kept for it), `keep` and `jaccard` for each row that could be read, in
+their order, as JSONL (plain, .gz, .zst) or Parquet by OUT's suffix. Rows that could not be read, have no id or no text, or
+repeat an id are counted by reason and written to `OUT.rejected.jsonl` with their place; none is lost silently. With `texts` the
+documents that stay are written, too, as `id` and `text`; lines and runs of units that an earlier document has can be cut from
+them (`repeats.py`), and what is empty then is left out and counted.
 
 Whole blocks of JSONL are read by Arrow's parser; a block that it refuses is read line by line, so that one bad row costs a
 second look at its neighbours and nothing else.
@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -289,7 +289,7 @@ def _write(tables: Iterator[pa.Table], schema: pa.Schema, lines: Callable[[pa.Ta
     place, suffix = Store(target.parent), _kind(target.name, ConfigError, "the output")
     with place.writing(target.name) as file:
         if suffix == ".parquet":
-            with pq.ParquetWriter(pa.PythonFile(cast(Any, file), mode="w"), schema, compression="zstd") as writer:
+            with pq.ParquetWriter(pa.PythonFile(file, mode="w"), schema, compression="zstd") as writer:
                 for table in tables:
                     writer.write_table(table)
             return

@@ -1,7 +1,7 @@
 """Rows of JSONL and Parquet files as tables of bounded size, with every row that cannot be used named.
 
-What enters is a file; what leaves are tables (id, text, quality if asked for, and the file and row they came from) and a log of
-rejected rows with a reason each. Ids that are whole numbers are written as text.
+Input: a file. Output: tables (id, text, quality if asked for, and the file and row they came from) and a log of rejected rows
+with a reason each. Ids that are whole numbers are written as text.
 
 Memory: one block of 8 MB of JSONL, or one batch of 4,096 rows of Parquet, three times.
 """
@@ -14,9 +14,10 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
@@ -130,7 +131,7 @@ def _unpacked(path: Path) -> Iterator[bytes]:
         if path.name.endswith(".zst"):
             yield from _zstandard(raw)
             return
-        file: Any = gzip.GzipFile(fileobj=raw) if path.name.endswith(".gz") else raw
+        file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=raw) if path.name.endswith(".gz") else raw
         while data := file.read(BLOCK):
             yield data
 
@@ -172,9 +173,13 @@ def _fast(block: bytes, columns: Columns, count: int) -> pa.Table | None:
     return table.select(columns.names) if len(table) == count else None
 
 
+InputRow = dict[str, str | int | float | None]
+"""A row of the input: id, text, and quality, file and number."""
+
+
 def _slowly(block: bytes, columns: Columns, path: Path, first: int, rejects: Rejects) -> pa.Table:
     """The block line by line; blank lines are no rows."""
-    rows: list[dict[str, Any]] = []
+    rows: list[InputRow] = []
     lines = block.split(b"\n")
     for number, line in enumerate(lines[:-1] if not lines[-1] else lines, start=first):
         if not line.strip():
@@ -187,7 +192,7 @@ def _slowly(block: bytes, columns: Columns, path: Path, first: int, rejects: Rej
     return pa.Table.from_pylist(rows, schema=schema(columns))
 
 
-def _row(line: bytes, columns: Columns) -> dict[str, Any] | str:
+def _row(line: bytes, columns: Columns) -> InputRow | str:
     """The row of a line, or why it has none."""
     try:
         value = json.loads(line.decode("utf-8"))
@@ -209,7 +214,7 @@ def _row(line: bytes, columns: Columns) -> dict[str, Any] | str:
         text.encode("utf-8")
     except UnicodeEncodeError:
         return NOT_UNICODE
-    row: dict[str, Any] = {"id": name, "text": text}
+    row: InputRow = {"id": name, "text": text}
     if columns.quality:
         quality = value.get(columns.quality)
         if quality is not None and (isinstance(quality, bool) or not isinstance(quality, (int, float))):
@@ -218,7 +223,7 @@ def _row(line: bytes, columns: Columns) -> dict[str, Any] | str:
     return row
 
 
-def _usable(table: pa.Table, columns: Columns, path: Path, numbers: Any, rejects: Rejects) -> pa.Table:
+def _usable(table: pa.Table, columns: Columns, path: Path, numbers: npt.NDArray[np.int64] | range, rejects: Rejects) -> pa.Table:
     """The rows with an id and a text, under our names."""
     ids = pc.fill_null(table.column(columns.id).cast(pa.string()), "")
     texts = pc.fill_null(table.column(columns.text).cast(pa.large_string()), "")
@@ -226,7 +231,7 @@ def _usable(table: pa.Table, columns: Columns, path: Path, numbers: Any, rejects
     filled = np.asarray(pc.greater(pc.binary_length(pc.utf8_trim_whitespace(texts)), 0).to_numpy(), bool)
     for row in np.flatnonzero(~(named & filled)).tolist():
         rejects.add(path.name, int(numbers[row]), NO_TEXT if named[row] else NO_ID)
-    values: dict[str, Any] = {"id": ids, "text": texts}
+    values = {"id": ids, "text": texts}
     if columns.quality:
         values["quality"] = table.column(columns.quality).cast(pa.float64())
     values["file"], values["row"] = pa.array([path.name] * len(table), pa.string()), pa.array(numbers)

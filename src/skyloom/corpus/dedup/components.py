@@ -1,15 +1,16 @@
 """Connected components past memory: large-star and small-star over keyed shuffles.
 
-What enters are files of edges, each edge in both directions and in the bucket of its first node (`exchange.py`); what
-leaves are files that name, for each node but the smallest of its component, that smallest one. The algorithm is that of
-Kiveris et al. 2014 (Connected Components in MapReduce and Beyond): in turn, each node links its larger neighbours to its
-smallest one, and its smaller ones likewise, until nothing changes. The rounds grow with the logarithm of the number of nodes.
+Input: files of edges, each edge in both directions and in the bucket of its first node (`exchange.py`). Output: files that
+name, for each node but the smallest of its component, that smallest one. The algorithm is that of Kiveris et al. 2014
+(Connected Components in MapReduce and Beyond): in turn, each node links its larger neighbours to its smallest one, and its
+smaller ones likewise, until nothing changes. The rounds grow with the logarithm of the number of nodes.
 
 Memory: 100 bytes for each edge of one bucket in each worker; no task sees more.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -28,6 +29,15 @@ LINKS = pa.schema([pa.field("node", pa.uint64()), pa.field("near", pa.uint64())]
 """An edge from `node` to `near`; in the files of labels `near` is the smallest node of the component."""
 
 
+@dataclass(frozen=True)
+class LargeStar:
+    """The result of a large star: its file, and the number and the checksum of its edges, which no longer change at the end."""
+
+    name: str
+    edges: int
+    sum: int
+
+
 def links(left: Words, right: Words) -> pa.Table:
     """Edges in both directions, LINKS."""
     return pa.table([pa.array(np.concatenate([left, right])), pa.array(np.concatenate([right, left]))], schema=LINKS)
@@ -40,18 +50,17 @@ def components(edges: list[str], work: Store, *, buckets: int, engine: Engine, p
     while True:
         turn += 1
         large = partial(_large_star, names, buckets, turn)
-        results = engine.map(large, tasks, work, progress=progress, label=f"components, round {turn}, large stars")
-        labels = [str(r["name"]) for r in results]
-        after = (sum(int(r["edges"]) for r in results), sum(int(r["sum"]) for r in results) % 2**64)
+        stars = engine.map(large, tasks, work, progress=progress, label=f"components, round {turn}, large stars", result=LargeStar)
+        labels = [star.name for star in stars]
+        after = (sum(star.edges for star in stars), sum(star.sum for star in stars) % 2**64)
         if after == before:
             return labels
         before = after
         small = partial(_small_star, labels, buckets, turn)
-        results = engine.map(small, tasks, work, progress=progress, label=f"components, round {turn}, small stars")
-        names = [str(r) for r in results]
+        names = engine.map(small, tasks, work, progress=progress, label=f"components, round {turn}, small stars")
 
 
-def _large_star(names: list[str], buckets: int, turn: int, task: Task, work: Store) -> Done:
+def _large_star(names: list[str], buckets: int, turn: int, task: Task[int], work: Store) -> Done[LargeStar]:
     """Each node links its larger neighbours to its smallest one: (larger, smallest), by the larger."""
     node, near, least = _smallest(names, task.payload, work)
     larger = near > node
@@ -59,10 +68,10 @@ def _large_star(names: list[str], buckets: int, turn: int, task: Task, work: Sto
     name = f"stars-{turn:03d}/large-{task.key}.arrow"
     check = int(np.bitwise_xor(node * GOLDEN, near).sum(dtype=np.uint64))
     file = scatter(work, name, pa.table([pa.array(node), pa.array(near)], schema=LINKS), bucket_of(node, buckets), buckets)
-    return Done((file,), {"name": name, "edges": len(node), "sum": check})
+    return Done((file,), LargeStar(name, len(node), check))
 
 
-def _small_star(names: list[str], buckets: int, turn: int, task: Task, work: Store) -> Done:
+def _small_star(names: list[str], buckets: int, turn: int, task: Task[int], work: Store) -> Done[str]:
     """Each node links itself and its smaller neighbours to the smallest of them; both directions, for the next large stars."""
     node, near, least = _smallest(names, task.payload, work)
     linked = near != least

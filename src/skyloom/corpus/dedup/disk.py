@@ -1,7 +1,7 @@
 """Near-duplicates past memory: the same pairs and the same choice as in memory, by keyed shuffles on disk.
 
-What enters are the sketches of all shards; what leaves are, for each shard, the removed documents with the id of the one
-that is kept for each. No task sees all documents, all pairs or all edges:
+Input: the sketches of all shards. Output: for each shard, the removed documents with the id of the one that is kept for each.
+No task sees all documents, all pairs or all edges:
 
 1. records    of each band of each shard go to the bucket of their band key
 2. pairs      each bucket's pairs go to the group of shards in which the worse document lives, and a request for the
@@ -109,9 +109,9 @@ def removed_on_disk(job: DedupJob, work: Store, *, engine: Engine, progress: Pro
     buckets = [Task(f"{b:05d}", b) for b in range(job.buckets)]
     groups = [Task(f"{g:05d}", g) for g in range(job.group_count)]
 
-    def run(function: Callable[..., Done], tasks: list[Task], label: str, *more: list[str]) -> list[str]:
+    def run(function: Callable[..., Done[list[str]]], tasks: list[Task[int]], label: str, *more: list[str]) -> list[str]:
         results = engine.map(partial(function, job, *more), tasks, work, progress=progress, label=f"near-duplicates: {label}")
-        return [str(name) for names in results for name in names]
+        return [name for names in results for name in names]
 
     records = run(_records, job.shards.tasks, "records")
     paired = run(_pairs, buckets, "pairs", records)
@@ -124,7 +124,7 @@ def removed_on_disk(job: DedupJob, work: Store, *, engine: Engine, progress: Pro
     return run(_choose, buckets, "choice", joined[::2], joined[1::2])
 
 
-def _records(job: DedupJob, task: Task, work: Store) -> Done:
+def _records(job: DedupJob, task: Task[int], work: Store) -> Done[list[str]]:
     """One file for each band, so that a shard of many short documents need not hold the records of all bands at once."""
     found = read_sketch(work, task.payload, job.config)
     active = np.flatnonzero(found.bands.units)
@@ -138,7 +138,7 @@ def _records(job: DedupJob, task: Task, work: Store) -> Done:
     return Done(tuple(files), [f.name for f in files])
 
 
-def _pairs(job: DedupJob, names: list[str], task: Task, work: Store) -> Done:
+def _pairs(job: DedupJob, names: list[str], task: Task[int], work: Store) -> Done[list[str]]:
     """The pairs of a bucket by the group of the worse document, and requests for better ones by their shard."""
     records = gather(work, names, task.payload, RECORD, room=job.room)
     rows = np.sort(repeated(numbers(records, "key"))[1])  # most are alone, and need not be ranked
@@ -156,7 +156,7 @@ def _pairs(job: DedupJob, names: list[str], task: Task, work: Store) -> Done:
     return Done((first, second), [first.name, second.name])
 
 
-def _texts(job: DedupJob, names: list[str], task: Task, work: Store) -> Done:
+def _texts(job: DedupJob, names: list[str], task: Task[int], work: Store) -> Done[list[str]]:
     """The texts of a shard that other groups asked for, one batch for each group."""
     asked = gather(work, names, task.payload, REQUEST)
     documents, group = distinct_pairs(numbers(asked, "document"), numbers(asked, "group").astype(np.uint64))
@@ -176,7 +176,7 @@ def _texts(job: DedupJob, names: list[str], task: Task, work: Store) -> Done:
     return Done((file,), [file.name])
 
 
-def _verify(job: DedupJob, pair_names: list[str], text_names: list[str], task: Task, work: Store) -> Done:
+def _verify(job: DedupJob, pair_names: list[str], text_names: list[str], task: Task[int], work: Store) -> Done[list[str]]:
     """The exact similarities of a group's pairs. Edges and nodes leave by node, and the edges' joints for the components."""
     pairs = gather(work, pair_names, task.payload, PAIR)
     better, worse = distinct_pairs(numbers(pairs, "better"), numbers(pairs, "worse"))
@@ -228,7 +228,7 @@ def _home_sets(job: DedupJob, group: int, needed: Words, work: Store) -> tuple[S
     return sets, nodes
 
 
-def _join(job: DedupJob, edges: list[str], nodes: list[str], labels: list[str], task: Task, work: Store) -> Done:
+def _join(job: DedupJob, edges: list[str], nodes: list[str], labels: list[str], task: Task[int], work: Store) -> Done[list[str]]:
     """Edges and nodes of a bucket with their component, by component."""
     label = gather(work, labels, task.payload, LINKS).sort_by("node")
     names, least = numbers(label, "node"), numbers(label, "near")
@@ -248,7 +248,7 @@ def _join(job: DedupJob, edges: list[str], nodes: list[str], labels: list[str], 
     return Done(tuple(files), [f.name for f in files])
 
 
-def _choose(job: DedupJob, edges: list[str], nodes: list[str], task: Task, work: Store) -> Done:
+def _choose(job: DedupJob, edges: list[str], nodes: list[str], task: Task[int], work: Store) -> Done[list[str]]:
     """Who stays in the components of a bucket; the removed ones by shard."""
     edge, node = gather(work, edges, task.payload, JOINED_EDGE, room=job.room), gather(work, nodes, task.payload, JOINED_NODE)
     documents, first = np.unique(numbers(node, "document"), return_index=True)

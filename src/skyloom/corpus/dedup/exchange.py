@@ -1,9 +1,9 @@
 """A keyed shuffle over files: rows with equal keys meet, however many tasks wrote them, in bounded memory.
 
-What enters is a table and a bucket for each row; what leaves is one Arrow IPC file with one record batch for each bucket, so
-that a thousand tasks and a thousand buckets make a thousand files and not a million. A reader takes its bucket's batch of each
-file in turn, or streams over them where a bucket may be hot. Rows of equal bucket keep their order. Numbers that are
-hashes do not compress, so they are not compressed.
+Input: a table and a bucket for each row. Output: one Arrow IPC file with one record batch for each bucket, so that a thousand
+tasks and a thousand buckets make a thousand files and not a million. A reader takes its bucket's batch of each file in turn, or
+streams over them where a bucket may be hot. Rows of equal bucket keep their order. Numbers that are hashes do not compress, so
+they are not compressed.
 
 Memory: a writer holds its table twice; a reader one batch, or one bucket.
 """

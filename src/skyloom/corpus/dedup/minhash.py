@@ -1,8 +1,8 @@
 """Compiled kernels of the duplicate judges: one pass from the bytes of a text column to units, shingles and signatures.
 
-What enters are the buffers of an Arrow string column; what leaves are numpy arrays with one entry or one run for each row.
-The units are those of `core.units` (NFC, lower case, a Han character or a word), but neither they nor their n-grams are
-ever materialised for a column: a row's unit hashes live in one small buffer that is used again for the next row.
+Input: the buffers of an Arrow string column. Output: numpy arrays with one entry or one run for each row. The units are those
+of `core.units` (NFC, lower case, a Han character or a word), but neither they nor their n-grams are ever materialised for a
+column: a row's unit hashes live in one small buffer that is used again for the next row.
 
 Why so, in figures of one core (docs/benchmarks.md, "Duplicates"): 112 permutations of 32 bits take less time than finding the
 words does, because eight or sixteen of them fit into one machine instruction; one-permutation hashing would save that small
@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.code_points import made_once
-from skyloom.core.kernels import FNV_START, GOLDEN, inlined, kernel, mix
+from skyloom.core.kernels import FNV_START, GOLDEN, Bools, Bytes, Floats, Int, inlined, kernel, mix
 from skyloom.core.units import UnitColumn, unit_classes, utf8_buffers
 
 Words = npt.NDArray[np.uint64]
@@ -59,7 +59,7 @@ def signatures(texts: pa.Array | pa.ChunkedArray, shingle: int, size: int) -> np
     """The MinHash values themselves, uint32[rows, size]: the share in which two rows agree estimates their similarity."""
     factors, terms = _permutations(size)
     data, offsets, table = _prepared(texts)
-    return np.asarray(_signatures(data, offsets, table, _powers(shingle), factors, terms), np.uint32)
+    return _signatures(data, offsets, table, _powers(shingle), factors, terms)
 
 
 def shingle_sets(texts: pa.Array | pa.ChunkedArray, shingle: int) -> UnitColumn:
@@ -71,13 +71,13 @@ def shingle_sets(texts: pa.Array | pa.ChunkedArray, shingle: int) -> UnitColumn:
 
 def prepared_shingles(hashes: Words, bounds: Rows, shingle: int) -> Words:
     """For each unit the hash of the shingle that begins there, uint64[units]; 0 where the row ends before the shingle does."""
-    return np.asarray(_shingles_at(hashes, bounds, _powers(shingle)), np.uint64)
+    return _shingles_at(hashes, bounds, _powers(shingle))
 
 
 def fingerprints(texts: pa.Array | pa.ChunkedArray) -> Words:
     """128 bits of each text's units in their order, uint64[rows, 2]; zeros for a text without units."""
     data, offsets, table = _prepared(texts)
-    return np.asarray(_fingerprints(data, offsets, table), np.uint64)
+    return _fingerprints(data, offsets, table)
 
 
 def shingle_counts(units: Rows, shingle: int) -> Rows:
@@ -87,12 +87,12 @@ def shingle_counts(units: Rows, shingle: int) -> Rows:
 
 def sequence_prints(hashes: Words, offsets: Rows) -> Words:
     """128 bits of each run of hashes in their order, uint64[rows, 2]; zeros for an empty one."""
-    return np.asarray(_prints(hashes, offsets), np.uint64)
+    return _prints(hashes, offsets)
 
 
 def jaccards(sets: UnitColumn, others: UnitColumn, left: Rows, right: Rows) -> npt.NDArray[np.float64]:
     """Jaccard similarity of row `left[k]` of `sets` and row `right[k]` of `others`, in 0..1; of two empty sets 0."""
-    return np.asarray(_jaccards(sets.hashes, sets.offsets, others.hashes, others.offsets, left, right), np.float64)
+    return _jaccards(sets.hashes, sets.offsets, others.hashes, others.offsets, left, right)
 
 
 @functools.cache
@@ -145,7 +145,7 @@ def code_points() -> npt.NDArray[np.uint32]:
 
 
 @inlined
-def decode(data, i):  # type: ignore[no-untyped-def]
+def decode(data: Bytes, i: Int) -> tuple[np.uint32, int]:
     """Code point at byte i of valid UTF-8, its lead byte not ASCII, and its length in bytes."""
     b = np.uint32(data[i])
     one = np.uint32(data[i + 1] & 0x3F)
@@ -159,7 +159,7 @@ def decode(data, i):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _unstable(data, offsets, table):  # type: ignore[no-untyped-def]
+def _unstable(data: Bytes, offsets: Rows, table: npt.NDArray[np.uint32]) -> Bools:
     """Rows with a code point that NFC may change, bool[rows]."""
     out = np.zeros(len(offsets) - 1, np.bool_)
     for row in range(len(out)):
@@ -177,7 +177,7 @@ def _unstable(data, offsets, table):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _units(data, start, stop, table, hashes):  # type: ignore[no-untyped-def]
+def _units(data: Bytes, start: Int, stop: Int, table: npt.NDArray[np.uint32], hashes: Words) -> int:
     """Hashes of the units of bytes start..stop, written to `hashes`; returns how many."""
     total, in_word, state, i = 0, False, np.uint64(0), start
     while i < stop:
@@ -207,7 +207,7 @@ def _units(data, start, stop, table, hashes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _shingles(hashes, total, powers, out):  # type: ignore[no-untyped-def]
+def _shingles(hashes: Words, total: Int, powers: Words, out: Words) -> Int:
     """Hashes of the shingles of `total` units, written to `out`; returns how many. Fewer units than that are one shingle."""
     n = min(len(powers), total)
     count = total - n + 1 if total > 0 else 0
@@ -222,7 +222,7 @@ def _shingles(hashes, total, powers, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _shingles_at(hashes, bounds, weights):  # type: ignore[no-untyped-def]
+def _shingles_at(hashes: Words, bounds: Rows, weights: Words) -> Words:
     out, n = np.zeros(len(hashes), np.uint64), len(weights)
     for row in range(len(bounds) - 1):
         if bounds[row + 1] - bounds[row] >= n:
@@ -232,7 +232,7 @@ def _shingles_at(hashes, bounds, weights):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _longest(offsets):  # type: ignore[no-untyped-def]
+def _longest(offsets: Rows) -> Int:
     longest = np.int64(0)
     for row in range(len(offsets) - 1):
         longest = max(longest, offsets[row + 1] - offsets[row])
@@ -240,7 +240,14 @@ def _longest(offsets):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _minima(shingles, count, short, factors, terms, best):  # type: ignore[no-untyped-def]
+def _minima(
+    shingles: Words,
+    count: Int,
+    short: npt.NDArray[np.uint32],
+    factors: npt.NDArray[np.uint32],
+    terms: npt.NDArray[np.uint32],
+    best: npt.NDArray[np.uint32],
+) -> None:
     """The smallest value of each permutation over the shingles; the inner loop becomes vector instructions of 32-bit lanes."""
     for k in range(count):
         short[k] = np.uint32(shingles[k] >> np.uint64(32))
@@ -252,7 +259,14 @@ def _minima(shingles, count, short, factors, terms, best):  # type: ignore[no-un
 
 
 @kernel
-def _signatures(data, offsets, table, powers, factors, terms):  # type: ignore[no-untyped-def]
+def _signatures(
+    data: Bytes,
+    offsets: Rows,
+    table: npt.NDArray[np.uint32],
+    powers: Words,
+    factors: npt.NDArray[np.uint32],
+    terms: npt.NDArray[np.uint32],
+) -> npt.NDArray[np.uint32]:
     rows, room = len(offsets) - 1, _longest(offsets) + 1
     hashes, shingles, short = np.empty(room, np.uint64), np.empty(room, np.uint64), np.empty(room, np.uint32)
     out = np.empty((rows, len(factors)), np.uint32)
@@ -264,7 +278,10 @@ def _signatures(data, offsets, table, powers, factors, terms):  # type: ignore[n
 
 
 @kernel
-def _band_keys(data, offsets, table, powers, factors, terms, bands):  # type: ignore[no-untyped-def]
+def _band_keys(
+    data: Bytes, offsets: Rows, table: npt.NDArray[np.uint32], powers: Words, factors: npt.NDArray[np.uint32],
+    terms: npt.NDArray[np.uint32], bands: Int,
+) -> tuple[Words, Rows]:  # fmt: skip
     rows, room = len(offsets) - 1, _longest(offsets) + 1
     hashes, shingles, short = np.empty(room, np.uint64), np.empty(room, np.uint64), np.empty(room, np.uint32)
     best, width = np.empty(len(factors), np.uint32), len(factors) // bands
@@ -285,7 +302,7 @@ def _band_keys(data, offsets, table, powers, factors, terms, bands):  # type: ig
 
 
 @kernel
-def _shingle_sets(data, offsets, table, powers):  # type: ignore[no-untyped-def]
+def _shingle_sets(data: Bytes, offsets: Rows, table: npt.NDArray[np.uint32], powers: Words) -> tuple[Words, Rows]:
     rows, room = len(offsets) - 1, _longest(offsets) + 1
     hashes, shingles = np.empty(room, np.uint64), np.empty(room, np.uint64)
     out, bounds = np.empty(offsets[-1] - offsets[0], np.uint64), np.zeros(rows + 1, np.int64)
@@ -303,7 +320,7 @@ def _shingle_sets(data, offsets, table, powers):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _print(hashes, start, stop):  # type: ignore[no-untyped-def]
+def _print(hashes: Words, start: Int, stop: Int) -> tuple[np.uint64, np.uint64]:
     one, two = np.uint64(0), np.uint64(0)
     for k in range(start, stop):
         one = (one ^ hashes[k]) * GOLDEN
@@ -314,7 +331,7 @@ def _print(hashes, start, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _prints(hashes, offsets):  # type: ignore[no-untyped-def]
+def _prints(hashes: Words, offsets: Rows) -> Words:
     out = np.zeros((len(offsets) - 1, 2), np.uint64)
     for row in range(len(out)):
         out[row, 0], out[row, 1] = _print(hashes, offsets[row], offsets[row + 1])
@@ -322,7 +339,7 @@ def _prints(hashes, offsets):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _fingerprints(data, offsets, table):  # type: ignore[no-untyped-def]
+def _fingerprints(data: Bytes, offsets: Rows, table: npt.NDArray[np.uint32]) -> Words:
     hashes = np.empty(_longest(offsets) + 1, np.uint64)
     out = np.zeros((len(offsets) - 1, 2), np.uint64)
     for row in range(len(out)):
@@ -332,7 +349,7 @@ def _fingerprints(data, offsets, table):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _jaccards(hashes, offsets, others, bounds, left, right):  # type: ignore[no-untyped-def]
+def _jaccards(hashes: Words, offsets: Rows, others: Words, bounds: Rows, left: Rows, right: Rows) -> Floats:
     out, one = np.zeros(len(left), np.float64), np.uint64(1)
     for pair in range(len(left)):  # unsigned places, because for signed ones numba looks whether they count from the end
         i, i_end = np.uint64(offsets[left[pair]]), np.uint64(offsets[left[pair] + 1])

@@ -1,10 +1,10 @@
-"""The gate for text that stands more than once inside documents that differ: repeated lines and repeated runs of units.
+"""The filter for text that stands more than once inside documents that differ: repeated lines and repeated runs of units.
 
-What enters are the judged shards of the clean stage; what leaves are the same documents without what an earlier document (or an
-earlier place of the same one) has, and the documents of which too little is left, with that as their reason. It is off unless the
-recipe asks for it (`corpus.clean.repeats`): near-duplicates are removed whole before, and recurring blocks by distribution
-filtering, so that what is left to be cut here are quotations, and lines that tables and listings share by chance. Lee et al. 2021
-found that models memorise less without such runs; spans.py says how they are found.
+Input: the judged shards of the clean stage. Output: the same documents without what an earlier document (or an earlier place of
+the same one) has, and the documents of which too little is left, with that as their reason. It is off unless the recipe asks
+for it (`corpus.clean.repeats`): near-duplicates are removed whole before, and recurring blocks by distribution filtering, so
+that what is left to be cut here are quotations, and lines that tables and listings share by chance. Lee et al. 2021 found that
+models memorise less without such runs; spans.py says how they are found.
 
 Pages only: exercises vary one text by intent, parallel text quotes pages, and code repeats itself.
 

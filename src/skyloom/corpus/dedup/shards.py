@@ -1,9 +1,9 @@
 """Duplicates of a corpus in shards, within a memory limit: the shard-wise form of `clusters.py`, with the same result.
 
-What enters are Parquet shards with an id, a text and, if there is one, a quality column; what leaves is one file
-`clusters-NNNNN.parquet` for each shard, with a row for each of its documents in their order: its id, the id of the document
-that is kept for it (its own where it stays), whether it stays, and its exact similarity to the kept one. The text is never
-in memory as a whole: it is read once for the signatures and once more for the documents that have a candidate.
+Input: Parquet shards with an id, a text and, if there is one, a quality column. Output: one file `clusters-NNNNN.parquet` for
+each shard, with a row for each of its documents in their order: its id, the id of the document that is kept for it (its own
+where it stays), whether it stays, and its exact similarity to the kept one. The text is never in memory as a whole: it is read
+once for the signatures and once more for the documents that have a candidate.
 
 Memory: at most the limit that the caller sets, said before it starts (`budget.py`). Either all band keys, candidate
 pairs and shingle sets lie in this process, or everything goes by keyed shuffles on disk (`disk.py`): where there is
@@ -72,7 +72,7 @@ def near_duplicates_of(
     engine: Engine,
     progress: Progress,
 ) -> DedupOutcome:
-    """Write `clusters-NNNNN.parquet` (CLUSTERS) to `out` for each of `names`, as `dedup.near_duplicates` would decide.
+    """Write `clusters-NNNNN.parquet` (CLUSTERS) to `out` for each of `names`, as `clusters.near_duplicates` would decide.
 
     `memory`: bytes of resident memory, workers included. ConfigError if not even one shard fits; DataError for a shard
     without the columns. Files of a run that was killed are used again.
@@ -85,7 +85,7 @@ def near_duplicates_of(
     if not shards.names:
         return DedupOutcome(0, 0, (), planned)
     shingles = sketches(shards, config, work, engine=engine, progress=progress)
-    removed = None
+    removed: list[str] | None = None
     if planned.way == "memory":
         here = partial(_in_memory, shards, config, measured, planned.free)
         (removed,) = engine.map(here, [Task("00000", None)], work, progress=progress, label="near-duplicates: in memory")
@@ -110,7 +110,7 @@ def exact_duplicates_of(
     engine: Engine,
     progress: Progress,
 ) -> DedupOutcome:
-    """Write `clusters-NNNNN.parquet` (CLUSTERS) to `out` for each of `names`, as `dedup.exact_duplicates` would decide.
+    """Write `clusters-NNNNN.parquet` (CLUSTERS) to `out` for each of `names`, as `clusters.exact_duplicates` would decide.
 
     With a quality column the best quality stays, then the longest text. Documents are compared by 128-bit hashes that meet
     in as many buckets as the memory asks for. Errors as of `near_duplicates_of`.
@@ -126,9 +126,9 @@ def exact_duplicates_of(
     prints = partial(_prints, shards, planned.buckets)
     found = engine.map(prints, shards.tasks, work, progress=progress, label=f"{label}: hashes")
     buckets = [Task(f"{b:05d}", b) for b in range(planned.buckets)]
-    same = partial(_same, [str(n) for n in found], len(shards.names))
+    same = partial(_same, found, len(shards.names))
     removed = engine.map(same, buckets, work, progress=progress, label=f"{label}: buckets")
-    return _write(shards, [str(n) for n in removed], measured, planned, out, engine, progress, label)
+    return _write(shards, removed, measured, planned, out, engine, progress, label)
 
 
 def plan_of(measured: Sizes, memory: int, *, bands: int, workers: int, on_disk: bool = False) -> MemoryPlan:
@@ -141,7 +141,9 @@ def plan_of(measured: Sizes, memory: int, *, bands: int, workers: int, on_disk: 
     return found
 
 
-def _in_memory(shards: Shards, config: DedupConfig, measured: Sizes, room: int, _: Task, work: Store) -> Done:
+def _in_memory(
+    shards: Shards, config: DedupConfig, measured: Sizes, room: int, _: Task[None], work: Store
+) -> Done[list[str] | None]:
     """The removed documents as one file in `work`; nothing if pairs or shingle sets do not fit into `room` bytes.
 
     One task, so that it is done once and not in the process that leads.
@@ -210,12 +212,20 @@ def _write(
     label: str,
 ) -> DedupOutcome:
     task = partial(_clusters, shards, removed)
-    results = engine.map(task, shards.tasks, out, progress=progress, label=f"{label}: clusters")
+    results = engine.map(task, shards.tasks, out, progress=progress, label=f"{label}: clusters", result=Clustered)
     engine.discard(out, WORK)
-    return DedupOutcome(sum(measured.rows), sum(int(r["removed"]) for r in results), tuple(r["name"] for r in results), planned)
+    return DedupOutcome(sum(measured.rows), sum(r.removed for r in results), tuple(r.name for r in results), planned)
 
 
-def _clusters(shards: Shards, removed: list[str], task: Task, out: Store) -> Done:
+@dataclass(frozen=True)
+class Clustered:
+    """The result of a shard: its file of clusters, and how many of its documents are removed."""
+
+    name: str
+    removed: int
+
+
+def _clusters(shards: Shards, removed: list[str], task: Task[int], out: Store) -> Done[Clustered]:
     """A shard's file of clusters: every row its own, but for those that were removed."""
     ids = shards.ids(task.payload).combine_chunks()
     gone = gather(out.child(WORK), removed, task.payload, REMOVED)
@@ -228,10 +238,10 @@ def _clusters(shards: Shards, removed: list[str], task: Task, out: Store) -> Don
         cluster = pc.replace_with_mask(ids, pa.array(~keep), gone.column("cluster").take(pa.array(order)).combine_chunks())
     table = pa.table([ids.cast(pa.string()), cluster.cast(pa.string()), pa.array(keep), pa.array(jaccard)], schema=CLUSTERS)
     file = out.write_table(f"clusters-{task.key}.parquet", table)
-    return Done((file,), {"name": file.name, "removed": len(rows)})
+    return Done((file,), Clustered(file.name, len(rows)))
 
 
-def _prints(shards: Shards, buckets: int, task: Task, work: Store) -> Done:
+def _prints(shards: Shards, buckets: int, task: Task[int], work: Store) -> Done[str]:
     tables = [PRINT.empty_table()]
     for first, table in shards.batches(task.payload, shards.columns.names):
         texts, ids = table.column(shards.columns.text), table.column(shards.columns.id).cast(pa.large_string())
@@ -246,7 +256,7 @@ def _prints(shards: Shards, buckets: int, task: Task, work: Store) -> Done:
     return Done((file,), file.name)
 
 
-def _same(names: list[str], shard_count: int, task: Task, work: Store) -> Done:
+def _same(names: list[str], shard_count: int, task: Task[int], work: Store) -> Done[str]:
     table = gather(work, names, task.payload, PRINT)
     prints = np.stack([numbers(table, "one"), numbers(table, "two")], axis=1)
     labels = same_prints(prints, Standing(numbers(table, "score"), numbers(table, "tie")))

@@ -1,7 +1,7 @@
 """The first pass over a corpus in shards: band keys and standing of each document, and what the ways of clustering share.
 
-What enters is a store with Parquet shards; what leaves is one Arrow file of sketches for each shard. From here on a document
-is its number in the order of the shards and rows, and the text is read again only for documents that have a candidate.
+Input: a store with Parquet shards. Output: one Arrow file of sketches for each shard. From here on a document is its number in
+the order of the shards and rows, and the text is read again only for documents that have a candidate.
 
 Memory: one shard of text and its sketches in each worker.
 """
@@ -12,7 +12,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +68,7 @@ class Shards:
     columns: Columns
 
     @property
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[Task[int]]:
         return [Task(f"{shard:05d}", shard) for shard in range(len(self.names))]
 
     def batches(self, shard: int, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
@@ -95,7 +94,7 @@ class Shards:
         """The ids of a shard as large strings."""
         return self.store.read_table(self.names[shard], columns=[self.columns.id]).column(0).cast(pa.large_string())
 
-    def _rows(self, meta: Any) -> int:
+    def _rows(self, meta: pq.FileMetaData) -> int:
         size = _text_bytes(meta, self.columns.text)
         return int(max(BATCH * meta.num_rows // max(size, 1), 16))
 
@@ -131,11 +130,11 @@ def sizes(shards: Shards) -> Sizes:
     return Sizes(tuple(rows), tuple(text))
 
 
-def _paths(meta: Any) -> list[str]:
+def _paths(meta: pq.FileMetaData) -> list[str]:
     return [meta.schema.column(k).path for k in range(meta.num_columns)]
 
 
-def _text_bytes(meta: Any, name: str) -> int:
+def _text_bytes(meta: pq.FileMetaData, name: str) -> int:
     """Bytes of a column before compression; one that is encoded by a dictionary says the size of its pages only."""
     place = _paths(meta).index(name)
     return sum(meta.row_group(g).column(place).total_uncompressed_size for g in range(meta.num_row_groups))
@@ -152,11 +151,10 @@ class Sketch:
 def sketches(shards: Shards, config: DedupConfig, work: Store, *, engine: Engine, progress: Progress) -> list[int]:
     """Write the sketch of each shard to `work`; the shingles of each shard's documents, at most."""
     task = partial(_sketch, shards, config)
-    results = engine.map(task, shards.tasks, work, progress=progress, label="near-duplicates: signatures")
-    return [int(r) for r in results]
+    return engine.map(task, shards.tasks, work, progress=progress, label="near-duplicates: signatures")
 
 
-def _sketch(shards: Shards, config: DedupConfig, task: Task, work: Store) -> Done:
+def _sketch(shards: Shards, config: DedupConfig, task: Task[int], work: Store) -> Done[int]:
     """Keys, score and tie of each document of a shard."""
     tables, shingles = [_schema(config).empty_table()], 0
     for _, table in shards.batches(task.payload, shards.columns.names):

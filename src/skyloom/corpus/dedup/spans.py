@@ -1,11 +1,11 @@
 """Duplicates inside documents: lines that recur, and runs of units that stand in more than one place.
 
-What enters is a text column; what leaves are spans to remove, in bytes of each text, so that the first place in which a line
-or a run stands keeps it. Removing whole documents leaves what different pages share: a notice under every article, a
-paragraph that was quoted. Lee et al. 2021 (Deduplicating Training Data Makes Language Models Better) remove repeated
-substrings of 50 tokens with a suffix array over the corpus; a suffix array needs the corpus in memory, so runs are found
-here by hashes of 50 units, at places that winnowing picks (Schleimer, Wilkerson and Aiken 2003): of any 50 units that stand
-twice, both places pick the same seed of 25, hence none is missed, and seeds are 7 % of all places.
+Input: a text column. Output: spans to remove, in bytes of each text, so that the first place in which a line or a run stands
+keeps it. Removing whole documents leaves what different pages share: a notice under every article, a paragraph that was quoted.
+Lee et al. 2021 (Deduplicating Training Data Makes Language Models Better) remove repeated substrings of 50 tokens with a suffix
+array over the corpus; a suffix array needs the corpus in memory, so runs are found here by hashes of 50 units, at places that
+winnowing picks (Schleimer, Wilkerson and Aiken 2003): of any 50 units that stand twice, both places pick the same seed of 25,
+hence none is missed, and seeds are 7 % of all places.
 
 Units are compared as everywhere (case, spacing and punctuation do not count), but texts are taken as they are: bring them
 to NFC first, which every document of the corpus is. Two different lines or runs are taken for one where 64-bit hashes
@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import FNV_START, GOLDEN, kernel
+from skyloom.core.kernels import FNV_START, GOLDEN, Bools, Bytes, Int, kernel, mix
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.dedup.config import SpanConfig
-from skyloom.corpus.dedup.minhash import POINT_SHIFT, SINGLE, WORD, code_points, decode, mix, prepared_shingles
+from skyloom.corpus.dedup.minhash import POINT_SHIFT, SINGLE, WORD, code_points, decode, prepared_shingles
 from skyloom.corpus.text import Texts
 
 Words = npt.NDArray[np.uint64]
@@ -153,10 +153,11 @@ def _cover(place: Rows, run: int, size: int) -> npt.NDArray[np.bool_]:
 
 
 @kernel
-def _places(data, offsets, table):  # type: ignore[no-untyped-def]
+def _places(data: Bytes, offsets: Rows, table: npt.NDArray[np.uint32]) -> tuple[Words, Rows, Rows, Rows]:
     rows = len(offsets) - 1
     room = offsets[-1] - offsets[0]
     hashes, start, stop = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+    total: Int
     bounds, total = np.zeros(rows + 1, np.int64), 0
     for row in range(rows):
         total = _walk(data, offsets[row], offsets[row], offsets[row + 1], table, hashes, start, stop, total)
@@ -165,8 +166,10 @@ def _places(data, offsets, table):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _walk(data, origin, i, end, table, hashes, start, stop, total):  # type: ignore[no-untyped-def]
-    """The units of bytes i..end as in `minhash.py`, with their places from `origin`; returns the new total."""
+def _walk(
+    data: Bytes, origin: Int, i: Int, end: Int, table: npt.NDArray[np.uint32], hashes: Words, start: Rows, stop: Rows, total: Int
+) -> Int:
+    """The units of bytes i..end as in `minhash`, with their places from `origin`; returns the new total."""
     in_word, state = False, np.uint64(0)
     while i < end:
         if data[i] < 0x80:
@@ -197,7 +200,7 @@ def _walk(data, origin, i, end, table, hashes, start, stop, total):  # type: ign
 
 
 @kernel
-def _lines(data, offsets, table, minimum):  # type: ignore[no-untyped-def]
+def _lines(data: Bytes, offsets: Rows, table: npt.NDArray[np.uint32], minimum: Int) -> tuple[Words, Rows, Rows, Rows]:
     rows, room, longest = len(offsets) - 1, 0, 0
     for row in range(rows):
         room += 1
@@ -226,10 +229,11 @@ def _lines(data, offsets, table, minimum):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _winnowed(keys, bounds, seed, window):  # type: ignore[no-untyped-def]
+def _winnowed(keys: Words, bounds: Rows, seed: Int, window: Int) -> tuple[Words, Rows]:
     """In each window of seeds the smallest, the last of equal ones; each once."""
     out, total = np.empty(len(keys), np.int64), 0
     for row in range(len(bounds) - 1):
+        picked: Int
         end, picked = bounds[row + 1] - seed + 1, -1
         for last in range(bounds[row] + window - 1, end):
             first = last - window + 1
@@ -248,7 +252,7 @@ def _winnowed(keys, bounds, seed, window):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _merged(gone, count, start, stop, bounds):  # type: ignore[no-untyped-def]
+def _merged(gone: Bools, count: Rows, start: Rows, stop: Rows, bounds: Rows) -> tuple[Rows, Rows, Rows, Rows]:
     """Spans of bytes over the units that go; one that reaches the next unit that goes takes what is between."""
     room = 0
     for k in range(len(gone)):
@@ -279,7 +283,7 @@ def _merged(gone, count, start, stop, bounds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _cut(data, offsets, row, start, stop):  # type: ignore[no-untyped-def]
+def _cut(data: Bytes, offsets: Rows, row: Rows, start: Rows, stop: Rows) -> tuple[Bytes, Rows]:
     out, ends = np.empty(offsets[-1] - offsets[0], np.uint8), np.zeros(len(offsets), np.int64)
     total, span = 0, 0
     for text in range(len(offsets) - 1):

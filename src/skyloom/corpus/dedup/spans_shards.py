@@ -1,8 +1,8 @@
 """Repeated lines and runs over a corpus in shards, within a memory limit: the shard-wise form of `spans.py`.
 
-What enters are Parquet shards; what leaves is `spans-NNNNN.parquet` for each, with the spans to remove (row, start and stop in
-bytes of the text, copies in the corpus). Lines meet by their hash in buckets on disk. Runs take two such exchanges: first the
-picked seeds, 7 % of all places; then, only around seeds that stand twice, the runs themselves.
+Input: Parquet shards. Output: `spans-NNNNN.parquet` for each, with the spans to remove (row, start and stop in bytes of the
+text, copies in the corpus). Lines meet by their hash in buckets on disk. Runs take two such exchanges: first the picked seeds,
+7 % of all places; then, only around seeds that stand twice, the runs themselves.
 
 Memory: the limit. A worker holds one shard's records (24 bytes for each line or candidate run), one batch of text, or one
 bucket; the number of buckets follows from the bytes of text.
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.engine import Done, Engine, Task
+from skyloom.core.engine import Done, Engine, Task, TaskFunction
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.corpus.dedup.budget import PROGRAM, room
@@ -41,7 +41,7 @@ RECORD_SHARE = 4
 """Bytes of records in an exchange for each byte of text, at most, as they lie in a bucket's memory."""
 
 
-Map = Callable[[Callable[[Task, Store], Done], list[Task], str], list[str]]
+Map = Callable[[TaskFunction[int, str], list[Task[int]], str], list[str]]
 """Runs a function over tasks in the work folder, under a label; the names of the files."""
 
 
@@ -62,9 +62,8 @@ def repeated_spans(
     label = f"repeated {kind}: spans"
     if not engine.finished(shards.tasks, out, label=label):
 
-        def run(function: Callable[[Task, Store], Done], tasks: list[Task], step: str) -> list[str]:
-            found = engine.map(function, tasks, out.child(WORK), progress=progress, label=f"repeated {kind}: {step}")
-            return [str(name) for name in found]
+        def run(function: TaskFunction[int, str], tasks: list[Task[int]], step: str) -> list[str]:
+            return engine.map(function, tasks, out.child(WORK), progress=progress, label=f"repeated {kind}: {step}")
 
         spans_of = KINDS[kind](run, shards, config, buckets)
         engine.map(spans_of, shards.tasks, out, progress=progress, label=label)
@@ -72,14 +71,14 @@ def repeated_spans(
     return [f"spans-{task.key}.parquet" for task in shards.tasks]
 
 
-def _lines(run: Map, shards: Shards, config: SpanConfig, buckets: int) -> Callable[[Task, Store], Done]:
+def _lines(run: Map, shards: Shards, config: SpanConfig, buckets: int) -> TaskFunction[int, str]:
     """Let equal lines meet; what then writes the spans of a shard."""
     found = run(partial(_line_records, shards, config, buckets), shards.tasks, "lines")
     marked = run(partial(_line_marks, config, found, len(shards.names)), _tasks(buckets), "buckets")
     return partial(_line_spans, marked)
 
 
-def _runs(run: Map, shards: Shards, config: SpanConfig, buckets: int) -> Callable[[Task, Store], Done]:
+def _runs(run: Map, shards: Shards, config: SpanConfig, buckets: int) -> TaskFunction[int, str]:
     """Let equal seeds meet, then the runs around those that stand twice; what then writes the spans of a shard."""
     picked = run(partial(_seed_records, shards, config, buckets), shards.tasks, "seeds")
     twice = run(partial(_seed_marks, picked, len(shards.names)), _tasks(buckets), "repeated seeds")
@@ -99,11 +98,11 @@ def _prepared(store: Store, names: Sequence[str], columns: Columns, memory: int,
     return shards, int(max(2, -(-records // max(room(memory, planned.workers), PROGRAM // 16))))
 
 
-def _tasks(buckets: int) -> list[Task]:
+def _tasks(buckets: int) -> list[Task[int]]:
     return [Task(f"{b:05d}", b) for b in range(buckets)]
 
 
-def _line_records(shards: Shards, config: SpanConfig, buckets: int, task: Task, work: Store) -> Done:
+def _line_records(shards: Shards, config: SpanConfig, buckets: int, task: Task[int], work: Store) -> Done[str]:
     tables = [LINE.empty_table()]
     for first, table in shards.batches(task.payload, [shards.columns.text]):
         found = lines(table.column(0), config)
@@ -112,7 +111,7 @@ def _line_records(shards: Shards, config: SpanConfig, buckets: int, task: Task, 
     return _scattered(work, f"lines/{task.key}.arrow", pa.concat_tables(tables), buckets)
 
 
-def _line_marks(config: SpanConfig, names: list[str], shard_count: int, task: Task, work: Store) -> Done:
+def _line_marks(config: SpanConfig, names: list[str], shard_count: int, task: Task[int], work: Store) -> Done[str]:
     table = gather(work, names, task.payload, LINE)
     first, copies = occurrences(numbers(table, "key"))
     gone = np.flatnonzero((copies >= config.line_copies) & ~first)
@@ -121,13 +120,13 @@ def _line_marks(config: SpanConfig, names: list[str], shard_count: int, task: Ta
     return Done((file,), file.name)
 
 
-def _line_spans(names: list[str], task: Task, out: Store) -> Done:
+def _line_spans(names: list[str], task: Task[int], out: Store) -> Done[str]:
     spans = gather(out.child(WORK), names, task.payload, SPANS).sort_by([("row", "ascending"), ("start", "ascending")])
     file = out.write_table(f"spans-{task.key}.parquet", spans)
     return Done((file,), file.name)
 
 
-def _seed_records(shards: Shards, config: SpanConfig, buckets: int, task: Task, work: Store) -> Done:
+def _seed_records(shards: Shards, config: SpanConfig, buckets: int, task: Task[int], work: Store) -> Done[str]:
     """The picked seeds of a shard; of one that stands several times in it, two."""
     keys = [np.zeros(0, np.uint64)]
     for _, table in shards.batches(task.payload, [shards.columns.text]):
@@ -138,7 +137,7 @@ def _seed_records(shards: Shards, config: SpanConfig, buckets: int, task: Task, 
     return _scattered(work, f"seeds/{task.key}.arrow", _table(SEED, key[few], np.full(few.sum(), task.payload)), buckets)
 
 
-def _seed_marks(names: list[str], shard_count: int, task: Task, work: Store) -> Done:
+def _seed_marks(names: list[str], shard_count: int, task: Task[int], work: Store) -> Done[str]:
     """Seeds that stand twice, for each shard that has them."""
     table = gather(work, names, task.payload, SEED)
     _, copies = occurrences(numbers(table, "key"))
@@ -147,7 +146,7 @@ def _seed_marks(names: list[str], shard_count: int, task: Task, work: Store) -> 
     return Done((file,), file.name)
 
 
-def _run_records(shards: Shards, config: SpanConfig, names: list[str], buckets: int, task: Task, work: Store) -> Done:
+def _run_records(shards: Shards, config: SpanConfig, names: list[str], buckets: int, task: Task[int], work: Store) -> Done[str]:
     """Hashes of the runs around seeds that stand twice; `place` is the unit's number in its row."""
     repeated = np.unique(numbers(gather(work, names, task.payload, SEED), "key"))
     tables = [RUN.empty_table()]
@@ -159,7 +158,7 @@ def _run_records(shards: Shards, config: SpanConfig, names: list[str], buckets: 
     return _scattered(work, f"runs/{task.key}.arrow", pa.concat_tables(tables), buckets)
 
 
-def _run_marks(names: list[str], shard_count: int, task: Task, work: Store) -> Done:
+def _run_marks(names: list[str], shard_count: int, task: Task[int], work: Store) -> Done[str]:
     table = gather(work, names, task.payload, RUN)
     first, copies = occurrences(numbers(table, "key"))
     some = np.flatnonzero(copies > 1)
@@ -168,7 +167,7 @@ def _run_marks(names: list[str], shard_count: int, task: Task, work: Store) -> D
     return Done((file,), file.name)
 
 
-def _run_spans(shards: Shards, config: SpanConfig, names: list[str], task: Task, out: Store) -> Done:
+def _run_spans(shards: Shards, config: SpanConfig, names: list[str], task: Task[int], out: Store) -> Done[str]:
     marks = gather(out.child(WORK), names, task.payload, MARK).sort_by([("row", "ascending"), ("place", "ascending")])
     row, place, first, copies = (numbers(marks, n) for n in ("row", "place", "first", "copies"))
     tables = [SPANS.empty_table()]
@@ -183,7 +182,7 @@ def _run_spans(shards: Shards, config: SpanConfig, names: list[str], task: Task,
     return Done((file,), file.name)
 
 
-def _scattered(work: Store, name: str, table: pa.Table, buckets: int) -> Done:
+def _scattered(work: Store, name: str, table: pa.Table, buckets: int) -> Done[str]:
     file = scatter(work, name, table, bucket_of(numbers(table, "key"), buckets), buckets)
     return Done((file,), file.name)
 

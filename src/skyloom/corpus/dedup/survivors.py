@@ -1,11 +1,10 @@
 """Who stays: clusters from verified pairs, with chains cut.
 
-What enters are pairs of documents whose exact similarity was found to be high enough; what leaves is, for each document,
-the kept one that stands for it. Going from the best document down, a document stays unless one that stays was found
-similar to it: the lexicographically first maximal independent set of the graph of pairs. So every removed document was
-compared with the very document that stands for it. Connected components, the usual way, chain A~B~C~D until the ends have
-nothing in common, and then remove D for the sake of A; here components only say which documents can be decided apart
-from each other (`components.py`).
+Input: pairs of documents whose exact similarity was found to be high enough. Output: for each document, the kept one that
+stands for it. Going from the best document down, a document stays unless one that stays was found similar to it: the
+lexicographically first maximal independent set of the graph of pairs. So every removed document was compared with the very
+document that stands for it. Connected components, the usual way, chain A~B~C~D until the ends have nothing in common, and then
+remove D for the sake of A; here components only say which documents can be decided apart from each other (`components.py`).
 
 The best is the one with the highest quality, then the most central: the one to which most others are similar. With the
 longest first, as is usual, a copy on the fringe of its cluster stays, half of the others are not similar to it, and the
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Floats, kernel
 from skyloom.corpus.dedup.candidate_pairs import Standing
 
 Rows = npt.NDArray[np.int64]
@@ -51,7 +50,7 @@ def choose(left: Rows, right: Rows, similarity: npt.NDArray[np.float64], who: St
 
 
 @kernel
-def _choose(left, right, similarity, degree, order):  # type: ignore[no-untyped-def]
+def _choose(left: Rows, right: Rows, similarity: Floats, degree: Rows, order: Rows) -> tuple[Rows, Floats]:
     size = len(degree)
     ends = np.cumsum(degree)
     first = ends - degree

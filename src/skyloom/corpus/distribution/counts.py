@@ -1,10 +1,10 @@
 """How often each block stands in the documents of a source and of the whole corpus: counted by shard, merged by addition.
 
-What enters are the blocks of a shard; what leaves is a `BlockCounts`, a sorted table of (block, source, documents, first
-document). A block is counted under a hash of its units in lower case with every run of digits taken as one digit, and a long
-one also under a few hashes of its least pairs of units (MinHash, Broder 1997): two blocks that differ in one unit of forty
-share most of these, so that a notice with a changed name or an added word still counts. `merge_blocks` is associative and
-commutative, so any order and any split of the documents into shards gives the same bytes while the table fits `capacity`.
+Input: the blocks of a shard. Output: a `BlockCounts`, a sorted table of (block, source, documents, first document). A block is
+counted under a hash of its units in lower case with every run of digits taken as one digit, and a long one also under a few
+hashes of its least pairs of units (MinHash, Broder 1997): two blocks that differ in one unit of forty share most of these, so
+that a notice with a changed name or an added word still counts. `merge_blocks` is associative and commutative, so any order and
+any split of the documents into shards gives the same bytes while the table fits `capacity`.
 
 Beyond it the table keeps the heavy hitters (Misra and Gries 1982; merging: Agarwal et al. 2012): the count of the first row that
 does not fit is taken from all rows. A count is then too low by at most `error` and never too high; `error` is at most
@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from skyloom.core.kernels import GOLDEN, kernel, mix
+from skyloom.core.kernels import GOLDEN, Int, kernel, mix
 from skyloom.core.units import hash_units, ngrams
 from skyloom.corpus.dedup import sequence_hashes
 from skyloom.corpus.text import Texts, slices
@@ -73,7 +73,7 @@ class BlockCounts:
 
     def of_source(self, keys: Hashes, sources: Hashes) -> tuple[Counts, Hashes]:
         """Documents of the source that have each key (0: not in the table) and the first of them."""
-        place = np.asarray(_find(self.keys, self.sources, keys, sources), np.int64)
+        place = _find(self.keys, self.sources, keys, sources)
         documents = np.append(self.documents, 0)[place]
         return documents, np.append(self.first, np.uint64(0))[place]
 
@@ -176,7 +176,7 @@ def _reduced(columns: list[npt.NDArray[Any]]) -> tuple[Hashes, Hashes, Counts, H
 
 
 @kernel
-def _near_keys(hashes, offsets, shortest, keys, rows):  # type: ignore[no-untyped-def]
+def _near_keys(hashes: Hashes, offsets: Counts, shortest: Int, keys: Int, rows: Int) -> Hashes:
     out = np.zeros((len(offsets) - 1, keys), np.uint64)
     size = keys * rows
     factors, terms = np.empty(size, np.uint64), np.empty(size, np.uint64)
@@ -208,7 +208,7 @@ def _near_keys(hashes, offsets, shortest, keys, rows):  # type: ignore[no-untype
 
 
 @kernel
-def _find(keys, sources, wanted, places):  # type: ignore[no-untyped-def]
+def _find(keys: Hashes, sources: Hashes, wanted: Hashes, places: Hashes) -> Counts:
     """The row of each wanted (key, source), or the number of rows where there is none."""
     out = np.full(len(wanted), len(keys), np.int64)
     for k in range(len(wanted)):

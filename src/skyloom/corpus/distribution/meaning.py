@@ -1,9 +1,8 @@
 """Blocks that recur in meaning: templated pages and spun content, found by hashing block vectors and counting (report 3.1).
 
-The report measures the semantic affinity between text blocks and drops those that recur exceedingly often. What enters are
-shards, tables with `id`, `lang`, `blocks` and, if they have it, `tags` and `quality`; what leaves is a verdict for each block
-of each shard. Every shard is read three times, the first two independently of all others, and what is kept of it merges by
-addition:
+The report measures the semantic affinity between text blocks and drops those that recur exceedingly often. Input: shards,
+tables with `id`, `lang`, `blocks` and, if they have it, `tags` and `quality`. Output: a verdict for each block of each shard.
+Every shard is read three times, the first two independently of all others, and what is kept of it merges by addition:
 
 1. `sketch_meaning`   which buckets of a locality-sensitive hash its blocks fall into (12 tables of 12 bits of the meaning's
                       SimHash), and the sum of the wordings in each. `find_groups` on the merged sketch takes those buckets
@@ -25,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.errors import DataError
-from skyloom.core.kernels import GOLDEN, kernel
+from skyloom.core.kernels import GOLDEN, Bytes, Hashes, Int, Ints, kernel
 from skyloom.corpus.distribution.config import MeaningConfig
 from skyloom.corpus.distribution.meaning_groups import MeaningCounts, MeaningDecision, MeaningGroups, MeaningSketch, best_of
 from skyloom.corpus.distribution.space import SCALE, WORDING, BlockSpace, BlockVectors, Encoder, embed, language_codes
@@ -43,6 +43,7 @@ UNJUDGED = ("pre", "code", "math")
 
 REASON = "recurs in meaning"
 _ROWS = 4096  # blocks compared at once
+Whole = TypeVar("Whole", np.int32, np.int64)
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def _bounded(sketch: MeaningSketch, capacity: int) -> MeaningSketch:
 
 
 @kernel
-def _bucket_keys(signs, langs, tables, bits):  # type: ignore[no-untyped-def]
+def _bucket_keys(signs: Hashes, langs: Bytes, tables: Int, bits: Int) -> Hashes:
     """uint64[blocks, tables]: (table, bits of the signs, language). Tables beyond the 256 signs reuse them in another order."""
     out = np.empty((len(signs), tables), np.uint64)
     for row in range(len(signs)):
@@ -224,7 +225,7 @@ def _bucket_keys(signs, langs, tables, bits):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sums(wording, rows, groups, size, zero):  # type: ignore[no-untyped-def]
+def _sums(wording: npt.NDArray[np.int8], rows: Ints, groups: Ints, size: Int, zero: Whole) -> npt.NDArray[Whole]:
     out = np.full((size, wording.shape[1]), zero)
     for k in range(len(rows)):
         for j in range(wording.shape[1]):

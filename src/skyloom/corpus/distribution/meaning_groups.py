@@ -1,9 +1,9 @@
 """Groups of blocks that say one thing: what is counted of them, how they are found, and which are templates.
 
-What enters are the sums of `meaning.py`; what leaves are the groups' centres (`find_groups`, from the merged
-buckets of the hash) and the decision on each group (`decide`, from the merged counts). A bucket or a group is judged by its
-tightness: the mean cosine of two of its blocks in wording. It follows from the sum of their unit vectors,
-|sum|² = n + n (n - 1) × mean cosine, so that nothing but sums is ever needed of the whole corpus.
+Input: the sums of `meaning.py`. Output: the groups' centres (`find_groups`, from the merged buckets of the hash) and the
+decision on each group (`decide`, from the merged counts). A bucket or a group is judged by its tightness: the mean cosine of
+two of its blocks in wording. It follows from the sum of their unit vectors, |sum|² = n + n (n - 1) × mean cosine, so that
+nothing but sums is ever needed of the whole corpus.
 
 Both run once, on merged sums, in floating point: the number of workers and the order of the shards change nothing, another BLAS
 might change a group whose similarity lies within rounding of a limit.
@@ -14,7 +14,6 @@ Memory: at most 4,096 groups of each language, 2 KB each, and 24 bytes for each 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +89,7 @@ def find_groups(sketch: MeaningSketch, config: MeaningConfig) -> MeaningGroups:
     return MeaningGroups(np.concatenate(found), np.concatenate(langs))
 
 
-def tightness(counts: npt.NDArray[np.int64], sums: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def tightness(counts: npt.NDArray[np.int64], sums: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Mean cosine of two different members of each group, float64[groups], from the sum of their vectors; 0 for fewer than two."""
     n = counts.astype(np.float64)
     square = (np.asarray(sums, np.float64) ** 2).sum(axis=1) / SCALE**2

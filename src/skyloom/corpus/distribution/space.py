@@ -1,7 +1,7 @@
 """Block vectors: where a text block lies among the corpus' blocks, as two vectors of small integers.
 
-What enters is a sample of blocks (`fit`) and then the blocks of each shard (`embed`); what leaves is a `BlockSpace`, plain
-arrays that are saved as npz (arrays.py), and for each block of at least `minimum_units` units two vectors:
+Input: a sample of blocks (`fit`) and then the blocks of each shard (`embed`). Output: a `BlockSpace`, plain arrays that are
+saved as npz (arrays.py), and for each block of at least `minimum_units` units two vectors:
 
 * `keys`, from the **meaning** half (128 numbers): latent semantic analysis (Deerwester et al. 1990), a truncated SVD of the
   sample's blocks by weighted features with the common direction taken out (Arora et al. 2017). Words that stand in the same
@@ -35,7 +35,7 @@ import pyarrow.compute as pc
 from scipy.sparse import csr_matrix
 
 from skyloom.core.errors import DataError
-from skyloom.core.kernels import GOLDEN, kernel, mix
+from skyloom.core.kernels import GOLDEN, Bytes, Floats, Hashes, Int, Ints, Ints32, kernel, mix
 from skyloom.core.units import hash_units
 from skyloom.corpus.text import Texts, slices
 
@@ -57,7 +57,7 @@ Encoder = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 class BlockSpace:
     """The fitted arrays. `weights`: int8[2, BUCKETS], a feature's weight in tenths, 0 where the sample hardly had it.
     `meaning`: int8[2, BUCKETS, MEANING], what a feature adds to a block's place. Rows are by language, see LANGUAGES. Saved and
-    read by `arrays.py`."""
+    read by `arrays`."""
 
     weights: npt.NDArray[np.int8]
     meaning: npt.NDArray[np.int8]
@@ -181,13 +181,13 @@ def embed(
     for start, stop in slices(blocks):
         part, codes = blocks.slice(start, stop - start), langs[start:stop]
         indices, offsets, _, rows = _features(part, codes, minimum_units)
-        codes = codes[rows].astype(np.uint8)
+        numbers = codes[rows].astype(np.uint8)
         if encoder is None:
-            signs, wording, lengths = _embed(indices, offsets, codes, space.weights, space.meaning, _projection(), _flips())
+            signs, wording, lengths = _embed(indices, offsets, numbers, space.weights, space.meaning, _projection(), _flips())
         else:
             signs, wording, lengths = _encode(part.take(pa.array(rows)), encoder)
         known = lengths > 0
-        parts.append(BlockVectors(rows[known] + start, codes[known], signs[known], wording[known]))
+        parts.append(BlockVectors(rows[known] + start, numbers[known], signs[known], wording[known]))
     return BlockVectors(*(np.concatenate([getattr(p, name) for p in parts]) for name in BlockVectors.__dataclass_fields__))
 
 
@@ -232,17 +232,17 @@ def sentence_encoder(model: str) -> Encoder:
 @functools.cache
 def _projection() -> npt.NDArray[np.int8]:
     """The ±1 of each feature, int8[BUCKETS, WORDING]."""
-    return np.asarray(_signs(BUCKETS, WORDING, np.uint64(1)), np.int8)
+    return _signs(BUCKETS, WORDING, np.uint64(1))
 
 
 @functools.cache
 def _flips() -> npt.NDArray[np.int8]:
     """The ±1 of the randomized Hadamard rotations, int8[rotations × 2, MEANING]."""
-    return np.asarray(_signs(_ROTATIONS * 2, MEANING, np.uint64(2)), np.int8)
+    return _signs(_ROTATIONS * 2, MEANING, np.uint64(2))
 
 
 @kernel
-def _signs(rows, columns, salt):  # type: ignore[no-untyped-def]
+def _signs(rows: Int, columns: Int, salt: np.uint64) -> npt.NDArray[np.int8]:
     out = np.empty((rows, columns), np.int8)
     for row in range(rows):
         for column in range(columns):
@@ -252,7 +252,7 @@ def _signs(rows, columns, salt):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _distinct_features(hashes, offsets, rows, langs, longest):  # type: ignore[no-untyped-def]
+def _distinct_features(hashes: Hashes, offsets: Ints, rows: Ints, langs: Ints, longest: Int) -> tuple[Ints32, Ints, Hashes]:
     size = 0
     for k in range(len(rows)):
         size += 2 * min(offsets[rows[k] + 1] - offsets[rows[k]], longest)
@@ -280,7 +280,7 @@ def _distinct_features(hashes, offsets, rows, langs, longest):  # type: ignore[n
 
 
 @kernel
-def _rotate(values, flips):  # type: ignore[no-untyped-def]
+def _rotate(values: Ints, flips: npt.NDArray[np.int8]) -> None:
     """In place: random signs, then the Walsh-Hadamard transform, once for each row of `flips`. All integers."""
     for turn in range(len(flips)):
         for j in range(len(values)):
@@ -295,7 +295,10 @@ def _rotate(values, flips):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _embed(indices, offsets, langs, weights, meaning, projection, flips):  # type: ignore[no-untyped-def]
+def _embed(
+    indices: Ints32, offsets: Ints, langs: Bytes, weights: npt.NDArray[np.int8], meaning: npt.NDArray[np.int8],
+    projection: npt.NDArray[np.int8], flips: npt.NDArray[np.int8],
+) -> tuple[Hashes, npt.NDArray[np.int8], Floats]:  # fmt: skip
     rows = len(offsets) - 1
     signs = np.zeros((rows, 2 * _ROTATIONS), np.uint64)
     wording = np.zeros((rows, WORDING), np.int8)

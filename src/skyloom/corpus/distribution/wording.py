@@ -1,10 +1,10 @@
 """Distribution filtering: text blocks that recur exceedingly often are taken out of the documents (report 3.1).
 
-The report has no category labels for its pages and drops the blocks that recur across them: navigation, site notices,
-licence footers. What enters are the blocks of each document with their tags and the document's source; what leaves is
-one verdict for each block. Blocks are compared fuzzily: their units in lower case, with every run of digits taken as
-one digit, so that "Page 3 of 20" and "PAGE 4 of 20", "第 3 页" and "第 4 页" are one block; longer blocks recur too if a few
-of their units differ (counts.py). Blocks that only mean the same are the subject of meaning.py.
+The report has no category labels for its pages and drops the blocks that recur across them: navigation, site notices, licence
+footers. Input: the blocks of each document with their tags and the document's source. Output: one verdict for each block.
+Blocks are compared fuzzily: their units in lower case, with every run of digits taken as one digit, so that "Page 3 of 20" and
+"PAGE 4 of 20", "第 3 页" and "第 4 页" are one block; longer blocks recur too if a few of their units differ (counts.py). Blocks
+that only mean the same are the subject of meaning.py.
 
 How often is too often depends on the source's size and on the block's length. A short line that stands in 1 % of
 a site's pages is its furniture; a long passage may be a warning that several chapters rightly quote, so it needs more,
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -147,7 +146,7 @@ def _near(
     numbers: npt.NDArray[np.uint64],
     owner: npt.NDArray[np.int64],
     counts: BlockCounts,
-    limit: npt.NDArray[Any],
+    limit: npt.NDArray[np.float64] | npt.NDArray[np.int64],
 ) -> npt.NDArray[np.bool_]:
     """Blocks of which at least two near keys recur too often in the source, except in the first document of any of these."""
     often = np.zeros(len(owner), np.int64)

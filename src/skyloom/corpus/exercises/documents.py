@@ -1,10 +1,9 @@
 """Exercises found in the corpus: the report's SkyPile-STEM (3.1), exam questions and problems joined to their solutions.
 
-What enters are text columns of one shard; what leaves are verdicts for each text, and from those the documents of category
-`stem`. Texts are cut into items, a question and the solution that belongs to it, by the marks of pages (`scan.py`); a
-text without such marks is one item. Each item is judged by a linear model (`model.py`), and so is a short text as a
-whole. A text is split off the main corpus if the exercises make up enough of it; a long article with a few exercises at its end
-stays what it is.
+Input: text columns of one shard. Output: verdicts for each text, and from those the documents of category `stem`. Texts are cut
+into items, a question and the solution that belongs to it, by the marks of pages (`scan.py`); a text without such marks is one
+item. Each item is judged by a linear model (`model.py`), and so is a short text as a whole. A text is split off the
+main corpus if the exercises make up enough of it; a long article with a few exercises at its end stays what it is.
 
 No exercise is made here (that is `corpus/stem/stage.py`), and nothing is rewritten: question and solution are cut from the text as
 they stand, formulas and all, and put together with one mark between them. Memory: 60 bytes an item beside the column. No state over

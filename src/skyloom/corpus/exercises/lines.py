@@ -1,7 +1,7 @@
 """What a line of a page announces: the number of an exercise, the mark of a solution, the heading of a part. Compiled.
 
-What enters are the bytes of a line of UTF-8; what leaves is its kind, its number, and where what follows begins. Full-width signs
-count as their ASCII ones. Used by `scan.py`, which puts questions and solutions together. No memory of its own.
+Input: the bytes of a line of UTF-8. Output: its kind, its number, and where what follows begins. Full-width signs count as
+their ASCII ones. Used by `scan.py`, which puts questions and solutions together. No memory of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Bytes, Int, Ints, kernel
 
 TEXT, PLAIN, BRACKET, WORDED, EXAMPLE, MARK, HEADING, PART = range(8)
 """Kinds of lines: 1., (1), Problem 1, Example 1, a solution's mark with and without text after it, the heading of a part."""
@@ -18,28 +18,31 @@ _MOST = 999  # the highest number of an exercise
 SHORT_LINE = 60  # bytes of a heading
 
 
-def _table(words: tuple[str, ...]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def word_table(words: tuple[str, ...]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Words as `match` takes them: their bytes one after the other, and where each begins."""
     encoded = [w.encode() for w in words]
     bounds = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(w) for w in encoded], out=bounds[1:])
     return np.frombuffer(b"".join(encoded), np.uint8).copy(), bounds
 
 
-_MARKS, _MARK_BOUNDS = _table((
+_MARKS, _MARK_BOUNDS = word_table((
     "answers and solutions", "answer and explanation", "answer key", "answers", "answer", "ans", "solutions", "solution", "sol",
     "explanation", "rationale", "proof", "a", "参考答案及解析", "参考答案与解析", "参考答案", "答案与解析", "答案及解析", "答案",
     "解析", "解答", "分析", "详解", "证明", "解", "答",
 ))  # fmt: skip
-_WORDED, _WORDED_BOUNDS = _table(("problem", "question", "exercise", "ex", "q", "no", "第", "习题", "练习", "题目", "问题", "题"))
-_EXAMPLES, _EXAMPLE_BOUNDS = _table(("worked example", "example", "例题", "例"))
-_PARTS, _PART_BOUNDS = _table(("part ", "section ", "一、", "二、", "三、", "四、", "五、", "六、", "七、", "八、"))
+_WORDED, _WORDED_BOUNDS = word_table(
+    ("problem", "question", "exercise", "ex", "q", "no", "第", "习题", "练习", "题目", "问题", "题")
+)
+_EXAMPLES, _EXAMPLE_BOUNDS = word_table(("worked example", "example", "例题", "例"))
+_PARTS, _PART_BOUNDS = word_table(("part ", "section ", "一、", "二、", "三、", "四、", "五、", "六、", "七、", "八、"))
 
 
 @kernel
-def match(data, at, stop, words, bounds):  # type: ignore[no-untyped-def]
+def match(data: Bytes, at: Int, stop: Int, words: Bytes, bounds: Ints) -> Int:
     """Bytes of the first of the words that stands at `at`, letters of any case, or 0."""
     for k in range(len(bounds) - 1):
-        size = bounds[k + 1] - bounds[k]
+        size: Int = bounds[k + 1] - bounds[k]
         if at + size > stop:
             continue
         same = True
@@ -56,7 +59,7 @@ def match(data, at, stop, words, bounds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def wide(data, at, stop):  # type: ignore[no-untyped-def]
+def wide(data: Bytes, at: Int, stop: Int) -> tuple[int, int]:
     """The ASCII sign that a full-width one at `at` stands for, or the byte itself; and its size."""
     if at >= stop:
         return 10, 0
@@ -70,7 +73,7 @@ def wide(data, at, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _cjk(last):  # type: ignore[no-untyped-def]
+def _cjk(last: Int | np.uint8) -> int:
     if last == 0x80:
         return 32
     if last == 0x81 or last == 0x82:
@@ -81,7 +84,7 @@ def _cjk(last):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def skip(data, at, stop, decorations):  # type: ignore[no-untyped-def]
+def skip(data: Bytes, at: Int, stop: Int, decorations: bool) -> Int:
     """Past spaces, and past marks of emphasis, headings and quotes if `decorations`."""
     while at < stop:
         sign, size = wide(data, at, stop)
@@ -93,7 +96,7 @@ def skip(data, at, stop, decorations):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def digits(data, at, stop):  # type: ignore[no-untyped-def]
+def digits(data: Bytes, at: Int, stop: Int) -> tuple[Int, Int]:
     """The number at `at` (-1 if none or too high) and where it ends."""
     value, begin = 0, at
     while at < stop and 48 <= data[at] <= 57 and at - begin < 4:
@@ -103,7 +106,7 @@ def digits(data, at, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def mark(data, at, stop, strict):  # type: ignore[no-untyped-def]
+def mark(data: Bytes, at: Int, stop: Int, strict: bool) -> Int:
     """Where the text after a solution's mark at `at` begins, or -1: "Answer:", "【答案】", "解 ", or the word alone on its line.
 
     `strict`: only with a colon or in brackets, as within a line."""
@@ -131,7 +134,7 @@ def mark(data, at, stop, strict):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def line(data, start, stop):  # type: ignore[no-untyped-def]
+def line(data: Bytes, start: Int, stop: Int) -> tuple[Int, Int, Int]:
     """Kind of the line start..stop, its number, and where what follows begins."""
     at = skip(data, start, stop, True)
     if at >= stop:

@@ -1,9 +1,9 @@
 """A linear model of what an exercise reads like, in English and in Chinese, over whole columns in one compiled pass.
 
-What enters are spans of a text column (an exercise with its solution, or a passage of prose); what leaves is the probability of
-each to be an exercise. A span is read as tokens: a word of ASCII without case, any number, one Han character, one sign. The weights
-of all tokens and of all neighbouring pairs, found by their hash, are averaged; flags of the span's form (options, a blank to fill
-in, an equation, formula marks, a question mark, an answer's mark) are added. Neither length nor source has a weight of its own.
+Input: spans of a text column (an exercise with its solution, or a passage of prose). Output: the probability of each to be an
+exercise. A span is read as tokens: a word of ASCII without case, any number, one Han character, one sign. The weights of all
+tokens and of all neighbouring pairs, found by their hash, are averaged; flags of the span's form (options, a blank to fill in,
+an equation, formula marks, a question mark, an answer's mark) are added. Neither length nor source has a weight of its own.
 
 The weights stand in `model.json` as signed bytes, with what they were trained on; `studies/exercises_model.py` trains
 them, on texts of permissive licences only. Memory: the weights, 128 KB.
@@ -19,7 +19,8 @@ import json
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import FNV_PRIME, FNV_START, GOLDEN, fnv, kernel, mix
+from skyloom.core.kernels import FNV_PRIME, FNV_START, GOLDEN, Bools, Bytes, Floats, Floats32, Int, Ints, Ints32, fnv, kernel, mix
+from skyloom.corpus.exercises.lines import match, word_table
 
 BUCKETS = 1 << 15
 FLAGS = ("options", "blank", "equations", "formulas", "question", "answer", "number words")
@@ -41,7 +42,7 @@ def weights() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
 def scores(data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """The probability that bytes starts[k]..stops[k] of UTF-8 are an exercise: float64[k]; of an empty span that of no evidence."""
     table, flags = weights()
-    return np.asarray(_scores(data, starts, stops, table, flags))
+    return _scores(data, starts, stops, table, flags)
 
 
 def features(data: npt.NDArray[np.uint8], start: int, stop: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
@@ -50,46 +51,20 @@ def features(data: npt.NDArray[np.uint8], start: int, stop: int) -> tuple[npt.ND
     return buckets, flags
 
 
-@kernel
-def _starts_with(data, at, stop, marks, bounds):  # type: ignore[no-untyped-def]
-    """Whether one of the marks (bytes of lower case, one after the other) stands at `at`, letters of any case."""
-    for k in range(len(bounds) - 1):
-        size = bounds[k + 1] - bounds[k]
-        if at + size > stop:
-            continue
-        same = True
-        for i in range(size):
-            b = data[at + i]
-            if 65 <= b <= 90:
-                b += 32
-            if b != marks[bounds[k] + i]:
-                same = False
-                break
-        if same:
-            return True
-    return False
-
-
-def _table(words: tuple[str, ...]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    encoded = [w.encode() for w in words]
-    bounds = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum([len(w) for w in encoded], out=bounds[1:])
-    return np.frombuffer(b"".join(encoded), np.uint8).copy(), bounds
-
-
-_ANSWER_WORDS, _ANSWER_BOUNDS = _table(
+_ANSWER_WORDS, _ANSWER_BOUNDS = word_table(
     ("answer:", "solution:", "answer is", "solution.", "rationale:", "explanation:", "答案", "解析", "解：", "解:", "答：", "答:",
      "【解", "【分析", "故选")
 )  # fmt: skip
 
 
 @kernel
-def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
+def _features(data: Bytes, start: Int, stop: Int, table: Floats32) -> tuple[Ints32, Bools, float]:
     """Buckets (if `table` is empty), flags, and the mean weight of the span's tokens and pairs."""
     keep = len(table) == 0
     buckets = np.empty(2 * (stop - start) if keep else 0, np.int32)
     flags = np.zeros(7, np.bool_)
     total, count, digits = 0.0, 0, 0
+    spaces_in_brackets: Int
     before, options, equals, dollars, spaces_in_brackets = np.uint64(0), 0, 0, 0, 0
     i = start
     while i < stop:
@@ -139,6 +114,7 @@ def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
         else:
             length = 2 if b < 0xE0 else (3 if b < 0xF0 else 4)
             state = np.uint64(0x100)
+            k: Int
             for k in range(length):
                 state = (state << np.uint64(8)) | np.uint64(data[i + k])
             i += length
@@ -154,7 +130,7 @@ def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
         if (
             not flags[ANSWER]
             and (b >= 0x80 or 97 <= (b | 32) <= 122)
-            and _starts_with(data, begin, stop, _ANSWER_WORDS, _ANSWER_BOUNDS)
+            and match(data, begin, stop, _ANSWER_WORDS, _ANSWER_BOUNDS) > 0
         ):
             flags[ANSWER] = True
         one = mix(state * _SEED)
@@ -172,7 +148,7 @@ def _features(data, start, stop, table):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _scores(data, starts, stops, table, flag_weights):  # type: ignore[no-untyped-def]
+def _scores(data: Bytes, starts: Ints, stops: Ints, table: Floats32, flag_weights: Floats) -> Floats:
     out = np.empty(len(starts))
     for k in range(len(starts)):
         _, flags, value = _features(data, starts[k], stops[k], table)

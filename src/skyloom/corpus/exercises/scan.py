@@ -1,10 +1,10 @@
 """Where exercises would stand in a text: questions, and the solutions that belong to them, by the marks that pages use.
 
-What enters is the UTF-8 of a text column; what leaves are items, as byte spans of question and solution. Items begin at numbered
-lines ("3.", "(3)", "Problem 3", "第3题", "例3"); a solution begins at a mark ("Answer:", "Solution.", "答案：", "【解析】", "A:")
-or stands in a section of answers after all questions, under the same number, or there in one line ("1. B 2. C", "1-5 BCADB").
-Sections that count from 1 again are matched in their order. A question without a number is the block before its mark. Nothing is
-judged here: numbered steps of a recipe and questions of customers come out, too, and `documents.py` decides.
+Input: the UTF-8 of a text column. Output: items, as byte spans of question and solution. Items begin at numbered lines ("3.",
+"(3)", "Problem 3", "第3题", "例3"); a solution begins at a mark ("Answer:", "Solution.", "答案：", "【解析】", "A:") or stands in a
+section of answers after all questions, under the same number, or there in one line ("1. B 2. C", "1-5 BCADB"). Sections that
+count from 1 again are matched in their order. A question without a number is the block before its mark. Nothing is judged here:
+numbered steps of a recipe and questions of customers come out, too, and `documents.py` decides.
 
 Memory: 48 bytes an item. One pass, compiled.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Bool, Bytes, Int, Ints, kernel
 from skyloom.corpus.exercises.lines import (
     EXAMPLE,
     HEADING,
@@ -39,17 +39,17 @@ def items(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.ND
 
     Positions are bytes of `data`. Items come in the order of rows and of questions.
     """
-    return np.asarray(_items(data, offsets))
+    return _items(data, offsets)
 
 
 def unmarked(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Each of the texts as one item without number: its question goes up to the first question mark, else to the end of the first
     line, and the rest is the solution, if there is any."""
-    return np.asarray(_unmarked(data, offsets, rows))
+    return _unmarked(data, offsets, rows)
 
 
 @kernel
-def _inside(data, start, stop):  # type: ignore[no-untyped-def]
+def _inside(data: Bytes, start: Int, stop: Int) -> tuple[Int, Int]:
     """Where a mark stands within a question, with a colon or in brackets, and where its text begins; or -1, -1."""
     i = start
     while i < stop:
@@ -67,7 +67,7 @@ def _inside(data, start, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _closes(data, at, stop):  # type: ignore[no-untyped-def]
+def _closes(data: Bytes, at: Int, stop: Int) -> Bool:
     """Whether letters that end at `at` are an answer: no letter follows, and a digit only as the next number ("1.B2.C")."""
     if at >= stop:
         return True
@@ -79,7 +79,7 @@ def _closes(data, at, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _key(data, start, stop, found, first, last):  # type: ignore[no-untyped-def]
+def _key(data: Bytes, start: Int, stop: Int, found: Ints, first: Int, last: Int) -> int:
     """Gives the letters of a line like "1. B 2. C" or "1-5 BCADB" to the unanswered items first..last; how many it gave."""
     given, at = 0, start
     while at < stop:
@@ -118,26 +118,30 @@ def _key(data, start, stop, found, first, last):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _trimmed(data, start, stop):  # type: ignore[no-untyped-def]
+def _trimmed(data: Bytes, start: Int, stop: Int) -> Int:
     while stop > start and data[stop - 1] <= 32:
         stop -= 1
     return stop
 
 
 @kernel
-def _grown(found):  # type: ignore[no-untyped-def]
+def _grown(found: Ints) -> Ints:
     wider = np.empty((2 * len(found), 6), np.int64)
     wider[: len(found)] = found
     return wider
 
 
 @kernel
-def _items(data, offsets):  # type: ignore[no-untyped-def]
+def _items(data: Bytes, offsets: Ints) -> Ints:
     found = np.empty((1024, 6), np.int64)
     total = 0
     for row in range(len(offsets) - 1):
         first = total
         stop = offsets[row + 1]
+        cursor: Int
+        answering: Bool
+        style: Int
+        last_number: Int
         style, answering, cursor, last_number = TEXT, False, first, 0
         current = -1  # the item whose question or, if it has one, solution is still open
         block, earlier = offsets[row], offsets[row]  # where the block of this line, and the one before, begin
@@ -146,6 +150,7 @@ def _items(data, offsets):  # type: ignore[no-untyped-def]
             end = at
             while end < stop and data[end] != 10:
                 end += 1
+            after: Int
             kind, number, after = line(data, at, end)
             if number < 0:
                 number = -number
@@ -212,6 +217,7 @@ def _items(data, offsets):  # type: ignore[no-untyped-def]
         _close(data, found, current, stop)
         for k in range(first, total):
             if found[k, S_START] < 0:
+                cut: Int
                 cut, after = _inside(data, found[k, Q_START], found[k, Q_STOP])
                 if cut >= 0:
                     found[k, S_START], found[k, S_STOP] = after, found[k, Q_STOP]
@@ -220,7 +226,7 @@ def _items(data, offsets):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _begins(kind, number, style, last_number, current, found, heading):  # type: ignore[no-untyped-def]
+def _begins(kind: Int, number: Int, style: Int, last_number: Int, current: Int, found: Ints, heading: bool) -> Bool:
     """Whether a numbered line begins an item: the first one, the next number of the same style, or 1 again in a new part."""
     if style == TEXT:
         return True
@@ -233,7 +239,7 @@ def _begins(kind, number, style, last_number, current, found, heading):  # type:
 
 
 @kernel
-def _close(data, found, current, at):  # type: ignore[no-untyped-def]
+def _close(data: Bytes, found: Ints, current: Int, at: Int) -> None:
     """Ends what item `current` has open, at `at`."""
     if current < 0:
         return
@@ -246,7 +252,7 @@ def _close(data, found, current, at):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _numbered_next(data, end, stop):  # type: ignore[no-untyped-def]
+def _numbered_next(data: Bytes, end: Int, stop: Int) -> Bool:
     """Whether the next line that is not blank has a number, or is the heading of a part."""
     at = end + 1
     while at < stop:
@@ -262,7 +268,7 @@ def _numbered_next(data, end, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _next_section(found, cursor, total):  # type: ignore[no-untyped-def]
+def _next_section(found: Ints, cursor: Int, total: Int) -> Int:
     """The first item after `cursor`'s section: where the numbers begin anew."""
     k = cursor + 1
     while k < total and found[k, NUMBER] > found[k - 1, NUMBER]:
@@ -271,7 +277,7 @@ def _next_section(found, cursor, total):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _unanswered(found, cursor, total, number):  # type: ignore[no-untyped-def]
+def _unanswered(found: Ints, cursor: Int, total: Int, number: Int) -> int:
     for k in range(cursor, total):
         if found[k, NUMBER] == number and found[k, S_START] < 0:
             return k
@@ -279,7 +285,7 @@ def _unanswered(found, cursor, total, number):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _unmarked(data, offsets, rows):  # type: ignore[no-untyped-def]
+def _unmarked(data: Bytes, offsets: Ints, rows: Ints) -> Ints:
     out = np.zeros((len(rows), 6), np.int64)
     for k in range(len(rows)):
         start, stop = offsets[rows[k]], offsets[rows[k] + 1]

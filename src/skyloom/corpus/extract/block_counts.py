@@ -1,19 +1,18 @@
 """What the text of a block says by itself: units, pauses, ends of sentences, digits, and phrases that belong to a site.
 
-What enters is a block's text, what leaves are counts in its row of `Page.blocks`. Units are those of `core.units` (a Han, kana
-or hangul character, or a word) up to rare scripts, whose punctuation counts as letters here: a feature needs no table of a
-megabyte in the cache.
+Input: a block's text. Output: counts in its row of `Page.blocks`. Units are those of `core.units` (a Han, kana or hangul
+character, or a word) up to rare scripts, whose punctuation counts as letters here: a feature needs no table of a megabyte in
+the cache.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from skyloom.core.kernels import inner
+from skyloom.core.kernels import Bytes, Int, Ints32, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.scan import date, match
+from skyloom.corpus.extract.tag_tables import Tables
 
 SHORT = 300  # bytes; longer blocks are not searched for phrases of the site
 
@@ -21,7 +20,7 @@ OTHER, WORD, SINGLE = 0, 1, 2
 
 
 @inner
-def kind(point):  # type: ignore[no-untyped-def]
+def kind(point: Int) -> int:
     """Whether a code point beyond ASCII separates, is part of a word, or is a unit by itself."""
     if point < 0x2000:
         if point < 0xC0:
@@ -39,12 +38,13 @@ def kind(point):  # type: ignore[no-untyped-def]
 
 
 @inner
-def measure(text, i, stop, row, table):  # type: ignore[no-untyped-def]
+def measure(text: Bytes, i: Int, stop: Int, row: Ints32, table: Tables) -> None:
     """Fill the counts of text[i:stop] into a row of `Page.blocks`."""
     begin, in_word = i, False
-    units: Any = 0
-    digits: Any = 0
-    upper: Any = 0
+    units: Int = 0
+    digits: Int = 0
+    upper: Int = 0
+    stops: Int
     commas = stops = wide = 0
     last = np.int64(0)
     while i < stop:

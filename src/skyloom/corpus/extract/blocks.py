@@ -1,7 +1,7 @@
 """The blocks of a page and the stack of its open elements, as the pass over its bytes builds them.
 
-What enters are pieces of text and tags, what leaves are rows of `Page.blocks` and `Page.nodes`. The search for the partner of
-an end tag stops at the cell of a table, as browsers do, and counts against the page's budget.
+Input: pieces of text and tags. Output: rows of `Page.blocks` and `Page.nodes`. The search for the partner of an end tag stops
+at the cell of a table, as browsers do, and counts against the page's budget.
 """
 
 # ruff: noqa: SIM109 (a compiled `in` and `all` cost more than they say)
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.core.kernels import inner
+from skyloom.core.kernels import Bytes, Int, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.block_counts import measure
 from skyloom.corpus.extract.scan import put, reference
-from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, TAG, TEXT
+from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, TAG, TEXT, Tables
 
 _A, _LI, _P, _PRE, _TABLE, _TR, _TD, _TH = (TAG[n] for n in "a li p pre table tr td th".split())
 _UL, _OL, _DL, _DT, _DD, _CAPTION = (TAG[n] for n in "ul ol dl dt dd caption".split())
@@ -22,14 +22,14 @@ _TBODY, _THEAD, _TFOOT, _SPAN, _LISTING = (TAG[n] for n in "tbody thead tfoot sp
 
 
 @inner
-def add_text(data, i, j, page, table):  # type: ignore[no-untyped-def]
+def add_text(data: Bytes, i: Int, j: Int, page: pg.Page, table: Tables) -> None:
     """Append data[i:j] to the open block: references decoded, white space one blank (outside <pre>), invisible marks gone."""
     s, out = page.state, page.text
     k, begin, gap, verbatim = s[pg.TEXT_END], s[pg.SEGMENT], s[pg.GAP], s[pg.PRE] > 0
     before = k
     while i < j:
         byte = np.int64(data[i])
-        second = np.int64(0)
+        second: Int = np.int64(0)
         if 38 < byte < 128 or 32 < byte < 38:
             if gap and k > begin:
                 out[k] = 32
@@ -40,6 +40,7 @@ def add_text(data, i, j, page, table):  # type: ignore[no-untyped-def]
             i += 1
             continue
         if byte == 38:
+            point: Int
             i, point, second = reference(data, i, j, table.entity_keys, table.entity_points)
         elif byte < 128:
             point = np.int64(_shown(byte))
@@ -76,13 +77,13 @@ def add_text(data, i, j, page, table):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _shown(byte):  # type: ignore[no-untyped-def]
+def _shown(byte: Int) -> Int:
     """Control characters are spaces, except NUL and DEL, which were something else once."""
     return 0xFFFD if byte == 0 or byte == 127 else byte
 
 
 @inner
-def flush(page, table):  # type: ignore[no-untyped-def]
+def flush(page: pg.Page, table: Tables) -> None:
     """Make what was read since the last break a block."""
     s, text = page.state, page.text
     begin, end = s[pg.SEGMENT], s[pg.TEXT_END]
@@ -115,7 +116,7 @@ def flush(page, table):  # type: ignore[no-untyped-def]
 
 
 @inner
-def push(page, table, tag, bits, family):  # type: ignore[no-untyped-def]
+def push(page: pg.Page, table: Tables, tag: Int, bits: Int, family: np.uint64) -> None:
     """Open an element."""
     s, nodes = page.state, page.nodes
     number, depth = s[pg.NODES], s[pg.DEPTH]
@@ -147,7 +148,7 @@ def push(page, table, tag, bits, family):  # type: ignore[no-untyped-def]
 
 
 @inner
-def pop(page):  # type: ignore[no-untyped-def]
+def pop(page: pg.Page) -> None:
     s = page.state
     s[pg.DEPTH] -= 1
     number = page.stack[s[pg.DEPTH]]
@@ -161,7 +162,7 @@ def pop(page):  # type: ignore[no-untyped-def]
 
 
 @inner
-def close(page, wanted, other, boundary, second):  # type: ignore[no-untyped-def]
+def close(page: pg.Page, wanted: Int, other: Int, boundary: Int, second: Int) -> None:
     """Close the nearest open element of two tags with all inside it, unless one of two boundary tags stands in between."""
     s = page.state
     if page.open[wanted] == 0 and page.open[other] == 0:
@@ -180,7 +181,7 @@ def close(page, wanted, other, boundary, second):  # type: ignore[no-untyped-def
 
 
 @inner
-def imply_ends(page, table, tag):  # type: ignore[no-untyped-def]
+def imply_ends(page: pg.Page, table: Tables, tag: Int) -> None:
     """Close what this start tag ends without saying so."""
     s = page.state
     top = page.nodes[page.stack[s[pg.DEPTH] - 1], pg.NTAG]
@@ -200,7 +201,7 @@ def imply_ends(page, table, tag):  # type: ignore[no-untyped-def]
 
 
 @inner
-def end_tag(page, table, tag):  # type: ignore[no-untyped-def]
+def end_tag(page: pg.Page, table: Tables, tag: Int) -> None:
     s, flags = page.state, table.tag_flags[tag]
     if tag == _A:
         s[pg.IN_LINK] = 0
@@ -230,7 +231,7 @@ def end_tag(page, table, tag):  # type: ignore[no-untyped-def]
 
 
 @inner
-def newline(page):  # type: ignore[no-untyped-def]
+def newline(page: pg.Page) -> None:
     """Inside a listing an element that breaks text begins a line."""
     s = page.state
     end = s[pg.TEXT_END]

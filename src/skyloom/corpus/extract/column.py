@@ -1,8 +1,8 @@
 """Structural extraction over whole columns: a shard's pages in, a shard's passages out, without a Python object for a page.
 
-What enters is an Arrow column of page bodies, what leaves are Arrow columns: lists of passages and tags, titles, dates,
-reasons. The compiled passes run over the column's own buffer, one page after the other in one scratch; pages that are not
-plain UTF-8 are decoded one by one before. Memory: the column, its text (at most as large), and the scratch of its largest page.
+Input: an Arrow column of page bodies. Output: Arrow columns: lists of passages and tags, titles, dates, reasons. The compiled
+passes run over the column's own buffer, one page after the other in one scratch; pages that are not plain UTF-8 are decoded one
+by one before. Memory: the column, its text (at most as large), and the scratch of its largest page.
 """
 
 # ruff: noqa: SIM109 (a compiled `in` and `all` cost more than they say)
@@ -12,22 +12,20 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import entry, inner
+from skyloom.core.kernels import Bools, Bytes, Floats, Int, Ints, Ints32, entry, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, ROLES
 from skyloom.corpus.extract.scan import copy, find
 from skyloom.corpus.extract.select import Model, heading_end, model, render, room, select
-from skyloom.corpus.extract.tag_tables import NAME_BITS, PHRASE_BITS, TAG, TAGS, tables
+from skyloom.corpus.extract.tag_tables import NAME_BITS, PHRASE_BITS, TAG, TAGS, Tables, tables
 from skyloom.corpus.extract.walk import OK, TOO_MANY, walk
 from skyloom.corpus.text import charset
-
-Bytes = npt.NDArray[np.uint8]
 
 USABLE, EMPTY, NO_PASSAGES, MANY_TAGS, MUCH_WORK, CHARSET, LARGE, NO_HTML = range(8)
 REASONS = (None, "empty", "no passages", "too many tags", "too much work", "charset", "too large", "not HTML")
@@ -39,23 +37,29 @@ _DATE_NAMES = NAME_BITS["date"] | NAME_BITS["meta"] | NAME_BITS["author"]
 _BYLINE = PHRASE_BITS["byline"]
 
 
+Kind = TypeVar("Kind", bound=np.generic)
+
+
 class Out(NamedTuple):
     """Where the compiled code writes what it found; `Sink` makes it larger when it is full."""
 
-    text: Any  # uint8: all passages
-    ends: Any  # int64: where each passage ends
-    tags: Any  # uint8: its tag
-    titles: Any  # uint8
-    title_ends: Any  # int64[rows]
-    headed: Any  # bool[rows]: the title is that of the page's <h1>
-    dates: Any  # int32[rows]: 20230630, or 0
-    status: Any  # uint8[rows]
-    counts: Any  # int64[rows]: passages
-    at: Any  # int64[4]: how much of text, passages, titles is used
+    text: Bytes  # uint8: all passages
+    ends: Ints  # int64: where each passage ends
+    tags: Bytes  # uint8: its tag
+    titles: Bytes  # uint8
+    title_ends: Ints  # int64[rows]
+    headed: Bools  # bool[rows]: the title is that of the page's <h1>
+    dates: Ints32  # int32[rows]: 20230630, or 0
+    status: Bytes  # uint8[rows]
+    counts: Ints  # int64[rows]: passages
+    at: Ints  # int64[4]: how much of text, passages, titles is used
 
 
 @entry
-def _pages(data, offsets, first, last, page, table, trees, roles, comments, out):  # type: ignore[no-untyped-def]
+def _pages(
+    data: Bytes, offsets: Ints, first: int, last: int, page: pg.Page, table: Tables, trees: Model, roles: Floats, comments: bool,
+    out: Out,
+) -> int:  # fmt: skip
     """Extract the rows first..last - 1; returns the row that `out` has no room for, or `last`."""
     for row in range(first, last):
         used, done, titled = out.at[0], out.at[1], out.at[2]
@@ -85,7 +89,7 @@ def _pages(data, offsets, first, last, page, table, trees, roles, comments, out)
 
 
 @inner
-def _title(page, out, at, row):  # type: ignore[no-untyped-def]
+def _title(page: pg.Page, out: Out, at: Int, row: Int) -> Int:
     """Write the page's title: an <h1> that the <title> repeats (or that stands for it), else the <title> as it is."""
     size, headings = page.state[pg.TITLE_END], 0
     for i in range(page.state[pg.BLOCKS]):
@@ -101,7 +105,7 @@ def _title(page, out, at, row):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _written_date(page):  # type: ignore[no-untyped-def]
+def _written_date(page: pg.Page) -> Int:
     """The first date in a short block that is, by its words or its name, a line about the text."""
     for i in range(page.state[pg.BLOCKS]):
         row = page.blocks[i]
@@ -234,7 +238,7 @@ def _dates(dates: npt.NDArray[np.int32]) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
-def _larger(array: npt.NDArray[Any], least: int) -> npt.NDArray[Any]:
+def _larger(array: npt.NDArray[Kind], least: int) -> npt.NDArray[Kind]:
     """A copy with room for as much again, and for `least` more."""
     grown = np.empty(2 * len(array) + least, array.dtype)
     grown[: len(array)] = array

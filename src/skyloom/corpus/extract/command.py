@@ -1,9 +1,9 @@
 """Extraction by itself: files of pages in, one JSONL file of texts out (`skyloom corpus extract`).
 
-What enters is a path, pattern or URL: JSON lines with `id` and `html` (optionally `charset`; plain or packed), web archives,
-or a folder of HTML files. What leaves is one file, whole or not at all, with a line for each page in the order of the input:
-`id`, `text`, `title`, `date`, `reason`. A page that cannot be read (a line that is no JSON, a broken gzip member, a PDF) has
-its line too, with its reason, and is counted. Memory: a batch of 16 MB of pages and their text, or one page.
+Input: a path, pattern or URL: JSON lines with `id` and `html` (optionally `charset`; plain or packed), web archives, or a
+folder of HTML files. Output: one file, whole or not at all, with a line for each page in the order of the input: `id`, `text`,
+`title`, `date`, `reason`. A page that cannot be read (a line that is no JSON, a broken gzip member, a PDF) has its line too,
+with its reason, and is counted. Memory: a batch of 16 MB of pages and their text, or one page.
 """
 
 from __future__ import annotations

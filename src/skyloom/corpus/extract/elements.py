@@ -1,8 +1,8 @@
 """What the attributes of elements say, and elements that are not plain text: formulas, dates, titles, scripts.
 
-What enters is the place after a tag's name, what leaves is the place where reading goes on. Formulas become TeX between
-dollars, from whatever the page has it in: MathML's annotation or alttext, MathJax' scripts, the alt of an image; the drawn
-copies beside them are left out. An element whose content is no text is passed over to its end tag, which is searched for once.
+Input: the place after a tag's name. Output: the place where reading goes on. Formulas become TeX between dollars, from whatever
+the page has it in: MathML's annotation or alttext, MathJax' scripts, the alt of an image; the drawn copies beside them are left
+out. An element whose content is no text is passed over to its end tag, which is searched for once.
 """
 
 # ruff: noqa: SIM109 (a compiled `in` and `all` cost more than they say)
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.core.kernels import fnv, inner
+from skyloom.core.kernels import Bytes, Int, fnv, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text
 from skyloom.corpus.extract.scan import attribute, date, find, find_close, lookup, match, put, reference, tag_end
-from skyloom.corpus.extract.tag_tables import ATTRIBUTE, ELEMENT_BITS, HEADING, TAG
+from skyloom.corpus.extract.tag_tables import ATTRIBUTE, ELEMENT_BITS, HEADING, TAG, Tables
 
 _CLASS, _ID, _ROLE, _ITEMPROP, _STYLE = (ATTRIBUTE[n] for n in ("class", "id", "role", "itemprop", "style"))
 _HIDDEN, _ARIA, _HREF, _ALT, _TYPE = (ATTRIBUTE[n] for n in ("hidden", "aria-hidden", "href", "alt", "type"))
@@ -25,7 +25,7 @@ _SCRIPT, _TITLE, _MATH, _META, _TIME, _BUTTON = (TAG[n] for n in "script title m
 _HIDE_BIT = ELEMENT_BITS["hidden"]
 
 
-def _bytes(text: str):  # type: ignore[no-untyped-def]
+def _bytes(text: str) -> Bytes:
     return np.frombuffer(text.encode(), np.uint8)
 
 
@@ -37,7 +37,7 @@ _JSON_DATE = _bytes('"datepublished"')
 
 
 @inner
-def element(data, i, stop, page, table, family):  # type: ignore[no-untyped-def]
+def element(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, family: np.uint64) -> tuple[Int, Int, np.uint64, Int]:
     """The attributes of a block element: (the place after it, bits, hash of tag and class, where an <ol> starts)."""
     bits, count, found = np.int64(0), np.int64(1), page.found
     while True:
@@ -68,7 +68,7 @@ def element(data, i, stop, page, table, family):  # type: ignore[no-untyped-def]
 
 
 @inner
-def link(data, i, stop, page, table):  # type: ignore[no-untyped-def]
+def link(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> Int:
     page.state[pg.IN_LINK] = 0
     while True:
         i, key = attribute(data, i, stop, page.found)
@@ -80,7 +80,7 @@ def link(data, i, stop, page, table):  # type: ignore[no-untyped-def]
 
 
 @inner
-def span(data, i, stop, page, table):  # type: ignore[no-untyped-def]
+def span(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> Int:
     """A span is nothing, unless it is the drawn copy of a formula that the page has as text too."""
     s = page.state
     if s[pg.MUTE]:
@@ -99,7 +99,7 @@ def span(data, i, stop, page, table):  # type: ignore[no-untyped-def]
 
 
 @inner
-def image(data, i, stop, page, table):  # type: ignore[no-untyped-def]
+def image(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> Int:
     """An image of a formula is its source: alt of a class that says latex or tex."""
     a, b, formula, found = np.int64(0), np.int64(0), False, page.found
     while True:
@@ -119,7 +119,7 @@ def image(data, i, stop, page, table):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _formula(data, a, b, page, table, marks):  # type: ignore[no-untyped-def]
+def _formula(data: Bytes, a: Int, b: Int, page: pg.Page, table: Tables, marks: Int) -> None:
     """Append data[a:b] between one or two dollars (0: it has its own)."""
     s = page.state
     for side in range(2):
@@ -139,7 +139,7 @@ def _formula(data, a, b, page, table, marks):  # type: ignore[no-untyped-def]
 
 
 @inner
-def skipped(data, i, stop, page, table, tag, key):  # type: ignore[no-untyped-def]
+def skipped(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, tag: Int, key: np.uint64) -> Int:
     """An element whose content is no text of the page: to its end, if it has one. Titles, formulas and dates are taken along."""
     s = page.state
     tex = json = shown = False
@@ -184,7 +184,7 @@ def skipped(data, i, stop, page, table, tag, key):  # type: ignore[no-untyped-de
 
 
 @inner
-def _mathml(data, i, end, a, b, page, table, marks):  # type: ignore[no-untyped-def]
+def _mathml(data: Bytes, i: Int, end: Int, a: Int, b: Int, page: pg.Page, table: Tables, marks: Int) -> None:
     """A formula as TeX, where MathML brings it along (an annotation or alttext), else its characters."""
     at = find(data, i, end, _MATHML)
     if at < end:
@@ -212,8 +212,9 @@ def _mathml(data, i, end, a, b, page, table, marks):  # type: ignore[no-untyped-
 
 
 @inner
-def _title(data, i, end, page, table):  # type: ignore[no-untyped-def]
+def _title(data: Bytes, i: Int, end: Int, page: pg.Page, table: Tables) -> None:
     """The page's title, in its own buffer; what is longer than that is cut at a character."""
+    k: Int
     out, k, gap = page.title, 0, False
     while i < end and k < len(out) - 8:
         if data[i] <= 32:
@@ -243,8 +244,9 @@ def _title(data, i, end, page, table):  # type: ignore[no-untyped-def]
 
 
 @inner
-def dated(data, i, stop, page, table, tag):  # type: ignore[no-untyped-def]
+def dated(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, tag: Int) -> Int:
     """<meta> and <time>: keep the date of the surest name: published before created before <time> before modified."""
+    value: Int
     s, rank, value = page.state, 2 if tag == _TIME else 0, np.int64(0)
     while True:
         i, key = attribute(data, i, stop, page.found)

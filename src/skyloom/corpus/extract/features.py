@@ -1,10 +1,10 @@
 """What a judge of blocks looks at: a block's own text, its neighbours, and above all the elements that it stands in.
 
-What enters is a `Page` that `walk.py` has filled, what leaves is one line of numbers for each block. Wrappers that add
-nothing are passed over: level 1 of a block is the nearest element that holds another block too, level 2 the nearest that
-holds more than level 1, and so on. For five levels: how much prose the element holds, how many links, how often its like
-occurs on the page (posts of a forum, cards of a list). Sizes are in units, so that one model serves both languages; they
-are not scaled, because trees ask only whether a number is larger than another.
+Input: a `Page` that `walk` has filled. Output: one line of numbers for each block. Wrappers that add nothing are passed over:
+level 1 of a block is the nearest element that holds another block too, level 2 the nearest that holds more than level 1, and so
+on. For five levels: how much prose the element holds, how many links, how often its like occurs on the page (posts of a forum,
+cards of a list). Sizes are in units, so that one model serves both languages; they are not scaled, because trees ask only
+whether a number is larger than another.
 """
 
 # ruff: noqa: SIM110 (a compiled `in` and `all` cost more than they say)
@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.core.kernels import GOLDEN, inner
+from skyloom.core.kernels import GOLDEN, Floats, Floats32, Int, inner
 from skyloom.corpus.extract import scratch as pg
-from skyloom.corpus.extract.tag_tables import HEADING, NAMES, PHRASES, TAG, TAG_BITS, bits
+from skyloom.corpus.extract.tag_tables import HEADING, NAMES, PHRASES, TAG, TAG_BITS, Tables, bits
 
 PROSE_UNITS = 15
 LEVELS = 5
@@ -75,7 +75,7 @@ ROLES = 6
 
 
 @inner
-def prepare(page, table, roles):  # type: ignore[no-untyped-def]
+def prepare(page: pg.Page, table: Tables, roles: Floats) -> None:
     """Fill the sums, levels, families and scores of a page; roles[ROLES] (float64): its telling elements and places."""
     _sum_up(page, table)
     _levels(page)
@@ -85,7 +85,7 @@ def prepare(page, table, roles):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _sum_up(page, table):  # type: ignore[no-untyped-def]
+def _sum_up(page: pg.Page, table: Tables) -> None:
     blocks, sums = page.blocks, page.sums
     sums[0] = 0
     for i in range(page.state[pg.BLOCKS]):
@@ -108,7 +108,7 @@ def _sum_up(page, table):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _levels(page):  # type: ignore[no-untyped-def]
+def _levels(page: pg.Page) -> None:
     nodes, group = page.nodes, page.group
     for e in range(page.state[pg.NODES]):
         row, up = nodes[e], nodes[e, pg.PARENT]
@@ -123,7 +123,7 @@ def _levels(page):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _families(page):  # type: ignore[no-untyped-def]
+def _families(page: pg.Page) -> None:
     """How many elements share tag and class, and how much prose they hold."""
     keys, found, nodes = page.families, page.family_sums, page.nodes
     keys[:] = 0
@@ -149,7 +149,7 @@ def _families(page):  # type: ignore[no-untyped-def]
 
 
 @inner
-def first_level(page, i):  # type: ignore[no-untyped-def]
+def first_level(page: pg.Page, i: Int) -> Int:
     """The nearest element around block i that holds another block too; the root if there is none."""
     node = page.blocks[i, pg.NODE]
     if page.nodes[node, pg.TO] - page.nodes[node, pg.FROM] <= 1 and page.nodes[node, pg.UP] >= 0:
@@ -158,13 +158,14 @@ def first_level(page, i):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _score(page, roles):  # type: ignore[no-untyped-def]
+def _score(page: pg.Page, roles: Floats) -> None:
     """Prose counts whole for the first level around it, half for the second, a quarter for the third; links take away."""
     nodes, sums, scores = page.nodes, page.sums, page.scores
     total = page.state[pg.NODES]
     scores[:total] = 0
     for i in range(page.state[pg.BLOCKS]):
         prose = sums[i + 1, _S_PROSE] - sums[i, _S_PROSE]
+        element: Int
         element, part = first_level(page, i), 1.0
         while prose > 0 and element >= 0 and part >= 0.25:
             scores[element] += prose * part
@@ -180,7 +181,7 @@ def _score(page, roles):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _telling(page, roles):  # type: ignore[no-untyped-def]
+def _telling(page: pg.Page, roles: Floats) -> None:
     """The smallest elements with half and with most of the page's prose, the first <h1>, and the block that is the title."""
     nodes, sums, count = page.nodes, page.sums, page.state[pg.BLOCKS]
     prose = sums[count, _S_PROSE]
@@ -202,7 +203,7 @@ def _telling(page, roles):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _begins_title(page, i):  # type: ignore[no-untyped-def]
+def _begins_title(page: pg.Page, i: Int) -> bool:
     """Whether the title begins with the block's text and the block is no link."""
     a, b = page.blocks[i, pg.START], page.blocks[i, pg.END]
     if b - a < 8 or b - a > page.state[pg.TITLE_END] or 2 * page.blocks[i, pg.LINKED] > b - a:
@@ -214,25 +215,27 @@ def _begins_title(page, i):  # type: ignore[no-untyped-def]
 
 
 @inner
-def describe(page, i, roles, out):  # type: ignore[no-untyped-def]
+def describe(page: pg.Page, i: Int, roles: Floats, out: Floats32) -> None:
     """Fill `out` (float32[FEATURES]) with the line of block i of a prepared page."""
     _describe_own(page, i, roles, out)
     _describe_levels(page, i, roles, out)
 
 
 @inner
-def _at(page, i, column):  # type: ignore[no-untyped-def]
-    return page.blocks[min(max(i, 0), page.state[pg.BLOCKS] - 1), column]
+def _at(page: pg.Page, i: Int, column: Int) -> np.int32:
+    value: np.int32 = page.blocks[min(max(i, 0), page.state[pg.BLOCKS] - 1), column]
+    return value
 
 
 @inner
-def _links(page, i):  # type: ignore[no-untyped-def]
+def _links(page: pg.Page, i: Int) -> float:
     row = page.blocks[min(max(i, 0), page.state[pg.BLOCKS] - 1)]
-    return row[pg.LINKED] / max(row[pg.END] - row[pg.START], 1)
+    density: float = row[pg.LINKED] / max(row[pg.END] - row[pg.START], 1)
+    return density
 
 
 @inner
-def _describe_own(page, i, roles, out):  # type: ignore[no-untyped-def]
+def _describe_own(page: pg.Page, i: Int, roles: Floats, out: Floats32) -> None:
     row, sums, nodes = page.blocks[i], page.sums, page.nodes
     count = page.state[pg.BLOCKS]
     size, units = row[pg.END] - row[pg.START], np.float64(row[pg.UNITS])
@@ -240,7 +243,7 @@ def _describe_own(page, i, roles, out):  # type: ignore[no-untyped-def]
     tag = row[pg.BTAG]
     density = row[pg.LINKED] / size
     everywhere = page.all[row[pg.NODE]]
-    k = 0
+    k: Int = 0
     out[0], out[1], out[2], out[3], out[4] = units, density, units * density, row[pg.STOPS], row[pg.COMMAS]
     out[5], out[6], out[7] = row[pg.DIGITS] / size, row[pg.UPPER] / size, _KINDS[tag]
     out[8] = tag - _H1 + 1 if _H1 <= tag <= _H1 + 5 else 0
@@ -296,10 +299,11 @@ def _describe_own(page, i, roles, out):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _describe_levels(page, i, roles, out):  # type: ignore[no-untyped-def]
+def _describe_levels(page: pg.Page, i: Int, roles: Floats, out: Floats32) -> None:
     sums, nodes, count = page.sums, page.nodes, page.state[pg.BLOCKS]
     prose, proses = max(sums[count, _S_PROSE], 1.0), max(sums[count, _S_PROSES], 1.0)
     highest = max(roles[PAGE_HIGHEST], 1.0)
+    element: Int
     element, at = first_level(page, i), _LEVEL_AT
     out[43] = out[44] = 9
     own = page.group[page.blocks[i, pg.NODE]]
@@ -351,7 +355,7 @@ def _describe_levels(page, i, roles, out):  # type: ignore[no-untyped-def]
 
 
 @inner
-def describe_page(page, roles, out):  # type: ignore[no-untyped-def]
+def describe_page(page: pg.Page, roles: Floats, out: Floats32) -> None:
     """Fill the end of a line, the same for all blocks of a page: what kind of page it is."""
     sums, nodes, count = page.sums, page.nodes, page.state[pg.BLOCKS]
     units, prose = max(sums[count, _S_UNITS], 1.0), sums[count, _S_PROSE]
@@ -368,7 +372,7 @@ def describe_page(page, roles, out):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _count_bits(value):  # type: ignore[no-untyped-def]
+def _count_bits(value: Int) -> int:
     count = 0
     while value:
         value &= value - 1
@@ -377,7 +381,7 @@ def _count_bits(value):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _ending(point):  # type: ignore[no-untyped-def]
+def _ending(point: np.int32) -> int:
     """How a text ends: 2 with a sentence, 1 with a colon, quotation mark or bracket, else 0."""
     if point == 46 or point == 33 or point == 63 or point == 0x3002 or point == 0xFF01 or point == 0xFF1F or point == 0x2026:
         return 2

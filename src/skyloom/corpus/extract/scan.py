@@ -1,20 +1,21 @@
 """Reading HTML byte by byte: names, attributes, character references, numbers and dates, all in compiled code.
 
-What enters is a page as valid UTF-8 (uint8[:], `stop` its end) and a place in it, what leaves is a number or the next place.
-Every function moves on by at least one byte and never reads at or beyond `stop`, so that their sum over a page is linear.
+Input: a page as valid UTF-8 (uint8[:], `stop` its end) and a place in it. Output: a number or the next place. Every function
+moves on by at least one byte and never reads at or beyond `stop`, so that their sum over a page is linear.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from skyloom.core.kernels import FNV_START, fnv, inner
+from skyloom.core.kernels import FNV_START, Bytes, Hashes, Int, Ints, Ints32, fnv, inner
 
 REPLACED = 0xFFFD
 
 
 @inner
-def lookup(keys, key):  # type: ignore[no-untyped-def]
+def lookup(keys: Hashes, key: np.uint64) -> Int:
     """The slot of a key in open addressing, or -1."""
     slot = np.int64(key % np.uint64(len(keys)))
     while keys[slot] != 0:
@@ -25,7 +26,7 @@ def lookup(keys, key):  # type: ignore[no-untyped-def]
 
 
 @inner
-def name_end(data, i, stop):  # type: ignore[no-untyped-def]
+def name_end(data: Bytes, i: Int, stop: Int) -> tuple[Int, np.uint64]:
     """The end of a tag's or an attribute's name that begins at i, and its FNV-1a hash in lower case."""
     state = FNV_START
     while i < stop:
@@ -40,7 +41,7 @@ def name_end(data, i, stop):  # type: ignore[no-untyped-def]
 
 
 @inner
-def attribute(data, i, stop, found):  # type: ignore[no-untyped-def]
+def attribute(data: Bytes, i: Int, stop: Int, found: Ints) -> tuple[Int, np.uint64]:
     """Read the next attribute of a tag from i on: its hash (0: the tag is over) and its value's bounds in found[0:2].
 
     Returns (the place after it, the hash); at the tag's end the place after `>`.
@@ -80,7 +81,7 @@ def attribute(data, i, stop, found):  # type: ignore[no-untyped-def]
 
 
 @inner
-def tag_end(data, i, stop):  # type: ignore[no-untyped-def]
+def tag_end(data: Bytes, i: Int, stop: Int) -> Int:
     """The place after the `>` that ends a tag; quotes after `=` may hold one."""
     while i < stop:
         byte = data[i]
@@ -100,7 +101,7 @@ def tag_end(data, i, stop):  # type: ignore[no-untyped-def]
 
 
 @inner
-def find_close(data, i, stop, key):  # type: ignore[no-untyped-def]
+def find_close(data: Bytes, i: Int, stop: Int, key: np.uint64) -> Int:
     """The place of the first `</name` from i on whose name has this hash, or `stop`."""
     while i + 2 < stop:
         if data[i] == 60 and data[i + 1] == 47:
@@ -112,7 +113,7 @@ def find_close(data, i, stop, key):  # type: ignore[no-untyped-def]
 
 
 @inner
-def find(data, i, stop, wanted):  # type: ignore[no-untyped-def]
+def find(data: Bytes, i: Int, stop: Int, wanted: Bytes) -> Int:
     """The place of the first occurrence of some bytes (uint8[:], in lower case) from i on, or `stop`; ASCII case is ignored."""
     last = stop - len(wanted)
     first = wanted[0]
@@ -134,8 +135,8 @@ def find(data, i, stop, wanted):  # type: ignore[no-untyped-def]
 
 
 @inner
-def match(data, i, stop, symbols, following, bits, bounded):  # type: ignore[no-untyped-def]
-    """The bits of all words that an automaton of `tag_tables.py` finds in data[i:stop]; `bounded`: the ends are separators."""
+def match(data: Bytes, i: Int, stop: Int, symbols: Bytes, following: npt.NDArray[np.int16], bits: Ints, bounded: bool) -> Int:
+    """The bits of all words that an automaton of `tag_tables` finds in data[i:stop]; `bounded`: the ends are separators."""
     separator = symbols[124]
     state = following[0, separator] if bounded else following[0, 0]
     found = np.int64(0)
@@ -149,7 +150,7 @@ def match(data, i, stop, symbols, following, bits, bounded):  # type: ignore[no-
 
 
 @inner
-def copy(out, at, source, i, stop):  # type: ignore[no-untyped-def]
+def copy(out: Bytes, at: Int, source: Bytes, i: Int, stop: Int) -> Int:
     """Copy source[i:stop] to out[at:]; the place after it. (A slice assignment would ask for memory.)"""
     while i < stop:
         out[at] = source[i]
@@ -159,7 +160,7 @@ def copy(out, at, source, i, stop):  # type: ignore[no-untyped-def]
 
 
 @inner
-def put(out, k, point):  # type: ignore[no-untyped-def]
+def put(out: Bytes, k: Int, point: Int) -> Int:
     """Write a code point as UTF-8 at out[k:]; the place after it."""
     if point < 0x80:
         out[k] = point
@@ -187,7 +188,7 @@ _WINDOWS = np.array([
 
 
 @inner
-def reference(data, i, stop, keys, points):  # type: ignore[no-untyped-def]
+def reference(data: Bytes, i: Int, stop: Int, keys: Hashes, points: Ints32) -> tuple[Int, Int, Int]:
     """The character reference at data[i] == `&`: (the place after it, its code point, a second one or 0). No reference: `&`."""
     at = i + 1
     if at >= stop:
@@ -218,6 +219,7 @@ def reference(data, i, stop, keys, points):  # type: ignore[no-untyped-def]
         if value == 0 or value > 0x10FFFF or 0xD800 <= value <= 0xDFFF:
             value = np.int64(REPLACED)
         return at, value, np.int64(0)
+    best: Int
     state, best, best_at = FNV_START, np.int64(-1), at
     while at < stop and at - i <= 33:
         byte = data[at]
@@ -237,7 +239,7 @@ def reference(data, i, stop, keys, points):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _digits(data, i, stop):  # type: ignore[no-untyped-def]
+def _digits(data: Bytes, i: Int, stop: Int) -> tuple[Int, Int]:
     """Up to four digits from i on: (the place after them, their value), or -1 if there are none."""
     value, begin = np.int64(0), i
     while i < stop and i - begin < 4 and 48 <= data[i] <= 57:
@@ -247,7 +249,7 @@ def _digits(data, i, stop):  # type: ignore[no-untyped-def]
 
 
 @inner
-def date(data, i, stop):  # type: ignore[no-untyped-def]
+def date(data: Bytes, i: Int, stop: Int) -> Int:
     """The first date in data[i:stop] that is written year, month, day (2023-06-30, 2023/6/30, 2023.06.30, 2023年6月30日), as
     20230630, or 0."""
     while i + 8 <= stop:
@@ -265,7 +267,7 @@ def date(data, i, stop):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _between(data, i, stop, a, b, c):  # type: ignore[no-untyped-def]
+def _between(data: Bytes, i: Int, stop: Int, a: Int, b: Int, c: Int) -> Int:
     """The place after a separator of a date: `-`, `/`, `.` or one Chinese character; `stop` if there is none."""
     if i < stop and (data[i] == 45 or data[i] == 47 or data[i] == 46):
         return i + 1

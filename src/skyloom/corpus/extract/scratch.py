@@ -1,17 +1,19 @@
 """The scratch memory of structural extraction: what one page becomes while it is read, as flat arrays that pages share.
 
-What enters is the size of the largest page, what leaves is a `Page`: its normalised text, its blocks in reading order, and its
-block elements, parents before children. The blocks below an element are contiguous, so that a sum over an element is a
-difference of two running sums and nobody walks a tree. Memory: about 3 bytes of address space for each byte of the page for
-the text and 100 for each block and element; what a page does not use is never touched. Blocks and elements are limited.
+Input: the size of the largest page. Output: a `Page`: its normalised text, its blocks in reading order, and its block elements,
+parents before children. The blocks below an element are contiguous, so that a sum over an element is a difference of two
+running sums and nobody walks a tree. Memory: about 3 bytes of address space for each byte of the page for the text and 100 for
+each block and element; what a page does not use is never touched. Blocks and elements are limited.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+
+from skyloom.core.kernels import Bytes, Floats, Floats32, Hashes, Ints, Ints32
 
 MAX_BLOCKS = 200_000
 MAX_NODES = 400_000
@@ -23,7 +25,7 @@ BINS = 50
 
 # The columns of `Page.blocks`, int32. START, END: its text in `Page.text`. NODE: the element that it stands in directly.
 # GLUE: 0 for a new paragraph, 1 after one <br>. LINKED: bytes inside links. MARK: -1 for a bullet, n for "n.", else 0.
-# ROW, CELL: the elements of its table row and cell, or -1. UNITS ...: counts of its text, see `block_counts.py`.
+# ROW, CELL: the elements of its table row and cell, or -1. UNITS ...: counts of its text, see `block_counts.measure`.
 START, END, NODE, BTAG, GLUE, LINKED, MARK, ROW, CELL, IMAGE = range(10)
 UNITS, COMMAS, STOPS, DIGITS, UPPER, WIDE, LAST, PHRASE, DATED, BCODE = range(10, 20)
 BLOCK_COLUMNS = 20
@@ -42,27 +44,27 @@ STATE = 20
 class Page(NamedTuple):
     """What a page is while it is read; see the columns above."""
 
-    state: Any  # int64[STATE]
-    text: Any  # uint8[3 x bytes + 64]: entities shrink, but a NUL becomes three bytes
-    title: Any  # uint8[TITLE_BYTES]
-    blocks: Any  # int32[blocks, BLOCK_COLUMNS]
-    nodes: Any  # int32[nodes, NODE_COLUMNS]
-    own: Any  # int64[nodes]: what an element says of itself, bits of `tag_tables.py`
-    all: Any  # int64[nodes]: ... and the elements above it
-    group: Any  # int64[nodes]: ... and those above that hold the same blocks
-    family: Any  # uint64[nodes]: hash of tag and class: brothers of a template share it
-    stack: Any  # int32[MAX_DEPTH + 1]: the open elements
-    open: Any  # int64[256]: how many elements of each tag are open
-    close_at: Any  # int64[256]: the next end tag of each skipped tag, found once
-    found: Any  # int64[2]: bounds of the last attribute's value
-    sums: Any  # float64[blocks + 1, SUMS]: running sums over the blocks
-    scores: Any  # float64[nodes]: how much prose stands directly in an element
-    families: Any  # uint64[HASHES]
-    family_sums: Any  # float32[HASHES, 2]: elements and prose of each family
-    row: Any  # float32[FEATURES]
-    p: Any  # float32[blocks]: the model's likelihood that it is text
-    keep: Any  # uint8[blocks]
-    bins: Any  # float32[2, BINS + 1]: a histogram of the likelihoods
+    state: Ints  # int64[STATE]
+    text: Bytes  # uint8[3 x bytes + 64]: entities shrink, but a NUL becomes three bytes
+    title: Bytes  # uint8[TITLE_BYTES]
+    blocks: Ints32  # int32[blocks, BLOCK_COLUMNS]
+    nodes: Ints32  # int32[nodes, NODE_COLUMNS]
+    own: Ints  # int64[nodes]: what an element says of itself, bits of `tag_tables`
+    all: Ints  # int64[nodes]: ... and the elements above it
+    group: Ints  # int64[nodes]: ... and those above that hold the same blocks
+    family: Hashes  # uint64[nodes]: hash of tag and class: brothers of a template share it
+    stack: Ints32  # int32[MAX_DEPTH + 1]: the open elements
+    open: Ints  # int64[256]: how many elements of each tag are open
+    close_at: Ints  # int64[256]: the next end tag of each skipped tag, found once
+    found: Ints  # int64[2]: bounds of the last attribute's value
+    sums: Floats  # float64[blocks + 1, SUMS]: running sums over the blocks
+    scores: Floats  # float64[nodes]: how much prose stands directly in an element
+    families: Hashes  # uint64[HASHES]
+    family_sums: Floats32  # float32[HASHES, 2]: elements and prose of each family
+    row: Floats32  # float32[FEATURES]
+    p: Floats32  # float32[blocks]: the model's likelihood that it is text
+    keep: Bytes  # uint8[blocks]
+    bins: Floats32  # float32[2, BINS + 1]: a histogram of the likelihoods
 
 
 SUMS = 10

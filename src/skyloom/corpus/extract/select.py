@@ -1,8 +1,8 @@
 """Which blocks of a page are its text, and how they are written out (report 3.1: contiguous medium-to-long passages).
 
-What enters is a `Page` with its sums, what leaves are the kept blocks and their text. A small ensemble of trees gives each
-block its likelihood of being text; then a few rules settle what trees on single blocks cannot see: readers' comments, headings
-that lost their text, listings between passages. Cells of a table row become `a | b | c`, lines after one <br> one paragraph.
+Input: a `Page` with its sums. Output: the kept blocks and their text. A small ensemble of trees gives each block its likelihood
+of being text; then a few rules settle what trees on single blocks cannot see: readers' comments, headings that lost their text,
+listings between passages. Cells of a table row become `a | b | c`, lines after one <br> one paragraph.
 """
 
 # ruff: noqa: SIM110 (a compiled `in` and `all` cost more than they say)
@@ -15,12 +15,13 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from skyloom.core.kernels import inner
+from skyloom.core.kernels import Bytes, Floats, Floats32, Int, Ints, Ints32, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, describe, describe_page, prepare
 from skyloom.corpus.extract.scan import copy
-from skyloom.corpus.extract.tag_tables import HEADING, NAME_BITS, TAG
+from skyloom.corpus.extract.tag_tables import HEADING, NAME_BITS, TAG, Tables
 
 COMMENTS_AFTER = 150
 """Units of text before and outside comments that make them comments on it; with less they are the page."""
@@ -47,13 +48,13 @@ class Model(NamedTuple):
     int32[trees + 1].
     """
 
-    feature: Any
-    limit: Any
-    low: Any
-    high: Any
-    value: Any
-    nodes: Any
-    leaves: Any
+    feature: npt.NDArray[np.int16]
+    limit: Floats32
+    low: npt.NDArray[np.int16]
+    high: npt.NDArray[np.int16]
+    value: Floats32
+    nodes: Ints32
+    leaves: Ints32
 
 
 @functools.cache
@@ -77,7 +78,7 @@ def pack(data: dict[str, Any]) -> Model:
 
 
 @inner
-def odds(line, trees):  # type: ignore[no-untyped-def]
+def odds(line: Floats32, trees: Model) -> np.float32:
     """The log odds of a block whose line is float32[FEATURES]; those that are SETTLED after EARLY trees are left there."""
     total = np.float32(0)
     for t in range(len(trees.nodes) - 1):
@@ -94,7 +95,7 @@ def odds(line, trees):  # type: ignore[no-untyped-def]
 
 
 @inner
-def select(page, table, trees, roles, comments):  # type: ignore[no-untyped-def]
+def select(page: pg.Page, table: Tables, trees: Model, roles: Floats, comments: bool) -> int:
     """Set `page.keep`; `comments`: whether readers' comments stay. Returns the number of blocks kept."""
     count, keep = page.state[pg.BLOCKS], page.keep
     prepare(page, table, roles)
@@ -117,7 +118,7 @@ def select(page, table, trees, roles, comments):  # type: ignore[no-untyped-def]
 
 
 @inner
-def threshold(page):  # type: ignore[no-untyped-def]
+def threshold(page: pg.Page) -> np.float32 | float:
     """The likelihood from which on a block is kept, LEAST to MOST.
 
     If likelihoods are right, the blocks with the best expected F1 are those above half of that F1 (Lewis 1995): a page that
@@ -132,6 +133,7 @@ def threshold(page):  # type: ignore[no-untyped-def]
         units[place] += blocks[i, pg.UNITS]
         expected[place] += page.p[i] * blocks[i, pg.UNITS]
         total += page.p[i] * blocks[i, pg.UNITS]
+    best: np.float32 | float
     best = inside = true = np.float32(0)
     for k in range(BINS, -1, -1):
         inside += units[k]
@@ -142,7 +144,7 @@ def threshold(page):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _complete(page):  # type: ignore[no-untyped-def]
+def _complete(page: pg.Page) -> None:
     """If half of the units in the short cells of a table's row are kept, the doubtful cells are too."""
     i, count, blocks, keep = 0, page.state[pg.BLOCKS], page.blocks, page.keep
     while i < count:
@@ -159,14 +161,15 @@ def _complete(page):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _same_row(blocks, i, k):  # type: ignore[no-untyped-def]
+def _same_row(blocks: Ints32, i: Int, k: Int) -> bool:
     if blocks[i, pg.ROW] < 0 or blocks[i, pg.ROW] != blocks[k, pg.ROW]:
         return False
-    return blocks[k, pg.END] - blocks[k, pg.START] <= CELL_BYTES and blocks[i, pg.END] - blocks[i, pg.START] <= CELL_BYTES
+    short: bool = blocks[k, pg.END] - blocks[k, pg.START] <= CELL_BYTES and blocks[i, pg.END] - blocks[i, pg.START] <= CELL_BYTES
+    return short
 
 
 @inner
-def _keep_code(page):  # type: ignore[no-untyped-def]
+def _keep_code(page: pg.Page) -> None:
     """Listings have no sentences to be judged by: one between two blocks that stay, or after a doubt, stays."""
     count, keep = page.state[pg.BLOCKS], page.keep
     for i in range(count):
@@ -177,7 +180,7 @@ def _keep_code(page):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _drop_comments(page):  # type: ignore[no-untyped-def]
+def _drop_comments(page: pg.Page) -> None:
     """Readers' comments below an article are not its text; where there is no article, they are the page."""
     outside = 0
     for i in range(page.state[pg.BLOCKS]):
@@ -197,7 +200,7 @@ def _drop_comments(page):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _settle_headings(page, table):  # type: ignore[no-untyped-def]
+def _settle_headings(page: pg.Page, table: Tables) -> None:
     """A heading stays if text that stays follows it before the next heading of its rank or above."""
     followed, keep = 0, page.keep  # the rank of the deepest heading that the text below still belongs to; 0: no text below
     for i in range(page.state[pg.BLOCKS] - 1, -1, -1):
@@ -216,11 +219,12 @@ def _settle_headings(page, table):  # type: ignore[no-untyped-def]
 
 
 @inner
-def render(page, out, at, ends, tags, done):  # type: ignore[no-untyped-def]
+def render(page: pg.Page, out: Bytes, at: Int, ends: Ints, tags: Bytes, done: Int) -> tuple[Int, Int]:
     """Write the kept blocks as passages: text from out[at] on, ends[done:] where each ends, tags[done:] their tags.
 
     Returns (the end of the text, the number of passages with those before). There must be room, see `room`.
     """
+    i: Int
     i, count = 0, page.state[pg.BLOCKS]
     while i < count:
         if not page.keep[i]:
@@ -232,7 +236,7 @@ def render(page, out, at, ends, tags, done):  # type: ignore[no-untyped-def]
             tag = _TR
         at = _mark(out, at, row[pg.MARK]) if tag == _LI else at
         at = _copy(page, i, out, at)
-        previous = i
+        previous: Int = i
         for k in range(i + 1, last + 1):
             if page.keep[k]:
                 out[at], out[at + 1], out[at + 2] = 32, 124, 32
@@ -249,13 +253,14 @@ def render(page, out, at, ends, tags, done):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _same(page, i, k):  # type: ignore[no-untyped-def]
+def _same(page: pg.Page, i: Int, k: Int) -> bool:
     """Whether two blocks are lines of one paragraph."""
-    return page.blocks[i, pg.NODE] == page.blocks[k, pg.NODE] and page.blocks[k, pg.BTAG] != _PRE
+    same: bool = page.blocks[i, pg.NODE] == page.blocks[k, pg.NODE] and page.blocks[k, pg.BTAG] != _PRE
+    return same
 
 
 @inner
-def _row_end(page, i):  # type: ignore[no-untyped-def]
+def _row_end(page: pg.Page, i: Int) -> Int:
     """The last kept block of the table row that begins with block i, if each is a short cell of its own; else i."""
     blocks, row = page.blocks, page.blocks[i, pg.ROW]
     last, cell, k = i, blocks[i, pg.CELL], i
@@ -271,7 +276,7 @@ def _row_end(page, i):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _mark(out, at, mark):  # type: ignore[no-untyped-def]
+def _mark(out: Bytes, at: Int, mark: np.int32) -> Int:
     """`- ` or `12. ` in front of a list's item."""
     if mark == 0:
         return at
@@ -293,13 +298,14 @@ def _mark(out, at, mark):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _copy(page, i, out, at):  # type: ignore[no-untyped-def]
+def _copy(page: pg.Page, i: Int, out: Bytes, at: Int) -> Int:
     return copy(out, at, page.text, page.blocks[i, pg.START], heading_end(page, i))
 
 
 @inner
-def heading_end(page, i):  # type: ignore[no-untyped-def]
+def heading_end(page: pg.Page, i: Int) -> Int:
     """Where a block's text ends; of a heading, without the mark that links to it (`¶`, `[edit]`, `[编辑]`)."""
+    end: Int
     begin, end = page.blocks[i, pg.START], page.blocks[i, pg.END]
     tag = page.blocks[i, pg.BTAG]
     if _H1 <= tag <= _H1 + 5:
@@ -314,7 +320,7 @@ def heading_end(page, i):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _ends_with(text, end, first, size):  # type: ignore[no-untyped-def]
+def _ends_with(text: Bytes, end: Int, first: Int, size: Int) -> bool:
     for k in range(size):
         if text[end - size + k] != _MARKS[first + k]:
             return False
@@ -322,6 +328,7 @@ def _ends_with(text, end, first, size):  # type: ignore[no-untyped-def]
 
 
 @inner
-def room(page):  # type: ignore[no-untyped-def]
+def room(page: pg.Page) -> Int:
     """The bytes that `render` may need."""
-    return page.state[pg.TEXT_END] + 16 * page.state[pg.BLOCKS]
+    size: Int = page.state[pg.TEXT_END] + 16 * page.state[pg.BLOCKS]
+    return size

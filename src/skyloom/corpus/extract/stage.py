@@ -1,12 +1,12 @@
 """Structural extraction (report 3.1): the contiguous passages of a page, without navigation, contacts and lone titles.
 
-What enters are PAGE shards, what leaves is one EXTRACTED shard for each, and a ledger. Every page of a shard has a row:
-one that cannot be used keeps a `reason` and no blocks, so that nothing is lost silently. HTML goes through compiled passes
-over the shard's whole column (`extract_column`): charset, walk (blocks and the elements around them), judgement (which blocks
-are text), writing. `extract_html` does the same for one page. Plain text becomes its paragraphs, a code file one verbatim
-block. Time for a page is bounded by its size, not by a clock, so that results do not depend on the machine: each byte is
-read a fixed number of times, and what could be more (the search for the partners of end tags) has a budget. Memory: a shard,
-its text, and the scratch of its largest page (`scratch.py`).
+Input: PAGE shards. Output: one EXTRACTED shard for each, and a ledger. Every page of a shard has a row: one that cannot be used
+keeps a `reason` and no blocks, so that nothing is lost silently. HTML goes through compiled passes over the shard's whole
+column (`extract_column`): charset, walk (blocks and the elements around them), judgement (which blocks are text), writing.
+`extract_html` does the same for one page. Plain text becomes its paragraphs, a code file one verbatim block. Time for a page is
+bounded by its size, not by a clock, so that results do not depend on the machine: each byte is read a fixed number of times,
+and what could be more (the search for the partners of end tags) has a budget. Memory: a shard, its text, and the scratch of its
+largest page (`scratch.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.engine import Done, Engine, Task
-from skyloom.core.ledger import KEPT, Ledger
+from skyloom.core.ledger import KEPT, Ledger, LedgerJson
 from skyloom.core.progress import Progress
 from skyloom.core.records import EXTRACTED
 from skyloom.core.store import Store
@@ -89,7 +89,7 @@ def extract(
     of extracted text). A page's language must be one that its source's policy keeps; code is not judged.
     """
     names = [n for n in pages.names("pages-") if n.endswith(".parquet")]
-    tasks = [Task(n.removeprefix("pages-").removesuffix(".parquet"), (pages, n, config, dict(policies))) for n in names]
+    tasks = [Task(n.removeprefix("pages-").removesuffix(".parquet"), PageShard(pages, n, config, dict(policies))) for n in names]
     ledger = Ledger()
     for result in engine.map(_extract_shard, tasks, out, progress=progress, label="extract"):
         ledger.add(Ledger.from_json(result))
@@ -100,9 +100,19 @@ def extract(
     return ledger
 
 
-def _extract_shard(task: Task, out: Store) -> Done:
-    pages, name, config, policies = task.payload
-    table = pages.read_table(name).combine_chunks()
+@dataclass(frozen=True)
+class PageShard:
+    """What a task extracts: the shard `name` of `pages`."""
+
+    pages: Store
+    name: str
+    config: ExtractConfig
+    policies: dict[str, SourcePolicy]
+
+
+def _extract_shard(task: Task[PageShard], out: Store) -> Done[LedgerJson]:
+    config, policies = task.payload.config, task.payload.policies
+    table = task.payload.pages.read_table(task.payload.name).combine_chunks()
     found = _read(table, config)
     codes, scores = _languages(found, table.column("kind"))
     found = found.append_column("lang", pa.array(codes, pa.string())).append_column("lang_score", pa.array(scores, pa.float32()))
@@ -236,7 +246,7 @@ def _dates(found: pa.Table, table: pa.Table) -> pa.Array:
 
 
 def _settle(table: pa.Table, found: pa.Table, policies: Mapping[str, SourcePolicy], ledger: Ledger) -> list[str | None]:
-    """The first gate: post each row at each stage that it reached, and give one of an unwanted language its reason."""
+    """The first filter: post each row at each stage that it reached, and give one of an unwanted language its reason."""
     counts = pc.list_value_length(found["blocks"]).to_numpy()
     lengths = pc.binary_length(found["blocks"].combine_chunks().flatten()).to_numpy(zero_copy_only=False)
     owner = np.repeat(np.arange(len(found)), counts)

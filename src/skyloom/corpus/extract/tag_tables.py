@@ -12,11 +12,12 @@ import functools
 from collections import deque
 from collections.abc import Mapping, Sequence
 from html.entities import html5
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from skyloom.core.kernels import FNV_PRIME, FNV_START
+from skyloom.core.kernels import FNV_PRIME, FNV_START, Bytes, Hashes, Ints, Ints32
 
 TAGS = (
     "?", "a", "address", "article", "aside", "audio", "base", "blockquote", "body", "br", "button", "canvas", "caption", "center",
@@ -210,20 +211,20 @@ PHRASES: Mapping[str, Sequence[str]] = {
 class Tables(NamedTuple):
     """All constants that the compiled code reads. Names: uint64 hashes in open addressing, 0 is free."""
 
-    tag_keys: Any  # uint64[512]
-    tag_ids: Any  # uint8[512]
-    tag_flags: Any  # uint8[256]
-    tag_bits: Any  # int64[256]: the element bits that a tag sets by itself
-    attribute_keys: Any  # uint64[64]
-    attribute_ids: Any  # uint8[64]
-    entity_keys: Any  # uint64[8192]
-    entity_points: Any  # int32[8192, 2]
-    name_class: Any  # uint8[256]
-    name_next: Any  # int16[states, classes]
-    name_bits: Any  # int64[states]
-    phrase_class: Any
-    phrase_next: Any
-    phrase_bits: Any
+    tag_keys: Hashes  # uint64[512]
+    tag_ids: Bytes  # uint8[512]
+    tag_flags: Bytes  # uint8[256]
+    tag_bits: Ints  # int64[256]: the element bits that a tag sets by itself
+    attribute_keys: Hashes  # uint64[64]
+    attribute_ids: Bytes  # uint8[64]
+    entity_keys: Hashes  # uint64[8192]
+    entity_points: Ints32  # int32[8192, 2]
+    name_class: Bytes  # uint8[256]
+    name_next: npt.NDArray[np.int16]  # int16[states, classes]
+    name_bits: Ints  # int64[states]
+    phrase_class: Bytes
+    phrase_next: npt.NDArray[np.int16]
+    phrase_bits: Ints
 
 
 ATTRIBUTES = (
@@ -275,7 +276,7 @@ def tables() -> Tables:
     )  # fmt: skip
 
 
-def _hashed(ids: Mapping[str, int], size: int) -> tuple[Any, Any]:
+def _hashed(ids: Mapping[str, int], size: int) -> tuple[Hashes, Ints]:
     """Open addressing by `fnv`: keys uint64[size] and the number of each."""
     keys, values = np.zeros(size, np.uint64), np.zeros(size, np.int64)
     for name, number in ids.items():
@@ -286,7 +287,7 @@ def _hashed(ids: Mapping[str, int], size: int) -> tuple[Any, Any]:
     return keys, values
 
 
-def _entities() -> tuple[Any, Any]:
+def _entities() -> tuple[Hashes, Ints32]:
     """Named character references, by their names without `&` and with `;` where it is needed: their one or two code points."""
     names = list(html5)
     keys, order = _hashed({name: n for n, name in enumerate(names)}, 8192)
@@ -297,7 +298,7 @@ def _entities() -> tuple[Any, Any]:
     return keys, points
 
 
-def _automaton(words: Mapping[str, int], separators: str) -> tuple[Any, Any, Any]:
+def _automaton(words: Mapping[str, int], separators: str) -> tuple[Bytes, npt.NDArray[np.int16], Ints]:
     """Aho-Corasick over bytes without case: the class of each byte, the next state of each state and class, its bits."""
     spelt = {word.replace("_", "|").replace("-", "|").encode() if separators else word.encode(): bit for word, bit in words.items()}
     classes = np.zeros(256, np.uint8)
@@ -321,7 +322,7 @@ def _automaton(words: Mapping[str, int], separators: str) -> tuple[Any, Any, Any
     return classes, *_filled(following, found, int(classes.max()) + 1)
 
 
-def _filled(following: list[dict[int, int]], found: list[int], classes: int) -> tuple[Any, Any]:
+def _filled(following: list[dict[int, int]], found: list[int], classes: int) -> tuple[npt.NDArray[np.int16], Ints]:
     """The complete transition table int16[states, classes] of a trie, and the bits of each state with those of its suffixes."""
     table = np.zeros((len(following), classes), np.int16)
     suffix, waiting = [0] * len(following), deque([0])

@@ -1,9 +1,9 @@
 """One pass over a page's bytes: its text, cut into blocks, and the elements around them (report 3.1).
 
-What enters is a page as UTF-8, what leaves is a filled `Page`. Tags are read as browsers read them where that decides what
-the text is: implied ends (`<li>`, `<p>`, `<td>`), void and raw elements, references, comments that never end, stray ends. Only
-elements that break text are on the stack, because misnested `<b>` and `<span>` change no block. Work is bounded: each byte is
-read a constant number of times, the search for an end tag's partner counts against a budget, and depth is limited.
+Input: a page as UTF-8. Output: a filled `Page`. Tags are read as browsers read them where that decides what the text is:
+implied ends (`<li>`, `<p>`, `<td>`), void and raw elements, references, comments that never end, stray ends. Only elements that
+break text are on the stack, because misnested `<b>` and `<span>` change no block. Work is bounded: each byte is read a constant
+number of times, the search for an end tag's partner counts against a budget, and depth is limited.
 """
 
 # ruff: noqa: SIM109 (a compiled `in` and `all` cost more than they say)
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.core.kernels import inner
+from skyloom.core.kernels import Bytes, Int, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text, end_tag, flush, imply_ends, newline, pop, push
 from skyloom.corpus.extract.elements import dated, element, image, link, skipped, span
 from skyloom.corpus.extract.scan import find, lookup, name_end, tag_end
-from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, SKIPPED, TAG
+from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, SKIPPED, TAG, Tables
 
 OK, TOO_MANY, TOO_MUCH = 0, 1, 2
 
@@ -27,7 +27,7 @@ _COMMENT_END = np.frombuffer(b"-->", np.uint8)
 
 
 @inner
-def walk(data, start, stop, page, table):  # type: ignore[no-untyped-def]
+def walk(data: Bytes, start: Int, stop: Int, page: pg.Page, table: Tables) -> int:
     """Read data[start:stop] (uint8, valid UTF-8) into `page`; OK, or why the page was given up."""
     s = page.state
     s[:] = 0
@@ -78,7 +78,7 @@ def walk(data, start, stop, page, table):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _start_tag(data, i, stop, page, table):  # type: ignore[no-untyped-def]
+def _start_tag(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> Int:
     """Read a tag whose name begins at i; the place where reading goes on."""
     s = page.state
     i, key = name_end(data, i, stop)

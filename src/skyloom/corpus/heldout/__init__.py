@@ -9,11 +9,13 @@ from skyloom.corpus.heldout.config import HeldoutChoiceConfig
 
 if TYPE_CHECKING:
     from skyloom.corpus.heldout.nearness import HeldoutIndex
-    from skyloom.corpus.heldout.selection import REFERENCE, Copies, Proposal, choose, held, propose_heldout
+    from skyloom.corpus.heldout.selection import REFERENCE, Copies, Proposal, ProposalJson, choose, held, propose_heldout
 else:
     __getattr__ = lazy(__name__, {
         "nearness": ("HeldoutIndex",),
-        "selection": ("Copies", "Proposal", "REFERENCE", "choose", "held", "propose_heldout",),
+        "selection": ("Copies", "Proposal", "ProposalJson", "REFERENCE", "choose", "held", "propose_heldout",),
     })  # fmt: skip
 
-__all__ = ["REFERENCE", "Copies", "HeldoutChoiceConfig", "HeldoutIndex", "Proposal", "choose", "held", "propose_heldout"]
+__all__ = [
+    "REFERENCE", "Copies", "HeldoutChoiceConfig", "HeldoutIndex", "Proposal", "ProposalJson", "choose", "held", "propose_heldout",
+]  # fmt: skip

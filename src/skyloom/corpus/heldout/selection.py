@@ -1,21 +1,15 @@
 """Held-out documents, chosen over all shards: each shard proposes, one merge chooses, each shard then looks for copies.
 
-Report 2.2: they are chosen before anything is trained. What enters are columns of one shard; what leaves are a small `Proposal` for
-each shard, the chosen ids, and a mark for every document that is near a chosen one. A proposal holds at most `maximum` ids for each
-domain, so the merge is as small as the number of shards times that.
-
-Choice: of each domain the documents with the smallest hashes of their ids, a share of them between a minimum and a maximum, never
-more than a fifth of the domain. It depends neither on the order of the documents nor on the number of shards or workers.
-
-Nearness: a training document is near if it is in a near-duplicate cluster with a held-out one, or by its 13-grams (nearness.py).
-Generated exercises are variations of templates by intent: among themselves only the same question counts as near.
+Input: columns of one shard. Output: a small `Proposal` for each shard, the chosen ids, and a mark for every document that is
+near a chosen one. The rules of choice and nearness are in nearness.py. A proposal holds at most `maximum` ids for each domain,
+so the merge is as small as the number of shards times that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +24,14 @@ from skyloom.corpus.heldout.config import LARGEST_PART, HeldoutChoiceConfig
 from skyloom.corpus.heldout.nearness import HeldoutIndex
 
 
+class ProposalJson(TypedDict):
+    """A `Proposal` on disk."""
+
+    counts: dict[str, int]
+    ranked: dict[str, list[tuple[str, str]]]
+    settled: list[str]
+
+
 @dataclass(frozen=True)
 class Proposal:
     """Of one shard. `counts`: documents by domain; `ranked`: by domain the (hash, id) of those with the smallest hashes;
@@ -39,11 +41,11 @@ class Proposal:
     ranked: dict[str, list[tuple[str, str]]]
     settled: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ProposalJson:
         return {"counts": self.counts, "ranked": self.ranked, "settled": list(self.settled)}
 
     @staticmethod
-    def from_json(value: dict[str, Any]) -> Proposal:
+    def from_json(value: ProposalJson) -> Proposal:
         ranked = {domain: [(rank, name) for rank, name in rows] for domain, rows in value["ranked"].items()}
         return Proposal(value["counts"], ranked, tuple(value["settled"]))
 
@@ -90,7 +92,7 @@ REFERENCE = ("id", "text", "origin", "cluster")
 
 
 class Copies:
-    """All held-out documents of the corpus, ready to be looked for in any shard; see the module for the rules.
+    """All held-out documents of the corpus, ready to be looked for in any shard; nearness.py has the rules.
 
     `references`: a table with the columns REFERENCE. Memory: 20 bytes for each n-gram of the held-out documents.
     """

@@ -1,20 +1,21 @@
 """English words as the web filters count them: punctuation and contractions are words of their own.
 
-What enters are the code points of a text; what leaves are the bounds of its words. The published web filters (Gopher's rules
-as datatrove implements them) count words of spaCy's English tokenizer, and their limits (four words in five have a letter)
-only mean something for such words. These are the conventions of that tokenizer, written as one compiled pass: white space
-cuts chunks; marks are peeled off both ends of a chunk until nothing changes or a known exception (an abbreviation, a
-contraction) is left; what is left is cut at hyphens, dots, commas and slashes between letters unless it is an address.
-`bench/corpus/quality.py` measures the agreement.
+Input: the code points of a text. Output: the bounds of its words. The published web filters (Gopher's rules as datatrove
+implements them) count words of spaCy's English tokenizer, and their limits (four words in five have a letter) only mean
+something for such words. These are the conventions of that tokenizer, written as one compiled pass: white space cuts chunks;
+marks are peeled off both ends of a chunk until nothing changes or a known exception (an abbreviation, a contraction) is left;
+what is left is cut at hyphens, dots, commas and slashes between letters unless it is an address. `bench/corpus/quality.py` measures
+the agreement.
 
-Memory: the caller's scratch arrays. Everywhere else the house counts `core.units`.
+Memory: the caller's scratch arrays. Everywhere else we count `core.units`.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from skyloom.core.kernels import FNV_START, fnv, kernel, mix
+from skyloom.core.kernels import FNV_START, Bytes, Hashes, Int, Ints, fnv, kernel, mix
 from skyloom.corpus.quality.english_tables import (
     ALPHA,
     BEFORE_DOT,
@@ -31,12 +32,13 @@ from skyloom.corpus.quality.english_tables import (
     SYMBOL,
     UPPER,
     WORDY,
+    Book,
     hash_points,
 )
 
 
 @kernel
-def _find(key, table):  # type: ignore[no-untyped-def]
+def _find(key: np.uint64, table: Hashes) -> Int:
     """The value of an entry, or -1."""
     mask = np.uint64(len(table) - 1)
     slot = key & mask
@@ -48,13 +50,13 @@ def _find(key, table):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _lookup(points, start, stop, table):  # type: ignore[no-untyped-def]
+def _lookup(points: npt.NDArray[np.uint32], start: Int, stop: Int, table: Hashes) -> Int:
     """The value of points[start:stop], or -1; no entry is longer than twelve."""
     return _find(hash_points(points, start, stop), table) if stop - start <= 12 else np.int64(-1)
 
 
 @kernel
-def _special(key, special, sieve):  # type: ignore[no-untyped-def]
+def _special(key: np.uint64, special: Hashes, sieve: Hashes) -> Int:
     """The cuts of an exception, or -1; most words are told by the sieve, which stays in the fastest memory."""
     if (sieve[(key >> np.uint64(6)) & np.uint64(511)] >> (key & np.uint64(63))) & np.uint64(1) == 0:
         return np.int64(-1)
@@ -62,7 +64,7 @@ def _special(key, special, sieve):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _prefix(points, a, b, kinds):  # type: ignore[no-untyped-def]
+def _prefix(points: npt.NDArray[np.uint32], a: Int, b: Int, kinds: npt.NDArray[np.uint16]) -> Int:
     """Length of what is peeled off the front."""
     first = points[a]
     if kinds[first] & PREFIX:
@@ -82,7 +84,7 @@ def _prefix(points, a, b, kinds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _suffix(points, a, b, kinds, units):  # type: ignore[no-untyped-def]
+def _suffix(points: npt.NDArray[np.uint32], a: Int, b: Int, kinds: npt.NDArray[np.uint16], units: Hashes) -> Int:
     """Length of what is peeled off the end."""
     last = points[b - 1]
     kind = kinds[last]
@@ -111,7 +113,7 @@ def _suffix(points, a, b, kinds, units):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _address(points, a, b, kinds):  # type: ignore[no-untyped-def]
+def _address(points: npt.NDArray[np.uint32], a: Int, b: Int, kinds: npt.NDArray[np.uint16]) -> bool:
     """Whether a chunk is a URL, a host name with a domain in lower case, or an e-mail address."""
     dot = False
     for k in range(a + 1, b - 2):
@@ -132,7 +134,7 @@ def _address(points, a, b, kinds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _host(points, a, b, kinds):  # type: ignore[no-untyped-def]
+def _host(points: npt.NDArray[np.uint32], a: Int, b: Int, kinds: npt.NDArray[np.uint16]) -> bool:
     """Labels with dots, the last of at least two small letters, or four numbers; then a port or a path."""
     k, label, labels, lower, digits = a, a, 0, True, True
     while k < b and (kinds[points[k]] & HOST or points[k] == 45 or points[k] == 95 or points[k] == 46):
@@ -158,7 +160,7 @@ def _host(points, a, b, kinds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _infix(points, a, b, k, kinds):  # type: ignore[no-untyped-def]
+def _infix(points: npt.NDArray[np.uint32], a: Int, b: Int, k: Int, kinds: npt.NDArray[np.uint16]) -> Int:
     """Length of what cuts a chunk at `k`, 0 if nothing does."""
     point = points[k]
     kind = kinds[point]
@@ -194,7 +196,10 @@ def _infix(points, a, b, k, kinds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _chunk(points, a, b, kinds, special, units, starts, ends, count):  # type: ignore[no-untyped-def]
+def _chunk(
+    points: npt.NDArray[np.uint32], a: Int, b: Int, kinds: npt.NDArray[np.uint16], special: Hashes, units: Hashes, starts: Ints,
+    ends: Ints, count: Int,
+) -> Int:  # fmt: skip
     """The words of a chunk without white space, written from `count` on; returns how many there are now.
 
     Ends of peeled suffixes wait at the far end of `starts`: words and suffixes together are never more than characters.
@@ -247,12 +252,15 @@ def _chunk(points, a, b, kinds, special, units, starts, ends, count):  # type: i
 
 
 @kernel
-def split_words(points, start, stop, book, starts, ends, hashes, flags):  # type: ignore[no-untyped-def]
+def split_words(
+    points: npt.NDArray[np.uint32], start: Int, stop: Int, book: Book, starts: Ints, ends: Ints, hashes: Hashes, flags: Bytes
+) -> Int:
     """Bounds, hashes and flags of the words of points[start:stop], into arrays at least as long; returns their number.
 
     Words of letters alone, and those with one mark behind them, are nearly all there are; the others go to `_chunk`.
     """
     kinds, special, sieve, units = book
+    count: Int
     count, k = 0, start
     while k < stop:
         while k < stop and kinds[points[k]] & SPACE:

@@ -1,8 +1,8 @@
 """Tables for `english.py`: what each code point is, which chunks stay whole or are cut at given places, units of measure.
 
-What leaves are numpy tables that the compiled splitter looks things up in; they are built once in each process (0.5 s, 2 MB).
-The conventions are those of spaCy's English tokenizer, written down anew: marks, quotes and currencies, American states and
-months, titles, contractions with and without their apostrophe.
+Output: numpy tables that the compiled splitter looks things up in; they are built once in each process (0.5 s, 2 MB). The
+conventions are those of spaCy's English tokenizer, written down anew: marks, quotes and currencies, American states and months,
+titles, contractions with and without their apostrophe.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.code_points import made_once
-from skyloom.core.kernels import FNV_START, fnv, kernel, mix
+from skyloom.core.kernels import FNV_START, Hashes, Int, fnv, kernel, mix
 
 SPACE, ALPHA, LOWER, UPPER, DIGIT, PREFIX, SUFFIX, QUOTE = (1 << k for k in range(8))
 LETTERS, WORDY = 1, 2  # flags of words: has a letter; is not symbols alone
@@ -80,8 +80,12 @@ def classes() -> npt.NDArray[np.uint16]:
     return table
 
 
+Book = tuple[npt.NDArray[np.uint16], Hashes, Hashes, Hashes]
+"""Classes, exceptions, their sieve, units of measure; see `book`."""
+
+
 @functools.cache
-def book() -> tuple[npt.NDArray[np.generic], ...]:
+def book() -> Book:
     """What `split_words` looks up: classes, exceptions, a sieve of 2^15 bits for these, units of measure."""
     special = exceptions()
     sieve = np.zeros(512, np.uint64)
@@ -152,7 +156,7 @@ def _exceptions() -> dict[str, tuple[int, ...]]:
 
 
 @kernel
-def hash_points(points, start, stop):  # type: ignore[no-untyped-def]
+def hash_points(points: npt.NDArray[np.uint32], start: Int, stop: Int) -> np.uint64:
     """64-bit hash of points[start:stop]."""
     state = FNV_START
     for k in range(start, stop):

@@ -1,18 +1,17 @@
 """Gopher's rules on one English text, repetition and quality (Rae et al. 2021, table A1), in compiled code.
 
-What enters are a text's code points and its words (`english.py`); what leaves is the number of the first rule that fails
-(`web_en.REASONS`), or 0. Repeats are counted by 64-bit hashes in an open hash table that a rising clock clears.
+Input: a text's code points and its words (`english.py`). Output: the number of the first rule that fails (`web_en.REASONS`), or
+0. Repeats are counted by 64-bit hashes in an open hash table that a rising clock clears.
 
 Memory: the caller's tables, of at least two slots for each word or line.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
-from skyloom.core.kernels import GOLDEN, kernel
+from skyloom.core.kernels import GOLDEN, Bytes, Hashes, Int, Ints, Ints32, kernel
 from skyloom.corpus.quality.english_tables import BREAK, LETTERS, SPACE, WORDY
 
 _BASE = np.uint64(0x9E6C63D0876A9A63)  # of the polynomial hash of n-grams
@@ -21,7 +20,7 @@ _REPEATED = np.array([0.15, 0.14, 0.13, 0.12, 0.11, 0.10])  # of 5-grams to 10-g
 
 
 @kernel
-def find_slot(table, clock, mask, key):  # type: ignore[no-untyped-def]
+def find_slot(table: Hashes, clock: Ints, mask: Int, key: np.uint64) -> tuple[Int, bool]:
     """The slot of a key, and whether the key has been seen since the table was cleared (a new `clock[0]` clears it).
 
     A slot holds the key's upper 44 bits and the clock; its number gives up to 20 more bits of the key. So two different
@@ -40,7 +39,7 @@ def find_slot(table, clock, mask, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def clear(table, clock):  # type: ignore[no-untyped-def]
+def clear(table: Hashes, clock: Ints) -> None:
     clock[0] += 1
     if clock[0] == 0x100000:
         table[:] = 0
@@ -48,7 +47,7 @@ def clear(table, clock):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def table_mask(count):  # type: ignore[no-untyped-def]
+def table_mask(count: Int) -> int:
     mask = 15
     while mask < 2 * count:
         mask = 2 * mask + 1
@@ -56,7 +55,7 @@ def table_mask(count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def piece_hash(points, start, stop):  # type: ignore[no-untyped-def]
+def piece_hash(points: npt.NDArray[np.uint32], start: Int, stop: Int) -> np.uint64:
     """64-bit hash of a line or paragraph, two characters at a time."""
     state, k = np.uint64(stop - start), start
     while k + 1 < stop:
@@ -69,10 +68,11 @@ def piece_hash(points, start, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _pieces(points, start, stop, breaks, table, clock):  # type: ignore[no-untyped-def]
+def _pieces(points: npt.NDArray[np.uint32], start: Int, stop: Int, breaks: Int, table: Hashes, clock: Ints) -> tuple[Int, Int, Int]:
     """Pieces between runs of at least `breaks` newlines: how many, how many stood before, and the characters of those."""
     clear(table, clock)
     mask = table_mask((stop - start) // (breaks + 1) + 1)
+    characters: Int
     total, repeated, characters = 0, 0, 0
     begin = k = start
     while True:
@@ -92,7 +92,10 @@ def _pieces(points, start, stop, breaks, table, clock):  # type: ignore[no-untyp
 
 
 @kernel
-def repetition(points, n, kinds, sums, starts, ends, words, table, counts, clock):  # type: ignore[no-untyped-def]
+def repetition(
+    points: npt.NDArray[np.uint32], n: Int, kinds: npt.NDArray[np.uint16], sums: Hashes, starts: Ints, ends: Ints, words: Int,
+    table: Hashes, counts: Ints32, clock: Ints,
+) -> int:  # fmt: skip
     """Gopher's repetition rules: the code of the first that fails, or 0.
 
     Two bounds spare most texts most passes. A 3-gram or 4-gram is no more frequent than the most frequent 2-gram, and no
@@ -129,7 +132,7 @@ def repetition(points, n, kinds, sums, starts, ends, words, table, counts, clock
 
 
 @kernel
-def add_up(hashes, words, sums):  # type: ignore[no-untyped-def]
+def add_up(hashes: Hashes, words: Int, sums: Hashes) -> None:
     """Polynomial sums of the words' hashes, from which `_gram` takes the hash of any n-gram."""
     sums[0] = 0
     for k in range(words):
@@ -137,7 +140,7 @@ def add_up(hashes, words, sums):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _power(size):  # type: ignore[no-untyped-def]
+def _power(size: Int) -> np.uint64:
     power = np.uint64(1)
     for _ in range(size):
         power *= _BASE
@@ -145,13 +148,13 @@ def _power(size):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _gram(sums, k, size, power):  # type: ignore[no-untyped-def]
-    key = (sums[k + size] - sums[k] * power) * GOLDEN
+def _gram(sums: Hashes, k: Int, size: Int, power: np.uint64) -> np.uint64:
+    key: np.uint64 = (sums[k + size] - sums[k] * power) * GOLDEN
     return key ^ (key >> np.uint64(32))
 
 
 @kernel
-def _characters(starts, ends, k, size):  # type: ignore[no-untyped-def]
+def _characters(starts: Ints, ends: Ints, k: Int, size: Int) -> int:
     """Characters of an n-gram, without spaces."""
     length = 0
     for j in range(k, k + size):
@@ -160,7 +163,7 @@ def _characters(starts, ends, k, size):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _longest(size, starts, ends, words):  # type: ignore[no-untyped-def]
+def _longest(size: Int, starts: Ints, ends: Ints, words: Int) -> Int:
     """Characters of the longest n-gram with a space between words."""
     longest, length = 0, 0
     for k in range(words):
@@ -170,7 +173,7 @@ def _longest(size, starts, ends, words):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _most(size, sums, words, table, counts, clock):  # type: ignore[no-untyped-def]
+def _most(size: Int, sums: Hashes, words: Int, table: Hashes, counts: Ints32, clock: Ints) -> int:
     """How often the most frequent n-gram stands."""
     mask, power = table_mask(words), _power(size)
     clear(table, clock)
@@ -183,7 +186,9 @@ def _most(size, sums, words, table, counts, clock):  # type: ignore[no-untyped-d
 
 
 @kernel
-def _top_length(size, best, sums, starts, ends, words, table, counts, clock):  # type: ignore[no-untyped-def]
+def _top_length(
+    size: Int, best: Int, sums: Hashes, starts: Ints, ends: Ints, words: Int, table: Hashes, counts: Ints32, clock: Ints
+) -> Int:
     """Characters, with a space between words, of the n-gram that `_most` just found `best` times; of several the first."""
     mask, power = table_mask(words), _power(size)
     for k in range(words - size + 1):
@@ -193,7 +198,7 @@ def _top_length(size, best, sums, starts, ends, words, table, counts, clock):  #
 
 
 @kernel
-def _covered(sums, starts, ends, words, table, clock):  # type: ignore[no-untyped-def]
+def _covered(sums: Hashes, starts: Ints, ends: Ints, words: Int, table: Hashes, clock: Ints) -> int:
     """Characters of the words that lie in a 5-gram which stood before."""
     mask, power = table_mask(words), _power(5)
     clear(table, clock)
@@ -207,10 +212,11 @@ def _covered(sums, starts, ends, words, table, clock):  # type: ignore[no-untype
 
 
 @kernel
-def _duplicated(size, sums, starts, ends, words, table, clock):  # type: ignore[no-untyped-def]
+def _duplicated(size: Int, sums: Hashes, starts: Ints, ends: Ints, words: Int, table: Hashes, clock: Ints) -> int:
     """Characters of n-grams that stood before, without spaces; a repeat is skipped whole."""
     mask, power = table_mask(words), _power(size)
     clear(table, clock)
+    k: Int
     k, characters = 0, 0
     while k < words - size + 1:
         if find_slot(table, clock, mask, _gram(sums, k, size, power))[1]:
@@ -222,10 +228,13 @@ def _duplicated(size, sums, starts, ends, words, table, clock):  # type: ignore[
 
 
 @kernel
-def quality(points, n, kinds, hashes, flags, starts, ends, words, stops):  # type: ignore[no-untyped-def]
+def quality(
+    points: npt.NDArray[np.uint32], n: Int, kinds: npt.NDArray[np.uint16], hashes: Hashes, flags: Bytes, starts: Ints, ends: Ints,
+    words: Int, stops: Hashes,
+) -> int:  # fmt: skip
     """Gopher's quality rules: the code of the first that fails, or 0."""
     plain, length, lettered = 0, 0, 0
-    seen: Any = np.int64(0)
+    seen: Int = np.int64(0)
     for k in range(words):
         if flags[k] & WORDY:
             plain, length = plain + 1, length + ends[k] - starts[k]
@@ -254,6 +263,8 @@ def quality(points, n, kinds, hashes, flags, starts, ends, words, stops):  # typ
         return 19
     if ellipses / words > 0.1:
         return 20
+    at: Int
+    cut: Int
     lines, bullets, cut, at = 0, 0, 0, 0
     while at < n:
         stop, following = next_line(points, at, n, kinds)
@@ -269,14 +280,14 @@ def quality(points, n, kinds, hashes, flags, starts, ends, words, stops):  # typ
         return 22
     if lettered / words < 0.8:
         return 23
-    distinct = 0
+    distinct: Int = 0
     while seen:
         distinct, seen = distinct + (seen & 1), seen >> 1
     return 24 if distinct < 2 else 0
 
 
 @kernel
-def next_line(points, at, n, kinds):  # type: ignore[no-untyped-def]
+def next_line(points: npt.NDArray[np.uint32], at: Int, n: Int, kinds: npt.NDArray[np.uint16]) -> tuple[Int, Int]:
     """Where the line that begins at `at` ends, and where the next begins."""
     stop = at
     while stop < n and kinds[points[stop]] & BREAK == 0:
@@ -287,7 +298,7 @@ def next_line(points, at, n, kinds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def stripped(points, a, b, kinds):  # type: ignore[no-untyped-def]
+def stripped(points: npt.NDArray[np.uint32], a: Int, b: Int, kinds: npt.NDArray[np.uint16]) -> tuple[Int, Int]:
     while a < b and kinds[points[a]] & SPACE:
         a += 1
     while b > a and kinds[points[b - 1]] & SPACE:

@@ -1,9 +1,8 @@
 """What the quality rules measure, and the table of rules: one row for each, with a limit per language.
 
-What enters is a text column; what leaves are measures, one number for each text and rule (`measure`), and the table of limits
-(`rule_table`) that `stage.py` compares them with. All is counted in three compiled passes over the column: characters and lines
-(`columns.shape`), units (`corpus/quality/learned/tokens.py`), and what is asked of the units (function words, repeated 5-grams,
-phrases).
+Input: a text column. Output: measures, one number for each text and rule (`measure`), and the table of limits (`rule_table`)
+that `stage.py` compares them with. All is counted in three compiled passes over the column: characters and lines
+(`columns.shape`), units (`learned.tokens`), and what is asked of the units (function words, repeated 5-grams, phrases).
 
 The Chinese rules are Chinese ones: the function characters 的 了 是 在 and others stand where English has stop words, sentence
 marks count in full width too, a share of Han characters is asked for, and lines are measured in characters. No rule splits
@@ -22,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import GOLDEN, decode, kernel
+from skyloom.core.kernels import GOLDEN, Bytes, Hashes, Int, Ints, decode, kernel
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.quality.learned.tokens import tokens
 from skyloom.corpus.text import Texts, shape
@@ -139,7 +138,7 @@ def _lists() -> tuple[npt.NDArray[np.uint64], ...]:
 
 
 @kernel
-def _mask(count):  # type: ignore[no-untyped-def]
+def _mask(count: Int) -> int:
     """The highest slot of a hash table, at most half full, for `count` entries; it rises with `count`."""
     mask = 15
     while mask < 2 * count:
@@ -148,7 +147,9 @@ def _mask(count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _ask(hashes, bounds, words, phrases, starts, kinds, sieve):  # type: ignore[no-untyped-def]
+def _ask(
+    hashes: Hashes, bounds: Ints, words: Hashes, phrases: Hashes, starts: Hashes, kinds: Hashes, sieve: Hashes
+) -> tuple[Ints, Ints, Ints, Ints]:
     """Function words, repeated 5-grams, adverts and apologies of each text."""
     rows = len(bounds) - 1
     function, repeated = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
@@ -188,7 +189,7 @@ def _ask(hashes, bounds, words, phrases, starts, kinds, sieve):  # type: ignore[
 
 
 @kernel
-def _phrase(hashes, at, stop, phrases, starts, kinds):  # type: ignore[no-untyped-def]
+def _phrase(hashes: Hashes, at: Int, stop: Int, phrases: Hashes, starts: Hashes, kinds: Hashes) -> tuple[np.uint64, Int]:
     """Kind and length of the phrase that stands at `at`; length 0 if none does."""
     for p in range(len(kinds)):
         first, last = np.int64(starts[p]), np.int64(starts[p + 1])
@@ -204,7 +205,7 @@ def _phrase(hashes, at, stop, phrases, starts, kinds):  # type: ignore[no-untype
 
 
 @kernel
-def _han_and_cut(data, offsets):  # type: ignore[no-untyped-def]
+def _han_and_cut(data: Bytes, offsets: Ints) -> tuple[Ints, Ints]:
     """Han characters, and lines that end with an ellipsis, of each text; a text of few lines has none cut off."""
     rows = len(offsets) - 1
     han, cut = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
@@ -212,7 +213,7 @@ def _han_and_cut(data, offsets):  # type: ignore[no-untyped-def]
         i, stop, dots, lines = offsets[row], offsets[row + 1], 0, 0
         while i <= stop:
             byte = data[i] if i < stop else np.uint8(10)
-            length = 1
+            length: Int = 1
             if byte >= 0xE2:
                 point, length = decode(data, i)
                 dots = 3 if point == 0x2026 else 0

@@ -1,12 +1,12 @@
 """Quality rules: a small set, each with a threshold per language, that tells running text from debris.
 
-What enters is the text column of the documents with their languages; what leaves is a verdict for each: a score in 0..1 and the
-rule that failed, or null. Report 3.1 sorts pages into quality groups by learned judges (`corpus/quality/learned/judges.py`); these
-rules stand before any such judge and take what no judge should have to read: word lists, menus, tables of numbers, repeated lines,
-adverts. What is measured, and how, is in `rules.py`; here are the limits and the verdict.
+Input: the text column of the documents with their languages. Output: a verdict for each: a score in 0..1 and the rule that
+failed, or null. Report 3.1 sorts pages into quality groups by learned judges (`learned.judges`); these rules stand before any
+such judge and take what no judge should have to read: word lists, menus, tables of numbers, repeated lines, adverts. What is
+measured, and how, is in `rules.py`; here are the limits and the verdict.
 
 Each rule compares one measured property with a limit. Its margin is 1 at the limit and larger inside; the score is half
-the smallest margin, at most 1, so that 0.5 is where documents begin to be dropped and a gate could move without
+the smallest margin, at most 1, so that 0.5 is where documents begin to be dropped and a limit could move without
 measuring again. Limits differ by language because the measures do: a Chinese text has half as many function words
 ("的", "是") for each unit as an English one, and its lines count more units. Rules that need statistics wait for length.
 

@@ -1,11 +1,11 @@
 """The published rules for English web text as a named preset, `web-en`: Gopher's, C4's and FineWeb's.
 
-What enters is a column of English texts; what leaves is, for each, the first rule that failed (null if none did) and the text
-that C4's line rules leave of it. The rules and limits are those of the papers (Rae et al. 2021, Raffel et al. 2020, Penedo et al.
-2024) as datatrove's filters define them, computed on the words that it counts (`english.py`), in the order of FineWeb's
-recipe: Gopher's repetition, Gopher's quality, C4's lines and documents, FineWeb's own. So a verdict can be compared with
-published corpora; `bench/corpus/quality.py` does so. For a corpus of both languages the house's own table (`rules.py`) is the
-default: these limits were set on English web pages, drop much that is good elsewhere, and say nothing about Chinese.
+Input: a column of English texts. Output: for each, the first rule that failed (null if none did) and the text that C4's line
+rules leave of it. The rules and limits are those of the papers (Rae et al. 2021, Raffel et al. 2020, Penedo et al. 2024) as
+datatrove's filters define them, computed on the words that it counts (`english.py`), in the order of FineWeb's recipe: Gopher's
+repetition, Gopher's quality, C4's lines and documents, FineWeb's own. So a verdict can be compared with published corpora;
+`bench/corpus/quality.py` does so. For a corpus of both languages our own table (`rules.py`) is the default: these limits
+were set on English web pages, drop much that is good elsewhere, and say nothing about Chinese.
 
 Repeats are counted by 64-bit hashes in open hash tables that are cleared by a stamp. Memory: 60 bytes for each character of the
 longest text, and a copy of the text that is left.
@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import decode, kernel
+from skyloom.core.kernels import Bools, Bytes, Hashes, Int, Ints, decode, kernel
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.quality.config import FILTERS, WebConfig
 from skyloom.corpus.quality.english import split_words
-from skyloom.corpus.quality.english_tables import LETTERS, PUNCTUATION, SPACE, STOP, book, hash_points
+from skyloom.corpus.quality.english_tables import LETTERS, PUNCTUATION, SPACE, STOP, Book, book, hash_points
 from skyloom.corpus.quality.gopher import add_up, clear, find_slot, next_line, piece_hash, quality, repetition, stripped, table_mask
 from skyloom.corpus.text import Texts
 
@@ -51,6 +51,9 @@ _PHRASES = (
 )
 
 
+Constants = tuple[Book, Hashes, npt.NDArray[np.uint32], Ints]
+
+
 @dataclass(frozen=True)
 class WebVerdict:
     """`reason`: string[rows], null where no rule failed. `text`: large_string[rows], what C4 leaves of those."""
@@ -72,7 +75,7 @@ def judge_web_en(texts: Texts, config: WebConfig) -> WebVerdict:
 
 
 @functools.cache
-def _tables() -> tuple[Any, ...]:
+def _tables() -> Constants:
     listed = [np.array([ord(c) for c in word], np.uint32) for word in _STOP_WORDS]
     stops = np.array([hash_points(points, 0, len(points)) for points in listed], np.uint64)
     phrases = np.zeros((len(_PHRASES), 16), np.uint32)
@@ -83,7 +86,7 @@ def _tables() -> tuple[Any, ...]:
 
 
 @kernel
-def _without_citations(points, a, b, out, size):  # type: ignore[no-untyped-def]
+def _without_citations(points: npt.NDArray[np.uint32], a: Int, b: Int, out: npt.NDArray[np.uint32], size: Int) -> Int:
     """Copy points[a:b] to `out` from `size` on without [1], [], [edit] and [citation needed]; returns the new size."""
     k = a
     while k < b:
@@ -111,7 +114,7 @@ _NEEDED = np.array([ord(c) for c in "[citation needed"], np.uint32)
 
 
 @kernel
-def _spells(points, a, b, which):  # type: ignore[no-untyped-def]
+def _spells(points: npt.NDArray[np.uint32], a: Int, b: Int, which: Int) -> bool:
     text = _NEEDED if which else _EDIT
     if b - a != len(text):
         return False
@@ -122,7 +125,7 @@ def _spells(points, a, b, which):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _says(points, a, b, phrases, rare):  # type: ignore[no-untyped-def]
+def _says(points: npt.NDArray[np.uint32], a: Int, b: Int, phrases: npt.NDArray[np.uint32], rare: Ints) -> int:
     """Which of the phrases (ASCII small letters) points[a:b] hold in any case, as bits; found by their rarest letters."""
     found = 0
     for k in range(a, b):
@@ -145,7 +148,9 @@ def _says(points, a, b, phrases, rare):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sentences(points, starts, ends, flags, first, words, kinds):  # type: ignore[no-untyped-def]
+def _sentences(
+    points: npt.NDArray[np.uint32], starts: Ints, ends: Ints, flags: Bytes, first: Int, words: Int, kinds: npt.NDArray[np.uint16]
+) -> int:
     """Sentences of words first to `words`: one begins at the first word that is no punctuation after a stop."""
     found, closed = 1 if words > first else 0, False
     for k in range(first, words):
@@ -162,11 +167,17 @@ def _sentences(points, starts, ends, flags, first, words, kinds):  # type: ignor
 
 
 @kernel
-def _c4(points, n, tables, closing, words, scratch, out):  # type: ignore[no-untyped-def]
+def _c4(
+    points: npt.NDArray[np.uint32], n: Int, tables: Constants, closing: bool, words: Int,
+    scratch: tuple[Ints, Ints, Hashes, Bytes], out: npt.NDArray[np.uint32],
+) -> tuple[Int, Int, Int]:  # fmt: skip
     """C4's rules: the code of the one that fails, or 0; the size and the words of the lines that stay, which go to `out`."""
     words_book, _, phrases, rare = tables
     kinds = words_book[0]
     starts, ends, hashes, flags = scratch
+    at: Int
+    size: Int
+    total: Int
     size, sentences, total, at, word = 0, 0, 0, 0, 0
     while at < n:
         stop, following = next_line(points, at, n, kinds)
@@ -209,7 +220,7 @@ def _c4(points, n, tables, closing, words, scratch, out):  # type: ignore[no-unt
 
 
 @kernel
-def _chunks(points, a, b, kinds):  # type: ignore[no-untyped-def]
+def _chunks(points: npt.NDArray[np.uint32], a: Int, b: Int, kinds: npt.NDArray[np.uint16]) -> tuple[int, int, bool, bool]:
     """Chunks between white space, the length of the longest, and whether there is a curly and a square bracket."""
     chunks, longest, length, curly, square = 0, 0, 0, False, False
     for k in range(a, b):
@@ -225,10 +236,12 @@ def _chunks(points, a, b, kinds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _fineweb(points, n, kinds, words, table, clock):  # type: ignore[no-untyped-def]
+def _fineweb(points: npt.NDArray[np.uint32], n: Int, kinds: npt.NDArray[np.uint16], words: Int, table: Hashes, clock: Ints) -> int:
     """FineWeb's own rules: the code of the first that fails, or 0."""
     clear(table, clock)
     mask = table_mask(n // 2 + 1)
+    short: Int
+    newlines: Int
     lines, closed, short, repeated, newlines, at = 0, 0, 0, 0, 0, 0
     while at <= n:
         stop, solid = at, False
@@ -255,7 +268,7 @@ def _fineweb(points, n, kinds, words, table, clock):  # type: ignore[no-untyped-
 
 
 @kernel
-def _judge(data, offsets, wanted, closing, tables, out, bounds):  # type: ignore[no-untyped-def]
+def _judge(data: Bytes, offsets: Ints, wanted: Bools, closing: bool, tables: Constants, out: Bytes, bounds: Ints) -> Ints:
     rows = len(offsets) - 1
     words_book, stops = tables[0], tables[1]
     kinds = words_book[0]
@@ -269,16 +282,19 @@ def _judge(data, offsets, wanted, closing, tables, out, bounds):  # type: ignore
     hashes, flags, sums = np.empty(room, np.uint64), np.empty(room, np.uint8), np.empty(longest + 2, np.uint64)
     slots = table_mask(longest) + 1
     table, counts = np.zeros(slots, np.uint64), np.zeros(slots, np.int32)
+    used: Int
     clock, used = np.zeros(1, np.int64), 0
     for row in range(rows):
+        n: Int
         n, i = 0, offsets[row]
         while i < offsets[row + 1]:
             if data[i] < 0x80:
+                length: Int
                 points[n], length = data[i], 1
             else:
                 points[n], length = decode(data, i)
             n, i = n + 1, i + length
-        code = 1 if n == 0 else 0
+        code: Int = 1 if n == 0 else 0
         words = split_words(points, 0, n, words_book, starts, ends, hashes, flags)
         if code == 0 and wanted[0]:
             add_up(hashes, words, sums)
@@ -287,6 +303,7 @@ def _judge(data, offsets, wanted, closing, tables, out, bounds):  # type: ignore
             code = quality(points, n, kinds, hashes, flags, starts, ends, words, stops)
         text, changed = points[:n], False
         if code == 0 and wanted[2]:
+            size: Int
             code, size, words = _c4(points, n, tables, closing, words, (starts, ends, hashes, flags), left)
             begin, size = stripped(left, 0, size, kinds)
             text, n, changed = left[begin:size], size - begin, code == 0
@@ -304,7 +321,7 @@ def _judge(data, offsets, wanted, closing, tables, out, bounds):  # type: ignore
 
 
 @kernel
-def _encode(points, n, out, used):  # type: ignore[no-untyped-def]
+def _encode(points: npt.NDArray[np.uint32], n: Int, out: Bytes, used: Int) -> Int:
     for k in range(n):
         point = points[k]
         if point < 0x80:

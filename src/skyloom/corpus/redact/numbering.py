@@ -1,10 +1,10 @@
 """What makes a candidate personal data: shapes to cut it out, and public libraries to prove it.
 
-What enters is the neighbourhood of a candidate (scan.py), what leaves are spans with their kinds. A regular expression only
-says where a number could begin and end. Whether it is one is decided by `phonenumbers` (the numbering plans of E.164, China,
-Taiwan, Hong Kong and North America), `python-stdnum` (check digits, birthday and county of an identity card; the Luhn digit of a
-bank card), and the standard library's `ipaddress` (is it public?). The words before a number count where its form is not enough:
-eleven digits after "order no." are no phone number, eight digits are one only after "Tel.".
+Input: the neighbourhood of a candidate (scan.py). Output: spans with their kinds. A regular expression only says where a number
+could begin and end. Whether it is one is decided by `phonenumbers` (the numbering plans of E.164, China, Taiwan, Hong Kong and
+North America), `python-stdnum` (check digits, birthday and county of an identity card; the Luhn digit of a bank card), and the
+standard library's `ipaddress` (is it public?). The words before a number count where its form is not enough: eleven digits
+after "order no." are no phone number, eight digits are one only after "Tel.".
 """
 
 from __future__ import annotations

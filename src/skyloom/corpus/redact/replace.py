@@ -1,8 +1,8 @@
 """Personal data becomes placeholders: e-mail and IP addresses, phone, identity-card and bank-card numbers.
 
-What enters is a text column; what leaves is the column with `<EMAIL>`, `<PHONE>`, `<ID_CARD>`, `<BANK_CARD>` and `<IP>` in
-place of what was found, and a count for each kind and row. The report's release (3.2) warns that such data may still be
-in it and asks users to filter again; we do it before anything is trained or released.
+Input: a text column. Output: the column with `<EMAIL>`, `<PHONE>`, `<ID_CARD>`, `<BANK_CARD>` and `<IP>` in place of what was
+found, and a count for each kind and row. The report's release (3.2) warns that such data may still be in it and asks users to
+filter again; we do it before anything is trained or released.
 
 A number is only taken for what it seems when it proves it (numbering.py): phone numbers by the numbering plans in
 `phonenumbers`, identity and bank cards by their check digits in `python-stdnum`, IP addresses by being public (192.168.0.1,

@@ -1,9 +1,9 @@
 """Where personal data could stand: one compiled pass over a text column's bytes.
 
-What enters are the UTF-8 bytes of a column; what leaves are candidate spans of three forms: an @ between letters, a run
-of digits long enough for a number (or with the three points of an IPv4 address), a run of hexadecimal digits with three
-colons. The scan misses nothing that a rule of numbering.py takes, and passes over prose at hundreds of MB per second;
-only the candidates are looked at in Python. Full-width digits and signs (１３８, ＠) are read as ASCII ones.
+Input: the UTF-8 bytes of a column. Output: candidate spans of three forms: an @ between letters, a run of digits long enough
+for a number (or with the three points of an IPv4 address), a run of hexadecimal digits with three colons. The scan misses
+nothing that a rule of numbering.py takes, and passes over prose at hundreds of MB per second; only the candidates are looked
+at in Python. Full-width digits and signs (１３８, ＠) are read as ASCII ones.
 
 Memory: 25 bytes for each candidate.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Bool, Bytes, Int, Ints, kernel
 
 AT, NUMBER, COLONS = 0, 1, 2
 LEAST_DIGITS = 7  # of a number that stands by itself: fewer are no phone number
@@ -45,7 +45,7 @@ def scan(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Candida
 
 
 @kernel
-def _sign(data, i, stop):  # type: ignore[no-untyped-def]
+def _sign(data: Bytes, i: Int, stop: Int) -> tuple[Int, Int]:
     """The ASCII character at byte i, of a full-width form its ASCII one, else 0; and its length in bytes."""
     byte = data[i]
     if byte < 0x80:
@@ -58,12 +58,12 @@ def _sign(data, i, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _is_digit(sign):  # type: ignore[no-untyped-def]
+def _is_digit(sign: Int) -> Bool:
     return 48 <= sign <= 57
 
 
 @kernel
-def _number(data, i, stop):  # type: ignore[no-untyped-def]
+def _number(data: Bytes, i: Int, stop: Int) -> tuple[Int, Int, Int]:
     """End of the run of digits that begins at byte i, its digits and its points; groups are joined by at most two signs."""
     end, digits, points, signs = i, 0, 0, 0
     while i < stop:
@@ -82,7 +82,7 @@ def _number(data, i, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _colons(data, i, start, stop):  # type: ignore[no-untyped-def]
+def _colons(data: Bytes, i: Int, start: Int, stop: Int) -> tuple[Int, Int, Int]:
     """First byte, end and colons of the run of hexadecimal digits and colons around byte i."""
     first, end, colons = i, i, 0
     while first > start and (_is_hex(data[first - 1]) or data[first - 1] == 58):
@@ -95,12 +95,12 @@ def _colons(data, i, start, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _is_hex(byte):  # type: ignore[no-untyped-def]
+def _is_hex(byte: np.uint8) -> Bool:
     return 48 <= byte <= 57 or 97 <= byte <= 102 or 65 <= byte <= 70
 
 
 @kernel
-def _scan(data, offsets, spans, forms):  # type: ignore[no-untyped-def]
+def _scan(data: Bytes, offsets: Ints, spans: Ints, forms: Bytes) -> int:
     found = 0
     for row in range(len(offsets) - 1):
         start, stop = offsets[row], offsets[row + 1]

@@ -1,9 +1,9 @@
 """Pages from Common Crawl: a chosen part of a crawl, fetched record by record into WARC files.
 
-What enters are a crawl (`CC-MAIN-2023-23`), domains, languages and a budget of pages; what leaves is a folder of `.warc.gz` files
-that the source kind `warc` reads, with `plan.jsonl` (what was chosen) and `fetched.json` (what came of it). The crawl's index
-is asked for each domain page by page, and each page's record is read by an HTTP range request, so a thousand pages cost a
-thousand small requests and not an 80 TB crawl.
+Input: a crawl (`CC-MAIN-2023-23`), domains, languages and a budget of pages. Output: a folder of `.warc.gz` files that the
+source kind `warc` reads, with `plan.jsonl` (what was chosen) and `fetched.json` (what came of it). The crawl's index is asked
+for each domain page by page, and each page's record is read by an HTTP range request, so a thousand pages cost a thousand small
+requests and not an 80 TB crawl.
 
 Both the plan and the files appear whole or not at all, and a second call goes on where the first was stopped: index answers are
 kept, and a file of records that is there is not fetched again. The services are shared by many: requests go out one at a time
@@ -19,12 +19,12 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 from urllib.parse import urlencode
 
 from skyloom.core.config import plain, setting
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, StorageError
-from skyloom.core.progress import Progress
+from skyloom.core.progress import Progress, ProgressTask
 from skyloom.core.store import Store
 from skyloom.corpus.sources.commoncrawl_http import CrawlClient, HttpError
 
@@ -62,7 +62,26 @@ class CrawlConfig:
             raise ConfigError(f"'{self.crawl}' is no crawl: write it as CC-MAIN-2023-23")
 
 
-def fetch_common_crawl(config: CrawlConfig, out: Store, *, progress: Progress) -> dict[str, Any]:
+CrawlRecord = dict[str, str]
+"""What the index says of a page: `url`, `filename`, `offset`, `length` and more, all of it text."""
+
+
+class CrawlReceipt(TypedDict):
+    """What came of one WARC file: counts, and of what failed a count by reason."""
+
+    pages: int
+    bytes: int
+    failed: dict[str, int]
+
+
+class CrawlSummary(CrawlReceipt):
+    """`fetched.json`."""
+
+    crawl: str
+    files: int
+
+
+def fetch_common_crawl(config: CrawlConfig, out: Store, *, progress: Progress) -> CrawlSummary:
     """Fetch what the config asks for into `out`; returns what is also written to `fetched.json`: `pages`, `bytes`, `files`, and
     `failed`, a count by reason.
 
@@ -80,7 +99,7 @@ def fetch_common_crawl(config: CrawlConfig, out: Store, *, progress: Progress) -
             name = f"warc-{number:05d}.warc.gz"
             receipt = f"receipts/{name}.json"
             if out.exists(receipt) and out.exists(name):
-                result = out.read_json(receipt)
+                result: CrawlReceipt = out.read_json(receipt)
                 bar.resume(len(group))
             else:
                 result = _fetch_group(group, name, config, out, client, bar)
@@ -92,7 +111,13 @@ def fetch_common_crawl(config: CrawlConfig, out: Store, *, progress: Progress) -
             pages, size = pages + result["pages"], size + result["bytes"]
     if not pages:
         raise DataError(f"none of the {len(plan):,} pages could be fetched: {_reasons(failed)}; try again later")
-    summary = {"crawl": config.crawl, "pages": pages, "bytes": size, "files": len(groups), "failed": dict(sorted(failed.items()))}
+    summary: CrawlSummary = {
+        "crawl": config.crawl,
+        "pages": pages,
+        "bytes": size,
+        "files": len(groups),
+        "failed": dict(sorted(failed.items())),
+    }
     out.write_json(FETCHED, summary)
     lost = f", without {sum(failed.values()):,} ({_reasons(failed)})" if failed else ""
     progress.log(f"{config.crawl}: {pages:,} pages, {size / 1e6:.1f} MB packed, in {len(groups):,} files{lost}")
@@ -115,7 +140,7 @@ def _same_config(config: CrawlConfig, out: Store) -> None:
         out.write_json("config.json", mine)
 
 
-def _plan(config: CrawlConfig, out: Store, client: CrawlClient, progress: Progress) -> list[dict[str, Any]]:
+def _plan(config: CrawlConfig, out: Store, client: CrawlClient, progress: Progress) -> list[CrawlRecord]:
     """The records to fetch, in the order of the archive, so that neighbours in one file are read one after the other."""
     if not out.exists(PLAN):
         try:
@@ -131,16 +156,16 @@ def _plan(config: CrawlConfig, out: Store, client: CrawlClient, progress: Progre
             for record in chosen:
                 file.write((json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n").encode())
         out.remove(INDEX)
-    return [json.loads(line) for line in out.read_text(PLAN).splitlines()]
+    return list(out.read_json_lines(PLAN))
 
 
-def _chosen(found: dict[str, list[dict[str, Any]]], pages: int) -> list[dict[str, Any]]:
+def _chosen(found: dict[str, list[CrawlRecord]], pages: int) -> list[CrawlRecord]:
     """At most `pages` records, as evenly from the domains as these have them, of each the first by a hash of the URL.
 
     A URL is taken once, whichever domains it belongs to and however often it was captured.
     """
     queues = [sorted(records, key=lambda r: _hash(r["url"])) for records in found.values()]
-    chosen: dict[str, dict[str, Any]] = {}
+    chosen: dict[str, CrawlRecord] = {}
     place = 0
     while len(chosen) < pages and any(place < len(q) for q in queues):
         for queue in queues:
@@ -154,7 +179,7 @@ def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _captures(domain: str, config: CrawlConfig, out: Store, client: CrawlClient, progress: Progress) -> list[dict[str, Any]]:
+def _captures(domain: str, config: CrawlConfig, out: Store, client: CrawlClient, progress: Progress) -> list[CrawlRecord]:
     """The index's records of a domain that can be taken, asked page by page until there are enough."""
     base = f"{config.index_url.rstrip('/')}/{config.crawl}-index"
     ask = {"url": domain if "/" in domain else f"*.{domain.lstrip('*.')}", "output": "json"}
@@ -162,7 +187,7 @@ def _captures(domain: str, config: CrawlConfig, out: Store, client: CrawlClient,
         ask |= {"matchType": "prefix", "url": domain.rstrip("*")}
     count = _page_count(client, f"{base}?{urlencode({**ask, 'showNumPages': 'true'})}", domain)
     filters = [("filter", "=status:200"), ("fl", ",".join(_FIELDS))]
-    found: list[dict[str, Any]] = []
+    found: list[CrawlRecord] = []
     with progress.task(f"index of {domain}", count, "pages") as bar:
         for page in range(count):
             name = f"{INDEX}/{_hash(domain)}-{page:05d}.jsonl"
@@ -186,7 +211,7 @@ def _page_count(client: CrawlClient, url: str, domain: str) -> int:
         raise DataError(f"the index does not say how many pages it has for {domain}: {answer[:80]!r}; check index_url") from problem
 
 
-def _records(answer: bytes) -> Iterator[dict[str, Any]]:
+def _records(answer: bytes) -> Iterator[CrawlRecord]:
     """The JSON lines of an answer that are records."""
     for line in answer.splitlines():
         try:
@@ -197,7 +222,7 @@ def _records(answer: bytes) -> Iterator[dict[str, Any]]:
             yield {k: str(record[k]) for k in _FIELDS if k in record}
 
 
-def _wanted(record: dict[str, Any], config: CrawlConfig) -> bool:
+def _wanted(record: CrawlRecord, config: CrawlConfig) -> bool:
     """The filters again, since not every index server applies them."""
     if record.get("status", "200") != "200" or record.get("mime-detected", _HTML[0]) not in _HTML:
         return False
@@ -209,8 +234,8 @@ def _wanted(record: dict[str, Any], config: CrawlConfig) -> bool:
 
 
 def _fetch_group(
-    group: list[dict[str, Any]], name: str, config: CrawlConfig, out: Store, client: CrawlClient, bar: Any
-) -> dict[str, Any]:
+    group: list[CrawlRecord], name: str, config: CrawlConfig, out: Store, client: CrawlClient, bar: ProgressTask
+) -> CrawlReceipt:
     """Write one WARC file, whole; returns its counts."""
     failed: Counter[str] = Counter()
     pages = size = 0
@@ -231,7 +256,7 @@ def _fetch_group(
     return {"pages": pages, "bytes": size, "failed": dict(failed)}
 
 
-def _member(record: dict[str, Any], config: CrawlConfig, client: CrawlClient) -> bytes:
+def _member(record: CrawlRecord, config: CrawlConfig, client: CrawlClient) -> bytes:
     """The gzip member of a record. IntegrityError if what came is not one whole member with a WARC record."""
     start, length = int(record["offset"]), int(record["length"])
     data = client.get(f"{config.data_url.rstrip('/')}/{record['filename']}", first=start, length=length)

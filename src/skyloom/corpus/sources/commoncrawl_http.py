@@ -1,8 +1,8 @@
 """HTTP for shared services: one request at a time, with pauses, patience and exact ranges.
 
-What enters is an address and, if only a part is wanted, its range; what leaves are the bytes. Answers that may pass (429, 500,
-502, 503, 504, lost connections) are asked for again after 1, 2, 4, … seconds, or after what `Retry-After` says; all others
-are told. Memory: one answer.
+Input: an address and, if only a part is wanted, its range. Output: the bytes. Answers that may pass (429, 500, 502, 503, 504,
+lost connections) are asked for again after 1, 2, 4, … seconds, or after what `Retry-After` says; all others are told. Memory:
+one answer.
 """
 
 from __future__ import annotations

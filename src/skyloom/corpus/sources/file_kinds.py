@@ -1,7 +1,7 @@
 """Which files of a path belong to a source, and of what kind they are.
 
-What enters is a kind (or "auto") and a path, what leaves is a kind and its files. "auto" looks at what files hold, not at
-what they are called; names only choose among many files and tell apart what content cannot.
+Input: a kind (or "auto") and a path. Output: a kind and its files. "auto" looks at what files hold, not at what they are
+called; names only choose among many files and tell apart what content cannot.
 """
 
 from __future__ import annotations

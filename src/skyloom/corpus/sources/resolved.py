@@ -20,6 +20,9 @@ from skyloom.corpus.sources.readers import debian, hosts, hub
 from skyloom.corpus.sources.readers.byte_streams import fingerprint
 from skyloom.corpus.sources.readers.folders import standard_library
 
+Parts = tuple[Any, ...]
+"""Units of work of a source: of each kind of source its own (files, ranges of files, shards of a data set, packages)."""
+
 
 @dataclass(frozen=True)
 class ResolvedSource:
@@ -31,7 +34,7 @@ class ResolvedSource:
     config: SourceConfig
     kind: str
     origin: str
-    parts: tuple[Any, ...]
+    parts: Parts
     identity: str
     note: str = ""
 

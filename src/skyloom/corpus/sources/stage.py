@@ -1,9 +1,9 @@
 """Where pages come from, and the step that writes them down as shards.
 
-What enters are the recipe's sources, what leaves are PAGE shards: bytes as they came, with what the source knows about them.
-`resolve` looks at each source without reading it: it decides the kind, checks that something is there and takes a fingerprint, so
-that the step below is done again when the input changed (see `corpus.sources.readers.byte_streams.fingerprint`). `fetch` then reads
-all sources in parallel: a package, some hundred small files, or a range of a large one at a time.
+Input: the recipe's sources. Output: PAGE shards: bytes as they came, with what the source knows about them. `resolve` looks at
+each source without reading it: it decides the kind, checks that something is there and takes a fingerprint, so that the step
+below is done again when the input changed (see `readers.byte_streams.fingerprint`). `fetch` then reads all sources in parallel:
+a package, some hundred small files, or a range of a large one at a time.
 
 A page that a source cannot deliver whole (a broken gzip member, a line that is no JSON, a body beyond the limit, a PDF called
 .html) becomes a row with an `error` and is counted, never dropped on the quiet. Memory per worker: one shard of 16 MB of
@@ -13,7 +13,8 @@ bodies and at most 65,536 rows, one page of at most the limit, and what the read
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -22,38 +23,68 @@ import pyarrow.compute as pc
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.errors import DataError
 from skyloom.core.progress import Progress
-from skyloom.core.records import PAGE
+from skyloom.core.records import PAGE, PageRow
 from skyloom.core.store import FileRecord, Store
 from skyloom.corpus.sources.readers import debian, epub, folders, hosts, hub, jsonl, latex, mediawiki, pairs, tar, warc
 from skyloom.corpus.sources.readers import parquet as parquet_files
 from skyloom.corpus.sources.readers.byte_streams import split
 from skyloom.corpus.sources.readers.rows import About, sample
-from skyloom.corpus.sources.resolved import ResolvedSource
+from skyloom.corpus.sources.resolved import Parts, ResolvedSource
 
 SHARD_ROWS = 65_536
 RANGE_BYTES = 64_000_000  # a larger file is read in ranges of about this size, one task each
 
 
-def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, progress: Progress) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class SourceParts:
+    """What a task reads: some parts of the source of that number."""
+
+    number: int
+    source: ResolvedSource
+    parts: Parts
+
+
+@dataclass(frozen=True)
+class FetchedPart:
+    """The result: pages and bytes of bodies, pages that could not be read, and the reason of the first of them."""
+
+    pages: int
+    bytes: int
+    broken: int
+    error: str
+
+
+class SourceRow(TypedDict):
+    """A row of `sources.json`."""
+
+    name: str
+    kind: str
+    origin: str
+    pages: int
+    bytes: int
+    note: str
+
+
+def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, progress: Progress) -> list[SourceRow]:
     """Write all pages as `pages-PPPPP-NNN.parquet` (part, shard) and `sources.json`; returns the latter's rows.
 
     DataError if a source has no page at all, or not one that could be read.
     """
-    tasks: list[Task] = []
+    tasks: list[Task[SourceParts]] = []
     for number, source in enumerate(sources):
         for parts in _work(source):
-            tasks.append(Task(f"{len(tasks):05d}", (number, source, parts)))
-    results = engine.map(_fetch_part, tasks, out, progress=progress, label="read sources")
-    rows = []
+            tasks.append(Task(f"{len(tasks):05d}", SourceParts(number, source, parts)))
+    results = engine.map(_fetch_part, tasks, out, progress=progress, label="read sources", result=FetchedPart)
+    rows: list[SourceRow] = []
     for number, source in enumerate(sources):
-        mine = [r for task, r in zip(tasks, results, strict=True) if task.payload[0] == number]
-        pages = sum(r["pages"] for r in mine)
+        mine = [r for task, r in zip(tasks, results, strict=True) if task.payload.number == number]
+        pages = sum(r.pages for r in mine)
         if not pages:
             raise DataError(
                 f"source '{source.config.name}' ({source.origin}) has no pages: check its path and kind '{source.kind}'"
             )
-        broken = [r["error"] for r in mine if r["error"]]
-        if sum(r["broken"] for r in mine) == pages:
+        broken = [r.error for r in mine if r.error]
+        if sum(r.broken for r in mine) == pages:
             raise DataError(
                 f"source '{source.config.name}' ({source.origin}): none of its {pages:,} pages could be read, the first "
                 f"because: {broken[0]}; check its path and kind '{source.kind}'"
@@ -61,7 +92,7 @@ def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, prog
         rows.append(
             {
                 "name": source.config.name, "kind": source.kind, "origin": source.origin, "pages": pages,
-                "bytes": sum(r["bytes"] for r in mine), "note": source.note,
+                "bytes": sum(r.bytes for r in mine), "note": source.note,
             }
         )  # fmt: skip
         progress.log(f"{source.config.name}: {pages:,} pages, {rows[-1]['bytes'] / 1e6:.1f} MB ({source.kind})")
@@ -69,7 +100,7 @@ def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, prog
     return rows
 
 
-def _work(source: ResolvedSource) -> list[tuple[Any, ...]]:
+def _work(source: ResolvedSource) -> list[Parts]:
     """A source's parts in groups, one task each. With a limit on pages an archive is read on until it is reached, and of
     files that are a page each a spread sample is read."""
     parts, limit = source.parts, source.config.max_pages
@@ -91,7 +122,7 @@ _SPLIT = {"jsonl": "", "parquet": "", "warc": ".gz", "wet": ".gz", "mediawiki": 
 """Kinds whose files can be read in ranges, and what a file's name must hold for it."""
 
 
-def _grouped(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+def _grouped(parts: Parts) -> list[Parts]:
     """Files that are a page each, some hundred to a task, fewer where they are large."""
     groups: list[list[Any]] = []
     size = 0
@@ -104,7 +135,7 @@ def _grouped(parts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     return [tuple(g) for g in groups]
 
 
-Pages = Iterator["pa.Table | dict[str, Any]"]
+Pages = Iterator["pa.Table | PageRow"]
 READERS: dict[str, Callable[[Any, About], Pages]] = {
     "epub": epub.pages, "html": folders.html, "hub": hub.pages, "jsonl": jsonl.pages,
     "latex": latex.pages, "mediawiki": mediawiki.pages, "parallel": pairs.pages,
@@ -114,20 +145,20 @@ READERS: dict[str, Callable[[Any, About], Pages]] = {
 _OWN_CATEGORY = {"epub": "books", "latex": "papers", "mediawiki": "encyclopedia", "parallel": "parallel", "stdlib": "code"}
 
 
-def _fetch_part(task: Task, out: Store) -> Done:
+def _fetch_part(task: Task[SourceParts], out: Store) -> Done[FetchedPart]:
     """Read some parts of a source and write them in shards of at most `shard_mb` of bodies (or one page)."""
-    _, source, parts = task.payload
+    source, parts = task.payload.source, task.payload.parts
     shards = _Shards(task.key, out, int(source.config.shard_mb * 1e6))
     for found in _pages(source, parts):
         limit = source.config.max_pages - shards.pages if source.config.max_pages else -1
-        if isinstance(found, dict):
-            shards.row(found)
-        else:
+        if isinstance(found, pa.Table):
             shards.table(found if limit < 0 else found.slice(0, limit))
+        else:
+            shards.row(found)
         if shards.pages == source.config.max_pages:
             break
     shards.write()
-    return Done(tuple(shards.files), {"pages": shards.pages, "bytes": shards.bytes, "broken": shards.broken, "error": shards.first})
+    return Done(tuple(shards.files), FetchedPart(shards.pages, shards.bytes, shards.broken, shards.first))
 
 
 class _Shards:
@@ -138,11 +169,11 @@ class _Shards:
         self.pages = self.bytes = self.broken = 0
         self.first = ""
         self._key, self._out, self._limit = key, out, limit
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[PageRow] = []
         self._tables: list[pa.Table] = []
         self._size = self._count = 0
 
-    def row(self, row: dict[str, Any]) -> None:
+    def row(self, row: PageRow) -> None:
         size = len(row["body"])
         self._room(size)
         self._rows.append(row)
@@ -197,7 +228,7 @@ def _row_group(rows: int, size: int) -> int:
     return max(256, min(rows, rows * 4_000_000 // max(size, 1)))
 
 
-def _pages(source: ResolvedSource, parts: tuple[Any, ...]) -> Pages:
+def _pages(source: ResolvedSource, parts: Parts) -> Pages:
     config = source.config
     auto = config.category == "auto" or source.kind == "parallel"  # aligned text is nothing else, whatever the default says
     about = About(

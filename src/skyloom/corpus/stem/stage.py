@@ -1,15 +1,15 @@
 """Exercises with worked solutions in English and Chinese, written by this program: the STEM part of the corpus.
 
-What enters is a `StemConfig`; what leaves are Parquet shards of documents, one for each split. The report's second stage
-feeds exercises, exam questions and solutions (2.2); its collection is not published, so ours is generated, with an
-exact answer, four choices and a licence for each problem.
+Input: a `StemConfig`. Output: Parquet shards of documents, one for each split. The report's second stage feeds exercises, exam
+questions and solutions (2.2); its collection is not published, so ours is generated, with an exact answer, four choices and a
+licence for each problem.
 
 Splits: every problem (its family and parameters, `meta.canonical`) is used once, in one language and one split, so no
 split ever meets another's problem, not in the other language either. The problems of a family are drawn uniformly
 without replacement and dealt out to the splits, so all splits are exchangeable: a model that read none of them has
 the same expected loss on each. That is what the leakage test of report 5.2 assumes of its reference set, and what a
-reference set imitated by another model cannot promise. `canary` problems are trained on deliberately (the leakage
-room's positive control); the `twin` of a canary has the same family, phrasing, names and language but other numbers,
+reference set imitated by another model cannot promise. `canary` problems are trained on deliberately (the positive
+control of the leakage audit); the `twin` of a canary has the same family, phrasing, names and language but other numbers,
 and is never trained.
 """
 
@@ -18,12 +18,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
 
 import pyarrow as pa
 
 from skyloom.core.progress import Progress
-from skyloom.core.records import DOCUMENT, domain_of, record_id
+from skyloom.core.records import DOCUMENT, DocumentRow, domain_of, record_id
 from skyloom.core.store import Store
 from skyloom.corpus.stem.config import StemConfig
 from skyloom.corpus.stem.families import algebra, arithmetic, chance, geometry, numbers, science
@@ -43,7 +42,7 @@ def generate(config: StemConfig, out: Store, *, progress: Progress) -> dict[str,
 
     Same config, same bytes. DataError, naming the family and its size, if a family has too few problems.
     """
-    rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    rows: dict[str, list[DocumentRow]] = {split: [] for split in SPLITS}
     wanted = {lang: _shares(config, lang) for lang in LANGUAGES}
     with progress.task("exercises", len(FAMILIES), "families") as bar:
         for family in FAMILIES:
@@ -72,7 +71,7 @@ def _shares(config: StemConfig, lang: str) -> dict[str, dict[str, int]]:
     return shares
 
 
-def _family_rows(family: Family, config: StemConfig, wanted: dict[str, dict[str, int]]) -> Iterator[dict[str, Any]]:
+def _family_rows(family: Family, config: StemConfig, wanted: dict[str, dict[str, int]]) -> Iterator[DocumentRow]:
     """All exercises of a family, from one draw over both languages, so that no problem is used twice."""
     problems = enumerate(family.draw(Dice(config.seed, family.name, "problems")))
     for lang in LANGUAGES:
@@ -90,7 +89,7 @@ def _family_rows(family: Family, config: StemConfig, wanted: dict[str, dict[str,
 
 def _row(
     family: Family, lang: str, split: str, number: int, params: Params, guise: Guise, dice: Dice, twin_of: str | None = None
-) -> dict[str, Any]:
+) -> DocumentRow:
     """One document; `number` counts the problems of the family and makes the address unique."""
     written = family.write(params, lang, guise, dice)
     canonical = family.canonical(params)

@@ -1,11 +1,11 @@
 """The charset of a page, decided once.
 
-What enters are a page's bytes and what the transport said (HTTP header), what leaves is text. Pages declare wrongly all the
-time: UTF-8 pages say ISO-8859-1, GBK pages say GB2312 or UTF-8, Big5 pages say nothing. So evidence votes: a byte order
-mark decides; text that is valid UTF-8 is UTF-8 (other charsets hardly ever are by chance); for the rest each charset that is
-declared, or usual for Chinese, decodes the bytes, and the text that reads best wins, where a declaration gives a lead.
-"Reads best" means few replacement characters and common characters where a wrong charset gives rare ones: the levels of
-GB 2312 and Big5 order their characters by use, so this needs no word list.
+Input: a page's bytes and what the transport said (HTTP header). Output: text. Pages declare wrongly all the time: UTF-8 pages
+say ISO-8859-1, GBK pages say GB2312 or UTF-8, Big5 pages say nothing. So evidence votes: a byte order mark decides; text that
+is valid UTF-8 is UTF-8 (other charsets hardly ever are by chance); for the rest each charset that is declared, or usual for
+Chinese, decodes the bytes, and the text that reads best wins, where a declaration gives a lead. "Reads best" means few
+replacement characters and common characters where a wrong charset gives rare ones: the levels of GB 2312 and Big5 order their
+characters by use, so this needs no word list.
 
 Nearly all pages are plain UTF-8, and for those nothing is decoded at all: `inspect` looks through whole columns in compiled
 code, a gigabyte and more in a CPU-second, and says which rows need a vote, and which are no text (a PDF, an image, zeros).
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from charset_normalizer import from_bytes
 
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Bytes, Int, Ints, kernel
 
 REPLACEMENT = "\ufffd"
 _META = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE)
@@ -167,7 +167,7 @@ PLAIN, VOTE, NO_TEXT = 0, 1, 2
 
 def inspect(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     """PLAIN, VOTE or NO_TEXT for each row data[offsets[i]:offsets[i + 1]], uint8[rows]."""
-    return np.asarray(_inspect(data, offsets, _MAGIC))
+    return _inspect(data, offsets, _MAGIC)
 
 
 def inspect_column(bodies: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint8]:
@@ -204,7 +204,7 @@ _MAGIC = np.array([int.from_bytes(magic[:3], "little") for magic, _ in _KINDS], 
 
 
 @kernel
-def _valid(data, i, stop):  # type: ignore[no-untyped-def]
+def _valid(data: Bytes, i: Int, stop: Int) -> bool:
     """Whether data[i:stop] is UTF-8 in its shortest form, without surrogates, escapes of ISO-2022 and a byte order mark."""
     while i < stop:
         if i + 32 <= stop:
@@ -240,7 +240,7 @@ def _valid(data, i, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _zeros(data, i, stop):  # type: ignore[no-untyped-def]
+def _zeros(data: Bytes, i: Int, stop: Int) -> tuple[int, int]:
     """Of the first 2,048 bytes: how many at even and at odd places are zero."""
     even = odd = 0
     for k in range(i, min(i + 2048, stop)):
@@ -253,7 +253,7 @@ def _zeros(data, i, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _inspect(data, offsets, magic):  # type: ignore[no-untyped-def]
+def _inspect(data: Bytes, offsets: Ints, magic: Ints) -> Bytes:
     out = np.zeros(len(offsets) - 1, np.uint8)
     for row in range(len(out)):
         i, stop = offsets[row], offsets[row + 1]

@@ -1,9 +1,8 @@
 """Helpers over whole text columns: slices of bounded size, distinct hashes of each row, and the shape of a text.
 
-What enters is a string column (or the hashed units of one); what leaves are numpy arrays with one entry for each row.
-The judges of the corpus (quality, code, duplicates, held-out copies) share these so that each reads as its rules alone.
-Everything that touches single characters is compiled (numba), because Python loops over characters reach 1 MB/s where
-this reaches a hundred.
+Input: a string column (or the hashed units of one). Output: numpy arrays with one entry for each row. The judges of the corpus
+(quality, code, duplicates, held-out copies) share these so that each reads as its rules alone. Everything that touches single
+characters is compiled (numba), because Python loops over characters reach 1 MB/s where this reaches a hundred.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.code_points import made_once
-from skyloom.core.kernels import FNV_START, decode, fnv, kernel, mix
+from skyloom.core.kernels import FNV_START, Bytes, Hashes, Int, Ints, decode, fnv, kernel, mix
 from skyloom.core.units import UnitColumn, utf8_buffers
 
 Texts: TypeAlias = pa.Array | pa.ChunkedArray
@@ -71,7 +70,7 @@ def distinct(column: UnitColumn) -> UnitColumn:
 
 def distinct_counts(column: UnitColumn) -> npt.NDArray[np.int64]:
     """How many distinct hashes each row has, int64[rows]."""
-    return np.asarray(_distinct(column.hashes, column.offsets)[1], np.int64)
+    return _distinct(column.hashes, column.offsets)[1]
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def shape(texts: Texts) -> Shape:
 
 def string_hashes(values: Texts) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of each string, uint64[rows]: FNV-1a over its bytes with a final avalanche, the same everywhere."""
-    return np.asarray(_hash_bytes(*utf8_buffers(values)), np.uint64)
+    return _hash_bytes(*utf8_buffers(values))
 
 
 @made_once
@@ -136,7 +135,7 @@ def _bullets() -> npt.NDArray[np.int64]:
 
 
 @kernel
-def _hash_bytes(data, offsets):  # type: ignore[no-untyped-def]
+def _hash_bytes(data: Bytes, offsets: Ints) -> Hashes:
     out = np.empty(len(offsets) - 1, np.uint64)
     for row in range(len(out)):
         state = FNV_START
@@ -147,7 +146,7 @@ def _hash_bytes(data, offsets):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _distinct(hashes, offsets):  # type: ignore[no-untyped-def]
+def _distinct(hashes: Hashes, offsets: Ints) -> tuple[Hashes, Ints]:
     out = hashes.copy()
     counts = np.zeros(len(offsets) - 1, np.int64)
     for row in range(len(offsets) - 1):
@@ -165,7 +164,7 @@ def _distinct(hashes, offsets):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _pack(hashes, offsets, bounds):  # type: ignore[no-untyped-def]
+def _pack(hashes: Hashes, offsets: Ints, bounds: Ints) -> Hashes:
     out = np.empty(bounds[-1], np.uint64)
     for row in range(len(bounds) - 1):
         for k in range(bounds[row + 1] - bounds[row]):
@@ -174,7 +173,7 @@ def _pack(hashes, offsets, bounds):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _shape(data, offsets, kinds, bullets):  # type: ignore[no-untyped-def]
+def _shape(data: Bytes, offsets: Ints, kinds: Bytes, bullets: Ints) -> Ints:
     rows = len(offsets) - 1
     out = np.zeros((rows, 11), np.int64)
     for row in range(rows):
@@ -185,6 +184,7 @@ def _shape(data, offsets, kinds, bullets):  # type: ignore[no-untyped-def]
             breaks += data[i] == 10
         hashes, sizes = np.zeros(breaks, np.uint64), np.zeros(breaks, np.int64)
         lines, longest, listed, worded = 0, 0, 0, False
+        first: Int
         state, length, first, last_solid = FNV_START, 0, np.int64(-1), 0
         i = start
         while i <= stop:

@@ -1,10 +1,10 @@
 """Which language a text is in: scripts first, then frequent words, a model only where neither can tell.
 
-What enters is a text column, what leaves is a code ("en", "zh-Hans", "zh-Hant", "other", or "" for a text without letters)
-and a score (0 to 1) for each text. The report keeps English and Chinese (3.1). Chinese is told by its script: Han characters
-without a due share of kana or hangul, and without Japan's own forms of characters. Simplified and traditional are told by the
-characters that only one of them has; the tables are not ours to guess but follow from standards: what GB 2312 has and Big5
-lacks is simplified, the reverse is traditional, and what only JIS X 0208 has is Japanese.
+Input: a text column. Output: a code ("en", "zh-Hans", "zh-Hant", "other", or "" for a text without letters) and a score (0 to
+1) for each text. The report keeps English and Chinese (3.1). Chinese is told by its script: Han characters without a due share
+of kana or hangul, and without Japan's own forms of characters. Simplified and traditional are told by the characters that only
+one of them has; the tables are not ours to guess but follow from standards: what GB 2312 has and Big5 lacks is simplified, the
+reverse is traditional, and what only JIS X 0208 has is Japanese.
 
 English shares its script with a hundred languages. There the articles, prepositions and pronouns of a text are counted
 (language_words.py): where English ones are frequent and others rare, or the reverse, the matter is settled. For what is left
@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.core.code_points import made_once
-from skyloom.core.kernels import FNV_START, fnv, kernel
+from skyloom.core.kernels import FNV_START, Bytes, Hashes, Int, Ints, fnv, kernel
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.text.language_words import ENGLISH_WORD, OTHER_WORD, TABLE_BITS, word_table
 
@@ -210,7 +210,7 @@ def _classes() -> npt.NDArray[np.uint8]:
 
 
 @kernel
-def _side(state, keys, sides):  # type: ignore[no-untyped-def]
+def _side(state: np.uint64, keys: Hashes, sides: Bytes) -> Int:
     """Whose frequent word has this hash: 0 for nobody's."""
     key = state | np.uint64(1)
     slot = np.int64(key >> np.uint64(64 - TABLE_BITS))
@@ -222,7 +222,7 @@ def _side(state, keys, sides):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _count(data, offsets, classes, keys, sides):  # type: ignore[no-untyped-def]
+def _count(data: Bytes, offsets: Ints, classes: Bytes, keys: Hashes, sides: Bytes) -> Ints:
     rows = len(offsets) - 1
     counts = np.zeros((rows, 12), np.int64)
     for row in range(rows):

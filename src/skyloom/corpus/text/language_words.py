@@ -1,8 +1,8 @@
 """Frequent words that tell English from the languages that share its script.
 
-What leaves is a hash table of words for the compiled count in language.py. The lists are closed classes: articles, prepositions,
-pronouns, conjunctions, auxiliary verbs; written down from any grammar, not from a corpus. A word that two sides share ("in", "die",
-"a", "no") is in neither list. Words of program text ("return", "class") are English words too.
+Output: a hash table of words for the compiled count in language.py. The lists are closed classes: articles, prepositions,
+pronouns, conjunctions, auxiliary verbs; written down from any grammar, not from a corpus. A word that two sides share ("in",
+"die", "a", "no") is in neither list. Words of program text ("return", "class") are English words too.
 
 Memory: 16 KB.
 """

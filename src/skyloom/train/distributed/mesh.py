@@ -1,4 +1,4 @@
-"""The processes of a run: torchrun's environment and a layout enter, one mesh of processes leaves. Report 3.5.
+"""The device mesh: all processes that torchrun started, in the dimensions of a layout (pp, dp, tp). Report 3.5.
 
 All process groups come from one DeviceMesh with the dimensions (pp, dp, tp), the last of which changes fastest from rank
 to rank. torchrun numbers the processes of a node one after the other, so the order says what stays within a node:

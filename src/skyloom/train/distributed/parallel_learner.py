@@ -1,4 +1,4 @@
-"""The learner on many processes: each calls the same methods with its own rows, and together they are one AdamW. Report 3.5.
+"""One optimisation step spread over many processes: data, tensor and pipeline parallel AdamW. Report 3.5.
 
 What one process computes with `optim.MasterAdamW`, a mesh of processes computes here, whatever the layout: the same first
 weights, the same loss and gradient norm (up to the order of additions), the same update. Masters and moments are DTensors

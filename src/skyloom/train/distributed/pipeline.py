@@ -1,4 +1,4 @@
-"""Micro-batches through the parts of the model: tokens of a replica enter, their loss and gradients leave. Report 3.5.
+"""Forward and backward passes over micro-batches, on one process or through a pipeline of stages. Report 3.5.
 
 Two runners do the same: `Whole` where one process (or one group of tensor parallelism) has all blocks, `Pipeline` where
 stages hand hidden states to each other under a schedule of torch.distributed.pipelining: 1F1B (Narayanan et al. 2019),
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from torch.distributed.pipelining import (
     ScheduleInterleaved1F1B,
     ScheduleInterleavedZeroBubble,
 )
+from torch.distributed.pipelining.schedules import _PipelineSchedule
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import loss_parallel
 
@@ -37,7 +38,7 @@ from skyloom.model.decoder import Decoder
 from skyloom.score.nll import token_losses
 from skyloom.train.distributed.mesh import PIPELINE, Place
 
-SCHEDULES: dict[str, Callable[..., Any]] = {
+SCHEDULES: dict[str, Callable[..., _PipelineSchedule]] = {
     "1f1b": Schedule1F1B,
     "interleaved": ScheduleInterleaved1F1B,
     "zero-bubble": ScheduleInterleavedZeroBubble,
@@ -73,7 +74,7 @@ class Whole:
             self._synchronise(number == len(micro) - 1)
             with loss_parallel():
                 loss = _losses(self.model(chunk[:, :-1], mask), chunk[:, 1:]).mean() / len(micro)
-                loss.backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward(loss)
             total += loss.detach()
         return total
 
@@ -96,15 +97,18 @@ class Pipeline:
         """`dtype`: of the hidden states that stages exchange."""
         self.parts, self.place, self.config, self.micro_batch, self.dtype = parts, place, config, micro_batch, dtype
         self.first = 0 in parts
-        self._schedules: dict[bool, tuple[tuple[int, int, int], Any]] = {}  # one to train and the last one to score
+        self._schedules: dict[bool, tuple[tuple[int, int, int], _PipelineSchedule]] = {}  # one to train and the last one to score
 
     def train(self, tokens: Tensor, documents: Tensor | None) -> Tensor:
         count, width = len(tokens) // self.micro_batch, tokens.shape[1] - 1
         schedule = self._schedule(True, (count, self.micro_batch, width))
         losses: list[Tensor] = []
-        keywords = {} if documents is None else {"documents": documents}
+        inputs, targets = self._inputs(tokens), tokens[:, 1:]
         with loss_parallel():
-            schedule.step(*self._inputs(tokens), target=tokens[:, 1:], losses=losses, return_outputs=False, **keywords)
+            if documents is None:
+                schedule.step(*inputs, target=targets, losses=losses, return_outputs=False)
+            else:
+                schedule.step(*inputs, target=targets, losses=losses, return_outputs=False, documents=documents)
         return torch.stack(losses).sum().detach() if losses else torch.zeros((), device=tokens.device)
 
     def score(self, tokens: Tensor, rows: int) -> Tensor:
@@ -120,7 +124,7 @@ class Pipeline:
     def _inputs(self, tokens: Tensor) -> tuple[Tensor, ...]:
         return (tokens[:, :-1],) if self.first else ()
 
-    def _schedule(self, training: bool, shape: tuple[int, int, int]) -> Any:
+    def _schedule(self, training: bool, shape: tuple[int, int, int]) -> _PipelineSchedule:
         """The schedule for so many micro-batches of [rows, width]."""
         if training not in self._schedules or self._schedules[training][0] != shape:
             count, rows, width = shape

@@ -1,18 +1,20 @@
-"""The processes of a training run and what they must agree on: a flag or an object of one enters, the same for all leaves.
+"""The ranks of a training run, and agreement among them: all-reduced flags, gathered and broadcast objects.
 
 Signals, timers and full disks happen to one process; a checkpoint or a stop must happen to all at the same step. So whatever
-is not a pure function of the run is asked of the crew once a step: one all-reduce of a few integers. With one process
-nothing is asked of anyone. Rank 0 leads: it writes the journals and talks.
+is not a pure function of the run is agreed on once a step, by one all-reduce of a few integers. With one process nothing is sent.
+Rank 0 leads: it writes the journals and the log.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,15 @@ class Ranks:
         dist.all_reduce(raised, dist.ReduceOp.MAX)
         return tuple(bool(f) for f in raised.tolist())
 
-    def gather(self, value: Any) -> Sequence[Any]:
+    def gather(self, value: T) -> Sequence[T]:
         """The value of each process, in the order of ranks, on all of them."""
         if self.world == 1:
             return [value]
-        values: list[Any] = [None] * self.world
+        values: list[T] = [value] * self.world
         dist.all_gather_object(values, value)
         return values
 
-    def share(self, value: Any) -> Any:
+    def share(self, value: T) -> T:
         """The value of rank 0, on all."""
         if self.world == 1:
             return value

@@ -1,4 +1,4 @@
-"""How a part of the model becomes this process's share of it. Report 3.5, appendix B.
+"""Tensor parallelism, FSDP, precision and compilation applied to the part of a model that a process has. Report 3.5, appendix B.
 
 `parallelize` is the whole of it, in the one order that works; what each step does stands below it in the same order. The
 model knows nothing of this: everything is put on from outside, and every weight keeps its global name.

@@ -1,7 +1,7 @@
-"""The planner against the trainer itself: a dry run enters; what each counts of the same thing leaves, with the ratio. Report 3.5.
+"""The planner against a dry run of the trainer: bytes of memory and traffic as each counts them, with the ratio. Report 3.5.
 
-The planner's formulas (`planner/memory.py`, `planner/time.py`) and the dry run are two ways to the same bytes: one adds up what
-should be there, the other counts what torch asks for when the trainer's own code runs. Compared are our trainer's figures (kernels
+The planner's formulas (`planner.memory`, `planner.time`) and the dry run are two ways to the same bytes: one adds up what should be
+there, the other counts what torch asks for when the trainer's own code runs. Compared are our trainer's figures (kernels
 "eager", nothing fixed), not Megatron-LM's, which Table 10 holds the planner against.
 """
 

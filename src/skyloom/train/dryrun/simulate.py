@@ -1,9 +1,9 @@
-"""A step of a large layout without its processes: model, batch and layouts enter; shards, exchanges and peaks leave. Report 3.5.
+"""Dry run: one training step of a large layout on a CPU, without its processes, to count traffic and memory. Report 3.5.
 
 The trainer's own code runs (`parallelize`, `ParallelLearner`, torch's fully_shard, DTensor and pipeline schedules), for one rank
 at a time, with two things pretended by torch: a process group of any size whose other members are not there, and fake
 tensors, which have shapes and no numbers. So a CPU shows in minutes what 512 accelerators would be asked to do: every
-shard, every exchange with its bytes (`tally`), and the memory that is held. Forward and backward passes over micro-batches, the
+shard, every exchange with its bytes (`traffic`), and the memory that is held. Forward and backward passes over micro-batches, the
 norm of the gradient and the update are made, as in the loop.
 
 **Which ranks.** Replicas differ only in their data, and processes of one tensor group only in which columns they hold; where a
@@ -29,7 +29,7 @@ from multiprocessing import get_context
 import torch
 import torch.distributed as dist
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.distributed.pipelining import schedules
+from torch.distributed.pipelining import PipelineStage, schedules
 from torch.distributed.pipelining._utils import InferenceMode
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.debug import _clear_sharding_prop_cache
@@ -42,10 +42,10 @@ from skyloom.planner.layout import Layout, cut
 from skyloom.planner.memory import EAGER, FUSED, memory, shares
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import DATA, PIPELINE, TENSOR, ParallelLearner, Place, join, materialise, parallelize
-from skyloom.train.dryrun.traffic import Held, Traffic, TrafficMeter
+from skyloom.train.dryrun.traffic import Held, Traffic, TrafficMeter, replaced
 
 KINDS = ("weights", "gradients", "optimiser", "activations", "logits", "received", "other")
-"""Of memory, as `planner/memory.py` counts them; other is what no formula counts."""
+"""Of memory, as `planner.memory` counts them; other is what no formula counts."""
 
 
 @dataclass(frozen=True)
@@ -155,21 +155,21 @@ def run_rank(config: TrainConfig, model: ModelConfig, rank: int, every: bool = F
     layout = config.layout
     with _pretended(layout, rank) as place:
         groups = {str(place.mesh.get_group(name).group_name): name for name in (PIPELINE, DATA, TENSOR)}
-        tally = TrafficMeter(groups)
+        meter = TrafficMeter(groups)
         parts = parallelize(model, place, config.precision, compiled=False)
-        with FakeTensorMode(allow_non_fake_inputs=True), tally.watching():
+        with FakeTensorMode(allow_non_fake_inputs=True), meter.watching():
             for part in parts.values():
                 materialise(part, place.device, None)
             learner = ParallelLearner(config, model, place, parts, 0 if config.mask_documents else None)
-            states, held = frozenset(tally.live), tally.now
+            states, held = frozenset(meter.live), meter.now
             shards = tuple(_shard(name, weight) for name, weight in learner.masters.items())
 
             def step(micro_batches: int) -> StepTraffic:
                 tokens = torch.zeros(micro_batches * layout.micro(config.batch), config.context + 1, dtype=torch.int64)
-                tally.begin()
+                meter.begin()
                 learner.backward(tokens)
                 learner.apply(0.0)
-                return StepTraffic(tally.traffic, _kinds(tally, states, shards, model, layout))
+                return StepTraffic(meter.traffic, _kinds(meter, states, shards, model, layout))
 
             whole = _whole(step, layout, layout.micro_batches(config.batch), every)
         return Rank(
@@ -214,21 +214,19 @@ def _whole(step: Callable[[int], StepTraffic], layout: Layout, count: int, every
 @contextmanager
 def _pretended(layout: Layout, rank: int) -> Iterator[Place]:
     """This process as one of many that are not there."""
-    agree = schedules._PipelineSchedule._warmup_p2p
     dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=layout.world)
-    schedules._PipelineSchedule._warmup_p2p = _agreed  # type: ignore[method-assign, assignment]
     try:
-        yield join(layout, torch.device("cpu"))
+        with replaced(schedules._PipelineSchedule, "_warmup_p2p", _agreed):
+            yield join(layout, torch.device("cpu"))
     finally:
-        schedules._PipelineSchedule._warmup_p2p = agree  # type: ignore[method-assign]
         dist.destroy_process_group()
         _clear_sharding_prop_cache()  # type: ignore[no-untyped-call] # it knows groups that are gone, by the ranks that are in them
 
 
-def _agreed(schedule: object, stages: Sequence[object], has_backward: bool, p2p_done: bool) -> None:
+def _agreed(schedule: object, stages: Sequence[PipelineStage], has_backward: bool, p2p_done: bool) -> None:
     """What stages agree on by sending each other votes, which nobody would answer: all were told their shapes."""
     for stage in stages:
-        stage._inference_mode = InferenceMode.STATIC  # type: ignore[attr-defined]
+        stage._inference_mode = InferenceMode.STATIC
 
 
 def _shard(name: str, weight: torch.Tensor) -> HeldWeight:
@@ -244,7 +242,7 @@ def _placement(placement: object) -> str:
 
 
 def _kinds(
-    tally: TrafficMeter, states: frozenset[int], shards: Sequence[HeldWeight], model: ModelConfig, layout: Layout
+    meter: TrafficMeter, states: frozenset[int], shards: Sequence[HeldWeight], model: ModelConfig, layout: Layout
 ) -> dict[str, int]:
     """Bytes at the peak by the planner's kinds. What a storage is for is told by when it was made, and as what shape.
 
@@ -269,9 +267,9 @@ def _kinds(
             return "other"
         if len(held.shape) == 1:
             return "weights"
-        return "received" if tally.live.get(number) is held else "activations"
+        return "received" if meter.live.get(number) is held else "activations"
 
     found = dict.fromkeys(KINDS, 0)
-    for number, held in tally.at_peak().items():
+    for number, held in meter.at_peak().items():
         found[kind(number, held)] += held.size
     return found

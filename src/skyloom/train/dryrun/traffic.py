@@ -1,9 +1,8 @@
-"""What a step sends and holds: every operation of a process passes by here; collectives and bytes by kind leave. Report 3.5.
+"""Traffic and memory of a training step, counted operation by operation: bytes of collectives by kind, and bytes held. Report 3.5.
 
-`TrafficMeter` is a mode of torch's dispatcher. Below DTensor, fully_shard and the pipeline's schedules every exchange is an
-operation on a process group and every tensor is the output of an operation, so nothing of ours or of torch has to be asked what it
-does.
-It works on fake tensors as well as on real ones; `dryrun` uses it on fake ones.
+`TrafficMeter` is a mode of torch's dispatcher, so it sees every operation. Below DTensor, fully_shard and the pipeline's
+schedules every exchange is an operation on a process group and every tensor is the output of an operation, so neither our code nor
+torch has to be changed. It works on fake tensors as well as on real ones; `dryrun` uses it on fake ones.
 
 **Exchanges** are counted by kind and dimension of the mesh. `size` is the whole tensor that a collective is about: what an
 all-gather gives, what a reduce-scatter takes, what an all-reduce sums, what is sent. `sent` is what this process must put on
@@ -16,10 +15,10 @@ the peak is made of is looked up in a copy of the list of that moment, made when
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol, TypeAlias
 
 import torch
 import torch.distributed as dist
@@ -44,7 +43,18 @@ KINDS = {
     "recv_": RECEIVE,
 }
 """Operations of torch.distributed that move a step's bytes."""
+Argument: TypeAlias = object
+"""What an operation of torch takes or gives: tensors, numbers, texts, groups, lists of them."""
 SILENT = frozenset({"wait_tensor", "_wrap_tensor_autograd"})
+
+
+class Operation(Protocol):
+    """An operator of torch, as the dispatcher gives it."""
+
+    namespace: str
+
+    def name(self) -> str: ...
+    def __call__(self, *args: Argument, **kwargs: Argument) -> Argument: ...
 
 
 @dataclass
@@ -95,24 +105,20 @@ class TrafficMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def watching(self) -> Iterator[TrafficMeter]:
         """See all operations, and storages that change their size, which no operation does."""
         resize = torch.UntypedStorage.resize_
-        guard = ShardingPropagator._fake_mode_lock
-        tally = self
+        meter = self
 
         def resized(storage: torch.UntypedStorage, size: int) -> torch.UntypedStorage:
             resize(storage, size)
-            tally._resized(storage)
+            meter._resized(storage)
             return storage
 
-        torch.UntypedStorage.resize_ = resized  # type: ignore[method-assign, assignment]
-        ShardingPropagator._fake_mode_lock = _Pause(self)  # type: ignore[assignment]
-        try:
-            with self:
-                yield self
-        finally:
-            torch.UntypedStorage.resize_ = resize  # type: ignore[method-assign]
-            ShardingPropagator._fake_mode_lock = guard
+        paused = replaced(ShardingPropagator, "_fake_mode_lock", _Pause(self))
+        with replaced(torch.UntypedStorage, "resize_", resized), paused, self:
+            yield self
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Operation, types: Sequence[type], args: tuple[Argument, ...] = (), kwargs: dict[str, Argument] | None = None
+    ) -> Argument:
         if any(issubclass(kind, DTensor) or kind.__name__ == "AsyncCollectiveTensor" for kind in types):
             return NotImplemented  # it will come back with what this process holds of it
         found = func(*args, **(kwargs or {}))
@@ -127,7 +133,7 @@ class TrafficMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     # Exchanges
 
-    def _exchange(self, func: Any, args: tuple[Any, ...], found: Any) -> None:
+    def _exchange(self, func: Operation, args: tuple[Argument, ...], found: Argument) -> None:
         name = func.name().split("::")[1].split(".")[0]
         if name in SILENT:
             return
@@ -162,8 +168,8 @@ class TrafficMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._at_peak = self.live.copy()
         self.now -= self.live.pop(number).size
 
-    def _gone(self, number: int) -> Callable[[Any], None]:
-        def gone(_: Any) -> None:
+    def _gone(self, number: int) -> Callable[[Argument], None]:
+        def gone(_: Argument) -> None:
             del self._watched[number]
             self._remove(number)
 
@@ -178,20 +184,31 @@ class TrafficMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._add(number, replace(before, size=storage.nbytes()))
 
 
-class _Pause:
-    """Where a tally does not count: DTensor tries operations on whole shapes, which no process holds, to learn what they give."""
+@contextmanager
+def replaced(owner: type, name: str, value: Argument) -> Iterator[None]:
+    """Within the block, `value` is the attribute `name` of a class of torch."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
-    def __init__(self, tally: TrafficMeter) -> None:
-        self.tally = tally
+
+class _Pause:
+    """Where nothing is counted: DTensor tries operations on whole shapes, which no process holds, to learn what they give."""
+
+    def __init__(self, meter: TrafficMeter) -> None:
+        self.meter = meter
 
     def __enter__(self) -> None:
-        self.tally._paused = True
+        self.meter._paused = True
 
     def __exit__(self, *problem: object) -> None:
-        self.tally._paused = False
+        self.meter._paused = False
 
 
-def _group(args: tuple[Any, ...]) -> dist.ProcessGroup:
+def _group(args: tuple[Argument, ...]) -> dist.ProcessGroup:
     """The group among an operation's arguments: a boxed one, or its name, the last text."""
     for arg in args:
         if isinstance(arg, torch.ScriptObject):

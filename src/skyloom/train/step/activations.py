@@ -1,4 +1,4 @@
-"""Activations that are computed again instead of kept: a model enters, and its blocks then hold less memory. Report 3.5.
+"""Activation recomputation (checkpointing): blocks keep less memory and compute more. Report 3.5.
 
 Both learners use it: many processes on their parts (`parallelize`), one process on the whole model, compiled or not.
 """
@@ -6,9 +6,8 @@ Both learners use it: many processes on their parts (`parallelize`), one process
 from __future__ import annotations
 
 from functools import cache, partial
-from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from skyloom.model.decoder import Block, Decoder
@@ -31,7 +30,8 @@ def recompute(part: Decoder, what: str) -> None:
 
 @cache
 def _recomputed(kind: type[nn.Module]) -> type[nn.Module]:
-    def forward(self: nn.Module, *inputs: Any) -> Any:
-        return checkpoint(partial(kind.forward, self), *inputs, use_reentrant=False)
+    def forward(self: nn.Module, *inputs: Tensor | None) -> Tensor:
+        outputs: Tensor = checkpoint(partial(kind.forward, self), *inputs, use_reentrant=False)
+        return outputs
 
     return type(f"Recomputed{kind.__name__}", (kind,), {"forward": forward})

@@ -1,4 +1,4 @@
-"""The figures of this CPU, measured now: a model's shape enters, a `Machine` and what it achieves leave.
+"""Speed of this CPU for a model of a given shape, measured now: the planner's `Machine` and `Calibration`.
 
 A CPU has no data sheet that holds for a container on a shared machine. So the planner asks this one: the rate of the very
 matrix products and attention that a step of this model makes, the bandwidth of its memory, and what the process holds
@@ -83,7 +83,7 @@ def _attention(model: ModelConfig, rows: int, context: int) -> float:
     mixed = torch.compile(attend, dynamic=False, fullgraph=True) if compiled else attend
 
     def both() -> None:
-        mixed(query, key, value, None).backward(grad)  # type: ignore[no-untyped-call]
+        torch.autograd.backward(mixed(query, key, value, None), grad)
 
     return _fastest(both)
 

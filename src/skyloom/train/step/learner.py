@@ -1,7 +1,7 @@
-"""A model in training: token ids enter, losses leave, and its weights move. Report 3.6.
+"""One optimisation step of a model: forward, backward, update. Report 3.6.
 
 The loop knows a `Learner` and not how a step is spread over processes: one process (`SingleLearner`, here) or this process's
-part of many (`parallel.ParallelLearner`) are driven by the same lines. A step is two calls, because what a batch did to the
+part of many (`distributed.ParallelLearner`) are driven by the same lines. A step is two calls, because what a batch did to the
 loss is judged before it may change the weights: `measure`, then `apply` or `discard`.
 """
 
@@ -115,7 +115,7 @@ class SingleLearner:
         for piece in pieces:
             value = self._loss(self.model, piece, documents_of(piece, self._bos))
             share = len(piece) / len(tokens)
-            (value if len(pieces) == 1 else value * share).backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(value if len(pieces) == 1 else value * share)
             if len(pieces) > 1:
                 self.optimiser.collect()
             total += value.detach() * share

@@ -1,4 +1,4 @@
-"""What depends on the machine: threads, a compiler, and how fast it multiplies.
+"""Machine-dependent choices of training: threads, deterministic algorithms, compilation; and the speed of matrix products.
 
 These change the last bits of a result, never its meaning. So they are settled before the first step, written into every
 checkpoint, and a run that goes on under others says so.
@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils import deterministic
 
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
@@ -99,17 +98,17 @@ def settled(threads: int) -> Iterator[int]:
     costs 3 % of a step.
     """
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    filling = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined] # a property of the module
+    filling = torch._C._get_deterministic_fill_uninitialized_memory()  # what `torch.utils.deterministic` reads and sets
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's matrix products are refused
     torch.set_num_threads(threads or physical_cores())
     torch.use_deterministic_algorithms(True)
-    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch._C._set_deterministic_fill_uninitialized_memory(False)
     try:
         yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(strict)
-        deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]
+        torch._C._set_deterministic_fill_uninitialized_memory(filling)
 
 
 def matmul_flops(precision: str, size: int = 1024) -> float:

@@ -8,7 +8,19 @@ from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
     from skyloom.train.watch.alarms import ALARMS, ALL, REPEATS, Alarms
-    from skyloom.train.watch.journal import HELDOUT, METRICS, SCORES, SKIPS, SPEED, Journal
+    from skyloom.train.watch.journal import (
+        HELDOUT,
+        METRICS,
+        SCORES,
+        SKIPS,
+        SPEED,
+        HeldOutLine,
+        Journal,
+        MetricsLine,
+        Score,
+        Seal,
+        SkipLine,
+    )
     from skyloom.train.watch.live import JOURNAL, LIVE
     from skyloom.train.watch.monitor import BATCH_TOKENS, HeldOutSet, Monitor, Scores, heldout_line, score_line, watched
     from skyloom.train.watch.peak import peak_flops
@@ -17,7 +29,8 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy(__name__, {
         "alarms": ("ALARMS", "ALL", "Alarms", "REPEATS",),
-        "journal": ("HELDOUT", "Journal", "METRICS", "SCORES", "SKIPS", "SPEED",),
+        "journal": ("HELDOUT", "HeldOutLine", "Journal", "METRICS", "MetricsLine", "SCORES", "SKIPS", "SPEED", "Score",
+            "Seal", "SkipLine",),
         "live": ("JOURNAL", "LIVE",),
         "monitor": ("BATCH_TOKENS", "HeldOutSet", "Monitor", "Scores", "heldout_line", "score_line", "watched",),
         "peak": ("peak_flops",),
@@ -39,10 +52,15 @@ __all__ = [
     "SKIPS",
     "SPEED",
     "Alarms",
+    "HeldOutLine",
     "HeldOutSet",
     "Journal",
+    "MetricsLine",
     "Monitor",
+    "Score",
     "Scores",
+    "Seal",
+    "SkipLine",
     "Telemetry",
     "check_trackers",
     "heldout_line",

@@ -1,4 +1,4 @@
-"""Alarms over the curves of a stage: lines of its journals enter, a record for each thing that went wrong leaves. Report 2.2.
+"""Alarms over the loss curves of a stage: repeated data, and held-out losses that leave their trend. Report 2.2.
 
 The report's reason for held-out losses is that training loss misleads once data repeats or is duplicated. Two kinds of
 trouble show in the curves and are told here; spikes of the training loss are for `recover`.
@@ -33,11 +33,13 @@ import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+
+from skyloom.train.watch.journal import HeldOutLine, MetricsLine
 
 ALARMS = "alarms.jsonl"
 REPEATS, TREND = "repeats", "trend"
@@ -60,10 +62,26 @@ LEAST_RISE, LEAST_FALL = 0.005, 0.0025
 SCATTERS = 4.0
 OTHERS_FALL = 3.0
 """How many times the others' fall a set must fall, since sets gain differently from a falling rate."""
-Floats = npt.NDArray[np.float64]
-Record = dict[str, Any]
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 _POWERS = np.array([0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5])[:, None]
+
+
+class Finding(TypedDict):
+    """An alarm without its place: which kind, of which set, its figures, and a sentence that says what to do."""
+
+    kind: str
+    set: str
+    figures: Mapping[str, float | list[str]]
+    sentence: str
+
+
+class AlarmLine(Finding):
+    """A line of `alarms.jsonl`."""
+
+    stage: str
+    step: int
+    tokens: int
 
 
 @functools.cache
@@ -126,7 +144,7 @@ class Alarms:
     their alarms, which are in the journal already, are not raised again.
     """
 
-    def __init__(self, metrics: Iterable[Mapping[str, Any]] = (), heldout: Iterable[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, metrics: Iterable[MetricsLine] = (), heldout: Iterable[HeldOutLine] = ()) -> None:
         self._curves: dict[str, _Curve] = {}
         self._sums: dict[str, list[float]] = {}
         self._shares: dict[str, float] = {}
@@ -135,7 +153,7 @@ class Alarms:
         self._on: set[tuple[str, str]] = set()
         replay(self, metrics, heldout)
 
-    def step(self, record: Mapping[str, Any]) -> None:
+    def step(self, record: MetricsLine) -> None:
         """A line of `metrics.jsonl`."""
         for name, loss in {**(record.get("losses_by_domain") or {}), ALL: record["loss"]}.items():
             total = self._sums.setdefault(name, [0.0, 0.0])
@@ -145,7 +163,7 @@ class Alarms:
             self._before = self._tokens = float(record["tokens"])
         self._shares, self._tokens = dict(record.get("shares") or {}), float(record["tokens"])
 
-    def point(self, lines: Sequence[Mapping[str, Any]]) -> list[Record]:
+    def point(self, lines: Sequence[HeldOutLine]) -> list[AlarmLine]:
         """The lines of `heldout.jsonl` of one monitoring point. Returns the alarms that begin with it."""
         if not lines or not lines[0]["tokens"]:  # before the first step there is nothing to compare, and no logarithm
             return []
@@ -163,8 +181,14 @@ class Alarms:
         found += departures({name: self._curves[name] for name in losses})
         new = [alarm for alarm in found if (alarm["kind"], alarm["set"]) not in self._on]
         self._on = {(alarm["kind"], alarm["set"]) for alarm in found}
-        where = {key: lines[0][key] for key in ("stage", "step", "tokens")}
-        return [{"kind": a["kind"], "set": a["set"], **where, "figures": a["figures"], "sentence": a["sentence"]} for a in new]
+        stage, step, tokens = lines[0]["stage"], lines[0]["step"], lines[0]["tokens"]
+        return [
+            {
+                "kind": a["kind"], "set": a["set"], "stage": stage, "step": step, "tokens": tokens, "figures": a["figures"],
+                "sentence": a["sentence"],
+            }
+            for a in new
+        ]  # fmt: skip
 
     def _mixed(self, losses: Mapping[str, float]) -> float:
         """The mean of the held-out losses, weighted by what was read since the last point where that is known."""
@@ -178,13 +202,13 @@ class Alarms:
         return sum(losses[name] * w for name, w in weights.items() if w > 0) / total
 
 
-def replay(alarms: Alarms, metrics: Iterable[Mapping[str, Any]], heldout: Iterable[Mapping[str, Any]]) -> list[Record]:
+def replay(alarms: Alarms, metrics: Iterable[MetricsLine], heldout: Iterable[HeldOutLine]) -> list[AlarmLine]:
     """Feed `alarms` the lines of both journals in the order in which they were written; all alarms that they raise."""
-    points: dict[int, list[Mapping[str, Any]]] = {}
+    points: dict[int, list[HeldOutLine]] = {}
     for line in heldout:
         points.setdefault(line["step"], []).append(line)
     waiting = sorted(points)
-    raised: list[Record] = []
+    raised: list[AlarmLine] = []
     for record in metrics:
         while waiting and waiting[0] < record["step"]:
             raised += alarms.point(points[waiting.pop(0)])
@@ -194,7 +218,7 @@ def replay(alarms: Alarms, metrics: Iterable[Mapping[str, Any]], heldout: Iterab
     return raised
 
 
-def repeats(curve: _Curve, name: str) -> Record | None:
+def repeats(curve: _Curve, name: str) -> Finding | None:
     """The alarm of a held-out loss that rises while the training loss falls, or None."""
     count = len(curve.heldout)
     for size in WINDOWS:
@@ -222,16 +246,16 @@ def repeats(curve: _Curve, name: str) -> Record | None:
     return None
 
 
-def departures(curves: Mapping[str, _Curve]) -> list[Record]:
+def departures(curves: Mapping[str, _Curve]) -> list[Finding]:
     """The alarms of sets whose last points left the trend of the points before them, at once or over a few points."""
-    found: dict[str, Record] = {}
+    found: dict[str, Finding] = {}
     for look in LOOKS:
         for record in _departures(curves, *look):
             found.setdefault(record["set"], record)
     return list(found.values())
 
 
-def _departures(curves: Mapping[str, _Curve], new: int, fewest: int, least: float) -> list[Record]:
+def _departures(curves: Mapping[str, _Curve], new: int, fewest: int, least: float) -> list[Finding]:
     """By the trend of all points but the last `new`, if there are `fewest`."""
     fits = {name: _beyond(curve, new) for name, curve in curves.items() if len(curve.heldout) >= fewest + new}
     if not fits:
@@ -261,7 +285,7 @@ def _beyond(curve: _Curve, new: int) -> tuple[Floats, Floats, Trend]:
     return (np.array(curve.heldout[-2:]) - fit.values) / fit.values, fit.errors / fit.values, fit
 
 
-def _departure_of_all(gaps: Mapping[str, Floats], departure: float, limit: float) -> Record:
+def _departure_of_all(gaps: Mapping[str, Floats], departure: float, limit: float) -> Finding:
     rose = sorted(name for name, gap in gaps.items() if gap[1] > 0)
     sentence = (
         f"the held-out losses lie {100 * departure:.1f} % above their trends (the median set; {100 * limit:.1f} % would be "
@@ -270,7 +294,7 @@ def _departure_of_all(gaps: Mapping[str, Floats], departure: float, limit: float
     return {"kind": TREND, "set": ALL, "figures": {"departure": departure, "limit": limit, "sets": rose}, "sentence": sentence}
 
 
-def _departure(name: str, curve: _Curve, fit: Trend, limit: float, rises: bool) -> Record:
+def _departure(name: str, curve: _Curve, fit: Trend, limit: float, rises: bool) -> Finding:
     loss, expected = curve.heldout[-1], float(fit.values[1])
     figures = {"loss": loss, "expected": expected, "departure": loss / expected - 1, "limit": limit}
     way, cause = (

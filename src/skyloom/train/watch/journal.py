@@ -1,8 +1,8 @@
-"""A file of JSON lines that agrees with the checkpoints: records enter, a whole file leaves at each checkpoint.
+"""JSON-lines files that agree with the checkpoints, and the records in their lines.
 
-The lines are kept in memory and written as a whole file, so that no half line is ever seen. A checkpoint holds the
-journal's seal (how many lines, and their SHA-256); a run that goes on from the checkpoint drops the lines behind it and
-writes the same ones again.
+The lines of a file are kept in memory and written at each checkpoint as a whole file, so that no half line is ever seen. A
+checkpoint holds the journal's seal (how many lines, and their SHA-256); a run that resumes from the checkpoint drops the lines
+after it and writes the same ones again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NotRequired, TypeAlias, TypedDict, TypeVar
 
 from skyloom.core.errors import IntegrityError
 from skyloom.core.store import TELEMETRY, Store
@@ -18,6 +18,107 @@ from skyloom.core.store import TELEMETRY, Store
 METRICS, HELDOUT, SKIPS, SCORES = "metrics.jsonl", "heldout.jsonl", "skips.jsonl", "scores.jsonl"
 SPEED = f"{TELEMETRY}speed.jsonl"
 """Rates; no part of a run's content."""
+
+
+Line: TypeAlias = Mapping[str, object]
+"""A record of any journal; JSON can hold its values."""
+L = TypeVar("L")
+
+
+class MetricsLine(TypedDict):
+    """A line of `metrics.jsonl`: an update."""
+
+    stage: str
+    step: int
+    tokens: int
+    loss: float
+    lr: float
+    grad_norm: float
+    shares: dict[str, float]
+    losses_by_domain: NotRequired[dict[str, float]]
+
+
+class HeldOutLine(TypedDict):
+    """A line of `heldout.jsonl`; the ends of the interval are null where one document gives none."""
+
+    stage: str
+    step: int
+    tokens: int
+    set: str
+    lang: str
+    domain: str
+    kind: str
+    loss: float
+    bits_per_byte: float
+    low: float | None
+    high: float | None
+    scored_tokens: int
+    scored_bytes: int
+
+
+class SkipLine(TypedDict):
+    """A line of `skips.jsonl`: a step without an update, and the documents of its batch by domain."""
+
+    stage: str
+    step: int
+    stage_step: int
+    reason: str
+    loss: float | None
+    grad_norm: float | None
+    documents: dict[str, list[str]]
+
+
+class CausalRate(TypedDict, total=False):
+    """Utilisation that counts half of the attention scores."""
+
+    mfu_causal: float
+
+
+class DeviceMemory(TypedDict, total=False):
+    """An accelerator's memory: the most that tensors took, and what torch reserved."""
+
+    device_memory_bytes: int
+    device_reserved_bytes: int
+
+
+class SpeedLine(CausalRate, DeviceMemory):
+    """A line of `speed.jsonl`."""
+
+    step: int
+    tokens: int
+    tokens_per_s: float
+    tokens_per_s_per_device: float
+    data_wait_share: float
+    mfu: float
+    memory_bytes: int
+    seconds: float
+
+
+class Score(TypedDict):
+    """One benchmark score."""
+
+    benchmark: str
+    lang: str
+    items: int
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    chance: float | None
+
+
+class ScoreLine(Score):
+    """A line of `scores.jsonl`: one benchmark score of a named checkpoint."""
+
+    stage: str
+    step: int
+    tokens: int
+
+
+class Seal(TypedDict):
+    """What a checkpoint holds of a journal."""
+
+    lines: int
+    sha256: str
 
 
 class Journal:
@@ -29,24 +130,25 @@ class Journal:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def add(self, record: Mapping[str, Any]) -> None:
+    def add(self, record: Line) -> None:
         self._lines.append(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
 
     def lines(self) -> Sequence[str]:
         """As they stand in the file, each with its newline."""
         return self._lines
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self, kind: type[L]) -> list[L]:
+        """The lines as records of `kind`, which is what this journal holds."""
         return [json.loads(line) for line in self._lines]
 
     def write(self, out: Store, name: str) -> None:
         out.write_text(name, "".join(self._lines))
 
-    def seal(self) -> dict[str, Any]:
+    def seal(self) -> Seal:
         return {"lines": len(self._lines), "sha256": hashlib.sha256("".join(self._lines).encode()).hexdigest()}
 
     @classmethod
-    def restore(cls, out: Store, name: str, seal: Mapping[str, Any]) -> Journal:
+    def restore(cls, out: Store, name: str, seal: Seal) -> Journal:
         """The sealed lines of a file that may have more. IntegrityError if it has fewer or others."""
         try:
             text = out.read_text(name) if out.exists(name) else ""

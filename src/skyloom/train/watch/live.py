@@ -1,4 +1,4 @@
-"""What a run does now, for those who watch it: lines of its journals enter as they come, and are in a file at once.
+"""`telemetry/live.jsonl`: the lines of all journals, appended as they come, for dashboards that follow a run.
 
 Journals are files that appear whole, with each checkpoint, and may be minutes behind. `telemetry/live.jsonl` has the same lines
 in the order in which they came, each with the name of its journal; a reader that remembers its place in the file reads only
@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
 from skyloom.core.errors import StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import TELEMETRY, Store
-from skyloom.train.watch.journal import Journal
+from skyloom.train.watch.journal import Journal, Line
 
 LIVE = f"{TELEMETRY}live.jsonl"
 JOURNAL, ATTEMPT = "journal", "attempt"
@@ -40,7 +40,7 @@ class Live:
         except (OSError, StorageError) as problem:
             self._tell(problem)
 
-    def add(self, journal: str, record: Mapping[str, Any]) -> None:
+    def add(self, journal: str, record: Line) -> None:
         """A line that was just added to the journal of that name."""
         if self._file is None:
             return

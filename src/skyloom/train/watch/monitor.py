@@ -1,4 +1,4 @@
-"""Held-out losses while training goes on (report 2.2): weights enter, a line per held-out set leaves.
+"""The validation monitor: the model's loss on held-out sets at set points of a stage (report 2.2).
 
 Training loss misleads once data repeats, and benchmark scores of small checkpoints are noise. So every point scores the
 same texts of every held-out set, in the same unit as all other figures (`score.nll`). A set is sampled once: its
@@ -16,18 +16,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from skyloom.core.errors import DataError
 from skyloom.core.progress import Progress
 from skyloom.core.records import tags_of
 from skyloom.score.nll import Encode, Model, Scorer, TextLosses, score_texts
+from skyloom.suites import within_budget
 from skyloom.train.config import TrainConfig
+from skyloom.train.watch.journal import HeldOutLine, Score, ScoreLine
 
 BATCH_TOKENS = 4096
 
-Scores: TypeAlias = Callable[[Model | Scorer], Sequence[Mapping[str, Any]]]
-"""A model to its benchmark scores, `{benchmark, lang, items, accuracy, low, high, chance}` each."""
+Scores: TypeAlias = Callable[[Model | Scorer], Sequence[Score]]
+"""A model to its benchmark scores."""
 
 
 class HeldOutSet(Protocol):
@@ -46,17 +48,8 @@ def cut(text: str, size: int) -> str:
 
 def sample(heldout: HeldOutSet, budget: int, document: int) -> list[str]:
     """Beginnings of at most `document` bytes, by document id, until `budget` bytes are reached (at least one if any)."""
-    texts: list[str] = []
-    left = budget
-    for _, text in sorted(zip(heldout.ids, heldout.texts, strict=True)):
-        piece = cut(text, document)
-        if not piece.strip():
-            continue
-        if texts and len(piece.encode("utf-8")) > left:
-            break
-        texts.append(piece)
-        left -= len(piece.encode("utf-8"))
-    return texts
+    pieces = (cut(text, document) for _, text in sorted(zip(heldout.ids, heldout.texts, strict=True)))
+    return within_budget((piece for piece in pieces if piece.strip()), budget)
 
 
 def watched(heldout: Mapping[str, HeldOutSet], config: TrainConfig, progress: Progress) -> dict[str, list[str]]:
@@ -90,7 +83,7 @@ class Monitor:
         }
 
 
-def heldout_line(stage: str, step: int, tokens: int, name: str, losses: TextLosses) -> dict[str, Any]:
+def heldout_line(stage: str, step: int, tokens: int, name: str, losses: TextLosses) -> HeldOutLine:
     """A line of `heldout.jsonl`; the ends of the interval are null where one document gives none."""
     low, high = losses.interval()
     tags = tags_of(name)
@@ -111,6 +104,6 @@ def heldout_line(stage: str, step: int, tokens: int, name: str, losses: TextLoss
     }
 
 
-def score_line(stage: str, step: int, tokens: int, score: Mapping[str, Any]) -> dict[str, Any]:
+def score_line(stage: str, step: int, tokens: int, score: Score) -> ScoreLine:
     """A line of `scores.jsonl`: one benchmark score of a named checkpoint."""
     return {"stage": stage, "step": step, "tokens": tokens, **score}

@@ -1,4 +1,4 @@
-"""What a utilisation of 1 would be: a device and a precision enter, FLOP/s leave, with where the figure is from. Report 3.5.
+"""Peak FLOP/s of an accelerator, which utilisation (MFU) is measured against, and where the figure is from. Report 3.5.
 
 An accelerator's bf16 peak is its maker's figure for dense matrices, as the literature on utilisation takes it; on a card that
 the table does not know, and in fp32 (whose speed depends on what torch is allowed to round), a large matrix product is

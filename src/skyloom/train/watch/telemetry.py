@@ -14,17 +14,30 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
 
 import torch
 
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.train.step import peak_memory
-from skyloom.train.watch.alarms import ALARMS
-from skyloom.train.watch.journal import HELDOUT, METRICS, SCORES, SPEED, Journal
+from skyloom.train.watch.alarms import ALARMS, AlarmLine
+from skyloom.train.watch.journal import (
+    HELDOUT,
+    METRICS,
+    SCORES,
+    SKIPS,
+    SPEED,
+    CausalRate,
+    DeviceMemory,
+    HeldOutLine,
+    Journal,
+    MetricsLine,
+    ScoreLine,
+    SkipLine,
+    SpeedLine,
+)
 from skyloom.train.watch.live import Live
-from skyloom.train.watch.trackers import BOARD, SENT, Board, Remote, Tracker, connect
+from skyloom.train.watch.trackers import BOARD, SENT, Board, Remote, Settings, Tracker, connect
 
 EVERY = 10
 """Steps of one line of `speed.jsonl` unless told."""
@@ -45,7 +58,7 @@ class Telemetry:
         every: int = EVERY,
         device: torch.device | str = "cpu",
         trackers: Sequence[str] = (),
-        settings: Mapping[str, Any] | None = None,
+        settings: Settings | None = None,
         progress: Progress | None = None,
         journals: Mapping[str, Journal] | None = None,
     ) -> None:
@@ -65,7 +78,7 @@ class Telemetry:
         self._remotes: list[Remote] = connect(trackers, out, settings or {}, shown)
         self._live = Live(out, {**(journals or {}), SPEED: self._journal}, shown)
         self._trackers: list[Tracker] = [*self._remotes, *([Board(out.path(BOARD), first_step)] if out.local else [])]
-        self._last: dict[str, Any] = {}
+        self._last: SpeedLine | None = None
         self._restart()
 
     def __enter__(self) -> Telemetry:
@@ -84,7 +97,7 @@ class Telemetry:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
 
-    def step(self, record: Mapping[str, Any], tokens: int, seconds: float, waited: float) -> bool:
+    def step(self, record: MetricsLine, tokens: int, seconds: float, waited: float) -> bool:
         """A finished step: its line of `metrics.jsonl`, its tokens, its seconds, and how many of them it waited for data.
 
         Returns whether it ended a line of `speed.jsonl`, which `note` then tells.
@@ -103,25 +116,29 @@ class Telemetry:
     def _flush(self, step: int, tokens: int) -> None:
         rate = self._tokens / self._seconds
         reachable = self._peak * self._world
-        speed = {
+        causal: CausalRate = {"mfu_causal": rate * self._causal / reachable} if self._causal else {}
+        speed: SpeedLine = {
             "step": step,
             "tokens": tokens,
             "tokens_per_s": rate,
             "tokens_per_s_per_device": rate / self._world,
             "data_wait_share": self._waited / self._seconds,
             "mfu": rate * self._flops / reachable,
-            **({"mfu_causal": rate * self._causal / reachable} if self._causal else {}),
+            **causal,
             "memory_bytes": peak_memory(),
             **self._device_memory(),
             "seconds": self._seconds,
         }
         self._journal.add(speed)
         self._live.add(SPEED, speed)
-        self._add({f"speed/{name}": value for name, value in speed.items() if name not in ("step", "tokens")}, step)
+        figures = {
+            name: value for name, value in speed.items() if isinstance(value, int | float) and name not in ("step", "tokens")
+        }
+        self._add({f"speed/{name}": value for name, value in figures.items()}, step)
         self._last = speed
         self._restart()
 
-    def _device_memory(self) -> dict[str, int]:
+    def _device_memory(self) -> DeviceMemory:
         if self._device.type != "cuda":
             return {}
         return {
@@ -131,7 +148,7 @@ class Telemetry:
 
     def note(self) -> str:
         """The last line in words, for whoever watches the log; empty before the first."""
-        if not self._last:
+        if self._last is None:
             return ""
         held = self._last.get("device_memory_bytes", self._last["memory_bytes"])
         return (
@@ -139,16 +156,26 @@ class Telemetry:
             f"waiting {100 * self._last['data_wait_share']:.1f} %, {held / 1e9:.1f} GB"
         )
 
-    def line(self, journal: str, record: Mapping[str, Any]) -> None:
-        """A line of a journal other than `metrics.jsonl`; an alarm is a mark on the curves."""
-        self._live.add(journal, record)
-        if journal == HELDOUT:
-            kinds = ("loss", "bits_per_byte")
-            self._add({f"heldout_{kind}/{record['set']}": record[kind] for kind in kinds}, record["step"])
-        elif journal == SCORES:
-            self._add({f"score/{record['benchmark']}/{record['lang']}": record["accuracy"]}, record["step"])
-        elif journal == ALARMS:
-            self._add({f"alarm/{record['kind']}/{record['set']}": 1.0}, record["step"])
+    def heldout(self, line: HeldOutLine) -> None:
+        """A line of `heldout.jsonl`."""
+        self._live.add(HELDOUT, line)
+        name = line["set"]
+        self._add({f"heldout_loss/{name}": line["loss"], f"heldout_bits_per_byte/{name}": line["bits_per_byte"]}, line["step"])
+
+    def score(self, line: ScoreLine) -> None:
+        """A line of `scores.jsonl`."""
+        self._live.add(SCORES, line)
+        if line["accuracy"] is not None:
+            self._add({f"score/{line['benchmark']}/{line['lang']}": line["accuracy"]}, line["step"])
+
+    def alarm(self, line: AlarmLine) -> None:
+        """A line of `alarms.jsonl`: a mark on the curves."""
+        self._live.add(ALARMS, line)
+        self._add({f"alarm/{line['kind']}/{line['set']}": 1.0}, line["step"])
+
+    def skip(self, line: SkipLine) -> None:
+        """A line of `skips.jsonl`, which has no curve."""
+        self._live.add(SKIPS, line)
 
     def write(self) -> None:
         self._journal.write(self._out, SPEED)

@@ -1,4 +1,4 @@
-"""Where curves are shown while a run goes on: named figures of a step enter, and appear in TensorBoard, W&B or MLflow.
+"""Experiment trackers: the curves of a run in TensorBoard, Weights & Biases or MLflow while it goes on.
 
 TensorBoard's files are written always. The two services are extras (`train.trackers`). They may be slow or unreachable, and a run
 must neither wait for them nor die of them: each has a thread and a bounded queue of its own; what cannot be sent is counted,
@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias, TypedDict
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -33,7 +33,18 @@ PATIENCE = 20.0
 RETRY = 60.0
 """Seconds after which a service that could not be reached is tried again."""
 
-Figures = Mapping[str, float]
+Figures: TypeAlias = Mapping[str, float]
+Settings: TypeAlias = Mapping[str, object]
+"""Tables of settings, whose values are tables again or what a service shows as text."""
+
+
+class Sent(TypedDict):
+    """What `telemetry/trackers.json` says of a service: the id of its run, sets of figures sent and lost, the first problem."""
+
+    id: str
+    sent: int
+    lost: int
+    problem: str
 
 
 class Tracker(Protocol):
@@ -65,7 +76,7 @@ class Board:
 class Wandb:
     """A run at Weights & Biases; the usual WANDB_… variables say where. `id`: of the run to go on with, or ""."""
 
-    def __init__(self, id: str, name: str, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, id: str, name: str, folder: Path, settings: Settings) -> None:
         import wandb
 
         offline = os.environ.get("WANDB_MODE", "online") != "online"
@@ -89,7 +100,7 @@ class Wandb:
 class Mlflow:
     """A run of an MLflow server (MLFLOW_TRACKING_URI) in the experiment MLFLOW_EXPERIMENT_NAME or "skyloom"."""
 
-    def __init__(self, id: str, name: str, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, id: str, name: str, folder: Path, settings: Settings) -> None:
         from mlflow.entities import Metric, Param
         from mlflow.tracking import MlflowClient
 
@@ -122,7 +133,7 @@ class TrackerClient(Protocol):
     def close(self) -> None: ...
 
 
-SERVICES: dict[str, tuple[str, Callable[[str, str, Path, Mapping[str, Any]], TrackerClient]]] = {
+SERVICES: dict[str, tuple[str, Callable[[str, str, Path, Settings], TrackerClient]]] = {
     "wandb": ("wandb", Wandb),
     "mlflow": ("mlflow", Mlflow),
 }
@@ -171,7 +182,7 @@ class Remote:
                 "run and TensorBoard have all of them"
             )
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> Sent:
         return {"id": self.id, "sent": self.sent, "lost": self.failed + self.dropped, "problem": self.problem}
 
     def _work(self) -> None:
@@ -207,7 +218,7 @@ def _words(problem: Exception) -> str:
     return f"{type(problem).__name__}: {(str(problem).strip().splitlines() or [''])[0][:200]}"
 
 
-def _flat(settings: Mapping[str, Any], key: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(settings: Settings, key: str = "") -> Iterator[tuple[str, object]]:
     """Tables of settings as `train.seed` and its value."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
@@ -226,7 +237,7 @@ def check_trackers(names: Sequence[str]) -> None:
             )
 
 
-def connect(names: Sequence[str], out: Store, settings: Mapping[str, Any], progress: Progress) -> list[Remote]:
+def connect(names: Sequence[str], out: Store, settings: Settings, progress: Progress) -> list[Remote]:
     """The services of `names` for the run in `out`, going on with the runs there that its earlier attempts began."""
     check_trackers(names)
     known = out.read_json(SENT) if names and out.exists(SENT) else {}

@@ -1,6 +1,6 @@
 """The ARPA format of n-gram models, read and written as whole columns.
 
-What enters or leaves is an `NgramTable`: the words, and for each order the word ids of its n-grams with their log10
+Input or output: an `NgramTable`: the words, and for each order the word ids of its n-grams with their log10
 probabilities and backoff weights. Every toolkit (SRILM, KenLM, IRSTLM and ours) writes and reads this format, so a model can
 come from anywhere and be looked at with `less`. Numbers are parsed by our own compiled code, because Python reads a million
 n-grams in seconds where this takes tenths.
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.errors import DataError
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Bool, Bytes, Floats32, Int, Ints, kernel
 from skyloom.core.store import Store
 
 UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
@@ -63,12 +63,13 @@ def read_arpa(store: Store, name: str) -> NgramTable:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as problem:
             raise DataError(f"{place} is not a whole gzip file: {problem}") from problem
+    at: Int
     counts, at = _header(data, place)
     raw = np.frombuffer(data, np.uint8)
     sections = []
     for n, count in enumerate(counts, 1):
         title = f"\\{n}-grams:".encode()
-        start = data.find(title, at)
+        start = data.find(title, int(at))
         if start < 0:
             raise DataError(f"{place} has no section {title.decode()}: it was cut off; copy or train it again")
         spans, logs = np.zeros((count, n, 2), np.int64), np.zeros((count, 2), np.float32)
@@ -124,14 +125,14 @@ def _cut(data: bytes, spans: npt.NDArray[np.int64]) -> pa.Array:
 
 
 @kernel
-def _gather(data, spans, ends, out):  # type: ignore[no-untyped-def]
+def _gather(data: Bytes, spans: Ints, ends: Ints, out: Bytes) -> None:
     for k in range(len(spans)):
         for j in range(spans[k, 1] - spans[k, 0]):
             out[ends[k] + j] = data[spans[k, 0] + j]
 
 
 @kernel
-def _parse(data, at, spans, logs):  # type: ignore[no-untyped-def]
+def _parse(data: Bytes, at: Int, spans: Ints, logs: Floats32) -> tuple[Int, Int]:
     """Read the lines of a section; returns where it stopped and how many lines were whole."""
     count, n = spans.shape[0], spans.shape[1]
     while at < len(data) and data[at] != 10:  # the rest of the title's line
@@ -163,7 +164,7 @@ def _parse(data, at, spans, logs):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _number(data, at):  # type: ignore[no-untyped-def]
+def _number(data: Bytes, at: Int) -> tuple[float, Int, Bool]:
     """A decimal number at byte `at`: its value, the byte after it, and whether there was one. Exact to float32."""
     negative = at < len(data) and data[at] == 45
     if at < len(data) and (data[at] == 45 or data[at] == 43):

@@ -1,10 +1,10 @@
 """A linear judge of "would be a reference in an encyclopedia": logistic regression on hashed n-grams of units.
 
-What enters are texts that people chose to refer to (or other reference text that the recipe names) and pages of the corpus
-itself; what leaves is a probability for each text. LLaMA (Touvron et al. 2023) and report 3.1 judge pages so. The features
-are the mean over a text's tokens and pairs of neighbours (fastText's bag), hashed into 2^bits weights, so that the score
-does not grow with length; the model is trained by AdaGrad in one thread, in an order that a seed fixes: same texts, same
-bytes. Each language's positives weigh as much as its negatives, or the judge would learn to tell languages.
+Input: texts that people chose to refer to (or other reference text that the recipe names) and pages of the corpus itself.
+Output: a probability for each text. LLaMA (Touvron et al. 2023) and report 3.1 judge pages so. The features are the mean over a
+text's tokens and pairs of neighbours (fastText's bag), hashed into 2^bits weights, so that the score does not grow with length;
+the model is trained by AdaGrad in one thread, in an order that a seed fixes: same texts, same bytes. Each language's positives
+weigh as much as its negatives, or the judge would learn to tell languages.
 
 A model is one .npz file of plain numbers with a checksum inside, read without pickle.
 
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.errors import DataError, IntegrityError
-from skyloom.core.kernels import kernel
+from skyloom.core.kernels import Bools, Floats, Floats32, Hashes, Int, Ints, kernel
 from skyloom.core.store import Store
 from skyloom.corpus.quality.learned.config import ClassifierConfig
 from skyloom.corpus.quality.learned.tokens import Tokens, tokens
@@ -111,14 +111,14 @@ def _digest(weights: npt.NDArray[np.float32]) -> str:
 
 
 @kernel
-def _pair(first, second, shift):  # type: ignore[no-untyped-def]
+def _pair(first: np.uint64, second: np.uint64, shift: np.uint64) -> Int:
     """The bucket of two neighbours."""
     key = (first * _SPREAD) ^ second
     return np.int64(((key ^ (key >> np.uint64(32))) * _SPREAD) >> shift)
 
 
 @kernel
-def _mean(hashes, start, stop, weights, shift):  # type: ignore[no-untyped-def]
+def _mean(hashes: Hashes, start: Int, stop: Int, weights: Floats32, shift: np.uint64) -> float:
     total = 0.0
     for k in range(start, stop):
         total += weights[np.int64(hashes[k] >> shift)]
@@ -128,7 +128,7 @@ def _mean(hashes, start, stop, weights, shift):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _means(hashes, bounds, weights, shift):  # type: ignore[no-untyped-def]
+def _means(hashes: Hashes, bounds: Ints, weights: Floats32, shift: np.uint64) -> Floats:
     out = np.full(len(bounds) - 1, np.nan)
     for row in range(len(bounds) - 1):
         if bounds[row + 1] > bounds[row]:
@@ -137,13 +137,16 @@ def _means(hashes, bounds, weights, shift):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _step(weights, squares, bucket, slope, rate):  # type: ignore[no-untyped-def]
+def _step(weights: Floats32, squares: Floats32, bucket: Int, slope: float, rate: float) -> None:
     squares[bucket] += slope * slope
     weights[bucket] -= rate * slope / np.sqrt(squares[bucket])
 
 
 @kernel
-def _epoch(hashes, bounds, order, positive, weight, code, weights, squares, bias, bias_squares, shift, rate):  # type: ignore[no-untyped-def]
+def _epoch(
+    hashes: Hashes, bounds: Ints, order: Ints, positive: Bools, weight: Floats, code: Ints, weights: Floats32, squares: Floats32,
+    bias: Floats, bias_squares: Floats, shift: np.uint64, rate: float,
+) -> None:  # fmt: skip
     for row in order:
         start, stop, lang = bounds[row], bounds[row + 1], code[row]
         value = 1.0 / (1.0 + np.exp(-(_mean(hashes, start, stop, weights, shift) + bias[lang])))

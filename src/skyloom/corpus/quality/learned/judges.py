@@ -1,8 +1,8 @@
 """The learned judges of quality, shard by shard: train on reference text, score, count, fit thresholds, group.
 
-What enters is reference text and a sample of the corpus' own pages (both chosen by `reference.sample`); what leaves is a
-folder of models, then for each shard of documents a table of scores, and in the end a group for each document. Report 3.1
-names both judges: CCNet's language model and the classifier of "would be a reference in an encyclopedia".
+Input: reference text and a sample of the corpus' own pages (both chosen by `reference_text.sample`). Output: a folder of
+models, then for each shard of documents a table of scores, and in the end a group for each document. Report 3.1 names both
+judges: CCNet's language model and the classifier of "would be a reference in an encyclopedia".
 
     train_judges(reference, pages, out, config)            once
     judges = load_judges(out)                              in each worker

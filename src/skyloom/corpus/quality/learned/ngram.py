@@ -1,8 +1,8 @@
 """Scoring whole columns with an n-gram language model: log10 probabilities of lines, perplexities of texts.
 
-What enters is a text column and a model per language; what leaves is a float32 perplexity for each text. A text's perplexity
-is CCNet's: each line is a sentence between <s> and </s>, log probabilities are summed over lines and divided by the number
-of tokens and line ends. The lower, the more a text runs like what the model was trained on.
+Input: a text column and a model per language. Output: a float32 perplexity for each text. A text's perplexity is CCNet's: each
+line is a sentence between <s> and </s>, log probabilities are summed over lines and divided by the number of tokens and line
+ends. The lower, the more a text runs like what the model was trained on.
 
 The scorer keeps each order's n-grams in an open hash table of 16-byte entries (63 bits of hash, a bit that tells whether a
 longer n-gram ends in this one, probability and backoff), the layout that KenLM found fast. It differs in the order of work:
@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from skyloom.core.errors import ConfigError, DataError
-from skyloom.core.kernels import GOLDEN, kernel
+from skyloom.core.kernels import GOLDEN, Bools, Floats32, Hashes, Int, Ints, Ints32, kernel
 from skyloom.core.store import Store
 from skyloom.corpus.quality.learned.arpa import BEGIN, END, UNKNOWN, NgramTable, read_arpa
 from skyloom.corpus.quality.learned.tokens import Tokens, hash_words, token_lines, tokens
@@ -69,7 +69,7 @@ class NgramModel:
         logs, _ = _score(
             column.hashes, column.lines, self.vocabulary, self.unigrams, self.longer, self.table, values, self.slots, self.order
         )
-        return np.asarray(logs, np.float64)
+        return logs
 
     def score(self, texts: Texts) -> tuple[Floats, npt.NDArray[np.int64]]:
         """See `LanguageModel`."""
@@ -190,7 +190,7 @@ def _slots(count: int) -> int:
 
 
 @kernel
-def _per_row(lines, rows):  # type: ignore[no-untyped-def]
+def _per_row(lines: Floats, rows: Ints) -> Floats:
     """Sums of the lines of each text, each by itself: a text's score does not depend on its neighbours."""
     out = np.zeros(len(rows) - 1, np.float64)
     for row in range(len(rows) - 1):
@@ -200,14 +200,14 @@ def _per_row(lines, rows):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _longer_key(key, word):  # type: ignore[no-untyped-def]
+def _longer_key(key: np.uint64, word: Int) -> np.uint64:
     """The key of an n-gram from that of its ending and the word before it."""
     key = (key ^ ((np.uint64(word) + np.uint64(1)) * _SPREAD)) * GOLDEN
     return key ^ (key >> np.uint64(32))
 
 
 @kernel
-def _keys(grams):  # type: ignore[no-untyped-def]
+def _keys(grams: Ints | Ints32) -> Hashes:
     out = np.zeros(len(grams), np.uint64)
     for k in range(len(grams)):
         key = np.uint64(0)
@@ -218,9 +218,9 @@ def _keys(grams):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _find(table, start, stop, shift, key):  # type: ignore[no-untyped-def]
+def _find(table: Hashes, start: Int, stop: Int, shift: np.uint64, key: np.uint64) -> Int:
     """The slot of an n-gram, or -1."""
-    slot = start + np.int64(key >> shift)
+    slot: Int = start + np.int64(key >> shift)
     while True:
         found = table[slot, 0]
         if found | _LOW == key | _LOW:
@@ -233,7 +233,7 @@ def _find(table, start, stop, shift, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _shift(start, stop):  # type: ignore[no-untyped-def]
+def _shift(start: Int, stop: Int) -> np.uint64:
     bits = 0
     while (1 << bits) < stop - start:
         bits += 1
@@ -241,10 +241,10 @@ def _shift(start, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _insert(table, values, start, stop, keys, logs):  # type: ignore[no-untyped-def]
+def _insert(table: Hashes, values: Floats32, start: Int, stop: Int, keys: Hashes, logs: Floats32) -> None:
     shift = _shift(start, stop)
     for k in range(len(keys)):
-        slot: Any = start + np.int64(keys[k] >> shift)
+        slot: Int = start + np.int64(keys[k] >> shift)
         while table[slot, 0] != 0 and table[slot, 0] | _LOW != keys[k] | _LOW:
             slot = slot + 1 if slot + 1 < stop else start
         table[slot, 0] = keys[k] & ~_LOW
@@ -252,7 +252,7 @@ def _insert(table, values, start, stop, keys, logs):  # type: ignore[no-untyped-
 
 
 @kernel
-def _mark(table, start, stop, endings):  # type: ignore[no-untyped-def]
+def _mark(table: Hashes, start: Int, stop: Int, endings: Hashes) -> bool:
     """Set the lowest bit of n-grams that are endings of longer ones; False if one is not there."""
     shift = _shift(start, stop)
     for k in range(len(endings)):
@@ -264,19 +264,19 @@ def _mark(table, start, stop, endings):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _enter(vocabulary, hashes, ids):  # type: ignore[no-untyped-def]
+def _enter(vocabulary: Hashes, hashes: Hashes, ids: Ints) -> None:
     shift = _shift(0, len(vocabulary))
     for k in range(len(hashes)):
-        slot: Any = np.int64(hashes[k] >> shift)
+        slot: Int = np.int64(hashes[k] >> shift)
         while vocabulary[slot, 0] != 0:
             slot = slot + 1 if slot + 1 < len(vocabulary) else 0
         vocabulary[slot, 0], vocabulary[slot, 1] = hashes[k], np.uint64(ids[k])
 
 
 @kernel
-def _word(vocabulary, shift, key):  # type: ignore[no-untyped-def]
+def _word(vocabulary: Hashes, shift: np.uint64, key: np.uint64) -> Int:
     """The id of a word, 0 if the model does not know it."""
-    slot: Any = np.int64(key >> shift)
+    slot: Int = np.int64(key >> shift)
     while True:
         found = vocabulary[slot, 0]
         if found == key:
@@ -289,7 +289,10 @@ def _word(vocabulary, shift, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _score(hashes, lines, vocabulary, unigrams, longer, table, values, slots, order):  # type: ignore[no-untyped-def]
+def _score(
+    hashes: Hashes, lines: Ints, vocabulary: Hashes, unigrams: Floats32, longer: Bools, table: Hashes, values: Floats32,
+    slots: Ints, order: Int,
+) -> tuple[Floats, np.uint64]:  # fmt: skip
     out = np.zeros(len(lines) - 1, np.float64)
     widest = 0
     for k in range(len(lines) - 1):

@@ -1,10 +1,10 @@
 """An n-gram language model with modified Kneser-Ney smoothing (Chen and Goodman 1998, interpolated), by counting columns.
 
-What enters are lines of tokens (`tokens.token_lines`); what leaves is an ARPA file. Where KenLM's `lmplz` is on the
-PATH it is the trainer: it sorts on disk and has no limit of size. Elsewhere (the `kenlm` package does not bring it) this
-module counts in memory with numpy and Arrow, by the same formulas in float64: counts of the highest order and of n-grams that
-begin a line as they are, of the others the number of words that stand before them; three discounts for each order;
-interpolation down to 1 / V. N-grams seen at most `prune` times give their mass to the backoff, as lmplz does it.
+Input: lines of tokens (`tokens.token_lines`). Output: an ARPA file. Where KenLM's `lmplz` is on the PATH it is the trainer: it
+sorts on disk and has no limit of size. Elsewhere (the `kenlm` package does not bring it) this module counts in memory with
+numpy and Arrow, by the same formulas in float64: counts of the highest order and of n-grams that begin a line as they are, of
+the others the number of words that stand before them; three discounts for each order; interpolation down to 1 / V. N-grams seen
+at most `prune` times give their mass to the backoff, as lmplz does it.
 
 An n-gram is known by its rank among the n-grams of its order, and the rank of the next longer one follows from (rank, next
 word): one sort for each order, no n-gram is ever spelt out.

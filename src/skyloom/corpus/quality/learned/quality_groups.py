@@ -1,9 +1,9 @@
 """Quality groups: what the learned judges say of a document, put together as high, middle or low (report 3.1).
 
-What enters are perplexities and probabilities of all shards; what leaves is a grade for each document. Perplexities have no
-meaning of their own, so their thresholds are percentiles of the corpus: each shard is counted into a histogram
-(`count_perplexity`), histograms are added in any order (`merge_counts`), and the thresholds are read from the sum
-(`fit_thresholds`): head, middle and tail as in CCNet. A probability has a meaning and keeps fixed thresholds.
+Input: perplexities and probabilities of all shards. Output: a grade for each document. Perplexities have no meaning of their
+own, so their thresholds are percentiles of the corpus: each shard is counted into a histogram (`count_perplexity`), histograms
+are added in any order (`merge_counts`), and the thresholds are read from the sum (`fit_thresholds`): head, middle and tail as
+in CCNet. A probability has a meaning and keeps fixed thresholds.
 
 A document is high if one judge gives it the best grade and the other not the worst; low if one gives it the worst and the
 other not the best; else middle. So no judge alone can throw out what the other finds excellent, and with one judge its own

@@ -1,8 +1,8 @@
 """Reference text: which pages an encyclopedia cites, and samples of bounded size to train judges on.
 
-What enters are MediaWiki dumps or columns of wikitext, and shards of documents; what leaves are the hashes of the URLs that
-are cited, a mask of the documents that have one of them, and a sample. Both are made shard by shard and merged: sets of
-hashes by union, samples by keeping the documents whose ids hash lowest (the sample of a union is the sample of the samples).
+Input: MediaWiki dumps or columns of wikitext, and shards of documents. Output: the hashes of the URLs that are cited, a mask of
+the documents that have one of them, and a sample. Both are made shard by shard and merged: sets of hashes by union, samples by
+keeping the documents whose ids hash lowest (the sample of a union is the sample of the samples).
 
 Two URLs are the same page if they agree without scheme, "www.", fragment, closing slash and case. Memory: 8 bytes for each
 cited URL (Wikipedia's two editions cite some 60 million), the budget for a sample.

@@ -1,11 +1,11 @@
 """The tokens that the learned judges of quality read: units of text in lower case, digits as 0, line by line.
 
-What enters is a string column; what leaves are the tokens' 64-bit hashes with the bounds of lines and texts, or, for tools
-that read text (`lmplz`, `kenlm`), one string for each line with a space between tokens. Both are made by one compiled pass
-over the column's bytes and agree token by token.
+Input: a string column. Output: the tokens' 64-bit hashes with the bounds of lines and texts, or, for tools that read text
+(`lmplz`, `kenlm`), one string for each line with a space between tokens. Both are made by one compiled pass over the column's
+bytes and agree token by token.
 
 CCNet (Wenzek et al. 2020), which report 3.1 follows, feeds its language models SentencePiece pieces of normalised lines.
-Here a token is the house's unit of text (`core.units`: a Han, kana or hangul character or a word of another script), in
+Here a token is our unit of text (`core.units`: a Han, kana or hangul character or a word of another script), in
 lower case and with every digit as 0: the models need no second model to be read, one threshold has the same meaning in every
 part of the corpus room, Chinese needs no segmentation, and words that a model never saw cost what `<unk>` costs instead of
 being spelt. Punctuation is no unit; the rules judge it.
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.code_points import made_once
-from skyloom.core.kernels import FNV_PRIME, FNV_START, decode, kernel, mix
+from skyloom.core.kernels import FNV_PRIME, FNV_START, Bools, Bytes, Hashes, Int, Ints, decode, kernel, mix
 from skyloom.core.units import unit_classes, utf8_buffers
 from skyloom.corpus.text import Texts
 
@@ -80,7 +80,7 @@ def split_tokens(lines: Texts) -> Tokens:
 def hash_words(words: Texts) -> npt.NDArray[np.uint64]:
     """The hash of each string as if it were a token, uint64[rows]."""
     data, offsets = utf8_buffers(words)
-    return np.asarray(_words(data, offsets), np.uint64)
+    return _words(data, offsets)
 
 
 def _folded(texts: Texts) -> Texts:
@@ -109,7 +109,7 @@ def _stable() -> npt.NDArray[np.bool_]:
 
 
 @kernel
-def _doubtful(data, offsets, stable):  # type: ignore[no-untyped-def]
+def _doubtful(data: Bytes, offsets: Ints, stable: Bools) -> Bools:
     out = np.zeros(len(offsets) - 1, np.bool_)
     for row in range(len(offsets) - 1):
         i = offsets[row]
@@ -126,7 +126,9 @@ def _doubtful(data, offsets, stable):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _tokens(data, offsets, classes, hashes, lines, rows, zero_digits):  # type: ignore[no-untyped-def]
+def _tokens(
+    data: Bytes, offsets: Ints, classes: Bytes, hashes: Hashes, lines: Ints, rows: Ints, zero_digits: bool
+) -> tuple[int, int]:
     found, breaks = 0, 0
     lines[0], rows[0] = 0, 0
     for row in range(len(offsets) - 1):
@@ -135,6 +137,7 @@ def _tokens(data, offsets, classes, hashes, lines, rows, zero_digits):  # type: 
         while i < stop:
             byte = data[i]
             if byte < 0x80:
+                length: Int
                 kind, length = classes[byte], 1
             else:
                 point, length = decode(data, i)
@@ -172,7 +175,7 @@ def _tokens(data, offsets, classes, hashes, lines, rows, zero_digits):  # type: 
 
 
 @kernel
-def _spell(data, offsets, classes, out, ends):  # type: ignore[no-untyped-def]
+def _spell(data: Bytes, offsets: Ints, classes: Bytes, out: Bytes, ends: Ints) -> tuple[int, int]:
     used, lines = 0, 0
     ends[0] = 0
     for row in range(len(offsets) - 1):
@@ -197,7 +200,7 @@ def _spell(data, offsets, classes, out, ends):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _split(data, offsets, hashes, ends):  # type: ignore[no-untyped-def]
+def _split(data: Bytes, offsets: Ints, hashes: Hashes, ends: Ints) -> int:
     found = 0
     for row in range(len(offsets) - 1):
         state, inside = FNV_START, False
@@ -220,7 +223,7 @@ def _split(data, offsets, hashes, ends):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _words(data, offsets):  # type: ignore[no-untyped-def]
+def _words(data: Bytes, offsets: Ints) -> Hashes:
     out = np.empty(len(offsets) - 1, np.uint64)
     for row in range(len(offsets) - 1):
         state = FNV_START

@@ -1,9 +1,9 @@
 """The bytes of a source's files: found on a path, by a pattern or at any fsspec URL, and unpacked within limits.
 
-What enters is a path (`pages`, `crawl/**/*.warc.gz`, `s3://bucket/wet/`, `memory://x`), what leaves are `File`s and open
-streams. Unpacking counts: a stream that gives more than `ratio` times the bytes it took, beyond the first 16 MB, raises
-`BombError`, because data that anyone wrote for readers never packs that well; 64 kB of zstd can unpack to gigabytes.
-Memory: the libraries' windows, never a file.
+Input: a path (`pages`, `crawl/**/*.warc.gz`, `s3://bucket/wet/`, `memory://x`). Output: `File`s and open streams. Unpacking
+counts: a stream that gives more than `ratio` times the bytes it took, beyond the first 16 MB, raises `BombError`, because data
+that anyone wrote for readers never packs that well; 64 kB of zstd can unpack to gigabytes. Memory: the libraries' windows,
+never a file.
 """
 
 from __future__ import annotations
@@ -18,12 +18,18 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 import fsspec
 import zstandard
 
 from skyloom.core.errors import DataError, StorageError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+Entry = dict[str, str | int | float | bool | None]
+"""What a file system says of a file, under names of its own."""
 
 _WHOLE = 8 << 20  # bytes up to which a file is fingerprinted whole
 _EDGE = 1 << 20
@@ -87,7 +93,7 @@ def listing(source: str, path: str) -> list[File]:
     ]
 
 
-def _found(filesystem: Any, base: str, path: str) -> tuple[dict[str, Any], str]:
+def _found(filesystem: fsspec.AbstractFileSystem, base: str, path: str) -> tuple[dict[str, Entry], str]:
     """Entries by path, and the folder that names are relative to. A path that exists is no pattern, whatever it holds."""
     if filesystem.exists(base):
         info = filesystem.info(base)
@@ -108,7 +114,7 @@ def _below(path: str, root: str) -> str:
     return name or PurePosixPath(path).name
 
 
-def _version(info: dict[str, Any]) -> str:
+def _version(info: Entry) -> str:
     return str(next((info[k] for k in ("ETag", "etag", "checksum", "mtime", "LastModified", "last_modified") if info.get(k)), ""))
 
 
@@ -167,7 +173,7 @@ def unpacked(raw: BinaryIO, ratio: float, *, dictionary: bytes = b"") -> BinaryI
     """A seekable stream's bytes, unpacked as its first bytes say. Closing the result closes `raw`."""
     magic = raw.read(6)
     raw.seek(0)
-    inner: Any
+    inner: Unpacking
     if magic.startswith(GZIP):
         inner = gzip.GzipFile(fileobj=raw)
     elif magic.startswith(ZSTD) or dictionary:
@@ -181,10 +187,22 @@ def unpacked(raw: BinaryIO, ratio: float, *, dictionary: bytes = b"") -> BinaryI
     return io.BufferedReader(_Counted(inner, raw, ratio), 1 << 18)
 
 
-def read_some(stream: BinaryIO, size: int) -> bytes:
+def read_some(stream: Readable, size: int) -> bytes:
     """Up to `size` bytes, b"" at the end. Unlike `read`, it never loses what stands before damage that it meets."""
     some = getattr(stream, "read1", stream.read)  # files of object stores have no read1, and no damage of their own
     return bytes(some(size))
+
+
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Unpacking(Protocol):
+    """A stream that unpacks: `read1` gives what stands before damage before it tells the damage."""
+
+    def read1(self, size: int, /) -> bytes: ...
 
 
 class ZstdStream:
@@ -196,7 +214,7 @@ class ZstdStream:
     def __init__(self, raw: BinaryIO, dictionary: bytes = b"") -> None:
         known = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
         self._raw, self._unpacker = raw, zstandard.ZstdDecompressor(dict_data=known, max_window_size=_ZSTD_WINDOW)
-        self._frame: Any = None
+        self._frame: zstandard.ZstdDecompressionObj | None = None
         self._input, self._output, self._place = b"", b"", 0
 
     def read1(self, size: int) -> bytes:
@@ -220,19 +238,20 @@ class ZstdStream:
 class _Counted(io.RawIOBase):
     """An unpacking stream that stops once it gave more than `ratio` times what it took."""
 
-    def __init__(self, inner: Any, raw: BinaryIO, ratio: float) -> None:
+    def __init__(self, inner: Unpacking, raw: BinaryIO, ratio: float) -> None:
         self._inner, self._raw, self._ratio = inner, raw, ratio
         self._given = 0
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, target: Any) -> int:
+    def readinto(self, target: WriteableBuffer) -> int:
+        view = memoryview(target).cast("B")
         if self._given > _FREE and self._given > self._ratio * self._raw.tell():
             raise BombError(self._ratio)
         # read1: what comes before damage is given before the damage is told
-        data = self._inner.read1(min(len(target), _PIECE))
-        target[: len(data)] = data
+        data = self._inner.read1(min(len(view), _PIECE))
+        view[: len(data)] = data
         self._given += len(data)
         return len(data)
 

@@ -1,9 +1,9 @@
 """Documentation pages from the machine's own apt: real pages in English and Chinese that every Debian or Ubuntu reaches.
 
-What enters are package names, what leaves are PAGE rows of their HTML files. No root is needed: `apt-get download` only
-writes into a folder, and where apt has no package lists we fetch them into folders of our own. A downloaded package stays
-in the cache and is checked against the digest that apt's signed lists give, so a second run downloads nothing. Packages are
-read as they lie (an `ar` archive around a `tar`); nothing is unpacked or installed.
+Input: package names. Output: PAGE rows of their HTML files. No root is needed: `apt-get download` only writes into a folder,
+and where apt has no package lists we fetch them into folders of our own. A downloaded package stays in the cache and is checked
+against the digest that apt's signed lists give, so a second run downloads nothing. Packages are read as they lie (an `ar`
+archive around a `tar`); nothing is unpacked or installed.
 
 The packages have navigation, boilerplate that returns on each page, near-copies, untranslated pages, and most pages in both
 languages: everything that a corpus pipeline is for.
@@ -23,12 +23,12 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import zstandard
 
 from skyloom.core.errors import StorageError
 from skyloom.core.progress import Progress
+from skyloom.core.records import PageRow
 from skyloom.core.store import Store
 from skyloom.corpus.sources.readers.rows import About, page_row, pair_of, sample
 
@@ -173,7 +173,7 @@ def _is_whole(package: Package) -> bool:
     return not package.sha256 or hashlib.sha256(path.read_bytes()).hexdigest() == package.sha256
 
 
-def pages(packages: Sequence[Package], about: About, languages: Sequence[str], limit: int = 0) -> Iterator[dict[str, Any]]:
+def pages(packages: Sequence[Package], about: About, languages: Sequence[str], limit: int = 0) -> Iterator[PageRow]:
     """PAGE rows of the HTML files of the packages, in the order of their names; other languages are left out by file name.
 
     With a `limit`, a spread sample of that many pages, where a page's two languages are chosen together.

@@ -1,10 +1,10 @@
 """Books from EPUB files: the chapters in reading order, as one text.
 
-What enters is an EPUB (a zip of XHTML), what leaves is its PAGE row: title, then all spine items in the order of the spine,
-block by block, without the navigation, pictures and markup. A book is not a web page: nothing in it is boilerplate to be
-found out, so its text does not pass the extraction for web pages. Encrypted books, and files that are no EPUB, are rows that
-say so. Nothing is written to disk; sizes are checked while unpacking, not as the zip claims them. Memory: one book of at
-most the page limit, and its file.
+Input: an EPUB (a zip of XHTML). Output: its PAGE row: title, then all spine items in the order of the spine, block by block,
+without the navigation, pictures and markup. A book is not a web page: nothing in it is boilerplate to be found out, so its text
+does not pass the extraction for web pages. Encrypted books, and files that are no EPUB, are rows that say so. Nothing is
+written to disk; sizes are checked while unpacking, not as the zip claims them. Memory: one book of at most the page limit, and
+its file.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, BombError, File, open_file, reason_of
 from skyloom.corpus.sources.readers.rows import About, page_row, pair_of
 from skyloom.corpus.text import charset
@@ -43,7 +43,7 @@ class _BookError(ValueError):
     """The file is no EPUB that we can read; the text is the row's reason."""
 
 
-def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
+def pages(file: File, about: About) -> Iterator[PageRow]:
     """The PAGE row of a book."""
     body, found, error = b"", _Facts("", "", ""), None
     try:

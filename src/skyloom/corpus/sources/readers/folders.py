@@ -1,6 +1,6 @@
 """Pages that are a file each: HTML folders, plain text, trees of source code, and the running interpreter's library.
 
-What enters is a file, what leaves is its PAGE row, packed files unpacked. A file beyond the limit is not read. Memory: one file.
+Input: a file. Output: its PAGE row, packed files unpacked. A file beyond the limit is not read. Memory: one file.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from skyloom.core.errors import DataError
+from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, opened, reason_of
 from skyloom.corpus.sources.readers.rows import About, page_row, pair_of
 
@@ -22,29 +22,29 @@ _TESTS = re.compile(r"(^|/)(tests?|idle_test|site-packages|dist-packages|__pycac
 _CODE_BYTES = range(200, 200_000)
 
 
-def html(file: File, about: About) -> Iterator[dict[str, Any]]:
+def html(file: File, about: About) -> Iterator[PageRow]:
     """The page that an HTML file is."""
     yield _page(file, about, "html", "html")
 
 
-def samples(file: File, about: About) -> Iterator[dict[str, Any]]:
+def samples(file: File, about: About) -> Iterator[PageRow]:
     """A page of the samples."""
     yield _page(file, about, "html", "samples")
 
 
-def text(file: File, about: About) -> Iterator[dict[str, Any]]:
+def text(file: File, about: About) -> Iterator[PageRow]:
     """The page that a text file is; in a source of code it is code."""
     yield _page(file, about, "text", "text")
 
 
-def stdlib(file: File, about: About) -> Iterator[dict[str, Any]]:
+def stdlib(file: File, about: About) -> Iterator[PageRow]:
     """A file of the running interpreter's standard library."""
     body, size, error = whole(file, about)
     url = f"python{'.'.join(platform.python_version_tuple()[:2])}/{file.name}"
     yield page_row(about, url=url, body=body, size=size, kind="code", license=about.license or "PSF-2.0", error=error)
 
 
-def _page(file: File, about: About, kind: str, scheme: str) -> dict[str, Any]:
+def _page(file: File, about: About, kind: str, scheme: str) -> PageRow:
     body, size, error = whole(file, about)
     pair = pair_of(file.name)[1]
     meta = {"file": file.name} | ({"pair": pair} if pair else {})

@@ -1,8 +1,8 @@
 """The category of a page by its host: a row of the report's Table 1 for the sites that everybody knows.
 
-What enters is a URL, what leaves is a category of `core.records.CATEGORIES`. The table is a small file of our own
-(`hosts.toml`), one list of host suffixes per category; the longest suffix that fits wins, so `wikisource.org` can be
-books though `wikimedia.org` is an encyclopedia. A user's file of the same form is laid over it.
+Input: a URL. Output: a category of `core.records.CATEGORIES`. The table is a small file of our own (`hosts.toml`), one list of
+host suffixes per category; the longest suffix that fits wins, so `wikisource.org` can be books though `wikimedia.org` is an
+encyclopedia. A user's file of the same form is laid over it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Bodies as HTTP sent them: transfer and content encodings taken off, within limits.
 
-What enters is the body of a stored response with its headers' word on how it was encoded, what leaves is the body as a
-browser would have read it, or a reason. Crawlers differ: some store bodies decoded and leave the headers as they were, some
-the other way round, so a body that is not encoded as its headers say is taken as it is. No body may unpack beyond the page
-limit, nor beyond the ratio limit once it is larger than a megabyte. Memory: twice the page limit.
+Input: the body of a stored response with its headers' word on how it was encoded. Output: the body as a browser would have read
+it, or a reason. Crawlers differ: some store bodies decoded and leave the headers as they were, some the other way round, so a
+body that is not encoded as its headers say is taken as it is. No body may unpack beyond the page limit, nor beyond the ratio
+limit once it is larger than a megabyte. Memory: twice the page limit.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import io
 import re
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 import brotli  # type: ignore[import-untyped]
 
@@ -118,7 +117,7 @@ def _is_plain(body: bytes) -> bool:
     return body[:200].lstrip().startswith(b"<") or body[:200].isascii()
 
 
-def _collect(piece: Callable[[], Any], taken: Callable[[], int], limit: int, ratio: float) -> bytes:
+def _collect(piece: Callable[[], bytes], taken: Callable[[], int], limit: int, ratio: float) -> bytes:
     """All pieces until an empty one. TooLargeError or BombError as soon as a limit is passed."""
     parts, size = [], 0
     while got := piece():

@@ -1,9 +1,9 @@
 """Hugging Face data sets by name and split, streamed; and local folders that the `datasets` library can load.
 
-What enters is `owner/name` (or `owner/name@revision`, or a folder), what leaves are PAGE tables of its records, whose columns are
-named as those of JSON lines. The library is the extra `[hub]` and is imported only here. A data set is read in its own shards,
-one task for each, and never stored whole. Its identity is the revision and fingerprint that the library reports, so a run
-is done again when the data set changed. Memory: one batch of 1,000 records.
+Input: `owner/name` (or `owner/name@revision`, or a folder). Output: PAGE tables of its records, whose columns are named as
+those of JSON lines. The library is the extra `[hub]` and is imported only here. A data set is read in its own shards, one task
+for each, and never stored whole. Its identity is the revision and fingerprint that the library reports, so a run is done again
+when the data set changed. Memory: one batch of 1,000 records.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from skyloom.core.errors import ConfigError, DataError, StorageError
+from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.jsonl import record_row
 from skyloom.corpus.sources.readers.page_columns import fields, page_table
 from skyloom.corpus.sources.readers.rows import About
@@ -56,7 +57,7 @@ def find(source: str, path: str, subset: str, split: str) -> tuple[tuple[HubPart
     return tuple(HubPart(name, revision, subset, split, i, count) for i in range(count)), identity
 
 
-def pages(part: HubPart, about: About) -> Iterator[pa.Table | dict[str, Any]]:
+def pages(part: HubPart, about: About) -> Iterator[pa.Table | PageRow]:
     """PAGE tables of one shard's records, in its order. StorageError if the data set cannot be reached any more."""
     number, name = 0, f"{shown(part.path)}/{part.split}-{part.index:05d}"
     try:
@@ -71,7 +72,7 @@ def pages(part: HubPart, about: About) -> Iterator[pa.Table | dict[str, Any]]:
         raise StorageError(f"source '{about.source}': data set '{part.path}': {_first_line(problem)}; run it again") from problem
 
 
-def _rows(batch: list[dict[str, Any]], before: int, file: str, about: About) -> Iterator[pa.Table | dict[str, Any]]:
+def _rows(batch: list[dict[str, Any]], before: int, file: str, about: About) -> Iterator[pa.Table | PageRow]:
     known = [k for k in fields(about) if k in batch[0]]
     if not {"html", "text", "content", about.text_field} & set(known):
         raise DataError(

@@ -1,10 +1,10 @@
 """JSON lines, plain or packed, of any length: ten million short documents or one of 200 MB.
 
-What enters is a file or a byte range of one, what leaves are PAGE tables, one for a few megabytes of lines. Lines are read
-in blocks; a block whose lines are all JSON objects of the usual shape is parsed by Arrow in one go, any other line by line,
-so that one odd line costs a block's speed and never a record. A line beyond the limit is passed over without being held.
-A plain file can be read in ranges: a line belongs to the range in which it begins. Records are told apart by the offset of
-their line (in the unpacked file). Memory: some 10 blocks, or one line of at most twice the page limit.
+Input: a file or a byte range of one. Output: PAGE tables, one for a few megabytes of lines. Lines are read in blocks; a block
+whose lines are all JSON objects of the usual shape is parsed by Arrow in one go, any other line by line, so that one odd line
+costs a block's speed and never a record. A line beyond the limit is passed over without being held. A plain file can be read in
+ranges: a line belongs to the range in which it begins. Records are told apart by the offset of their line (in the unpacked
+file). Memory: some 10 blocks, or one line of at most twice the page limit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pj
 
+from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, is_packed, open_file, read_some, reason_of, unpacked
 from skyloom.corpus.sources.readers.page_columns import fields, page_table
 from skyloom.corpus.sources.readers.rows import NO_TEXT, About, broken_row, page_row
@@ -26,7 +27,7 @@ _EXTRA = 1 << 16
 _MARK = b"\xef\xbb\xbf"
 
 
-def pages(file: File, about: About) -> Iterator[pa.Table | dict[str, Any]]:
+def pages(file: File, about: About) -> Iterator[pa.Table | PageRow]:
     """PAGE tables and, for what is no record of the usual shape, PAGE rows, in the order of the lines."""
     ids: dict[str, pa.DataType] = {}
     for start, block, error in json_lines(file, about):
@@ -142,7 +143,7 @@ def _is_utf8(block: bytes) -> bool:
     return True
 
 
-def _line_by_line(block: bytes, start: int, file: File, about: About) -> Iterator[dict[str, Any]]:
+def _line_by_line(block: bytes, start: int, file: File, about: About) -> Iterator[PageRow]:
     offset = start
     for line in _lines(block):
         if line.strip():
@@ -155,7 +156,7 @@ def _lines(block: bytes) -> list[bytes]:
     return [p + b"\n" for p in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
 
 
-def _json_row(line: bytes, offset: int, file: File, about: About) -> dict[str, Any]:
+def _json_row(line: bytes, offset: int, file: File, about: About) -> PageRow:
     try:
         record = json.loads(line.removeprefix(_MARK))
     except (ValueError, RecursionError):
@@ -165,7 +166,7 @@ def _json_row(line: bytes, offset: int, file: File, about: About) -> dict[str, A
     return record_row(record, offset, file.name, about)
 
 
-def record_row(record: Mapping[str, Any], place: int | str, file: str, about: About) -> dict[str, Any]:
+def record_row(record: Mapping[str, Any], place: int | str, file: str, about: About) -> PageRow:
     """A row from a record with `text` or `html` and, if it likes, `url`, `date`, `license`, `title`, `id` and `pair`."""
     keys = ("html", about.text_field, "text", "content") if about.text_field else ("html", "text", "content")
     content = next((record[k] for k in keys if isinstance(record.get(k), (str, bytes))), None)

@@ -1,10 +1,10 @@
 """Papers from their LaTeX sources: one text for each, with its formulas as they were written.
 
-What enters is what arXiv gives: a bulk `.tar` of papers, a paper's own `.tar.gz`, a `.gz` of a single file, or a `.tex`. What
-leaves is a PAGE row for each paper: the main file with what it includes, without preamble, comments, references and
-pictures, in paragraphs. Inline and displayed formulas stay LaTeX (`$…$`, `\\begin{align}…`). Papers that came as PDF only are
-rows that say so. Nothing is compiled or written to disk; files are joined only within their own archive, each once.
-Memory: one paper, whose sources together are at most the page limit.
+Input: what arXiv gives: a bulk `.tar` of papers, a paper's own `.tar.gz`, a `.gz` of a single file, or a `.tex`. Output: a PAGE
+row for each paper: the main file with what it includes, without preamble, comments, references and pictures, in paragraphs.
+Inline and displayed formulas stay LaTeX (`$…$`, `\\begin{align}…`). Papers that came as PDF only are rows that say so. Nothing
+is compiled or written to disk; files are joined only within their own archive, each once. Memory: one paper, whose sources
+together are at most the page limit.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from pylatexenc import latex2text, macrospec  # type: ignore[import-untyped]
 from pylatexenc.latexwalker import (  # type: ignore[import-untyped]
+    LatexMacroNode,
     LatexWalker,
     LatexWalkerParseError,
     get_default_latex_context_db,
 )
 
+from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, open_file, reason_of, unpacked
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row, pair_of
 from skyloom.corpus.sources.readers.tar import members, safe_name
@@ -33,7 +35,7 @@ _PAPER = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+\d{7})(v\d+)?")
 _DATED = re.compile(r"(\d\d)(\d\d)")
 
 
-def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
+def pages(file: File, about: About) -> Iterator[PageRow]:
     """PAGE rows of the papers of a file, in its order."""
     with open_file(file) as raw:
         head = raw.read(262)
@@ -47,7 +49,7 @@ def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
             yield broken_row(about, file.name, 0, reason_of(problem))
 
 
-def _bulk(raw: BinaryIO, file: File, about: About) -> Iterator[dict[str, Any]]:
+def _bulk(raw: BinaryIO, file: File, about: About) -> Iterator[PageRow]:
     """An archive of papers, each packed by itself; an archive whose members are .tex files is one paper."""
     own: dict[str, bytes] = {}
     for number, member, content in members(raw, about.max_body):
@@ -67,7 +69,7 @@ def _bulk(raw: BinaryIO, file: File, about: About) -> Iterator[dict[str, Any]]:
         yield _row(own, file.name, file, about, "")
 
 
-def _paper(stream: BinaryIO, name: str, file: File, about: About, place: str = "") -> dict[str, Any]:
+def _paper(stream: BinaryIO, name: str, file: File, about: About, place: str = "") -> PageRow:
     """The row of one packed paper: a tar of its files, or the one file."""
     try:
         data = stream.read(about.max_body + 1)
@@ -83,7 +85,7 @@ def _paper(stream: BinaryIO, name: str, file: File, about: About, place: str = "
     return _row(files, name, file, about, place)
 
 
-def _row(files: Mapping[str, bytes], name: str, file: File, about: About, place: str) -> dict[str, Any]:
+def _row(files: Mapping[str, bytes], name: str, file: File, about: About, place: str) -> PageRow:
     url, error, title, body = _url(name, file), None, "", b""
     if len(files) == 1 and (first := next(iter(files.values()))).startswith(b"%PDF"):
         return page_row(about, url=url, place=place, body=first, kind="text", meta={"file": file.name, "member": name})
@@ -188,12 +190,12 @@ def _converted(source: str) -> str:
     return str(_WRITES.nodelist_to_text(nodes))
 
 
-def _argument(place: int, form: str) -> Any:
+def _argument(place: int, form: str) -> Callable[[LatexMacroNode, latex2text.LatexNodes2Text], str]:
     """A replacement that writes one argument of a macro in a form; pylatexenc's own keeps what is not an argument."""
     return lambda node, l2tobj: form % l2tobj.nodelist_to_text([node.nodeargd.argnlist[place]]).strip()
 
 
-def _contexts() -> tuple[Any, Any]:
+def _contexts() -> tuple[macrospec.LatexContextDb, latex2text.LatexNodes2Text]:
     """What pylatexenc's parser and writer shall do otherwise: headings as paragraphs; marks that point elsewhere, dates of today
     and definitions left out."""
     headings = ("chapter", "section", "subsection", "subsubsection", "paragraph", "subparagraph")

@@ -1,10 +1,10 @@
 """Encyclopedias from MediaWiki dumps: articles as text, with the pages that they cite.
 
-What enters is a dump (`pages-articles.xml`, `.bz2`, `.gz`, `.zst`) or a byte range of a multistream one, what leaves is a PAGE row
-for each article: its text with headings, lists and tables readable and formulas kept (`$…$`). Redirects and other
-namespaces are passed over. The external addresses that an article cites stand in its `meta` as `cites`: they are what the
-quality classifier learns from ("would this page be a reference in an encyclopedia?"). Chinese articles write words of both
-scripts (`-{zh-hans:软件;zh-hant:軟體}-`); the simplified one is kept. Memory: one article.
+Input: a dump (`pages-articles.xml`, `.bz2`, `.gz`, `.zst`) or a byte range of a multistream one. Output: a PAGE row for each
+article: its text with headings, lists and tables readable and formulas kept (`$…$`). Redirects and other namespaces are passed
+over. The external addresses that an article cites stand in its `meta` as `cites`: they are what the quality classifier learns
+from ("would this page be a reference in an encyclopedia?"). Chinese articles write words of both scripts
+(`-{zh-hans:软件;zh-hant:軟體}-`); the simplified one is kept. Memory: one article.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from __future__ import annotations
 import bz2
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import mwparserfromhell
-from mwparserfromhell.nodes import Heading, Tag, Template, Wikilink
+from mwparserfromhell.nodes import Heading, Node, Tag, Template, Wikilink
 from mwparserfromhell.wikicode import Wikicode
 
-from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, open_file, reason_of, unpacked
+from skyloom.core.records import PageRow
+from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, Readable, open_file, reason_of, unpacked
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row
 from skyloom.corpus.sources.readers.xml import BadXmlError, Elements
 
@@ -30,7 +31,7 @@ _CHUNK = 1 << 18
 _CITES = 200  # addresses of one article
 
 
-def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
+def pages(file: File, about: About) -> Iterator[PageRow]:
     """PAGE rows of the articles of a dump, in its order."""
     with open_file(file) as raw:
         if file.start == 0 and file.end < 0:
@@ -39,7 +40,7 @@ def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
             yield from _multistream(raw, file, about)
 
 
-def _multistream(raw: BinaryIO, file: File, about: About) -> Iterator[dict[str, Any]]:
+def _multistream(raw: BinaryIO, file: File, about: About) -> Iterator[PageRow]:
     """Articles of the bzip2 streams that begin in a range. Each holds whole <page> elements, so each is XML with a root of ours;
     only the first has the root's beginning and only the last its end."""
     end = file.end if file.end >= 0 else file.size
@@ -105,9 +106,7 @@ def _next_stream(raw: BinaryIO, start: int) -> int:
     return offset + len(window)
 
 
-def _articles(
-    elements: Elements, stream: Any, file: File, about: About, base: str = "", first: int = 0
-) -> Iterator[dict[str, Any]]:
+def _articles(elements: Elements, stream: Readable, file: File, about: About, base: str = "", first: int = 0) -> Iterator[PageRow]:
     page = _Page()
     try:
         for name, attributes, text, size in elements.read(stream):
@@ -150,7 +149,7 @@ class _Page:
     def is_article(self) -> bool:
         return self.space == "0" and not self.redirects and self.model == "wikitext"
 
-    def row(self, base: str, file: File, about: About) -> dict[str, Any]:
+    def row(self, base: str, file: File, about: About) -> PageRow:
         site = base.rpartition("/")[0]
         url = f"{site}/{self.title.replace(' ', '_')}" if site else f"{file.name}#{self.title}"
         cites: list[str] = []
@@ -208,7 +207,7 @@ def _simplified(match: re.Match[str]) -> str:
     return found.strip() if found is not None else match[1] if not words else next(iter(words.values())).strip()
 
 
-def _shown(node: Any) -> str:
+def _shown(node: Node) -> str:
     """What a reader sees of a node."""
     if isinstance(node, Wikilink):
         return "" if _HIDDEN.match(str(node.title)) else _inner(node.text or node.title)

@@ -1,8 +1,8 @@
 """Many small records at once: PAGE tables from columns of strings.
 
-What enters are the columns of a block of JSON lines or of a Parquet batch, what leaves is the PAGE table that
-`rows.page_row` would have given row by row (a property test compares them). Ten million one-line documents are
-common; the checks go over Arrow columns and only the id, a BLAKE2b of each row, is taken in a loop. Memory: the block.
+Input: the columns of a block of JSON lines or of a Parquet batch. Output: the PAGE table that `rows.page_row` would have given
+row by row (a property test compares them). Ten million one-line documents are common; the checks go over Arrow columns and only
+the id, a BLAKE2b of each row, is taken in a loop. Memory: the block.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +27,7 @@ def fields(about: About) -> tuple[str, ...]:
     return FIELDS if not about.text_field else (*FIELDS, about.text_field)
 
 
-def page_table(about: About, file: str, columns: Mapping[str, Any], places: Sequence[str]) -> pa.Table:
+def page_table(about: About, file: str, columns: Mapping[str, pa.Array | pa.ChunkedArray], places: Sequence[str]) -> pa.Table:
     """PAGE rows of records given by column (string or null arrays of one length). `places` tells the records apart.
 
     A record's body is its `html`, else the source's text field, else `text`, else `content`; one that has none, or a body
@@ -59,13 +58,13 @@ def page_table(about: About, file: str, columns: Mapping[str, Any], places: Sequ
     return pa.table([_cast(found[f.name], f.type) for f in PAGE], schema=PAGE)
 
 
-def _strings(column: Any) -> pa.Array:
+def _strings(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return column.cast(pa.large_string())
 
 
-def _cast(column: Any, kind: pa.DataType) -> Any:
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return column if column.type == kind else column.cast(kind)
 
 

@@ -1,9 +1,9 @@
 """Parallel text that others have aligned: TSV, TMX, gettext's .po and JSON lines with `en` and `zh`.
 
-What enters is a file, what leaves are PAGE rows of kind "parallel": some dozens of consecutive pairs each, English line, Chinese
-line, empty line between two pairs, so that a row already reads as a document of the parallel part (`pairs_of` reads it back).
-Which column is Chinese is decided by its script, not by its place. An entry that has no translation, or is not English
-and Chinese, is a row with its reason. Memory: one group of pairs; of a .po file its whole (at most the page limit).
+Input: a file. Output: PAGE rows of kind "parallel": some dozens of consecutive pairs each, English line, Chinese line, empty
+line between two pairs, so that a row already reads as a document of the parallel part (`pairs_of` reads it back). Which column
+is Chinese is decided by its script, not by its place. An entry that has no translation, or is not English and Chinese, is a row
+with its reason. Memory: one group of pairs; of a .po file its whole (at most the page limit).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import polib  # type: ignore[import-untyped]
 
+from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, opened, reason_of
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row
 from skyloom.corpus.sources.readers.xml import BadXmlError, Elements
@@ -46,7 +47,7 @@ def pairs_of(body: bytes) -> list[tuple[str, str]]:
     return [(en, zh) for block in body.decode("utf-8").split("\n\n") for en, zh in [block.split("\n")]] if body else []
 
 
-def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
+def pages(file: File, about: About) -> Iterator[PageRow]:
     """PAGE rows of the pairs of a file, in its order, and rows with a reason for entries that are none."""
     group: list[tuple[str, str]] = []
     first, size, last, license_name = 0, 0, 0, ""
@@ -98,7 +99,7 @@ def _raw(entry: PairEntry) -> bytes:
     return json.dumps([entry.first, entry.second], ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _row(group: list[tuple[str, str]], place: int, license_name: str, file: File, about: About) -> dict[str, Any]:
+def _row(group: list[tuple[str, str]], place: int, license_name: str, file: File, about: About) -> PageRow:
     body = "\n\n".join(f"{en}\n{zh}" for en, zh in group).encode("utf-8", "replace")
     where = f"{file.name}#{place}"
     return page_row(

@@ -1,29 +1,32 @@
 """Records from Parquet files, a few row groups at a time.
 
-What enters is a file or a byte range of one, what leaves are PAGE tables. A range takes the row groups whose first column
-begins in it, so ranges share a large file and read no group twice. Rows are read in batches of about 32 MB by the groups'
-mean size; a single cell cannot be read in part, so the largest cell is what memory depends on. Memory: 4 batches and a cell.
+Input: a file or a byte range of one. Output: PAGE tables. A range takes the row groups whose first column begins in it, so
+ranges share a large file and read no group twice. Rows are read in batches of about 32 MB by the groups' mean size; a single
+cell cannot be read in part, so the largest cell is what memory depends on. Memory: 4 batches and a cell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skyloom.core.errors import DataError
+from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import File, open_file
 from skyloom.corpus.sources.readers.jsonl import record_row
 from skyloom.corpus.sources.readers.page_columns import fields, page_table
 from skyloom.corpus.sources.readers.rows import About, broken_row
 
+T = TypeVar("T")
+
 _BATCH_BYTES = 32 << 20
 _BATCH_ROWS = 65_536
 
 
-def pages(file: File, about: About) -> Iterator[pa.Table | dict[str, Any]]:
+def pages(file: File, about: About) -> Iterator[pa.Table | PageRow]:
     """PAGE tables of a file's rows, in their order. DataError if it has no column with text."""
     number = 0
     with open_file(file) as raw:
@@ -48,13 +51,13 @@ def pages(file: File, about: About) -> Iterator[pa.Table | dict[str, Any]]:
             yield broken_row(about, file.name, number + 1, f"broken: {str(problem).splitlines()[0]}")
 
 
-def _begins_in(group: Any, file: File) -> bool:
+def _begins_in(group: pq.RowGroupMetaData, file: File) -> bool:
     column = group.column(0)
     start = column.dictionary_page_offset or column.data_page_offset
     return bool(file.start <= start and (file.end < 0 or start < file.end))
 
 
-def _rows(batch: pa.RecordBatch, before: int, file: File, about: About) -> Iterator[pa.Table | dict[str, Any]]:
+def _rows(batch: pa.RecordBatch, before: int, file: File, about: About) -> Iterator[pa.Table | PageRow]:
     """The rows of a batch by column; where a writer put other bytes into a string column, or bytes into a text column, row by
     row: such a text is bytes whose charset is decided like that of any page."""
     kinds = {f.name: f.type for f in batch.schema}
@@ -76,11 +79,11 @@ def _rows(batch: pa.RecordBatch, before: int, file: File, about: About) -> Itera
         yield record_row({k: _text(v) if k in strings else v for k, v in record.items()}, before + i + 1, file.name, about)
 
 
-def _decoded(value: Any) -> Any:
+def _decoded(value: T) -> T | str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _text(value: Any) -> Any:
+def _text(value: T) -> T | str:
     """Bytes of a string column as text where they are UTF-8."""
     if not isinstance(value, bytes):
         return value

@@ -1,9 +1,9 @@
 """The rows that all sources write: one PAGE row for a page, whole or quarantined with its reason.
 
-What enters is what a reader found (address, bytes, date, licence), what leaves is a row of `core.records.PAGE`. Three
-promises are kept here for all kinds of sources: an id depends on the source, the address, the place in its file and the
-bytes, so two records never share one even where their own ids do; a body beyond the limit, or one that is no text (a PDF
-called .html), becomes a row with a reason and without the body; and a category comes from the source or from the host.
+Input: what a reader found (address, bytes, date, licence). Output: a row of `core.records.PAGE`. Three promises are kept here
+for all kinds of sources: an id depends on the source, the address, the place in its file and the bytes, so two records never
+share one even where their own ids do; a body beyond the limit, or one that is no text (a PDF called .html), becomes a row with
+a reason and without the body; and a category comes from the source or from the host.
 
 Reasons are few and hold no figures of single pages, since the ledger counts by reason; figures stand in `meta`.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from skyloom.core.records import record_id
+from skyloom.core.records import PageRow, record_id
 from skyloom.corpus.sources.readers.hosts import Hosts
 
 NO_TEXT = "broken: neither text nor html"
@@ -61,8 +61,8 @@ def page_row(
     charset: str | None = None,
     license: str | None = None,
     error: str | None = None,
-    meta: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+    meta: Mapping[str, str | int | list[str]] | None = None,
+) -> PageRow:
     """A PAGE row. `size` is the true size of a body that was not read because it is too large; `place` tells two records
     of one URL apart. Lone surrogates (names that are no UTF-8, escapes in JSON) are written out: text cannot hold them."""
     if size is None:
@@ -81,7 +81,7 @@ def page_row(
     }  # fmt: skip
 
 
-def broken_row(about: About, file: str, place: str | int, error: str, body: bytes = b"") -> dict[str, Any]:
+def broken_row(about: About, file: str, place: str | int, error: str, body: bytes = b"") -> PageRow:
     """The row of a record that could not be read; `place` is where in the file it stands."""
     where = f"{file}#{place}"
     return page_row(about, url=where, place=where, body=body, error=error, meta={"file": file})

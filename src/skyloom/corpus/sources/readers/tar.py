@@ -1,9 +1,9 @@
 """Files in tar archives: trees of source code, pages and texts that came as one file.
 
-What enters is an archive (plain, gzip, bzip2, xz or zstd), what leaves is a PAGE row for each regular file in it, in the
-archive's order. Nothing is written to disk, so no name in an archive can lead anywhere; names are still made relative and
-kept inside, because they become addresses. Links, devices and hidden files are passed over. An archive that is cut or
-broken gives what stands before the damage, and a row that says so. Memory: one file of at most the page limit.
+Input: an archive (plain, gzip, bzip2, xz or zstd). Output: a PAGE row for each regular file in it, in the archive's order.
+Nothing is written to disk, so no name in an archive can lead anywhere; names are still made relative and kept inside, because
+they become addresses. Links, devices and hidden files are passed over. An archive that is cut or broken gives what stands
+before the damage, and a row that says so. Memory: one file of at most the page limit.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from tarfile import InvalidHeaderError, ReadError  # type: ignore[attr-defined]
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
+from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, opened, reason_of
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row, pair_of
 
@@ -21,7 +22,7 @@ _HTML = (".html", ".htm", ".xhtml")
 _TEXT = (".txt", ".md", ".rst", ".text")
 
 
-def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
+def pages(file: File, about: About) -> Iterator[PageRow]:
     """PAGE rows of the HTML and text files of an archive; in a source of code, of every file that is text."""
     code = about.category == "code"
     number = -1

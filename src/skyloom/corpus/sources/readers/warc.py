@@ -1,10 +1,10 @@
 """Pages from web archives: WARC responses and WET text, gzip by member, zstd by record, or plain.
 
-What enters is an archive or a byte range of one, what leaves are PAGE rows. Archives from the wild have broken members, and a
-reader that stops at the first one loses all that follow. We unpack member by member ourselves: zlib checks each one's CRC, a
-broken one becomes one row with an error, and reading goes on at the next place that begins like a member. The same search
-lets several workers share one archive: a member belongs to the range in which it begins. An archive compressed as one
-stream cannot be read that way; it is given to fastwarc as it is. Memory: one member of at most the page limit.
+Input: an archive or a byte range of one. Output: PAGE rows. Archives from the wild have broken members, and a reader that stops
+at the first one loses all that follow. We unpack member by member ourselves: zlib checks each one's CRC, a broken one becomes
+one row with an error, and reading goes on at the next place that begins like a member. The same search lets several workers
+share one archive: a member belongs to the range in which it begins. An archive compressed as one stream cannot be read that
+way; it is given to fastwarc as it is. Memory: one member of at most the page limit.
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
+from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, BombError, File, open_file, read_some, reason_of, unpacked
 from skyloom.corpus.sources.readers.http import TooLargeError, decoded
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _MAGIC = b"\x1f\x8b\x08"
 _CHUNK = 1 << 18
@@ -30,7 +34,7 @@ CUT = "broken: the archive ends inside a gzip member"
 _HEADERS = 1 << 20  # what a member may hold beside its body
 
 
-def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
+def pages(file: File, about: About) -> Iterator[PageRow]:
     """PAGE rows of the HTML and text responses (WARC) or conversions (WET) of an archive, in its order.
 
     Requests, metadata, redirects and images are no pages and are passed over.
@@ -45,7 +49,7 @@ def pages(file: File, about: About) -> Iterator[dict[str, Any]]:
             yield from _records(stream, file, about, 0)
 
 
-def _packed(raw: BinaryIO, file: File, about: About) -> Iterator[dict[str, Any]]:
+def _packed(raw: BinaryIO, file: File, about: About) -> Iterator[PageRow]:
     start: int | None = _next_member(raw, file.start) if file.start else 0
     end = file.end if file.end >= 0 else file.size
     while start is not None and start < end:
@@ -124,15 +128,16 @@ class _Member(io.RawIOBase):
         """Bytes of content read so far; fastwarc asks once, and cannot bear a stream that does not know."""
         return self._given
 
-    def readinto(self, target: Any) -> int:
+    def readinto(self, target: WriteableBuffer) -> int:
+        view = memoryview(target).cast("B")
         while not self._inflate.eof:
             data = self._inflate.unconsumed_tail
             if not data:
                 data = self._raw.read(_CHUNK)
                 self._taken += len(data)
-            piece = self._inflate.decompress(data, len(target))
+            piece = self._inflate.decompress(data, len(view))
             if piece:
-                target[: len(piece)] = piece
+                view[: len(piece)] = piece
                 self._given += len(piece)
                 if self._given > _FREE and self._given > self._ratio * self._taken:
                     raise BombError(self._ratio)
@@ -208,7 +213,7 @@ def _dictionary(raw: BinaryIO) -> bytes:
     return found
 
 
-def _records(stream: Any, file: File, about: About, place: int) -> Iterator[dict[str, Any]]:
+def _records(stream: Any, file: File, about: About, place: int) -> Iterator[PageRow]:
     number, seen, error = 0, False, None
     try:
         for record in ArchiveIterator(stream, parse_http=True):
@@ -226,7 +231,7 @@ def _records(stream: Any, file: File, about: About, place: int) -> Iterator[dict
         yield broken_row(about, file.name, f"{place}.{number + 1}", "broken: the archive ends inside a record")
 
 
-def _page(record: WarcRecord, file: File, about: About, place: str) -> dict[str, Any] | None:
+def _page(record: WarcRecord, file: File, about: About, place: str) -> PageRow | None:
     charset: str | None
     content_encoding = transfer = ""
     if record.record_type == WarcRecordType.conversion:

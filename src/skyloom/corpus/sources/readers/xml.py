@@ -1,17 +1,16 @@
 """Large XML files read as they come: elements with their text, never a tree.
 
-What enters is a stream of XML, what leaves are the events of the elements that a caller asks for. Text of one element beyond
-the limit is counted and not held, so a page of 200 MB costs nothing. Entities that a document declares itself are refused
-(they are how small XML grows large). Memory: one read of 256 kB and one element's text.
+Input: a stream of XML. Output: the events of the elements that a caller asks for. Text of one element beyond the limit is
+counted and not held, so a page of 200 MB costs nothing. Entities that a document declares itself are refused (they are how
+small XML grows large). Memory: one read of 256 kB and one element's text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
 from xml.parsers import expat
 
-from skyloom.corpus.sources.readers.byte_streams import read_some
+from skyloom.corpus.sources.readers.byte_streams import Readable, read_some
 
 _PIECE = 1 << 18
 
@@ -42,7 +41,7 @@ class Elements:
         parser.EntityDeclHandler = self._entity
         return parser
 
-    def read(self, stream: BinaryIO) -> Iterator[tuple[str, dict[str, str], str, int]]:
+    def read(self, stream: Readable) -> Iterator[tuple[str, dict[str, str], str, int]]:
         """All wanted elements of a stream. BadXmlError where it is no XML; what the stream raises goes through."""
         while data := read_some(stream, _PIECE):
             yield from self.feed(data)

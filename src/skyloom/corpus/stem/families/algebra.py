@@ -5,12 +5,10 @@ See `family.py` for what a family is. Numeric equations in solutions are exact; 
 
 from __future__ import annotations
 
-from typing import Any
-
-from skyloom.corpus.stem.families.family import Family, Wording, worlds
+from skyloom.corpus.stem.families.family import Family, Wording, Worked, worlds
 
 
-def _linear(a: int, b: int, x: int) -> dict[str, Any]:
+def _linear(a: int, b: int, x: int) -> Worked:
     c = a * x + b
     return {"c": c, "rest": a * x, "answer": x, "wrong": (a * x, c // a, x + b, c - a - b)}
 
@@ -36,7 +34,7 @@ LINEAR = Family(
 )  # fmt: skip
 
 
-def _both_sides(a: int, b: int, c: int, x: int) -> dict[str, Any]:
+def _both_sides(a: int, b: int, c: int, x: int) -> Worked:
     d = (a - c) * x + b
     return {"d": d, "coefficient": a - c, "rest": d - b, "answer": x, "wrong": (d - b, (d - b) // (a + c), x + a - c, d + b)}
 
@@ -67,7 +65,7 @@ BOTH_SIDES = Family(
 )  # fmt: skip
 
 
-def _heads_legs(two: int, four: int) -> dict[str, Any]:
+def _heads_legs(two: int, four: int) -> Worked:
     heads, legs = two + four, 2 * two + 4 * four
     return {
         "heads": heads, "legs": legs, "least": 2 * heads, "extra": 2 * four, "answer": four,
@@ -104,7 +102,7 @@ HEADS_LEGS = Family(
 )  # fmt: skip
 
 
-def _sum_difference(small: int, gap: int) -> dict[str, Any]:
+def _sum_difference(small: int, gap: int) -> Worked:
     total = 2 * small + gap
     return {
         "total": total, "double": total + gap, "answer": small + gap,
@@ -135,7 +133,7 @@ SUM_DIFFERENCE = Family(
 )  # fmt: skip
 
 
-def _tickets(adults: int, children: int, dear: int, cheap: int) -> dict[str, Any]:
+def _tickets(adults: int, children: int, dear: int, cheap: int) -> Worked:
     people, money = adults + children, adults * dear + children * cheap
     return {
         "people": people, "money": money, "least": people * cheap, "extra": money - people * cheap, "gap": dear - cheap,
@@ -170,7 +168,7 @@ TICKETS = Family(
 )  # fmt: skip
 
 
-def _ages(times: int, younger: int, years: int) -> dict[str, Any]:
+def _ages(times: int, younger: int, years: int) -> Worked:
     then = younger + years
     gap = (times - 1) * then
     return {
@@ -209,7 +207,7 @@ def _term(coefficient: int, letter: str) -> str:
     return f" {'-' if coefficient < 0 else '+'} {size}{letter}"
 
 
-def _quadratic(p: int, q: int) -> dict[str, Any]:
+def _quadratic(p: int, q: int) -> Worked:
     return {
         "equation": f"x²{_term(-(p + q), 'x') if p + q else ''}{_term(p * q, '')} = 0",
         "factors": f"(x{_term(-p, '')})(x{_term(-q, '')})", "p": p, "answer": q,
@@ -237,7 +235,7 @@ QUADRATIC = Family(
 )  # fmt: skip
 
 
-def _arithmetic(first: int, step: int, n: int) -> dict[str, Any]:
+def _arithmetic(first: int, step: int, n: int) -> Worked:
     last = first + (n - 1) * step
     return {
         "second": first + step, "third": first + 2 * step, "less": n - 1, "answer": last,
@@ -267,7 +265,7 @@ ARITHMETIC = Family(
 )  # fmt: skip
 
 
-def _series(first: int, step: int, n: int) -> dict[str, Any]:
+def _series(first: int, step: int, n: int) -> Worked:
     last = first + (n - 1) * step
     total = (first + last) * n // 2
     return {"less": n - 1, "last": last, "answer": total, "wrong": (first * n, last * n, (first + last) * n, total - last, last)}
@@ -295,7 +293,7 @@ SERIES = Family(
 )  # fmt: skip
 
 
-def _geometric(first: int, ratio: int, n: int) -> dict[str, Any]:
+def _geometric(first: int, ratio: int, n: int) -> Worked:
     return {
         "second": first * ratio, "third": first * ratio**2, "less": n - 1, "power": ratio ** (n - 1),
         "answer": first * ratio ** (n - 1),
@@ -325,7 +323,7 @@ GEOMETRIC = Family(
 )  # fmt: skip
 
 
-def _function(a: int, b: int, c: int, x: int) -> dict[str, Any]:
+def _function(a: int, b: int, c: int, x: int) -> Worked:
     square, first, second = x * x, a * x * x, b * x
     return {
         "square": square, "first": first, "second": second, "answer": first - second + c,

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import gcd
-from typing import Any
 
-from skyloom.corpus.stem.families.family import Family, Wording, worlds
+from skyloom.corpus.stem.families.family import Family, Wording, Worked, worlds
 
 
-def _change(n: int, price: int, paid: int) -> dict[str, Any]:
+def _change(n: int, price: int, paid: int) -> Worked:
     cost = n * price
     return {"cost": cost, "answer": paid - cost, "wrong": (cost, paid - price, paid - cost + 10, paid - cost - price)}
 
@@ -46,7 +45,7 @@ CHANGE = Family(
 )  # fmt: skip
 
 
-def _unit_price(n: int, price: int, m: int) -> dict[str, Any]:
+def _unit_price(n: int, price: int, m: int) -> Worked:
     return {"total": n * price, "answer": m * price, "wrong": (n * price + m, n * price * m, (m + n) * price, (m + 1) * price)}
 
 
@@ -76,7 +75,7 @@ UNIT_PRICE = Family(
 )  # fmt: skip
 
 
-def _boxes(full: int, size: int, rest: int) -> dict[str, Any]:
+def _boxes(full: int, size: int, rest: int) -> Worked:
     total = full * size + rest
     return {"total": total, "answer": full + 1, "wrong": (full, full + rest, rest, full + 2)}
 
@@ -109,7 +108,7 @@ BOXES = Family(
 )  # fmt: skip
 
 
-def _fraction(a: int, b: int, m: int) -> dict[str, Any]:
+def _fraction(a: int, b: int, m: int) -> Worked:
     return {"total": b * m, "part": a * m, "answer": (b - a) * m, "wrong": (a * m, m, b * m - a, (b - a + 1) * m)}
 
 
@@ -137,7 +136,7 @@ FRACTION = Family(
 )  # fmt: skip
 
 
-def _discount(price: int, off: int) -> dict[str, Any]:
+def _discount(price: int, off: int) -> Worked:
     cut = price * off // 100
     return {"cut": cut, "answer": price - cut, "wrong": (cut, price - off, price + cut, price - cut // 2)}
 
@@ -167,7 +166,7 @@ DISCOUNT = Family(
 )  # fmt: skip
 
 
-def _growth(base: int, rate: int) -> dict[str, Any]:
+def _growth(base: int, rate: int) -> Worked:
     rise = base * rate // 100
     return {
         "rise": rise, "new": base + rise, "answer": rate,
@@ -200,7 +199,7 @@ GROWTH = Family(
 )  # fmt: skip
 
 
-def _ratio(a: int, b: int, k: int) -> dict[str, Any]:
+def _ratio(a: int, b: int, k: int) -> Worked:
     total = (a + b) * k
     return {"total": total, "parts": a + b, "unit": k, "answer": a * k, "wrong": (b * k, k, total // 2, total - a, (a + 1) * k)}
 
@@ -229,7 +228,7 @@ RATIO = Family(
 )  # fmt: skip
 
 
-def _work(a: int, b: int) -> dict[str, Any]:
+def _work(a: int, b: int) -> Worked:
     rate = Fraction(1, a) + Fraction(1, b)
     return {"rate": rate, "answer": 1 / rate, "wrong": (Fraction(a + b, 2), Fraction(a + b), Fraction(b - a), rate)}
 
@@ -260,7 +259,7 @@ WORK = Family(
 )  # fmt: skip
 
 
-def _interest(hundreds: int, rate: int, years: int) -> dict[str, Any]:
+def _interest(hundreds: int, rate: int, years: int) -> Worked:
     total = hundreds * rate * years
     return {
         "sum": hundreds * 100, "yearly": hundreds * rate, "answer": total,
@@ -291,7 +290,7 @@ INTEREST = Family(
 )  # fmt: skip
 
 
-def _order(a: int, b: int, c: int, d: int) -> dict[str, Any]:
+def _order(a: int, b: int, c: int, d: int) -> Worked:
     inner, product = c - d, b * (c - d)
     return {"inner": inner, "product": product, "answer": a + product, "wrong": ((a + b) * inner, a + b * c - d, a + b + inner)}
 

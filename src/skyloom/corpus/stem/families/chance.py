@@ -8,12 +8,11 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 from math import comb, gcd
-from typing import Any
 
-from skyloom.corpus.stem.families.family import Family, Wording, worlds
+from skyloom.corpus.stem.families.family import Family, Wording, Worked, worlds
 
 
-def _draw_one(red: int, blue: int, green: int) -> dict[str, Any]:
+def _draw_one(red: int, blue: int, green: int) -> Worked:
     total = red + blue + green
     return {
         "total": total, "answer": Fraction(red, total),
@@ -45,7 +44,7 @@ DRAW_ONE = Family(
 )  # fmt: skip
 
 
-def _draw_two(red: int, other_: int) -> dict[str, Any]:
+def _draw_two(red: int, other_: int) -> Worked:
     total = red + other_
     return {
         "total": total, "less_red": red - 1, "less": total - 1,
@@ -81,7 +80,7 @@ DRAW_TWO = Family(
 )  # fmt: skip
 
 
-def _missing(n: int, before: int, after: int) -> dict[str, Any]:
+def _missing(n: int, before: int, after: int) -> Worked:
     old, new = n * before, (n + 1) * after
     return {
         "old": old, "new": new, "more": n + 1, "answer": new - old,
@@ -111,7 +110,7 @@ MISSING = Family(
 )  # fmt: skip
 
 
-def _median(start: int, a: int, b: int, c: int, d: int) -> dict[str, Any]:
+def _median(start: int, a: int, b: int, c: int, d: int) -> Worked:
     ordered = [start, start + a, start + a + b, start + a + b + c, start + a + b + c + d]
     turn = (a + 2 * b + 3 * c + d) % 4 + 1
     shown = ordered[turn:] + ordered[:turn]
@@ -140,7 +139,7 @@ MEDIAN = Family(
 )  # fmt: skip
 
 
-def _teams(a: int, b: int, r: int, s: int) -> dict[str, Any]:
+def _teams(a: int, b: int, r: int, s: int) -> Worked:
     first, second = comb(a, r), comb(b, s)
     return {
         "first": first, "second": second, "answer": first * second,
@@ -173,7 +172,7 @@ TEAMS = Family(
 )  # fmt: skip
 
 
-def _outfits(a: int, b: int, c: int) -> dict[str, Any]:
+def _outfits(a: int, b: int, c: int) -> Worked:
     return {"pairs": a * b, "answer": a * b * c, "wrong": (a + b + c, a * b + c, a * b, (a + b) * c, a + b * c)}
 
 
@@ -199,7 +198,7 @@ OUTFITS = Family(
 )  # fmt: skip
 
 
-def _weighted(weight: int, first: int, second: int) -> dict[str, Any]:
+def _weighted(weight: int, first: int, second: int) -> Worked:
     rest = 100 - weight
     one, two = Decimal(weight * first) / 100, Decimal(rest * second) / 100
     return {

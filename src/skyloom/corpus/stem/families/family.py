@@ -1,9 +1,9 @@
 """What a family of exercises is, and how one of its problems becomes text with working and choices.
 
 A family is one piece of mathematics: a finite space of whole-number parameters, a function that works the problem out
-(`solve`), and its wording in English and in Chinese. What enters is a point of the space, a language and a choice of
-phrasing, names and things; what leaves is a `Written` exercise. Numbers and words are kept apart so that the same
-problem can be recognised in either language (`Family.canonical`), which is what keeps splits disjoint.
+(`solve`), and its wording in English and in Chinese. Input: a point of the space, a language and a choice of phrasing, names
+and things. Output: a `Written` exercise. Numbers and words are kept apart so that the same problem can be recognised in either
+language (`Family.canonical`), which is what keeps splits disjoint.
 
 The report's SkyPile-STEM (2.2, 3.1) was collected from the web and is not published. Exercises that we write ourselves
 have a known answer, a known licence, and test and reference sets that are exchangeable by construction, which the
@@ -18,13 +18,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from math import prod
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from skyloom.core.errors import DataError
 
 T = TypeVar("T")
 Params = dict[str, int]
-Value = int | Fraction | Decimal | str
+Number = int | Fraction | Decimal
+Value = Number | str
+Worked = Mapping[str, Value | tuple[Value, ...] | list[Value]]
+"""The values of a worked problem by name: single ones, and under "wrong" the results of typical mistakes."""
 CHOICES = 4
 
 NAMES = {
@@ -69,9 +72,9 @@ class Wording:
     worlds: tuple[Mapping[str, str], ...] = ({},)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def show(self, name: str, value: Any) -> str:
+    def show(self, name: str, value: Value) -> str:
         """A value as people of this language write it."""
-        return self.labels[name][value] if name in self.labels else show(value)
+        return self.labels[name][value] if name in self.labels and isinstance(value, int) else show(value)
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class Family:
     name: str
     field: str  # the part of mathematics or science, for tables
     space: Mapping[str, Sequence[int]]
-    solve: Callable[..., dict[str, Any]]
+    solve: Callable[..., Worked]
     en: Wording
     zh: Wording
     where: Callable[..., bool] = lambda **_: True
@@ -151,12 +154,15 @@ class Family:
 
     def write(self, params: Params, lang: str, guise: Guise, dice: Dice) -> Written:
         """The exercise as text. `dice` only orders the choices."""
-        wording, values = self.wording(lang), {**params, **self.solve(**params)}
-        wrong = values.pop("wrong")
+        wording, worked = self.wording(lang), self.solve(**params)
+        values: dict[str, Value] = {**params, **{k: v for k, v in worked.items() if not isinstance(v, (tuple, list))}}
+        wrong = worked["wrong"]
+        if not isinstance(wrong, (tuple, list)):
+            raise TypeError(f"{self.name}: wrong answers are a sequence")
         words = {k: wording.show(k, v) for k, v in values.items()}
         words |= {**wording.worlds[guise.world], "name": guise.name, "other": guise.other}
 
-        def unit(value: Any) -> str:
+        def unit(value: Value) -> str:
             return wording.answer.format_map({**words, "answer": wording.show("answer", value)})
 
         answer = unit(values["answer"])
@@ -179,7 +185,7 @@ class Family:
         )
 
 
-def show(value: Any) -> str:
+def show(value: Value) -> str:
     """Fractions as 3/4, decimals without trailing zeros, never an exponent."""
     if isinstance(value, Decimal):
         text = f"{value:f}"
@@ -193,16 +199,16 @@ def worlds(columns: str, *rows: str) -> tuple[dict[str, str], ...]:
     return tuple(dict(zip(names, row.split("|"), strict=True)) for row in rows)
 
 
-def _plausible(value: Any, answer: Any) -> bool:
+def _plausible(value: Value, answer: Value) -> bool:
     """A distractor must be of the answer's kind: whole for whole, and not negative unless the answer is."""
-    if isinstance(answer, str):
-        return isinstance(value, str)
+    if isinstance(answer, str) or isinstance(value, str):
+        return isinstance(answer, str) and isinstance(value, str)
     if isinstance(answer, int) and Fraction(value).denominator != 1:
         return False
     return bool(value >= 0) if answer >= 0 else True
 
 
-def _neighbours(answer: Any, labels: int) -> list[Any]:
+def _neighbours(answer: Value, labels: int) -> Sequence[Number]:
     """Values beside the answer, for families whose typical mistakes coincide."""
     if isinstance(answer, str):
         return []

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from math import isqrt
-from typing import Any
 
-from skyloom.corpus.stem.families.family import Family, Wording, worlds
+from skyloom.corpus.stem.families.family import Family, Wording, Worked, worlds
 
 
-def _rectangle(length: int, width: int) -> dict[str, Any]:
+def _rectangle(length: int, width: int) -> Worked:
     around = 2 * (length + width)
     return {
         "around": around, "half": length + width, "width": width, "answer": length * width,
@@ -45,7 +44,7 @@ RECTANGLE = Family(
 )  # fmt: skip
 
 
-def _triangle(a: int, b: int) -> dict[str, Any]:
+def _triangle(a: int, b: int) -> Worked:
     return {"both": a + b, "answer": 180 - a - b, "wrong": (a + b, 360 - a - b, 180 - a, 180 - b, abs(90 - a))}
 
 
@@ -78,7 +77,7 @@ TRIANGLE = Family(
 _LEGS = ((3, 4), (6, 8), (5, 12), (9, 12), (8, 15), (12, 16), (7, 24), (15, 20), (10, 24), (20, 21), (16, 30), (18, 24))
 
 
-def _distance(x: int, y: int, legs: int, swap: int) -> dict[str, Any]:
+def _distance(x: int, y: int, legs: int, swap: int) -> Worked:
     dx, dy = _LEGS[legs][:: -1 if swap else 1]
     square = dx * dx + dy * dy
     return {
@@ -111,7 +110,7 @@ DISTANCE = Family(
 )  # fmt: skip
 
 
-def _cylinder(radius: int, height: int) -> dict[str, Any]:
+def _cylinder(radius: int, height: int) -> Worked:
     square, base = radius * radius, Decimal("3.14") * radius * radius
     return {
         "square": square, "base": base, "answer": base * height,
@@ -142,7 +141,7 @@ CYLINDER = Family(
 )  # fmt: skip
 
 
-def _stone(length: int, width: int, rise: int, before: int) -> dict[str, Any]:
+def _stone(length: int, width: int, rise: int, before: int) -> Worked:
     base = length * width
     return {
         "after": before + rise, "base": base, "answer": base * rise,
@@ -181,7 +180,7 @@ STONE = Family(
 )  # fmt: skip
 
 
-def _tiles(length: int, width: int, side: int) -> dict[str, Any]:
+def _tiles(length: int, width: int, side: int) -> Worked:
     across, down = length * 100 // side, width * 100 // side
     return {
         "length_cm": length * 100, "width_cm": width * 100, "across": across, "down": down, "answer": across * down,
@@ -214,7 +213,7 @@ TILES = Family(
 )  # fmt: skip
 
 
-def _map(scale: int, tenths: int) -> dict[str, Any]:
+def _map(scale: int, tenths: int) -> Worked:
     on_map = Decimal(tenths) / 10
     real = on_map * scale
     return {
@@ -247,7 +246,7 @@ MAP = Family(
 )  # fmt: skip
 
 
-def _litres(length: int, width: int, depth: int) -> dict[str, Any]:
+def _litres(length: int, width: int, depth: int) -> Worked:
     volume = length * width * depth
     litres = Decimal(volume) / 1000
     return {"volume": volume, "answer": litres, "wrong": (litres * 10, litres / 10, litres * 100, litres / 2)}

@@ -6,15 +6,14 @@ See `family.py` for what a family is. Weekdays are whole numbers (Monday is 0) u
 from __future__ import annotations
 
 from math import gcd, lcm
-from typing import Any
 
-from skyloom.corpus.stem.families.family import Family, Wording, worlds
+from skyloom.corpus.stem.families.family import Family, Wording, Worked, worlds
 
 _DAYS_EN = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _DAYS_ZH = ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日")
 
 
-def _gcd(a: int, b: int, g: int) -> dict[str, Any]:
+def _gcd(a: int, b: int, g: int) -> Worked:
     return {"first": a * g, "second": b * g, "answer": g, "wrong": (a * b * g, a * g - b * g, 2 * g, a + b, a * b)}
 
 
@@ -41,7 +40,7 @@ GCD = Family(
 )  # fmt: skip
 
 
-def _lcm(a: int, b: int) -> dict[str, Any]:
+def _lcm(a: int, b: int) -> Worked:
     g = gcd(a, b)
     return {"g": g, "rest": b // g, "answer": lcm(a, b), "wrong": (a * b, a + b, g, lcm(a, b) * 2, lcm(a, b) // 2)}
 
@@ -69,7 +68,7 @@ LCM = Family(
 )  # fmt: skip
 
 
-def _last_digit(base: int, power: int) -> dict[str, Any]:
+def _last_digit(base: int, power: int) -> Worked:
     cycle = [base % 10]
     while (following := cycle[-1] * base % 10) != cycle[0]:
         cycle.append(following)
@@ -95,7 +94,7 @@ LAST_DIGIT = Family(
 )  # fmt: skip
 
 
-def _weekday(start: int, days: int) -> dict[str, Any]:
+def _weekday(start: int, days: int) -> Worked:
     day = (start + days) % 7
     return {
         "start": start, "weeks": days // 7, "rest": days % 7, "answer": day,
@@ -128,7 +127,7 @@ def _clock(minutes: int) -> str:
     return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
 
 
-def _elapsed(start: int, length: int) -> dict[str, Any]:
+def _elapsed(start: int, length: int) -> Worked:
     end, hours, rest = start + length, length // 60, length % 60
     minutes = start % 60 + rest
     carry = minutes >= 60
@@ -164,7 +163,7 @@ ELAPSED = Family(
 )  # fmt: skip
 
 
-def _sets(only_a: int, only_b: int, both: int, none: int) -> dict[str, Any]:
+def _sets(only_a: int, only_b: int, both: int, none: int) -> Worked:
     a, b, everyone = only_a + both, only_b + both, only_a + only_b + both + none
     return {
         "a": a, "b": b, "everyone": everyone, "union": a + b - both, "answer": none,
@@ -200,7 +199,7 @@ SETS = Family(
 )  # fmt: skip
 
 
-def _binary(n: int) -> dict[str, Any]:
+def _binary(n: int) -> Worked:
     powers = [1 << i for i in reversed(range(n.bit_length())) if n >> i & 1]
     return {
         "binary": f"{n:b}", "sum": " + ".join(map(str, powers)), "answer": n,
@@ -222,7 +221,7 @@ BINARY = Family(
 )  # fmt: skip
 
 
-def _divisors(n: int) -> dict[str, Any]:
+def _divisors(n: int) -> Worked:
     powers: dict[int, int] = {}
     rest, prime = n, 2
     while rest > 1:

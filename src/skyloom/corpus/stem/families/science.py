@@ -6,12 +6,11 @@ See `family.py` for what a family is. Constants (densities in g/cm³, molar mass
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
-from skyloom.corpus.stem.families.family import Family, Wording, worlds
+from skyloom.corpus.stem.families.family import Family, Wording, Worked, worlds
 
 
-def _meeting(first: int, second: int, hours: int) -> dict[str, Any]:
+def _meeting(first: int, second: int, hours: int) -> Worked:
     together = first + second
     return {
         "way": together * hours, "together": together, "answer": hours,
@@ -46,7 +45,7 @@ MEETING = Family(
 )  # fmt: skip
 
 
-def _average_speed(v1: int, t1: int, v2: int, t2: int) -> dict[str, Any]:
+def _average_speed(v1: int, t1: int, v2: int, t2: int) -> Worked:
     way, time = v1 * t1 + v2 * t2, t1 + t2
     return {
         "way1": v1 * t1, "way2": v2 * t2, "way": way, "time": time, "answer": way // time,
@@ -86,7 +85,7 @@ _MATERIALS_ZH = ("铝", "铁", "铜", "银", "铅", "金", "玻璃", "冰", "橡
 _DENSITIES = tuple(map(Decimal, ("2.7", "7.9", "8.9", "10.5", "11.3", "19.3", "2.5", "0.9", "0.7", "2.6")))
 
 
-def _density(material: int, volume: int) -> dict[str, Any]:
+def _density(material: int, volume: int) -> Worked:
     density = _DENSITIES[material]
     mass = density * volume
     return {"density": density, "answer": mass, "wrong": (mass / 10, mass * 10, volume + density, mass + density)}
@@ -116,7 +115,7 @@ DENSITY = Family(
 )  # fmt: skip
 
 
-def _ohm(r1: int, r2: int, current: int) -> dict[str, Any]:
+def _ohm(r1: int, r2: int, current: int) -> Worked:
     total = r1 + r2
     return {
         "total": total, "voltage": total * current, "answer": current,
@@ -146,7 +145,7 @@ OHM = Family(
 )  # fmt: skip
 
 
-def _heat(mass: int, start: int, rise: int) -> dict[str, Any]:
+def _heat(mass: int, start: int, rise: int) -> Worked:
     heat = Decimal("4.2") * mass * rise
     return {
         "end": start + rise, "answer": heat,
@@ -178,7 +177,7 @@ HEAT = Family(
 )  # fmt: skip
 
 
-def _energy(watts: int, hours: int, days: int) -> dict[str, Any]:
+def _energy(watts: int, hours: int, days: int) -> Worked:
     used = Decimal(watts * hours * days) / 1000
     return {
         "time": hours * days, "watt_hours": watts * hours * days, "answer": used,
@@ -222,7 +221,7 @@ _SUBSTANCES_ZH = (
 _MOLAR_MASSES = (18, 44, 32, 16, 40, 100, 98, 17, 180, 160)
 
 
-def _moles(substance: int, tenths: int) -> dict[str, Any]:
+def _moles(substance: int, tenths: int) -> Worked:
     molar, amount = _MOLAR_MASSES[substance], Decimal(tenths) / 10
     mass = molar * amount
     return {"molar": molar, "mass": mass, "answer": amount, "wrong": (amount * 10, amount / 10, mass - molar, amount + 1)}
@@ -251,7 +250,7 @@ MOLES = Family(
 )  # fmt: skip
 
 
-def _dilution(mass: int, strong: int, weak: int) -> dict[str, Any]:
+def _dilution(mass: int, strong: int, weak: int) -> Worked:
     solute = Decimal(mass * strong) / 100
     final = mass * strong // weak
     return {

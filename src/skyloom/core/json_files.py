@@ -1,0 +1,451 @@
+"""Types of the JSON files of a run, as docs/design.md describes them ("The JSON files"), and of rows of tables.
+
+What `core.records` is for Parquet shards this is for JSON: a type is one line or one object of a file, which its docstring names.
+The cards, the run page, the dashboard and the command line read finished steps through them. Figures that were not finite are
+None. Nothing is checked at run time: the files are those of steps whose checksums hold.
+"""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+Cell = str | float | None
+"""A cell of a table: a short text, a number (also an int or a bool, which a type checker takes for a float), or nothing."""
+Row = dict[str, Cell]
+Rows = list[Row]
+Figure = float | None
+"""A number, or None where it was not measured or not finite."""
+
+
+class SourceEntry(TypedDict):
+    """`sources.json` is a list of these."""
+
+    name: str
+    kind: str
+    origin: str
+    pages: int
+    bytes: int
+    note: str
+
+
+class MixtureEntry(TypedDict):
+    """A row of the training part of the corpus, by language and category; `share` is of units of text."""
+
+    language: str
+    category: str
+    documents: int
+    bytes: int
+    units: int
+    share: float
+
+
+class Mixture(TypedDict):
+    """`mixture.json`."""
+
+    rows: list[MixtureEntry]
+    valid: dict[str, dict[str, int]]
+
+
+class Excerpt(TypedDict):
+    """A document or page in `examples.json`: what was kept has a domain, what was dropped a stage and a reason."""
+
+    id: str
+    source: str
+    lang: str
+    url: str
+    text: str
+    domain: NotRequired[str]
+    stage: NotRequired[str]
+    reason: NotRequired[str]
+
+
+class Excerpts(TypedDict, total=False):
+    """`examples.json`."""
+
+    kept: list[Excerpt]
+    dropped: list[Excerpt]
+
+
+class Compression(TypedDict):
+    """How well the tokenizer compresses a domain."""
+
+    domain: str
+    bytes: int
+    tokens: int
+    bytes_per_token: float
+    units_per_token: float
+    fallback_share: float
+
+
+class Measure(TypedDict):
+    """`measure.json`; `least_used` holds (id, piece, count)."""
+
+    rows: list[Compression]
+    parts: dict[str, int]
+    least_used: list[tuple[int, str, int]]
+
+
+class FileEntry(TypedDict):
+    """A file with its checksum, in a manifest."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class PackedDomain(TypedDict):
+    """The tokens of a domain."""
+
+    documents: int
+    tokens: int
+    files: list[FileEntry]
+
+
+class TokensManifest(TypedDict, total=False):
+    """`tokens.json`."""
+
+    vocabulary: int
+    bos: int
+    eos: int
+    dtype: str
+    seed: int
+    canary_copies: int
+    domains: dict[str, PackedDomain]
+
+
+class StageCalendar(TypedDict, total=False):
+    """Steps and tokens of a training stage; the first two count from the beginning of Stage 1."""
+
+    first_step: int
+    first_tokens: int
+    stage: str
+    steps: int
+    tokens_per_step: int
+    tokens: int
+    monitored: list[int]
+    released: list[int]
+
+
+class PlanFile(TypedDict, total=False):
+    """`plan.json` of a training stage, without its settings."""
+
+    stage: str
+    calendar: StageCalendar
+    parameters: int
+    flops_per_token: float
+    flops: float
+
+
+class MetricsLine(TypedDict):
+    """A line of `metrics.jsonl`, one per update."""
+
+    stage: str
+    step: int
+    tokens: int
+    loss: float
+    lr: float
+    grad_norm: NotRequired[Figure]
+    shares: NotRequired[dict[str, float] | None]
+
+
+class HeldoutLine(TypedDict):
+    """A line of `heldout.jsonl`, one per monitoring point and held-out set."""
+
+    stage: str
+    step: int
+    tokens: int
+    set: str
+    loss: float
+    bits_per_byte: float
+    low: Figure
+    high: Figure
+    scored_tokens: int
+    scored_bytes: int
+
+
+class SpeedLine(TypedDict):
+    """A line of `telemetry/speed.jsonl`; its stage is added when it is read."""
+
+    stage: str
+    step: int
+    tokens: NotRequired[int]
+    tokens_per_s: NotRequired[Figure]
+    tokens_per_s_per_device: NotRequired[Figure]
+    data_wait_share: NotRequired[Figure]
+    mfu: NotRequired[Figure]
+    mfu_causal: NotRequired[Figure]
+    memory_bytes: NotRequired[Figure]
+    device_memory_bytes: NotRequired[Figure]
+    device_reserved_bytes: NotRequired[Figure]
+    seconds: NotRequired[Figure]
+
+
+class AlarmFigures(TypedDict, total=False):
+    """The figures that an alarm is about; which ones depends on its kind."""
+
+    points: int
+    heldout_change: float
+    training_change: float
+    heldout: float
+    departure: float
+    limit: float
+    sets: list[str]
+    loss: float
+    expected: float
+
+
+class AlarmLine(TypedDict):
+    """A line of `alarms.jsonl`; the set `all` means all sets together."""
+
+    kind: str
+    set: str
+    stage: str
+    step: int
+    tokens: int
+    figures: AlarmFigures
+    sentence: str
+
+
+class SkipLine(TypedDict):
+    """A line of `skips.jsonl`; the dashboard keeps the number of documents instead of their ids."""
+
+    stage: str
+    step: int
+    stage_step: int
+    reason: str
+    loss: Figure
+    grad_norm: Figure
+    documents: NotRequired[dict[str, list[str]] | int]
+
+
+class ScoreLine(TypedDict):
+    """A line of `scores.jsonl`, one per released checkpoint and language, and one for both."""
+
+    stage: str
+    step: int
+    tokens: int
+    benchmark: str
+    lang: str
+    items: int
+    accuracy: float
+    low: float
+    high: float
+    chance: float
+
+
+class ReferenceEntry(TypedDict):
+    """`references.json` is a list of these; the last five are None for figures that a file gave."""
+
+    model: str
+    set: str
+    bits_per_byte: float
+    low: Figure
+    high: Figure
+    documents: int | None
+    bytes: int | None
+    changed: int | None
+
+
+class LossFigures(TypedDict):
+    """What a model's losses come to on a set, or on average."""
+
+    model: str
+    loss: Figure
+    perplexity: Figure
+    low: Figure
+    high: Figure
+    reference_loss: Figure
+    reference_perplexity: Figure
+    bits_per_byte: Figure
+
+
+class PerplexityEntry(LossFigures):
+    """A model's losses on a held-out set."""
+
+    set: str
+    documents: int
+    tokens: int | None
+    bytes: int
+
+
+class AverageEntry(LossFigures):
+    """A model's losses, averaged over the sets."""
+
+    sets: int
+
+
+class SanityEntry(TypedDict):
+    """A check of the evaluation."""
+
+    check: str
+    set: str
+    ok: bool
+    value: Figure
+    bound: Figure
+
+
+class PerplexityTable(TypedDict):
+    """`perplexity.json`."""
+
+    reference: str
+    rows: list[PerplexityEntry]
+    average: list[AverageEntry]
+    sanity: list[SanityEntry]
+
+
+class ChoiceEntry(TypedDict):
+    """A model's accuracy on multiple choice in a language, or in both."""
+
+    model: str
+    lang: str
+    items: int
+    correct: int
+    accuracy: Figure
+    low: Figure
+    high: Figure
+    chance: float
+
+
+class ChoiceTable(TypedDict):
+    """`choice.json`."""
+
+    scoring: str
+    shots: int
+    rows: list[ChoiceEntry]
+
+
+class SampleEntry(TypedDict):
+    """`samples.json` is a list of these."""
+
+    model: str
+    lang: str
+    prompt: str
+    text: str
+
+
+class LeakageEntry(TypedDict):
+    """A model's losses on the splits and their gaps: delta1 = L_test − L_ref, delta2 = L_test − L_train."""
+
+    model: str
+    L_train: Figure
+    L_test: Figure
+    L_ref: Figure
+    delta1: Figure
+    delta1_low: Figure
+    delta1_high: Figure
+    delta2: Figure
+    delta2_low: Figure
+    delta2_high: Figure
+    detectable1: Figure
+    detectable2: Figure
+    n: dict[str, int]
+    leaked: bool | None
+    overfitted: bool | None
+    verdict: str
+
+
+class ControlEntry(TypedDict):
+    """A model's losses on the planted exercises: against the reference split, and pairwise against their twins."""
+
+    L_canary: Figure
+    L_ref: Figure
+    delta1: Figure
+    delta1_low: Figure
+    delta1_high: Figure
+    paired: Figure
+    paired_low: Figure
+    paired_high: Figure
+    n: dict[str, int]
+    flagged: bool | None
+    flagged_paired: bool | None
+
+
+class LeakageControl(TypedDict, total=False):
+    """The positive control of the audit; a verdict is None where it could not be judged."""
+
+    models: dict[str, ControlEntry]
+    canaries_flagged_in_final: bool | None
+    canaries_flagged_in_stage1: bool | None
+    clean_test_flagged_in_final: bool | None
+    holds: bool | None
+
+
+class OverlapEntry(TypedDict):
+    """How much of a split stands in the corpus."""
+
+    split: str
+    items: int
+    whole: int
+    share: float
+
+
+class CorpusOverlap(TypedDict, total=False):
+    """The splits in the corpus, and a sentence on it."""
+
+    rows: list[OverlapEntry]
+    documents: int
+    words: str
+
+
+class LeakageReport(TypedDict):
+    """`leakage.json`."""
+
+    rows: list[LeakageEntry]
+    control: LeakageControl | None
+    corpus: CorpusOverlap | None
+    words: dict[str, str]
+
+
+class StepManifest(TypedDict):
+    """`_step.json` of a finished step."""
+
+    name: str
+    key: str
+    version: int
+    identity: str
+    needs: list[str]
+    files: list[FileEntry]
+    telemetry: list[str]
+    content: str
+
+
+class StepTiming(TypedDict):
+    """`telemetry/step.json`."""
+
+    seconds: float
+    finished: str
+
+
+class DoneStep(TypedDict):
+    """A step as the run page lists it."""
+
+    name: str
+    folder: str
+    status: str
+    seconds: float
+    bytes: int
+    content: str
+
+
+class MachineFacts(TypedDict):
+    """The machine of a run, without its name."""
+
+    system: str
+    architecture: str
+    cores: int
+    memory_bytes: int
+
+
+class RunFacts(TypedDict, total=False):
+    """What the run page says of the run itself. `recipe`: the resolved recipe as plain tables."""
+
+    name: str
+    recipe: PlainTable
+    steps: list[DoneStep]
+    versions: dict[str, str]
+    machine: MachineFacts
+
+
+PlainValue = str | int | float | bool | None | list["PlainValue"] | dict[str, "PlainValue"]
+"""A value of TOML or JSON."""
+PlainTable = dict[str, PlainValue]
