@@ -7,7 +7,7 @@ import json
 import pytest
 
 from skyloom.core.config import build, plain
-from skyloom.corpus.clean.results import Finished, Posted, Prepared, Proposed, Sized
+from skyloom.corpus.clean.phase_results import Finished, Posted, Prepared, Proposed, Sized
 
 LEDGER = {
     "intake": [["rules", "wiki", "en", 3, 90]],

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.units import count_units
-from skyloom.corpus.clean.results import MixtureRow
+from skyloom.corpus.clean.phase_results import MixtureCount
 from skyloom.corpus.text import byte_sizes, slices
 
 LANGUAGES = {"zh-Hans": "zh", "zh-Hant": "zh"}
@@ -42,7 +42,7 @@ class SplitCounts(TypedDict):
 class MixtureJson(TypedDict):
     """`mixture.json`."""
 
-    rows: list[MixtureRow]
+    rows: list[MixtureCount]
     valid: dict[str, SplitCounts]
 
 
@@ -80,12 +80,12 @@ def mixture_json(counts: pa.Table) -> MixtureJson:
     """
     train = _summed(counts, "train", ["language", "category"])
     total = sum(row["units"] for row in train) or 1
-    rows: list[MixtureRow] = [{**row, "share": row["units"] / total} for row in train]
+    rows: list[MixtureCount] = [{**row, "share": row["units"] / total} for row in train]
     held = _summed(counts, "valid", ["domain"])
     return {"rows": rows, "valid": {row["domain"]: {"documents": row["documents"], "bytes": row["bytes"]} for row in held}}
 
 
-def _summed(counts: pa.Table, split: str, keys: list[str]) -> list[MixtureRow]:
+def _summed(counts: pa.Table, split: str, keys: list[str]) -> list[MixtureCount]:
     part = counts.filter(pc.equal(counts.column("split"), split)).group_by(keys).aggregate([(name, "sum") for name in _SUMS])
-    rows: list[MixtureRow] = part.rename_columns([*keys, *_SUMS]).sort_by([(k, "ascending") for k in keys]).to_pylist()
+    rows: list[MixtureCount] = part.rename_columns([*keys, *_SUMS]).sort_by([(k, "ascending") for k in keys]).to_pylist()
     return rows

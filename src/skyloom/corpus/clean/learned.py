@@ -23,6 +23,7 @@ from skyloom.core.engine import Done
 from skyloom.core.store import Store
 from skyloom.corpus.candidates import PAGES, origin_is
 from skyloom.corpus.clean.config import CleanJob
+from skyloom.corpus.clean.phase_results import AllShardsTask, ShardTask
 from skyloom.corpus.clean.phases import (
     COUNTS,
     DECISION,
@@ -35,7 +36,6 @@ from skyloom.corpus.clean.phases import (
     remaining,
     templates,
 )
-from skyloom.corpus.clean.results import AllShardsTask, ShardTask
 from skyloom.corpus.distribution import (
     BlockCounts,
     BlockSpace,

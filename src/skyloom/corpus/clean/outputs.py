@@ -17,7 +17,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import record_id
 from skyloom.core.store import Store
 from skyloom.corpus.clean.funnel import EXCERPT
-from skyloom.corpus.clean.results import Found
+from skyloom.corpus.clean.phase_results import FoundCounts
 from skyloom.corpus.quality import short_language
 from skyloom.corpus.sources import SourcePolicy
 
@@ -76,20 +76,20 @@ def demand(ledger: Ledger, *, came: int, left: int, minimum: int) -> None:
     )
 
 
-def found(documents: pa.Table) -> Found:
+def found(documents: pa.Table) -> FoundCounts:
     """Of a shard: languages by source, all domains, and the domains with held-out documents."""
     langs: dict[str, set[str]] = {}
     for source, lang in zip(documents.column("source").to_pylist(), documents.column("lang").to_pylist(), strict=True):
         langs.setdefault(source, set()).add(lang)
     valid = documents.filter(pc.equal(documents.column("split"), "valid"))
-    return Found(
+    return FoundCounts(
         languages={source: sorted(names) for source, names in sorted(langs.items())},
         domains=sorted(pc.unique(documents.column("domain")).to_pylist()),
         held=sorted(pc.unique(valid.column("domain")).to_pylist()),
     )
 
 
-def warn(parts: Sequence[Found], policies: Mapping[str, SourcePolicy], progress: Progress) -> None:
+def warn(parts: Sequence[FoundCounts], policies: Mapping[str, SourcePolicy], progress: Progress) -> None:
     """Say what later stages will miss, from what was `found` in all shards: a language that a source promised, a domain
     without held-out documents."""
     short: dict[str, set[str]] = {}

@@ -42,7 +42,7 @@ from skyloom.corpus.clean import outputs
 from skyloom.corpus.clean.composition import count_mixture
 from skyloom.corpus.clean.config import CleanConfig, CleanJob
 from skyloom.corpus.clean.funnel import DROPPED, EXCERPT, Funnel
-from skyloom.corpus.clean.results import (
+from skyloom.corpus.clean.phase_results import (
     AllShardsTask,
     Finished,
     HeldoutPart,

@@ -56,8 +56,7 @@ from skyloom.corpus.clean.composition import COUNTS as MIXTURE
 from skyloom.corpus.clean.composition import merge_mixtures, mixture_json
 from skyloom.corpus.clean.config import CleanConfig, CleanJob
 from skyloom.corpus.clean.funnel import check_chain
-from skyloom.corpus.clean.phases import HELDOUT, ITEMS, WORK
-from skyloom.corpus.clean.results import (
+from skyloom.corpus.clean.phase_results import (
     Finished,
     HeldoutPart,
     NumberedPart,
@@ -68,6 +67,7 @@ from skyloom.corpus.clean.results import (
     ShardGroup,
     Sized,
 )
+from skyloom.corpus.clean.phases import HELDOUT, ITEMS, WORK
 from skyloom.corpus.decontaminate import build_index, merge_counts, read_items
 from skyloom.corpus.dedup import Columns, exact_duplicates_of, find_repeats, near_duplicates_of
 from skyloom.corpus.heldout import Proposal, choose

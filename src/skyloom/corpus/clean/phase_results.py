@@ -16,7 +16,7 @@ from skyloom.corpus.heldout import ProposalJson
 T = TypeVar("T")
 
 
-class MixtureRow(TypedDict, total=False):
+class MixtureCount(TypedDict, total=False):
     """A row of the counts of composition.py: keys, sums, and in the end its share."""
 
     split: str
@@ -88,7 +88,7 @@ class Sized(Posted):
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCounts:
     """Of a shard: languages by source, all domains, and the domains with held-out documents."""
 
     languages: dict[str, list[str]]
@@ -101,9 +101,9 @@ class Finished(Posted):
     """The result of the last phase: training `pages`, counts (COUNTS of composition.py), personal data by kind, and examples."""
 
     pages: int
-    mixture: list[MixtureRow]
+    mixture: list[MixtureCount]
     redaction: dict[str, int]
-    found: Found
+    found: FoundCounts
     kept: list[dict[str, str]]
     lost: list[dict[str, str]]
 
