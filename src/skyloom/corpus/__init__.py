@@ -1,1 +1,1 @@
-"""The corpus room: pages become documents (report 3.1 and 3.2), one module per box of the figure, in the order of the road."""
+"""Pages to documents (report 3.1 and 3.2): one box for each stage of the pipeline, each used through its `__init__.py`."""

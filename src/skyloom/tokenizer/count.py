@@ -45,7 +45,7 @@ _EAST_ASIAN = (
 
 
 @dataclass
-class _Tally:
+class _CountTable:
     """An open hash table of byte strings. `sums`: weight and plain count; `spans`: where the bytes stand in `text`."""
 
     keys: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(1 << 16, np.uint64))
@@ -101,8 +101,8 @@ class Counts:
     dropped_below: int = 1
     runs_share: float = 1.0
     bytes: int = 0
-    _words: _Tally = field(default_factory=_Tally)
-    _runs: _Tally = field(default_factory=_Tally)
+    _words: _CountTable = field(default_factory=_CountTable)
+    _runs: _CountTable = field(default_factory=_CountTable)
 
     def add(self, texts: pa.Array | pa.ChunkedArray, weight: int) -> None:
         """Count a column of texts, each of which weighs `weight`."""
@@ -112,8 +112,8 @@ class Counts:
         row, at = 0, int(offsets[0])
         while row < len(offsets) - 1:
             # More cannot come before the slice ends: a word that is counted has a byte or more, and the last ends behind it.
-            for tally in (self._words, self._runs):
-                tally.reserve(self.slice_bytes + 1, self.slice_bytes + _LONGEST + 1)
+            for table in (self._words, self._runs):
+                table.reserve(self.slice_bytes + 1, self.slice_bytes + _LONGEST + 1)
             limit = np.uint64(min(int(self.runs_share * 2.0**64), 2**64 - 1))
             row, at = _scan(
                 data, offsets, row, at, at + self.slice_bytes, np.int64(weight), _kinds(), self.points, limit,

@@ -6,7 +6,7 @@ corpus. stage.py says in which order the phases come and what is merged between 
 
     prepare   candidates → filter rules                        → prepared-KEY, dropped/prepared-KEY
     unique    prepared minus exact duplicates                  → unique-KEY (id and text, to be compared)
-    tally     filters duplicates, undone again                 → blocks-KEY, code-KEY (counts)
+    count     filters duplicates, undone again                 → blocks-KEY, code-KEY (counts)
     merge     (one task for all shards)                        → blocks.npz, code.npz
     judge     filters duplicates, exercises, distribution, quality → judged-KEY, dropped/judged-KEY, recurring-KEY
     compare, cut  filter repeats, if it is asked for           → compared-KEY (to be compared), cut-KEY, dropped/cut-KEY
@@ -145,7 +145,7 @@ def pass_duplicates(job: CleanJob, work: Store, key: str) -> Funnel:
     return funnel
 
 
-def tally(task: ShardTask, work: Store) -> Done[dict[str, int]]:
+def count_blocks(task: ShardTask, work: Store) -> Done[dict[str, int]]:
     """Phase 3 of a shard: its recurring blocks and its bytes of data formats, to be added up over all shards."""
     job, key = task.payload.job, task.payload.part
     table = pass_duplicates(job, work, key).table

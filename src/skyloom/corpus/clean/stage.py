@@ -22,7 +22,7 @@ The work goes over shards, each a task of the engine (a process here, a Ray task
 Between the phases stand only small tables that were counted over all shards:
 
     prepare  rules                                    →  keys of duplicates
-    tally    (what the duplicates leave)              →  how often blocks recur, bytes of data formats
+    count    (what the duplicates leave)              →  how often blocks recur, bytes of data formats
     judge    duplicates, exercises, distribution, quality →  quantiles of the scores, candidates to hold out
     [cut     repeats]
     finish   groups, decontamination, redaction, held-out
@@ -176,7 +176,7 @@ class _Clean:
     def judge(self) -> list[int]:
         """Phases 3 and 4: what must be counted over all shards first, and the verdicts on it. Bytes left of each shard."""
         config = self.job.config
-        self.map(phases.tally, self.keys, "count blocks")
+        self.map(phases.count_blocks, self.keys, "count blocks")
         self.map(phases.merge, [self.keys], "merge counts")
         if config.meaning.wanted:
             self.meaning()

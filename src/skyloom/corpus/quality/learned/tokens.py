@@ -7,7 +7,7 @@ bytes and agree token by token.
 CCNet (Wenzek et al. 2020), which report 3.1 follows, feeds its language models SentencePiece pieces of normalised lines.
 Here a token is our unit of text (`core.units`: a Han, kana or hangul character or a word of another script), in
 lower case and with every digit as 0: the models need no second model to be read, one threshold has the same meaning in every
-part of the corpus room, Chinese needs no segmentation, and words that a model never saw cost what `<unk>` costs instead of
+part of the corpus pipeline, Chinese needs no segmentation, and words that a model never saw cost what `<unk>` costs instead of
 being spelt. Punctuation is no unit; the rules judge it.
 
 Memory: eight bytes for each token and eight for each line beside a copy of the column in lower case.
