@@ -1,11 +1,11 @@
 """Pages whose main text we marked ourselves, to train structural extraction on: samples, documentation, and invented sites.
 
-What leaves are `bench.extraction.Page`s of three kinds. "samples": the web pages in samples/, marked by one selector for each
-of their twelve sites. "docs": pages of free documentation packages (warc/docs_en_zh.warc.gz in SKYLOOM_BENCH_DATA), marked by
-one selector for each tool that made them. "invented": pages of sites that do not exist, drawn from a seed: forums, questions
-and answers, products, listings, documentation, and articles of every make, with passages of the samples as their text, and
-with class names that are English, pinyin, utility classes, meaningless or none. What is invented has exact marks: a piece is
-either text of the page or furniture.
+What leaves are pages (`Page` of bench/corpus/extraction.py) of three kinds. "samples": the web pages in samples/, marked by one
+selector for each of their twelve sites. "docs": pages of free documentation packages (warc/docs_en_zh.warc.gz in
+SKYLOOM_BENCH_DATA), marked by one selector for each tool that made them. "invented": pages of sites that do not exist, drawn from
+a seed: forums, questions and answers, products, listings, documentation, and articles of every make, with passages of the samples
+as their text, and with class names that are English, pinyin, utility classes, meaningless or none. What is invented has exact
+marks: a piece is either text of the page or furniture.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def scattered(count: int, buckets: int, task: Task, out: Store) -> Done:
 
 def gathered(names: list[str], task: Task, out: Store) -> Done:
     table = gather(out, names, task.payload, ROW).sort_by([("key", "ascending"), ("id", "ascending")])
-    return Done((out.write_table(f"{task.key}.parquet", table),))
+    return Done((out.write_table(f"{task.key}.parquet", table),), None)
 
 
 def shuffle(engine: Engine, tasks: list[Task], out: Store, count: int, buckets: int) -> None:

@@ -232,8 +232,8 @@ FUZZ = """
 import random, sys
 import pyarrow as pa
 sys.path.insert(0, {folder!r})
-from test_extract_walk import body, EN, ZH
-from skyloom.corpus.extract_column import extract_column
+from tests.corpus.extract.test_walk import body, EN, ZH
+from skyloom.corpus.extract.column import extract_column
 draw = random.Random(2023)
 pieces = ["<p>", "</p>", "<div class='nav'", ">", "</div>", "<td>", "<tr>", "<table>", "</table>", "<pre>", "</pre>", "<li>", "<ol start=99999999999>",
   "<br>", "<a href=", "'", '"', "</a>", "<h2>", "</h2>", "<!--", "--", "&amp", "&#x", "&#99999999999;", "<", "=", "<title>", "</", "/", "<script", "</script>",
@@ -265,7 +265,7 @@ def test_hostile_bytes_stay_within_bounds(tmp_path: Path) -> None:
     """The same kernels with numba's bounds checks, in a process of its own: an index out of bounds raises
     there. Slow, because all kernels are compiled anew."""
     environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "1"}
-    script = FUZZ.format(folder=str(Path(__file__).parent))
+    script = FUZZ.format(folder=str(Path(__file__).parents[3]))
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.startswith("done")
