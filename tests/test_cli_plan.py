@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from skyloom.cli import main
 from skyloom.planner.machines import MACHINES, TABLE10
-from skyloom.train.step import cpu_speed as plan_cpu
+from skyloom.train import step
 
 REPORT = "plan --model skywork-13b --gpu a800-80g --nodes 64 --gpus-per-node 8 --sequences 4096 --micro-batch 1".split()
 KEYS = {"layout", "fits", "tokens_per_gpu_per_s", "mfu", "tflops", "memory_gib", "days", "reason"}
@@ -87,7 +87,7 @@ def test_cpu_plans_are_of_one_process(monkeypatch):
         asked.append((rows, context, threads))
         return replace(MACHINES["a100-80g"], name="cpu", per_node=1), TABLE10
 
-    monkeypatch.setattr(plan_cpu, "measure_cpu", measured)
+    monkeypatch.setattr(step, "measure_cpu", measured)
     run("plan", "--model", "demo-3m", "--gpu", "cpu", "--sequences", "32", "--layout", "micro=4")
     assert asked == [(4, 256, 0)]
     assert "one process" in run("plan", "--model", "demo-3m", "--gpu", "cpu", "--nodes", "2", code=2)

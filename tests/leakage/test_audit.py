@@ -20,7 +20,8 @@ from skyloom.evaluate.models import load
 from skyloom.leakage.audit_items import pairs, read_split
 from skyloom.leakage.config import LeakageConfig
 from skyloom.leakage.corpus_overlap import corpus_overlap
-from skyloom.leakage.gap import _words, audit
+from skyloom.leakage.gap import Audited, Control, _words, audit
+from skyloom.leakage.verdict import LeakageVerdict
 from skyloom.score.nll import score_texts
 from skyloom.tokenizer import Tokenizer
 from tests.evaluate.world import World, shared
@@ -109,8 +110,8 @@ def test_canaries_that_training_did_not_read_are_no_control(world: World, tmp_pa
 
 
 def test_canaries_without_an_interval_are_not_called_absent() -> None:
-    row = {"model": "final", "verdict": "no sign"}
-    assert _words([row], {"final": {"flagged": None}})["final"].endswith("planted canaries: cannot tell")
+    row = Audited("final", {}, LeakageVerdict(None, None, "no sign"))
+    assert _words([row], {"final": Control({}, None)})["final"].endswith("planted canaries: cannot tell")
 
 
 def test_a_missing_split_is_told(world: World, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("道路") / "work"
     done = skyloom("run", TINY, "--work", folder, "--workers", "2")
     assert done.returncode == 0, done.stderr
-    for told in ("ledger", "held-out loss", "multiple choice", "leakage", "report:", "release:"):
+    for told in ("ledger", "held-out loss", "multiple choice", "leakage", "run page:", "release:"):
         assert told in done.stdout
     return folder
 
@@ -77,7 +77,7 @@ def test_the_release_proves_itself_and_writes(work):
 
 
 @pytest.mark.xdist_group("run")
-def test_the_verbs_show_what_the_rooms_made(work):
+def test_the_commands_show_what_the_steps_made(work):
     for verb, key in (
         (["corpus", "build"], "near-duplicates"),
         (["corpus", "mixture"], "share"),
@@ -123,7 +123,7 @@ def test_another_models_base_is_extended_on_the_same_corpus(work, tmp_path):
 
 
 @pytest.mark.xdist_group("run")
-def test_learning_rates_are_tried_before_a_session(work, tmp_path):
+def test_learning_rates_are_tried_before_a_stage(work, tmp_path):
     """At the stage's own rate a test is the stage's first steps; a killed test goes on; a rate that diverges is named."""
     place = tmp_path / "速率"
     shutil.copytree(work, place)

@@ -103,7 +103,8 @@ def test_a_lost_process_ends_the_others_with_a_sentence(tmp_path: Path) -> None:
     assert "another process" in said and "Traceback" not in said
 
 
-def test_only_broken_connections_are_told_as_lost_processes() -> None:
+def test_only_broken_connections_are_told_as_lost_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(LostError, match=r"Connection reset by peer.*last checkpoint"), lost_processes():
         raise RuntimeError("[gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:3511: Connection reset by peer.\nmore")
     with pytest.raises(RuntimeError, match="shapes"), lost_processes():

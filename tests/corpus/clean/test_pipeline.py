@@ -399,10 +399,10 @@ def test_blocks_that_recur_in_meaning_are_thinned(tmp_path: Path) -> None:
 class Vandal(Engine):
     """Deletes a working file of the stage just before a phase reads it."""
 
-    def map(self, function: Any, tasks: Any, out: Store, *, progress: Progress, label: str) -> list[Any]:
+    def map(self, function: Any, tasks: Any, out: Store, *, label: str, **more: Any) -> list[Any]:
         if label == "judge":
             out.remove("prepared-00001.parquet")
-        return super().map(function, tasks, out, progress=progress, label=label)
+        return super().map(function, tasks, out, label=label, **more)
 
 
 def test_a_shard_deleted_under_a_running_job_is_named_and_the_next_run_mends_it(

@@ -26,6 +26,7 @@ from skyloom.core.records import PAGE
 from skyloom.core.store import Store
 from skyloom.corpus.sources import stage as sources
 from skyloom.corpus.sources.config import SourceConfig
+from skyloom.corpus.sources.file_kinds import FILE_KINDS
 from skyloom.corpus.sources.readers import http as sources_http
 from skyloom.corpus.sources.readers import warc as sources_warc
 from skyloom.corpus.sources.readers.byte_streams import BombError, File, split
@@ -340,7 +341,7 @@ def test_hosts_and_categories(tmp_path: Path) -> None:
 
 
 @settings(deadline=None, max_examples=80)
-@given(st.binary(max_size=300), st.sampled_from(sources.sources_find.FILE_KINDS), st.booleans())
+@given(st.binary(max_size=300), st.sampled_from(FILE_KINDS), st.booleans())
 def test_any_bytes_as_any_kind(tmp_path_factory: pytest.TempPathFactory, data: bytes, kind: str, pack: bool) -> None:
     """Rows or a DataError, whatever a file holds."""
     folder = tmp_path_factory.mktemp("any")

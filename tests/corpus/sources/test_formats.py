@@ -21,7 +21,7 @@ from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.corpus.sources import stage as sources
-from skyloom.corpus.sources.config import SourceConfig
+from skyloom.corpus.sources.config import KINDS, SourceConfig
 from skyloom.corpus.sources.readers import latex as sources_latex
 from skyloom.corpus.sources.readers import mediawiki as sources_wiki
 from skyloom.corpus.sources.readers.byte_streams import File, split
@@ -458,4 +458,4 @@ def test_a_local_data_set_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_every_kind_has_a_reader() -> None:
-    assert set(sources.KINDS) == {*sources._READERS, "auto", "debian-docs"}
+    assert set(KINDS) == {*sources.READERS, "auto", "debian-docs"}
