@@ -25,10 +25,9 @@ from skyloom.core.engine import Engine
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, record_id
 from skyloom.core.store import Store
+from skyloom.corpus import extract, sources
 from skyloom.corpus.candidates import joined
-from skyloom.corpus.extract import stage as extract
 from skyloom.corpus.heldout.nearness import HeldoutIndex
-from skyloom.corpus.sources import stage as sources
 
 NEWS = "eval/skywork_lm/zh_general.jsonl.gz"
 CODE = "text/code/code.jsonl.gz"

@@ -20,6 +20,7 @@ from pathlib import Path
 from bench.answers import answer, offer
 from skyloom.model.presets import preset
 from skyloom.planner import table10 as table
+from skyloom.planner.machines import TABLE10
 from skyloom.planner.memory import FUSED, memory
 from skyloom.run.doctor import usable_cores
 from skyloom.train.config import TrainConfig
@@ -98,7 +99,7 @@ def systems_table(runs: list[DryRun]) -> str:
     rows = {str(row.layout): row for row in table.rows(table.PREDICTED)}
     lines = ["| layout | Table 10 | planned for Megatron-LM | of it fixed | our trainer, nothing fixed |", "|" + "---|" * 5]
     for run in runs:
-        row, fixed = rows[str(run.layout)], table.TABLE10.fixed_gib
+        row, fixed = rows[str(run.layout)], TABLE10.fixed_gib
         plan = memory(run.model, run.layout, table.BATCH, table.CONTEXT, FUSED, fixed * GIB).total / GIB
         printed = f"{row.gib:.1f}" if row.ran else "out of memory"
         lines.append(f"| {run.layout} | {printed} | {plan:.1f} | {fixed:.1f} | {run.fullest.peak / GIB:.1f} |")

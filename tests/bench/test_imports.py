@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -35,11 +37,32 @@ def exists(module: str, name: str) -> bool:
     return True
 
 
+def used(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """(module, attribute) of what is taken from modules of ours by a dot, where no other value has the module's name."""
+    modules: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OURS:
+            for alias in node.names:
+                if importlib.util.find_spec(str(node.module)) and isinstance(
+                    getattr(importlib.import_module(str(node.module)), alias.name, None), ModuleType
+                ):
+                    modules[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            modules.pop(node.id, None)
+        elif isinstance(node, ast.arg):
+            modules.pop(node.arg, None)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            yield modules[node.value.id], node.attr
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_is_imported_exists(path: Path) -> None:
     pytest.importorskip("lightgbm") if path.parent.name == "studies" else None
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert [f"{module} {name}" for module, name in imported(tree) if not exists(module, name)] == []
+    assert [f"{module}.{name}" for module, name in used(tree) if not exists(module, name)] == []
     if any(path.match(pattern) for pattern in BY_PATH):
         first = ast.Module([node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))], [])
         assert list(imported(first)) == []
