@@ -27,6 +27,7 @@ from skyloom.core.store import Store
 from skyloom.corpus.sources import stage as sources
 from skyloom.corpus.sources.config import SourceConfig
 from skyloom.corpus.sources.file_kinds import FILE_KINDS
+from skyloom.corpus.sources.readers import byte_streams
 from skyloom.corpus.sources.readers import http as sources_http
 from skyloom.corpus.sources.readers import warc as sources_warc
 from skyloom.corpus.sources.readers.byte_streams import BombError, File, split
@@ -70,7 +71,7 @@ def test_a_bomb_among_files(tmp_path: Path, suffix: str) -> None:
 def test_a_bomb_of_json_lines_keeps_what_comes_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, line: bytes
 ) -> None:
-    monkeypatch.setattr(sources.sources_bytes, "_FREE", 1_000_000)
+    monkeypatch.setattr(byte_streams, "_FREE", 1_000_000)
     good = b'{"text": "\xe4\xb8\x80 one"}\n'
     (tmp_path / f"a.jsonl.{suffix}").write_bytes(PACKS[suffix](good + line * (4_000_000 // len(line))))
     rows = read(tmp_path / "out", path=str(tmp_path / f"a.jsonl.{suffix}"), max_ratio=50.0, max_body_mb=0.1)
@@ -132,8 +133,8 @@ def test_encoded_bombs_and_cuts(encoding: str) -> None:
 def test_any_body_is_decoded_or_told(body: bytes, content: str, transfer: str) -> None:
     try:
         assert len(sources_http.decoded(body, content, transfer, 1000, 300)) <= 1000
-    except (*sources.sources_bytes.BROKEN, ValueError) as problem:
-        assert sources.sources_bytes.reason_of(problem)
+    except (*byte_streams.BROKEN, ValueError) as problem:
+        assert byte_streams.reason_of(problem)
 
 
 @pytest.mark.parametrize("form", ["members", "plain", "zstd", "one stream"])
