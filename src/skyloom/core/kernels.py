@@ -150,7 +150,7 @@ def decode(data: Bytes, i: Int) -> tuple[Int, Int]:
     return high | (np.int64(data[i + 2] & 0x3F) << 6) | np.int64(data[i + 3] & 0x3F), 4
 
 
-@kernel
+@inlined
 def mix(value: np.uint64) -> np.uint64:
     """The finalizer of SplitMix64: spreads a 64-bit value over all bits."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
