@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
+from skyloom.core.records import FileEntry
+
 Cell = str | float | None
 """A cell of a table: a short text, a number (also an int or a bool, which a type checker takes for a float), or nothing."""
 Row = dict[str, Cell]
@@ -85,24 +87,16 @@ class Measure(TypedDict):
     least_used: list[tuple[int, str, int]]
 
 
-class FileEntry(TypedDict):
-    """A file with its checksum, in a manifest."""
-
-    name: str
-    size: int
-    sha256: str
-
-
 class PackedDomain(TypedDict):
-    """The tokens of a domain."""
+    """A domain in `tokens.json`: its documents, tokens and shards."""
 
     documents: int
     tokens: int
     files: list[FileEntry]
 
 
-class TokensManifest(TypedDict, total=False):
-    """`tokens.json`."""
+class TokensManifest(TypedDict):
+    """`tokens.json`: the manifest of packed tokens."""
 
     vocabulary: int
     bos: int

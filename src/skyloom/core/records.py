@@ -155,8 +155,8 @@ Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json
 """What a JSON file can hold."""
 
 
-class FileJson(TypedDict):
-    """A `core.store.FileRecord` in a JSON file."""
+class FileEntry(TypedDict):
+    """A `core.store.FileRecord` in a JSON file: name relative to its folder, size in bytes, SHA-256 in hex."""
 
     name: str
     size: int

@@ -30,7 +30,8 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skyloom.core.errors import DataError, IntegrityError, StorageError
+from skyloom.core.errors import IntegrityError, StorageError
+from skyloom.core.json_lines import json_lines
 
 TEMPORARY = ".tmp-"
 TELEMETRY = "telemetry/"
@@ -360,20 +361,6 @@ def _is_temporary(name: str) -> bool:
 def _check_name(name: str) -> None:
     if not name or name.startswith("/") or ".." in PurePosixPath(name).parts:
         raise StorageError(f"bad file name {name!r}: it must be relative and stay inside the store")
-
-
-def json_lines(data: bytes, origin: str) -> Iterator[Any]:
-    """The values of JSON lines, of a file that is complete. Only "\\n" ends a line: a text may hold other separators of lines.
-
-    DataError names the file (`origin`) and the number of a line that is not JSON. Files that may hold damaged lines or are still
-    being written are read elsewhere, each by its own rule.
-    """
-    lines = data.split(b"\n")
-    for number, line in enumerate(lines if lines[-1] else lines[:-1], 1):
-        try:
-            yield json.loads(line)
-        except ValueError as problem:
-            raise DataError(f"{origin}, line {number}: not JSON ({problem})") from problem
 
 
 def _reopened(root: str, sync: bool) -> Store:

@@ -6,34 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TypedDict
 
 from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
-from skyloom.core.records import FileJson
 from skyloom.data.share_curves import Knots, Points, curve, evenly, stairs
 
 CANARY = "canary"
-
-
-class DomainEntry(TypedDict):
-    """A domain in `tokens.json`: its documents, tokens and shards."""
-
-    documents: int
-    tokens: int
-    files: list[FileJson]
-
-
-class TokensJson(TypedDict):
-    """`tokens.json`: the manifest of packed tokens."""
-
-    vocabulary: int
-    bos: int
-    eos: int
-    dtype: str
-    seed: int
-    canary_copies: int
-    domains: dict[str, DomainEntry]
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError
+from skyloom.core.json_files import TokensManifest
 from skyloom.core.kernels import Hashes, Ints, kernel
 from skyloom.core.records import Json
 from skyloom.core.store import Store
-from skyloom.data.config import TokensJson
 from skyloom.data.gather import documents_of, gather
 from skyloom.data.indexed import Indexed, open_indexed
 from skyloom.data.mixture import StagePlan
@@ -101,7 +101,7 @@ class Loader:
         self.plan, self.domains = plan, plan.domains
         self.batch_size, self.context, self.seed, self.borders = batch, context, seed, borders
         self._store = tokens
-        self._manifest: TokensJson = tokens.read_json(MANIFEST)
+        self._manifest: TokensManifest = tokens.read_json(MANIFEST)
         self._check_vocabulary(vocabulary)
         self._streams = [open_indexed(tokens, domain) for domain in plan.domains]
         for domain, stream, size in zip(plan.domains, self._streams, plan.available, strict=True):

@@ -27,8 +27,9 @@ import numpy as np
 import numpy.typing as npt
 
 from skyloom.core.errors import ConfigError
+from skyloom.core.json_files import TokensManifest
 from skyloom.core.progress import Progress
-from skyloom.data.config import CANARY, TOLERANCE, Phase, TokensJson
+from skyloom.data.config import CANARY, TOLERANCE, Phase
 from skyloom.data.share_curves import Knots, corners, mean, value
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class StagePlan:
 
 
 def resolve(
-    phase: Phase, manifest: TokensJson, *, progress: Progress, name: str = "stage", used: Mapping[str, float] | None = None
+    phase: Phase, manifest: TokensManifest, *, progress: Progress, name: str = "stage", used: Mapping[str, float] | None = None
 ) -> StagePlan:
     """The plan of a phase for the domains of `tokens.json`.
 

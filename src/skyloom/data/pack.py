@@ -23,9 +23,10 @@ import pyarrow.compute as pc
 
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.errors import DataError
+from skyloom.core.json_files import PackedDomain
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
-from skyloom.data.config import CANARY, DomainEntry, PackConfig
+from skyloom.data.config import CANARY, PackConfig
 from skyloom.data.indexed import Ids, dtype_for, open_indexed, write_index
 from skyloom.data.permute import key_of, shuffled
 from skyloom.tokenizer import Tokenizer
@@ -141,7 +142,7 @@ def _write_sequences(
     return files, len(sequence)
 
 
-def _merge(scratch: Store, parts: list[str], out: Store, domain: str, seed: int, *, copies: int) -> DomainEntry:
+def _merge(scratch: Store, parts: list[str], out: Store, domain: str, seed: int, *, copies: int) -> PackedDomain:
     """Join the parts of a domain, each sequence `copies` times, in the order that the seed gives; its manifest entry."""
     shards = [open_indexed(scratch, part) for part in parts]
     part_of = np.repeat(np.arange(len(shards)), [len(s) for s in shards])

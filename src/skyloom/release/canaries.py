@@ -57,8 +57,8 @@ def write_list(canaries: Sequence[Canary], out: Store) -> FileRecord:
 def read_list(release: Store) -> list[Canary]:
     """The canaries that a release names. DataError if a line is not one of ours."""
     try:
-        return [Canary(**json.loads(line)) for line in release.read_bytes(LIST).splitlines()]
-    except (ValueError, TypeError) as problem:
+        return [Canary(**value) for value in release.read_json_lines(LIST)]
+    except TypeError as problem:
         raise DataError(f"{release.url(LIST)} is not a list of canaries: {problem}") from problem
 
 

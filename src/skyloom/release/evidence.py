@@ -6,7 +6,6 @@ error that names it, so that broken results are never left out without a word.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,9 +124,8 @@ def _lines(inputs: Mapping[str, Store], name: str) -> list[Any] | None:
         if store is None or not store.exists(name):
             continue
         found = True
-        for number, line in enumerate(store.read_bytes(name).splitlines(), 1):
-            try:
-                rows.append({"stage": stage, **json.loads(line)})
-            except (ValueError, TypeError) as problem:
-                raise DataError(f"{store.url(name)}, line {number}: not a JSON object ({problem})") from problem
+        for number, line in enumerate(store.read_json_lines(name), 1):
+            if not isinstance(line, dict):
+                raise DataError(f"{store.url(name)}, line {number}: not a JSON object")
+            rows.append({"stage": stage, **line})
     return rows if found else None

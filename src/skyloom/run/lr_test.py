@@ -12,12 +12,11 @@ import csv
 import gc
 import hashlib
 import io
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -230,7 +229,7 @@ def _train_and_score(recipe: Recipe, plan: RateTestPlan, rate: float, ctx: StepC
         start = _score(recipe, inputs, plan.start, here)
         end = _score(recipe, inputs, ctx.out.child(disk.FINAL), here)
     if here.leads:
-        skips = ctx.out.read_bytes("skips.jsonl").splitlines() if ctx.out.exists("skips.jsonl") else []
+        skips = list(_lines(ctx.out, "skips.jsonl"))
         sets = {name: {"start": _row(start[name]), "end": _row(end[name])} for name in end}
         ctx.out.write_json(LOSSES, {"rate": rate, "diverged": diverged, "skipped": len(skips), "sets": sets})
 
@@ -298,16 +297,16 @@ def _trial(folder: Store) -> Trial:
     return Trial(told["rate"], losses("start"), losses("end"), told["skipped"], told["diverged"])
 
 
-def _lines(folder: Store, name: str) -> list[bytes]:
-    return folder.read_bytes(name).splitlines() if folder.exists(name) else []
+def _lines(folder: Store, name: str) -> Iterator[Any]:
+    return folder.read_json_lines(name) if folder.exists(name) else iter(())
 
 
 def _curve(folder: Store, trial: Trial, plan: RateTestPlan, tokens: int) -> Curve:
     """Losses over the tokens since the checkpoint; of a run that diverged, as far as they were written."""
     plan_of: PlanFile = folder.read_json("plan.json")
     begun = plan_of["calendar"]["first_tokens"]
-    metrics: list[MetricsEntry] = [json.loads(line) for line in _lines(folder, "metrics.jsonl")]
-    heldout: list[HeldoutEntry] = [json.loads(line) for line in _lines(folder, "heldout.jsonl")]
+    metrics: list[MetricsEntry] = list(_lines(folder, "metrics.jsonl"))
+    heldout: list[HeldoutEntry] = list(_lines(folder, "heldout.jsonl"))
     points: dict[str, list[tuple[float, float]]] = {TRAINING: [(row["tokens"] - begun, row["loss"]) for row in metrics]}
     if trial.start:
         points[MEAN] = [(0.0, mean_loss(trial.start))]

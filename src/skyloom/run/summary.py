@@ -157,6 +157,4 @@ def step_rows(run: ResolvedRun) -> Rows:
 
 
 def _lines(folder: Store) -> list[HeldoutEntry]:
-    import json
-
-    return [json.loads(line) for line in folder.read_bytes("heldout.jsonl").splitlines()]
+    return list(folder.read_json_lines("heldout.jsonl"))

@@ -35,7 +35,7 @@ from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 
 from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.progress import Progress
-from skyloom.core.records import FileJson, Json
+from skyloom.core.records import FileEntry, Json
 from skyloom.core.store import FileRecord, Store
 from skyloom.train.distributed import Ranks
 from skyloom.train.step import split_state
@@ -84,7 +84,7 @@ class SealedState(StageState):
     """`state.json` without the checksum of itself."""
 
     format: int
-    files: list[FileJson]
+    files: list[FileEntry]
 
 
 class _StateFile(SealedState):

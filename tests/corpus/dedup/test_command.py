@@ -14,6 +14,7 @@ import zstandard
 
 from skyloom.core.engine import Engine
 from skyloom.core.errors import ConfigError, DataError, SkyloomError
+from skyloom.core.json_lines import NOT_JSON, NOT_OBJECT
 from skyloom.core.progress import Progress
 from skyloom.corpus.dedup import command as dedup_files
 from skyloom.corpus.dedup import command_rows as dedup_rows
@@ -99,8 +100,8 @@ def test_bad_rows_are_counted_and_named_and_the_others_stay(tmp_path: Path) -> N
     source.write_bytes(lines(ROWS) + b"".join(bad))
     report = go(source, tmp_path / "out.jsonl")
     assert report.rejected == {
-        dedup_rows.NOT_JSON: 1,
-        dedup_rows.NOT_OBJECT: 1,
+        NOT_JSON: 1,
+        NOT_OBJECT: 1,
         dedup_rows.NO_ID: 2,
         dedup_rows.NO_TEXT: 3,
         dedup_rows.NOT_UNICODE: 2,

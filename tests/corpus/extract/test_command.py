@@ -50,7 +50,7 @@ def test_json_lines_keep_their_ids_and_order(tmp_path: Path, ending: str) -> Non
     for row, html in zip(rows, PAGES.values(), strict=False):
         one = extract_html(html)
         assert (row["text"], row["title"], row["date"] or "", row["reason"]) == (one.text, one.title, one.date, one.reason)
-    assert [r["reason"] for r in rows[2:]] == ["empty", "broken: no JSON", "broken: no JSON object", "broken: no html", None]
+    assert [r["reason"] for r in rows[2:]] == ["empty", "broken: not JSON", "broken: not a JSON object", "broken: no html", None]
     assert rows[6]["id"] == f"pages.{ending}#{data.rindex(b'{')}"
     assert (found.pages, found.texts, found.reasons.total()) == (7, 3, 4)
     assert found.characters == sum(len(r["text"]) for r in rows)

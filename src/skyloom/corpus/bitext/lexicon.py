@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from skyloom.core.kernels import FNV_START, GOLDEN, Bytes, Floats, Int, Ints, fnv, kernel, mix
 from skyloom.core.units import utf8_buffers
-from skyloom.corpus.text import Texts
+from skyloom.corpus.text import Texts, packed
 
 Words = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int32]
@@ -88,7 +88,7 @@ def terms(texts: Texts) -> Terms:
     hashes, counts = _terms(data, offsets)
     bounds = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=bounds[1:])
-    return Terms(_packed(hashes, offsets, bounds), bounds)
+    return Terms(packed(hashes, offsets, bounds), bounds)
 
 
 def learn(english: Texts, chinese: Texts) -> tuple[Lexicon, Lexicon]:
@@ -196,15 +196,6 @@ def _terms(data: Bytes, offsets: Ints) -> tuple[Words, Ints]:
                 total += 1
         counts[row] = total
     return out, counts
-
-
-@kernel
-def _packed(hashes: Words, offsets: Ints, bounds: Ints) -> Words:
-    out = np.empty(bounds[-1], np.uint64)
-    for row in range(len(bounds) - 1):
-        for k in range(bounds[row + 1] - bounds[row]):
-            out[bounds[row] + k] = hashes[offsets[row] + k]
-    return out
 
 
 @kernel

@@ -25,13 +25,12 @@ import pyarrow.parquet as pq
 import zstandard
 
 from skyloom.core.errors import DataError, StorageError
+from skyloom.core.json_lines import json_object
 from skyloom.corpus.dedup.sketch import Columns
 
 BLOCK = 8 << 20
 BATCH = 4096
-NOT_JSON, NOT_OBJECT, NO_ID, NO_TEXT, NOT_UNICODE, NO_QUALITY = (
-    "not JSON",
-    "not a JSON object",
+NO_ID, NO_TEXT, NOT_UNICODE, NO_QUALITY = (
     "no id (text or a whole number)",
     "no text",
     "not valid Unicode",
@@ -195,13 +194,11 @@ def _slowly(block: bytes, columns: Columns, path: Path, first: int, rejects: Rej
 def _row(line: bytes, columns: Columns) -> InputRow | str:
     """The row of a line, or why it has none."""
     try:
-        value = json.loads(line.decode("utf-8"))
+        value = json_object(line.decode("utf-8"))
     except UnicodeDecodeError:
         return NOT_UNICODE
-    except (ValueError, RecursionError):
-        return NOT_JSON
-    if not isinstance(value, dict):
-        return NOT_OBJECT
+    if isinstance(value, str):
+        return value
     name, text = value.get(columns.id), value.get(columns.text)
     if isinstance(name, int) and not isinstance(name, bool):
         name = str(name)

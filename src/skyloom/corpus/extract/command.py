@@ -21,11 +21,12 @@ import pyarrow as pa
 import zstandard
 
 from skyloom.core.errors import ConfigError
+from skyloom.core.json_lines import json_object
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.corpus.extract.config import ExtractConfig
 from skyloom.corpus.extract.stage import extract_pages
-from skyloom.corpus.sources import READERS, About, File, find, json_lines
+from skyloom.corpus.sources import READERS, About, File, find, line_blocks
 
 BATCH_BYTES = 16_000_000
 _KINDS = ("warc", "html")
@@ -92,7 +93,7 @@ def _waiting(files: list[File], kind: str, about: About) -> Iterator[_Waiting]:
 
 def _json_pages(file: File, about: About) -> Iterator[_Waiting]:
     """A page for each line. One without an id has its place instead: the file's name and the line's offset."""
-    for start, block, error in json_lines(file, about):
+    for start, block, error in line_blocks(file, about):
         if error:
             yield _Waiting(f"{file.name}#{start}", b"", None, error)
             continue
@@ -104,12 +105,9 @@ def _json_pages(file: File, about: About) -> Iterator[_Waiting]:
 
 
 def _json_page(line: bytes, place: str) -> _Waiting:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return _Waiting(place, b"", None, "broken: no JSON")
-    if not isinstance(row, dict):
-        return _Waiting(place, b"", None, "broken: no JSON object")
+    row = json_object(line)
+    if isinstance(row, str):
+        return _Waiting(place, b"", None, f"broken: {row}")
     page, name, charset = row.get("html"), row.get("id", place), row.get("charset")
     if not isinstance(page, str):
         return _Waiting(name, b"", None, "broken: no html")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from skyloom.corpus.sources.commoncrawl import CrawlConfig, fetch_common_crawl
     from skyloom.corpus.sources.file_kinds import find
     from skyloom.corpus.sources.readers.byte_streams import File
-    from skyloom.corpus.sources.readers.jsonl import json_lines
+    from skyloom.corpus.sources.readers.jsonl import line_blocks
     from skyloom.corpus.sources.readers.rows import About
     from skyloom.corpus.sources.resolved import ResolvedSource, resolve
     from skyloom.corpus.sources.stage import READERS, fetch
@@ -20,7 +20,7 @@ else:
         "commoncrawl": ("CrawlConfig", "fetch_common_crawl",),
         "file_kinds": ("find",),
         "readers.byte_streams": ("File",),
-        "readers.jsonl": ("json_lines",),
+        "readers.jsonl": ("line_blocks",),
         "readers.rows": ("About",),
         "resolved": ("ResolvedSource", "resolve",),
         "stage": ("READERS", "fetch",),
@@ -37,7 +37,7 @@ __all__ = [
     "fetch",
     "fetch_common_crawl",
     "find",
-    "json_lines",
+    "line_blocks",
     "policies",
     "resolve",
 ]  # fmt: skip

@@ -9,17 +9,17 @@ from skyloom.core.doors import lazy
 if TYPE_CHECKING:
     from skyloom.corpus.text import charset, language
     from skyloom.corpus.text.charset import inspect_column
-    from skyloom.corpus.text.columns import Texts, byte_sizes, distinct, list_lengths, lists, shape, slices, string_hashes
+    from skyloom.corpus.text.columns import Texts, byte_sizes, distinct, list_lengths, lists, packed, shape, slices, string_hashes
     from skyloom.corpus.text.language import count_scripts
 else:
     __getattr__ = lazy(__name__, {
         "": ("charset", "language",),
         "charset": ("inspect_column",),
-        "columns": ("Texts", "byte_sizes", "distinct", "list_lengths", "lists", "shape", "slices", "string_hashes",),
+        "columns": ("Texts", "byte_sizes", "distinct", "list_lengths", "lists", "packed", "shape", "slices", "string_hashes",),
         "language": ("count_scripts",),
     })  # fmt: skip
 
 __all__ = [
-    "Texts", "byte_sizes", "charset", "count_scripts", "distinct", "inspect_column", "language", "list_lengths", "lists",
+    "Texts", "byte_sizes", "charset", "count_scripts", "distinct", "inspect_column", "language", "list_lengths", "lists", "packed",
     "shape", "slices", "string_hashes",
 ]  # fmt: skip

@@ -65,7 +65,7 @@ def distinct(column: UnitColumn) -> UnitColumn:
     hashes, counts = _distinct(column.hashes, column.offsets)
     bounds = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=bounds[1:])
-    return UnitColumn(_pack(hashes, column.offsets, bounds), bounds)
+    return UnitColumn(packed(hashes, column.offsets, bounds), bounds)
 
 
 def distinct_counts(column: UnitColumn) -> npt.NDArray[np.int64]:
@@ -164,7 +164,8 @@ def _distinct(hashes: Hashes, offsets: Ints) -> tuple[Hashes, Ints]:
 
 
 @kernel
-def _pack(hashes: Hashes, offsets: Ints, bounds: Ints) -> Hashes:
+def packed(hashes: Hashes, offsets: Ints, bounds: Ints) -> Hashes:
+    """The first `bounds[row + 1] - bounds[row]` hashes of each row, which begin at `offsets[row]`, without gaps between rows."""
     out = np.empty(bounds[-1], np.uint64)
     for row in range(len(bounds) - 1):
         for k in range(bounds[row + 1] - bounds[row]):

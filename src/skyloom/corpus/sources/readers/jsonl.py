@@ -9,7 +9,6 @@ file). Memory: some 10 blocks, or one line of at most twice the page limit.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -17,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pj
 
+from skyloom.core.json_lines import json_object
 from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, is_packed, open_file, read_some, reason_of, unpacked
 from skyloom.corpus.sources.readers.page_columns import fields, page_table
@@ -30,7 +30,7 @@ _MARK = b"\xef\xbb\xbf"
 def pages(file: File, about: About) -> Iterator[pa.Table | PageRow]:
     """PAGE tables and, for what is no record of the usual shape, PAGE rows, in the order of the lines."""
     ids: dict[str, pa.DataType] = {}
-    for start, block, error in json_lines(file, about):
+    for start, block, error in line_blocks(file, about):
         if error:
             yield broken_row(about, file.name, start, error)
         else:
@@ -41,7 +41,7 @@ def pages(file: File, about: About) -> Iterator[pa.Table | PageRow]:
                 yield table
 
 
-def json_lines(file: File, about: About) -> Iterator[tuple[int, bytes, str]]:
+def line_blocks(file: File, about: About) -> Iterator[tuple[int, bytes, str]]:
     """(offset, whole lines, "") of a file or a range of it, and (offset, b"", reason) for what cannot be read."""
     limit = 2 * about.max_body + _EXTRA  # escapes may double a body
     with open_file(file) as raw:
@@ -157,12 +157,9 @@ def _lines(block: bytes) -> list[bytes]:
 
 
 def _json_row(line: bytes, offset: int, file: File, about: About) -> PageRow:
-    try:
-        record = json.loads(line.removeprefix(_MARK))
-    except (ValueError, RecursionError):
-        return broken_row(about, file.name, offset, "broken: not JSON", line[: about.max_body])
-    if not isinstance(record, dict):
-        return broken_row(about, file.name, offset, "broken: not a JSON object", line[: about.max_body])
+    record = json_object(line.removeprefix(_MARK))
+    if isinstance(record, str):
+        return broken_row(about, file.name, offset, f"broken: {record}", line[: about.max_body])
     return record_row(record, offset, file.name, about)
 
 

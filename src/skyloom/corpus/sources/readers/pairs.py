@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import polib  # type: ignore[import-untyped]
 
+from skyloom.core.json_lines import json_object
 from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, opened, reason_of
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row
@@ -156,11 +157,8 @@ def _json(stream: BinaryIO, about: About) -> Iterator[PairEntry]:
     for number, line in _lines(stream, about.max_body):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if not isinstance(record, dict):
+        record = json_object(line)
+        if isinstance(record, str):
             yield PairEntry(number, "", line.decode("utf-8", "replace"))
             continue
         if isinstance(record.get("translation"), dict):  # as the hub's translation data sets have it
