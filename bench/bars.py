@@ -1,6 +1,6 @@
 """The bars: each numeric promise of the project, measured by one command and judged by one threshold.
 
-What enters is `bars.toml`, where a row says what is measured, by which command and what is good enough; what leaves is a
+Input: `bars.toml`, where a row says what is measured, by which command and what is good enough. Output: a
 table of measured values, thresholds and pass, fail or not measured. A command prints one JSON object on its last line:
 {"value": number} or {"not_measured": "why"}. `{work}` in a command is the work folder of a finished run, `{python}` this
 interpreter. Bars of one command that differ only in what follows `--json` are measured by one process, as `--json NAME,NAME`,

@@ -2,15 +2,15 @@
 
     SKYLOOM_BENCH_DATA=DATA python -m studies.exercises_model [--write]        (in the project's root)
 
-What enters are exercises and prose of permissive licences alone (the lists TRAIN_*: MIT, Apache-2.0, CC-BY, BSD, PSF, PostgreSQL,
-public domain) and exercises that this program generates; what leaves is a table by source, and with --write the model's file.
+Input: exercises and prose of permissive licences alone (the lists TRAIN_*: MIT, Apache-2.0, CC-BY, BSD, PSF, PostgreSQL,
+public domain) and exercises that this program generates. Output: a table by source, and with --write the model's file.
 Every other source in the data is held out whole and only measured. Exercise collections copy from each other, so near-duplicates of
 held-out exercises (two thirds of their 5-grams of units) are taken out of training first, and GAOKAO-Bench and the sets of
 AGIEval that draw on the same papers stand on one side.
 
 Method: logistic regression by AdaGrad, one example after the other in a compiled loop; a span's weights are averaged over its
-tokens (exercises_model.py). So that no model learns a source's habits: an exercise is shown whole, without its solution, and
-without marks ("Answer:", "####", <<...>>); prose is cut into passages of 150 to 3,000 bytes at line ends; a source weighs as the
+tokens (src/skyloom/corpus/exercises/model.py). So that no model learns a source's habits: an exercise is shown whole, without its
+solution, and without marks ("Answer:", "####", <<...>>); prose is cut into passages of 150 to 3,000 bytes at line ends; a source weighs as the
 square root of its size; the two sides weigh the same. Sign and size of the flags' weights show what carries over: options most.
 """
 

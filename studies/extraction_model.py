@@ -3,8 +3,8 @@
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model            (in the project's root; needs lightgbm, about 3 minutes)
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write    writes the model file as well
 
-What enters are marked pages whose marks are MIT, Apache-2.0 or CC-BY (`FITTED` of bench/corpus/extraction.py), and pages that we
-marked ourselves (studies/extraction_pages.py). What leaves is the model, a plain file of numbers, and F1 tables. Collections of
+Input: marked pages whose marks are MIT, Apache-2.0 or CC-BY (`FITTED` of bench/corpus/extraction.py), and pages that we
+marked ourselves (studies/extraction_pages.py). Output: the model, a plain file of numbers, and F1 tables. Collections of
 other licences are not trained on; where they are present they measure only.
 
 Method: the compiled pass of the corpus room cuts a page into blocks and describes them. A block is text if more than 0.7 of

@@ -1,6 +1,6 @@
 """Pages whose main text we marked ourselves, to train structural extraction on: samples, documentation, and invented sites.
 
-What leaves are pages (`Page` of bench/corpus/extraction.py) of three kinds. "samples": the web pages in samples/, marked by one
+Output: pages (`Page` of bench/corpus/extraction.py) of three kinds. "samples": the web pages in samples/, marked by one
 selector for each of their twelve sites. "docs": pages of free documentation packages (warc/docs_en_zh.warc.gz in
 SKYLOOM_BENCH_DATA), marked by one selector for each tool that made them. "invented": pages of sites that do not exist, drawn from
 a seed: forums, questions and answers, products, listings, documentation, and articles of every make, with passages of the samples

@@ -5,8 +5,8 @@
 
 (about 40 minutes on 2 cores; --sizes, --flops and --seeds change what is trained)
 
-What enters is the corpus of the tokenizer benches (bench/tokenizer/corpus.py: third-party prose, code and exercises, none
-of which is near a held-out text); what leaves are a table and a figure. The parts keep the report's proportions at every
+Input: the corpus of the tokenizer benches (bench/tokenizer/corpus.py: third-party prose, code and exercises, none
+of which is near a held-out text). Output: a table and a figure. The parts keep the report's proportions at every
 size: 48.8 % base, 12.2 % characters, 38.9 % words, 17 reserved.
 
 Equal compute means equal floating-point operations of training (`ModelConfig.flops_per_token`: the matrices, the output

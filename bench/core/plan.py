@@ -1,6 +1,6 @@
 """Plan a corpus of any size from measured rates: `python -m bench.core.plan [--rates FILE] [--tokens N] [--write docs/scale.md]`.
 
-What enters is `bench/core/rates.toml`, where every number says whether it was measured, and by which command; what leaves are the
+Input: `bench/core/rates.toml`, where every number says whether it was measured, and by which command. Output: the
 tables of docs/scale.md: CPU-hours, shuffle bytes, memory per worker, objects and cost. `--write` puts them between the two
 marks of that file; a test holds the two together. It is arithmetic only; nothing is measured here.
 """

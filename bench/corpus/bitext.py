@@ -1,6 +1,6 @@
 """Parallel text: how many of the pairs that are found are right, on pages that do not quite agree and in shuffled lists.
 
-What enters are aligned paragraphs of documentation (`text/parallel` in SKYLOOM_BENCH_DATA); what leaves are two tables.
+Input: aligned paragraphs of documentation (`text/parallel` in SKYLOOM_BENCH_DATA). Output: two tables.
 "pages": each document of at least five pairs becomes a noisy page pair (tests/planted/bitext.py), all pages together one corpus for
 `align`, which learns its lexicon from them as it does in a run. A pair is right if both sides are exactly those of a true pair:
 half of a merged paragraph is wrong. "shuffled": the pairs of half of the documents, and single sides of others, in random order;

@@ -1,6 +1,6 @@
 """Pairs among paragraphs whose order says nothing: two lists, shuffled, with paragraphs that have no partner.
 
-What enters are English and Chinese texts and the lexicons that page pairs taught (`corpus/bitext/stage.py`); what leaves are the
+Input: English and Chinese texts and the lexicons that page pairs taught (`corpus/bitext/stage.py`). Output: the
 pairs of which each side is the other's best, and clearly so. Candidates come from an inverted index: an English text is one if rare
 words of its translate rare terms of the Chinese one. They are then priced as in `corpus/bitext/alignment.py`, by length and by
 content in both directions. Equal texts are one text. No pair is given without a lexicon but those that share numbers and names.

@@ -1,6 +1,6 @@
 """Code heuristics: how many files of each language pass, which planted files are found, which licences are read.
 
-What enters are source files (`text/code` in SKYLOOM_BENCH_DATA); what leaves are three tables. Planted files
+Input: source files (`text/code` in SKYLOOM_BENCH_DATA). Output: three tables. Planted files
 (tests/planted/code.py) are made of the files that pass; "decoy" and "plain" ones must stay, the others must go. A licence is right
 if it is one that its project gives; most files of some projects carry no notice, and none is read there. Speed is that of
 `measure_code`, the median of rounds.

@@ -1,6 +1,6 @@
 """Which of two corpora teaches a small model more: equal tokens, equal model, paired seeds, held-out prose of neither.
 
-What enters are documents by corpus as (domain, text), domains `web_en` and `web_zh`; what leaves is the bits per byte of each
+Input: documents by corpus as (domain, text), domains `web_en` and `web_zh`. Output: the bits per byte of each
 held-out set (text/lmtest of SKYLOOM_BENCH_DATA) after training on each, averaged by language, with the spread over seeds.
 One tokenizer serves all runs: it is trained on prose that is in neither corpus (text/en and text/zh), so that no corpus has
 its own words in it. Tokens are half English, half Chinese, in every run; a corpus that has fewer is gone through again,

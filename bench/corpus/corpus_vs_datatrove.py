@@ -1,7 +1,7 @@
-"""The whole road from WARC to clean corpus, ours and datatrove's, on the same pages: speed, memory, and how good the corpus is.
+"""The whole corpus stage from WARC to clean corpus, beside datatrove's, on the same pages: speed, memory, quality of the corpus.
 
-What enters is a WARC file of real pages (documentation in English and Chinese, SKYLOOM_BENCH_DATA/warc/docs_en_zh.warc.gz, or
-any other by --warc); it is cut into parts, so that both can use their workers. What leaves are two tables. Speed: pages per second
+Input: a WARC file of real pages (documentation in English and Chinese, SKYLOOM_BENCH_DATA/warc/docs_en_zh.warc.gz, or
+any other by --warc); it is cut into parts, so that both can use their workers. Output: two tables. Speed: pages per second
 of wall time, CPU seconds and peak memory of all processes (sampled five times a second; pages of memory that processes share
 count once), the median of alternating rounds.
 Quality: the same small model, trained from the same seeds on an equal number of tokens of each corpus with equal shares of
@@ -45,7 +45,7 @@ DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 SAMPLE_SECONDS = 0.2
 OURS, PEER = "skyloom", "datatrove"
 RECIPE = """
-name = "road"
+name = "corpus"
 
 [[corpus.sources]]
 name = "pages"
@@ -150,7 +150,7 @@ def watched(command: Sequence[str], env: dict[str, str]) -> tuple[str, float, fl
 
 
 def run_ours(warcs: Path, out: Path, workers: int) -> Cost:
-    recipe = out / "road.toml"
+    recipe = out / "corpus.toml"
     out.mkdir(parents=True)
     recipe.write_text(RECIPE.format(path=warcs), encoding="utf-8")
     command = [sys.executable, "-m", "skyloom.cli", "corpus", "build", str(recipe), "--work", str(out / "work")]
@@ -236,7 +236,7 @@ def peer_python(options: argparse.Namespace) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure the whole corpus road beside datatrove's.")
+    parser = argparse.ArgumentParser(description="Measure the whole corpus stage beside datatrove's.")
     parser.add_argument("--peers", metavar="PYTHON", help="the interpreter that has datatrove [SKYLOOM_PEERS]")
     parser.add_argument("--warc", help="another WARC file of gzip members")
     parser.add_argument("--rounds", type=int, default=3)
@@ -246,8 +246,8 @@ def main() -> int:
     offer(parser, ("speed", "memory", "worst", "average"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        road = Measurements(options, Path(folder))
-        return answer(options.json, road.value, road.tables)
+        measurements = Measurements(options, Path(folder))
+        return answer(options.json, measurements.value, measurements.tables)
 
 
 class Measurements:

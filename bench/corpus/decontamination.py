@@ -1,9 +1,9 @@
 """Decontamination: are leaked test items found, what is taken for one wrongly, and how fast.
 
-What enters are documents with leaked items in disguise (tests/planted/decontamination.py, frozen before the detector was written)
-and, where SKYLOOM_BENCH_DATA has them, published test items (`eval/`) planted in real prose (`text/`) with the same disguises; what
-leaves are tables: the share found with the right item, by disguise and language; the share of documents without a leak that are
-accused, by kind; alarms on prose as it is, with each accusation's passage to be read; MB per CPU-second. For the prose the n-grams
+Input: documents with leaked items in disguise (tests/planted/decontamination.py, frozen before the detector was written)
+and, where SKYLOOM_BENCH_DATA has them, published test items (`eval/`) planted in real prose (`text/`) with the same disguises.
+Output: the share found with the right item, by disguise and language; the share of documents without a leak that are accused,
+by kind; alarms on prose as it is, with each accusation's passage to be read; MB per CPU-second. For the prose the n-grams
 common in it are counted first, as a run does. Alarms on the prose include true leaks: whoever reads them decides.
 
     python -m bench.corpus.decontamination [--show N]                                   the tables, and N alarms with their passages

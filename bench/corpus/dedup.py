@@ -1,7 +1,7 @@
 """Near-duplicate removal beside its peers: how fast, how much of what was planted, and how rightly.
 
-What enters are 44,000 passages, English and Chinese in halves, a good half of them planted near-copies (`dedup_set.py`, frozen
-before the detector was written; SKYLOOM_BENCH_DATA holds the prose); what leaves are tables.
+Input: 44,000 passages, English and Chinese in halves, a good half of them planted near-copies (`dedup_set.py`, frozen
+before the detector was written; SKYLOOM_BENCH_DATA holds the prose). Output: tables.
 
     python -m bench.corpus.dedup [--peers PYTHON] [--documents N] [--rounds N]     all tables but growth
     python -m bench.corpus.dedup growth [--documents N ...] [--memory 4GB]         cost and peak memory while a corpus grows

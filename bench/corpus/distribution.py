@@ -1,7 +1,7 @@
 """Distribution filtering, measured: planted templates found, real prose left alone, topics more even, and how fast.
 
-What enters are the planted templates of tests/planted/distribution.py among real prose and documentation pages (`text/`, `warc/` in
-SKYLOOM_BENCH_DATA); what leaves are tables. **Recall**: share of the planted blocks that are found to belong to a recurring group.
+Input: the planted templates of tests/planted/distribution.py among real prose and documentation pages (`text/`, `warc/` in
+SKYLOOM_BENCH_DATA). Output: tables. **Recall**: share of the planted blocks that are found to belong to a recurring group.
 **Precision**: share of planted ones among all blocks found, where every block of real prose counts as an error, also one that
 is a template. Families are those of the generator's `TEST`; thresholds were chosen on its `DEV`. Intervals are 95 % percentile
 bootstraps over families.

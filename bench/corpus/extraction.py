@@ -1,6 +1,6 @@
 """Structural extraction beside its peers: how much of the marked text comes out, and how fast.
 
-What enters are pages whose main text people have marked (`html_gold/` in SKYLOOM_BENCH_DATA, see data.toml); what leaves are
+Input: pages whose main text people have marked (`html_gold/` in SKYLOOM_BENCH_DATA, see data.toml). Output:
 two tables. Quality is the F1 of a page's 4-grams of units (a Han character or a word, `core.units`) against the marked text,
 as multisets and with case, averaged over pages; intervals are 95 % percentile bootstraps over pages. English is the mean over
 the benchmarks with at least 8 pages, so that a large one does not rule; Chinese, where nearly all pages are from one

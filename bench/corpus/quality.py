@@ -1,6 +1,6 @@
 """The quality stage beside its peers: speed and verdicts of the rules, the language models, the linear judge.
 
-What enters are `text/` and `warc/` of SKYLOOM_BENCH_DATA (data.toml); what leaves are tables. Speeds are MB of UTF-8 text per
+Input: `text/` and `warc/` of SKYLOOM_BENCH_DATA (data.toml). Output: tables. Speeds are MB of UTF-8 text per
 CPU-second, from the text column to the verdicts, medians over alternating rounds, without start-up and compilation. A verdict
 agrees if both keep or both drop a document. Pass rates are shares of published prose that each rule of ours lets pass, by domain
 of the file. The judges are measured on sources that they were not trained on, prose against the whole text of raw pages with

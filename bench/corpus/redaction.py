@@ -1,7 +1,7 @@
 """Redaction: how much personal data is found, how much else is taken for it, and how fast.
 
-What enters are generated texts with personal data and hard negatives (tests/planted/redaction.py, frozen before the rules were
-written) and, where SKYLOOM_BENCH_DATA has it, prose (`text/`); what leaves are tables: recall and precision by kind and by form,
+Input: generated texts with personal data and hard negatives (tests/planted/redaction.py, frozen before the rules were
+written) and, where SKYLOOM_BENCH_DATA has it, prose (`text/`). Output: tables: recall and precision by kind and by form,
 with the place exactly right; finds in the prose, to be read; MB per CPU-second of the whole and of the compiled scan alone.
 
     python -m bench.corpus.redaction [--split test] [--show N]                   the tables, and N finds of each kind in each file

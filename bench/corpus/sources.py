@@ -1,7 +1,7 @@
 """Reading sources: how fast many small records and web archives become pages, and in how much memory.
 
-What enters is a file of one-line documents in both languages, written here, and, where SKYLOOM_BENCH_DATA is set, the WARC of
-documentation pages in it; what leaves is a table. Each measurement is a process of its own: CPU-seconds without start-up, peak
+Input: a file of one-line documents in both languages, written here, and, where SKYLOOM_BENCH_DATA is set, the WARC of
+documentation pages in it. Output: a table. Each measurement is a process of its own: CPU-seconds without start-up, peak
 memory with it. Ours writes the page shards (ids, checks, Parquet); the peer's reader only yields its documents, which is
 less work. The median of alternating rounds is told.
 

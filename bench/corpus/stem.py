@@ -1,6 +1,6 @@
 """Exercises in the corpus: precision and recall on sources that the model was not trained on, joining on planted pages, speed.
 
-What enters are exercise collections, prose and code (`text/` in SKYLOOM_BENCH_DATA); what leaves are three tables. The sources that
+Input: exercise collections, prose and code (`text/` in SKYLOOM_BENCH_DATA). Output: three tables. The sources that
 trained the model are named in the model's file and left out whole. Prose is judged twice, as whole documents and cut into passages
 of 150 to 3,000 bytes (so that length gives no help); precision is that of the pooled held-out sources of a language, code and what
 is neither language counting as English. The bar is the lower of the two. BoolQ's and other collections' recall is by source.

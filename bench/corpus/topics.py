@@ -1,6 +1,6 @@
 """Topic diversity: how evenly blocks spread over clusters, in bits, before and after filtering.
 
-What enters are block vectors (`directions` of their meaning, or their wording); what leaves are cluster centres, the cluster
+Input: block vectors (`directions` of their meaning, or their wording). Output: cluster centres, the cluster
 of each block, and the entropy of their distribution (report 3.1 filters so that no topic crowds out the rest). Clusters are found
 once, by spherical k-means (Dhillon and Modha 2001), and the same centres are used for both figures. They should come from
 other text of the same kind: fitted on the blocks before filtering they follow the copies' numbers, and a cluster of nothing but

@@ -1,7 +1,7 @@
 """The loader beside its peers: how many tokens a core gives out a second, and how long a jump to a late step takes.
 
-What enters is nothing: Megatron shards of eight sources are made from seeded numbers in a temporary folder, once with ids of 16
-and once of 32 bits (a vocabulary of 65,536 takes 32), and read once, so that they lie in the page cache. What leaves is targets per
+Input: none; Megatron shards of eight sources are made from seeded numbers in a temporary folder, once with ids of 16
+and once of 32 bits (a vocabulary of 65,536 takes 32), and read once, so that they lie in the page cache. Output: targets per
 CPU-second of one thread, everybody in a process of its own (`loader_peers.py`) on the same files, in alternating rounds.
 The peers see 32 bits.
 

@@ -1,7 +1,7 @@
 """The planner's own error: on the report's Table 10, and on short runs of this CPU.
 
-What enters is Table 10 (`skyloom.planner.table10`, facts of the report); the constants are fitted anew on its LLaMA2-13B rows
-and the Skywork-13B rows are predicted. What leaves are the tables of docs/11-planner.md and the bars.
+Input: Table 10 (`skyloom.planner.table10`, facts of the report); the constants are fitted anew on its LLaMA2-13B rows
+and the Skywork-13B rows are predicted. Output: the tables of docs/11-planner.md and the bars.
 
     python -m bench.planner.error                      # the tables; --write docs/11-planner.md puts them between the marks
     python -m bench.planner.error --cpu                # minutes: demo-3m and small-13m trained for a few seconds beside their plans

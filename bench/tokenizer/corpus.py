@@ -1,7 +1,7 @@
 """The corpus that the tokenizer benches train on, and the held-out text that they measure on.
 
-What enters are third-party texts (SKYLOOM_BENCH_DATA) and, for speed and memory at full size, a WARC file of documentation
-pages (bench/corpus/docs_warc.py makes one); what leaves is a store of `documents-*.parquet` whose domains are the texts' own, and
+Input: third-party texts (SKYLOOM_BENCH_DATA) and, for speed and memory at full size, a WARC file of documentation
+pages (bench/corpus/docs_warc.py makes one). Output: a store of `documents-*.parquet` whose domains are the texts' own, and
 held-out sets.
 
 Nothing that is measured on was counted. Of the Chinese news set (eval/skywork_lm) the documents whose hash is odd are

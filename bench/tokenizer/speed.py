@@ -1,8 +1,8 @@
 """Encoding beside SentencePiece and `tokenizers`: the same vocabulary and texts, one run, alternating rounds.
 
-What enters is a tokenizer of 65,536 pieces (--folder; without it one is made from the texts with LLaMA's base) and prose of
+Input: a tokenizer of 65,536 pieces (--folder; without it one is made from the texts with LLaMA's base) and prose of
 both languages and code (SKYLOOM_BENCH_DATA), as an Arrow column for us and as lists of strings for the others, made before
-the clock runs; what leaves is MB per second on one thread and on two, and ratios of medians. `tokenizers` encodes with
+the clock runs. Output: MB per second on one thread and on two, and ratios of medians. `tokenizers` encodes with
 `encode_batch_fast`, which leaves out offsets; SentencePiece with its own threads and numpy output. All give the same ids,
 which is asserted.
 

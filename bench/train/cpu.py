@@ -1,8 +1,8 @@
 """A training step on a CPU beside others' steps: the same shapes, weights, tokens and threads, in alternating rounds.
 
-What enters is nothing: four shapes, with first weights and tokens from seeded numbers. Everybody has a process of its own
+Input: none; four shapes, with first weights and tokens from seeded numbers. Everybody has a process of its own
 (`peers.py`, where each is described), trains `WATCHED` steps that are not timed (they compile and warm up, and their losses
-show that all train the same thing), and then takes turns of a few steps. What leaves is tokens per second, the median of the
+show that all train the same thing), and then takes turns of a few steps. Output: tokens per second, the median of the
 rounds. All run with 2 threads and in the environment that `skyloom` gives itself (`cli.FOR_TORCH`), which helps peers too.
 
     python -m bench.train.cpu [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N]     the tables

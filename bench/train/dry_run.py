@@ -1,6 +1,6 @@
 """The 512-rank dry run: every layout of Table 10 built on fake processes, beside the planner.
 
-What enters is Skywork-13B with the report's batch and the layouts of Table 10; what leaves are the tables of docs/11-planner.md and
+Input: Skywork-13B with the report's batch and the layouts of Table 10. Output: the tables of docs/11-planner.md and
 the bars: how many layouts are built, how far the planner is from what the trainer asks for, and how long it takes. Needs no GPU.
 
     python -m bench.train.dry_run                      # the tables; --write docs/11-planner.md puts them between the marks

@@ -1,7 +1,7 @@
 """Elastic restart: a worker is killed, torchrun starts all again, and the run ends as if nothing had happened.
 
 Two stages on the arithmetic corpus of the tests by two gloo processes under torchrun (c10d, one restart allowed): one undisturbed,
-and one for each rank that is killed with SIGKILL in its eighth step. What leaves is the largest difference of a loss, over all
+and one for each rank that is killed with SIGKILL in its eighth step. Output: the largest difference of a loss, over all
 steps; on the same layout it is zero to the last bit.
 
     python -m bench.train.elastic                       the table

@@ -1,6 +1,6 @@
 """A training step on one CUDA card: tokens per second, utilisation and memory of large shapes, beside others' steps.
 
-What enters is nothing: shapes of 1 B and 7 B parameters and a slice of Skywork-13B (its width and vocabulary, a quarter of its
+Input: none; shapes of 1 B and 7 B parameters and a slice of Skywork-13B (its width and vocabulary, a quarter of its
 layers), sequences of 4,096 tokens, random weights and tokens. Everybody has a process of its own (`peers.py`, where each is
 described), one after the other, because no two of them fit beside each other. Each takes the largest micro-batch that fits, from
 the shape's first guess down by halves; ours then computes activations again ("selective", "full"). A step is one micro-batch with

@@ -102,7 +102,7 @@ def test_the_projects_bars_are_well_formed_and_say_why_they_are_not_measured(tmp
         python, option, module, *_ = bar.command.split()
         assert (python, option) == ("{python}", "-m"), f"{bar.id}: {bar.command}"
         assert importlib.util.find_spec(module) is not None, f"{bar.id}: there is no module {module}"
-    quick = [b.id for b in rows if b.id.startswith("demo-")] + ["extraction-en", "quality-rules-ratio", "road-speed"]
+    quick = [b.id for b in rows if b.id.startswith("demo-")] + ["extraction-en", "quality-rules-ratio", "corpus-speed"]
     command = [sys.executable, "-m", "bench.bars", "--work", str(tmp_path), "--json", "--only", *quick]
     bare = {name: value for name, value in os.environ.items() if name not in ("SKYLOOM_BENCH_DATA", "SKYLOOM_PEERS")}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=bare)

@@ -1,7 +1,6 @@
 """Planted page pairs: real aligned paragraphs, presented as two pages that do not quite agree, and as two shuffled lists.
 
-What enters are aligned (English, Chinese) paragraphs in the order of their document, and paragraphs of other documents; what
-leaves are the blocks of two pages and the true pairs. Noise, each drawn by itself: a paragraph is missing on one side (8 % a
+Input: aligned (English, Chinese) paragraphs in the order of their document, and paragraphs of other documents. Output: the blocks of two pages and the true pairs. Noise, each drawn by itself: a paragraph is missing on one side (8 % a
 side), one of another document stands in between (5 % a side), two neighbours are one paragraph on one side (4 % a side), two
 neighbours change places on one side (2 %), a paragraph was left in English (3 %). Frozen before the aligner of
 src/skyloom/corpus/bitext/stage.py was rewritten; imported by bench/corpus/bitext.py and by the tests.

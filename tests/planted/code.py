@@ -1,6 +1,6 @@
 """Planted code files: what is generated, minified or data, and what only looks so.
 
-What enters are real source files as (text, name); what leaves are files with the kind that was planted: "plain" (as it was),
+Input: real source files as (text, name). Output: files with the kind that was planted: "plain" (as it was),
 "minified", "generated", "blob" (a program that is mostly encoded data) and "decoy" (hand-written, but speaks of generated code).
 Frozen before the detector of src/skyloom/corpus/code/heuristics.py was written; imported by bench/corpus/code.py and by the tests.
 """

@@ -1,6 +1,6 @@
 """Generate exam items and documents into which some of them have leaked, in disguise, beside documents that only resemble them.
 
-What leaves are `Item`s (questions with four options, English and Chinese) and `Plant`s: a document, the item that leaked into it
+Output: `Item`s (questions with four options, English and Chinese) and `Plant`s: a document, the item that leaked into it
 and its place, or None where nothing leaked. All text is put together here from phrases of our own; `plant` also takes items and
 host documents from elsewhere, so that published test sets can be hidden in real prose where someone has them.
 

@@ -1,6 +1,6 @@
 """Planted templates for distribution filtering: one meaning, many wordings and slot values, in English and Chinese.
 
-What enters are a seed and a few sizes; what leaves are documents of two blocks that say one thing in as many ways as the
+Input: a seed and a few sizes. Output: documents of two blocks that say one thing in as many ways as the
 chosen spread allows, and hard negatives: prose by hand on the same topics, places and goods that follows no template. All text
 was written for this file. It was frozen before the detector was written; thresholds were chosen on the families in `DEV`
 only, and the ones in `TEST` are what is reported.

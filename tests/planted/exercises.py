@@ -1,6 +1,6 @@
 """Planted exercise pages: exercises and prose laid out as pages of schools, books and forums lay them out.
 
-What enters are exercises as (question, solution) and paragraphs of prose, of one language; what leaves are pages as lists of
+Input: exercises as (question, solution) and paragraphs of prose, of one language. Output: pages as lists of
 blocks, with the exercises that stand in them. Layouts: "inline" (numbered, a marked solution under each question), "example"
 (Example 1 / 例1), "end" (numbered questions, then a section of answers with the same numbers), "sections" (two parts that count
 from 1, then the answers of both), "key" (the answers are one line of letters; questions need options), "single" (one exercise,

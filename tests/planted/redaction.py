@@ -1,6 +1,6 @@
 """Generate texts with personal data whose places are known, among hard negatives that only look like it.
 
-What leaves are `Case`s: a text in English or Chinese, the spans of personal data in it by kind, and what the case is about.
+Output: `Case`s: a text in English or Chinese, the spans of personal data in it by kind, and what the case is about.
 Every number is made up here from the public numbering plans (E.164, the Chinese, Taiwanese and Hong Kong plans, GB 11643,
 ISO/IEC 7812, the IANA address registries); nobody's data is in it. The wordings of the two splits are disjoint: rules may be
 developed on `dev`; figures are reported on `test`. Half of the cases have no personal data: versions, section numbers, ISBN,

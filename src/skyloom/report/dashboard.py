@@ -245,7 +245,7 @@ class Dashboard:
                 ),
                 (say("MFU"), formats.percent(rates.get("mfu")), causal),
                 (say("Waiting for data"), formats.percent(rates.get("data_wait_share")), say("of the time")),
-                (say("Memory"), formats.size(held), say("of the leading process")),
+                (say("Memory"), formats.size(held), say("of rank 0")),
             ]
         return [dict(zip(("label", "value", "context"), row, strict=True)) for row in rows]
 

@@ -82,7 +82,7 @@ CHINESE = {
     "Waiting for data": "等待数据",
     "of the time": "占时间的比例",
     "Memory": "内存",
-    "of the leading process": "主进程",
+    "of rank 0": "0 号进程（rank 0）",
     "exercises": "习题",
     "The training has not started yet; this page begins to draw as soon as it does.": "训练尚未开始；一旦开始，本页就会画出曲线。",
     "Running: {stage}, step {step} of {steps}; the last line is {age} old.": (

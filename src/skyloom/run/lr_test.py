@@ -206,7 +206,7 @@ def _learn(recipe: Recipe, plan: RateTestPlan, rate: float, ctx: StepContext) ->
     here = Ranks.here()
     if not here.share(ctx.out.exists(LOSSES)):  # else it was killed between its last file and its manifest
         _train_and_score(recipe, plan, rate, ctx, here)
-    if here.leads:
+    if here.is_main:
         for left in (disk.FINAL, disk.FOLDER):
             ctx.out.remove(left)
     here.wait()
@@ -228,7 +228,7 @@ def _train_and_score(recipe: Recipe, plan: RateTestPlan, rate: float, ctx: StepC
     else:
         start = _score(recipe, inputs, plan.start, here)
         end = _score(recipe, inputs, ctx.out.child(disk.FINAL), here)
-    if here.leads:
+    if here.is_main:
         skips = list(_lines(ctx.out, "skips.jsonl"))
         sets = {name: {"start": _row(start[name]), "end": _row(end[name])} for name in end}
         ctx.out.write_json(LOSSES, {"rate": rate, "diverged": diverged, "skipped": len(skips), "sets": sets})

@@ -117,7 +117,7 @@ def folder_of(step: int) -> str:
 class Saver:
     """Writes checkpoints in a thread while training goes on, one at a time; all processes call its methods alike.
 
-    `then` of `save` is called on the leading process once `state.json` is there. A failure (a full disk, say) is raised by
+    `then` of `save` is called on rank 0 once `state.json` is there. A failure (a full disk, say) is raised by
     the next `settle`, on all processes.
     """
 
@@ -141,7 +141,7 @@ class Saver:
     def save(self, folder: Store, tensors: Mapping[str, Tensor], state: StageState, then: Callable[[], None]) -> None:
         """Begin to write a checkpoint; returns once the tensors are copied."""
         self.settle()
-        if self._ranks.leads:
+        if self._ranks.is_main:
             folder.remove(STATE)
         copies = {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}
 
@@ -174,7 +174,7 @@ class Saver:
         told = [f"rank {rank}: {said}" for rank, (_, said) in enumerate(parts) if said]
         if told:
             raise StorageError(f"a checkpoint could not be written by {told[0]}")
-        if self._ranks.leads:
+        if self._ranks.is_main:
             self._finish([record for records, _ in parts for record in records])
 
     def close(self) -> None:
@@ -335,7 +335,7 @@ def find(out: Store, progress: Progress, ranks: Ranks, valid: Callable[[SealedSt
         which = "the final checkpoint" if name == FINAL else f"checkpoint {name}"
         progress.log(f"{which} cannot be used ({problem}); taking the one before")
         ranks.wait()
-        if ranks.leads:
+        if ranks.is_main:
             out.remove(name)
         ranks.wait()
     return None

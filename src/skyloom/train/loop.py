@@ -105,12 +105,12 @@ def train_stage(
             opening.fill(learner, found)
             if found is not None and found.state["stage_step"]:
                 progress.log(f"{spec.name}: going on after step {calendar.total_step(found.state['stage_step'])}")
-        if ranks.leads:
+        if ranks.is_main:
             out.write_json("plan.json", spec.plan())
         if learner is not None:
             monitor = Monitor(heldout, tokenizer.encode_column, tokenizer.bos_id, config, progress)
             StageRun(opening, learner, monitor, scores, compiled, threads, rollbacks).run(found)
-        if ranks.leads:
+        if ranks.is_main:
             disk.prune(out, {calendar.total_step(s) for s in calendar.released[:-1]})
 
 
@@ -221,7 +221,7 @@ class Attempt:
             self.recorder.watch(self.done, self.learner)
             self.watchdog.beat()
             wait = self.config.checkpoint_seconds  # at 0 every step waits for its checkpoint, else a slow disk only delays one
-            due = self.ranks.leads and time.monotonic() - since >= wait and not (wait and self.saver.pending)
+            due = self.ranks.is_main and time.monotonic() - since >= wait and not (wait and self.saver.pending)
             ending, due, busy = self.ranks.any(bool(self.stop.asked), due, self.saver.busy)
             if self.saver.pending and not busy:
                 self.saver.settle()
@@ -284,7 +284,7 @@ class Attempt:
             return
         told = f"{told}, {len(self.bad)} bad batches in a row"
         rollbacks.append(recover.next_rollback(recovery, self.bad, told, rollbacks))
-        if self.ranks.leads:
+        if self.ranks.is_main:
             recover.write_rollbacks(self.out, rollbacks)
         self.ranks.wait()
         last = rollbacks[-1]

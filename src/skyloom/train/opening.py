@@ -130,7 +130,7 @@ class Opening:
 
     def warn_of_space(self) -> None:
         """Say so at once if the checkpoints of the stage will not fit on the disk."""
-        if not self.out.local or not self.ranks.leads:
+        if not self.out.local or not self.ranks.is_main:
             return
         one = 12 * self.spec.model.parameters
         wanted = one * (4 + self.spec.calendar.stage.releases)

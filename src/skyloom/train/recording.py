@@ -83,7 +83,7 @@ class Recorder:
         alarms = Alarms(journals[METRICS].records(MetricsLine), journals[HELDOUT].records(HeldOutLine))
         with contextlib.ExitStack() as stack:
             telemetry = None
-            if ranks.leads:
+            if ranks.is_main:
                 flops, causal = (spec.model.flops_per_token(spec.config.context, causal=causal) for causal in (False, True))
                 peak = peak_flops(device, spec.config.precision)
                 progress.log(f"a utilisation (MFU) of 100 % is {peak.flops / 1e12:,.3g} TFLOP/s a process: {peak.source}")
@@ -139,7 +139,7 @@ class Recorder:
         self.journals[SKIPS].add(line)
         if self.telemetry is not None:
             self.telemetry.skip(line)
-        if self.ranks.leads:
+        if self.ranks.is_main:
             self.journals[SKIPS].write(self.out, SKIPS)
 
     def watch(self, done: int, learner: Learner) -> None:
@@ -185,7 +185,7 @@ class Recorder:
 
     def write(self) -> None:
         """All records so far to disk, before the checkpoint that seals them."""
-        if self.ranks.leads:
+        if self.ranks.is_main:
             for name, journal in self.journals.items():
                 journal.write(self.out, name)
         if self.telemetry is not None:

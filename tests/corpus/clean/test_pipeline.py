@@ -1,4 +1,4 @@
-"""The clean stage as a whole, on a small made corpus in which every gate has something to do."""
+"""The clean stage as a whole, on a small made corpus in which every filter has something to do."""
 
 from __future__ import annotations
 

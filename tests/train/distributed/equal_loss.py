@@ -1,6 +1,6 @@
 """Equal loss: every layout of processes trains as one process does.
 
-What enters is a small decoder with seeded weights and a learnable stream of tokens; what leaves is, for every layout, how far
+Input: a small decoder with seeded weights and a learnable stream of tokens. Output: for every layout, how far
 its losses over 20 steps are from those of one process that knows nothing of layouts (`MasterAdamW` and the whole batch).
 The processes are started by torchrun and talk through gloo. The rate warms up over 10 steps to 1e-3, above the report's peak.
 At half time each run goes on in a second learner, filled from the first one's state.

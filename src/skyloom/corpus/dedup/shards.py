@@ -146,7 +146,7 @@ def _in_memory(
 ) -> Done[list[str] | None]:
     """The removed documents as one file in `work`; nothing if pairs or shingle sets do not fit into `room` bytes.
 
-    One task, so that it is done once and not in the process that leads.
+    One task, so that it is done once and not in the main process.
     """
     rows = sum(measured.rows)
     starts = np.array(measured.starts, np.int64)

@@ -39,7 +39,7 @@ class Place:
 
     @property
     def rank(self) -> int:
-        """Number of this process among all; 0 leads."""
+        """Number of this process among all; 0 is the main one."""
         return dist.get_rank()
 
     @property

@@ -2,7 +2,7 @@
 
 Signals, timers and full disks happen to one process; a checkpoint or a stop must happen to all at the same step. So whatever
 is not a pure function of the run is agreed on once a step, by one all-reduce of a few integers. With one process nothing is sent.
-Rank 0 leads: it writes the journals and the log.
+Rank 0 is the main one: it writes the journals and the log.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Ranks:
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else cls()
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
     def any(self, *flags: bool) -> tuple[bool, ...]:

@@ -4,7 +4,7 @@ Every N steps (`train.log_every`) a line says tokens per second, of the run and 
 6·(N − input embedding) + 12·L·h·s FLOPs a token, which is as close to the report's (3.5) as a stated formula gets, and
 `mfu_causal` beside it, which counts half of the attention scores; memory; and the share of time spent waiting for data. On an
 accelerator the memory is its own: the most that tensors took since the last line, and what torch reserved for them. It is
-written by the process that leads, and memory is that process's. What watches a run that goes on reads `live`.
+written by rank 0, and memory is that of rank 0. What watches a run that goes on reads `live`.
 
 Nothing here is part of a run's content: the figures differ from one run to the next.
 """
