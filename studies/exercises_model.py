@@ -10,8 +10,9 @@ AGIEval that draw on the same papers stand on one side.
 
 Method: logistic regression by AdaGrad, one example after the other in a compiled loop; a span's weights are averaged over its
 tokens (src/skyloom/corpus/exercises/model.py). So that no model learns a source's habits: an exercise is shown whole, without its
-solution, and without marks ("Answer:", "####", <<...>>); prose is cut into passages of 150 to 3,000 bytes at line ends; a source weighs as the
-square root of its size; the two sides weigh the same. Sign and size of the flags' weights show what carries over: options most.
+solution, and without marks ("Answer:", "####", <<...>>); prose is cut into passages of 150 to 3,000 bytes at line ends; a source
+weighs as the square root of its size; the two sides weigh the same. Sign and size of the flags' weights show what carries over:
+options most.
 """
 
 from __future__ import annotations
