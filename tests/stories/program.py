@@ -26,7 +26,16 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
 
 
 def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "skyloom.cli", *map(str, arguments)]
+    """The small recipe trains in fp32 on a processor that would emulate bf16, at a hundredth of the speed."""
+    precision = ["--set", "train.precision=fp32"] if TINY in arguments and not _has_bf16() else []
+    return [sys.executable, "-m", "skyloom.cli", *map(str, arguments), *precision]
+
+
+def _has_bf16() -> bool:
+    """Whether the processor multiplies bf16 itself; where the kernel does not say, it is taken to."""
+    facts = Path("/proc/cpuinfo")
+    flags = facts.read_text() if facts.exists() else "avx512_bf16"
+    return "avx512_bf16" in flags or "bf16" in flags.split()
 
 
 def environment() -> dict[str, str]:

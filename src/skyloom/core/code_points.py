@@ -1,4 +1,4 @@
-"""Tables of all code points, made once on a machine.
+"""Lookup tables over all Unicode code points, made once on a machine and cached.
 
 Input: a function that makes a table from the character data of Python and Arrow, a million steps that take a tenth of a second.
 Output: a function that reads its table from the folder of the compiled kernels, and makes it where it is not there. The

@@ -1,4 +1,4 @@
-"""TOML in, frozen typed trees out.
+"""Typed configuration: TOML tables become frozen dataclasses; unknown keys and wrong types are errors.
 
 Each package declares its own part of the recipe as a frozen dataclass whose fields are made with `setting`, which carries
 a description and a unit. `build` turns plain TOML tables into such a tree and refuses whatever it does not know, with an

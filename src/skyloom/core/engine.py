@@ -1,4 +1,4 @@
-"""Shards through functions: a process pool on this machine, and the same functions as tasks on a cluster.
+"""Map over shards: a function runs over tasks in a local process pool, or over the same tasks on a Ray cluster.
 
 The engine offers only what both can do: `map` a function over tasks with retries, where each task writes files of its own.
 A keyed shuffle is two maps, see `corpus/dedup/exchange.py`. A task that is done leaves a small receipt with the checksums of
@@ -215,7 +215,7 @@ class Engine:
                             if isinstance(problem, WorkerLostError):
                                 raise SkyloomError(
                                     f"a worker process was killed {tries[task.key]} times, most likely because memory ran out "
-                                    f"({self._crew()}, task {task.key}); run it again with fewer --workers"
+                                    f"({self._size()}, task {task.key}); run it again with fewer --workers"
                                 ) from problem
                             raise
                         waiting.appendleft(task)
@@ -230,7 +230,7 @@ class Engine:
         """How many tasks may be under way: enough that no worker waits, few enough that a lost pool costs few tries."""
         return 2 * self.workers
 
-    def _crew(self) -> str:
+    def _size(self) -> str:
         return f"{self.workers} workers"
 
     def _submit(self, function: TaskFunction[P, R], task: Task[P], out: Store) -> Any:

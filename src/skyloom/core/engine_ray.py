@@ -127,7 +127,7 @@ class RayEngine(Engine):
             self._places = (time.monotonic(), size)
         return size
 
-    def _crew(self) -> str:
+    def _size(self) -> str:
         return "on Ray"
 
     def _submit(self, function: TaskFunction[P, R], task: Task[P], out: Store) -> Any:

@@ -1,4 +1,4 @@
-"""The journal of a map: which tasks are done, with the checksums of what each wrote.
+"""Receipts of a map, for resuming: which tasks are done, with the checksums of the files that each wrote.
 
 Tasks that are done enter, batches of receipts leave as `receipts/<label>/<random>.jsonl`, a line for each task. One file for
 each task would make 10^5 files of 10^5 tasks, two syncs each on a disk and one PUT each on an object store; a batch is

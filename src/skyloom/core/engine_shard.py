@@ -1,4 +1,4 @@
-"""`--shard i/n`: one of n runs that share a work folder, as the tasks of a Slurm array do, with no cluster software.
+"""Job arrays (`--shard i/n`): one of n runs that share a work folder, as the tasks of a Slurm array do, without cluster software.
 
 Input: "3/48". Output: the rule which tasks are ours, and the message when others still have to do theirs. Task number t (from
 0) of every map belongs to shard t mod n + 1. A shard run does its own tasks of the first map that is not complete and stops

@@ -1,4 +1,4 @@
-"""Errors that a user can mend.
+"""Errors that a user can correct, with their exit codes.
 
 Everything that is the user's to put right (a misspelt key, a missing file, too few documents) is raised as a
 `SkyloomError` with a sentence that says what is wrong and what to do. The command line prints that sentence and leaves

@@ -1,4 +1,4 @@
-"""N-grams of units that two collections share: contamination, and near-copies of what was set aside.
+"""N-gram overlap of two text collections, in units: for near-copies of held-out documents and for test items in the corpus.
 
 Input: two text columns. Output: for each candidate text, the share of its n-grams that some reference text has. The unit of
 text makes one threshold mean the same in both languages. The corpus removes near-copies of held-out documents with it, and the

@@ -1,4 +1,4 @@
-"""Content-addressed steps: a name, what it depends on, its settings and a version make a folder.
+"""Content-addressed steps: name, version, settings and inputs are hashed to the name of the folder of a step's results.
 
 A step's key is a hash of its name, its version number, its settings and the keys of the steps it needs. Its folder
 `<name>-<key>` holds what it wrote and, once it is done, `_step.json` with every file's size and SHA-256. A step whose

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, on a local path or any fsspec URL.
+"""Atomic file storage on a local path or any fsspec URL: a file appears whole or not at all.
 
 A `Store` is a folder. What is written through it becomes visible under its final name only when it is complete:
 locally by writing aside, fsync and rename; on an object store by one PUT. A reader therefore never sees half a file,

@@ -1,4 +1,4 @@
-"""THE unit of text: one Han, kana or hangul character, or one word of any other script.
+"""The unit of text: one Han, kana or hangul character, or one word of any other script; counted and hashed over whole columns.
 
 Duplicates, filters, decontamination, document sizes and tokenizer measurement all count in this unit, so that figures
 of the two languages can be compared. Splitting Chinese on white space finds almost no units in it; character n-grams

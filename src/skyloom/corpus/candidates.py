@@ -1,4 +1,4 @@
-"""Candidates: what may become a document, one shard at a time, all in one shape.
+"""Candidate documents: one table per shard from extracted pages, parallel text and generated exercises.
 
 Input: the shards of three stores (extracted pages, parallel text, generated exercises). Output: for each shard, a table of the
 schema CANDIDATE. Left out are pages whose extraction set a reason, which are in that step's ledger, and aligned text, which

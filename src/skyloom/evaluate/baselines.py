@@ -1,4 +1,4 @@
-"""What a model must beat: a unigram model, and a compressor.
+"""Baselines of the evaluation: a unigram model, and the compressor xz.
 
 A trained model whose loss lies above that of plain token frequencies has learned nothing about order, and a mistake in
 evaluation shows the same way. The unigram model counts the training tokens, adds one to each count, and is scored over

@@ -1,4 +1,4 @@
-"""What is measured of a model, as a recipe says it. It stands by itself so that reading a recipe does not import torch."""
+"""Settings of the evaluation. They have their own module so that reading a recipe does not import torch."""
 
 from __future__ import annotations
 

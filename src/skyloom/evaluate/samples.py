@@ -1,4 +1,4 @@
-"""What a model writes: pinned prompts in both languages, continued with a seed.
+"""Text samples of models: pinned prompts in both languages, continued with a seed.
 
 Figures do not show that a model repeats itself or mixes its languages; a few lines of its text do. The prompts are our
 own and touch each domain of the held-out sets: web prose, exercises, code and parallel text. Changing one changes what

@@ -1,4 +1,4 @@
-"""How the audit is done, as a recipe says it. It stands by itself so that reading a recipe does not import torch."""
+"""Settings of the leakage audit. They have their own module so that reading a recipe does not import torch."""
 
 from __future__ import annotations
 

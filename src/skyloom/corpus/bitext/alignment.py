@@ -1,4 +1,4 @@
-"""How likely two paragraphs say the same, and the cheapest way through two pages that pairs their paragraphs.
+"""Paragraph alignment by dynamic programming (Gale and Church 1993) over lexical likelihoods.
 
 Input: the blocks of two pages as `Side`s and a `Lexicon`. Output: pairs of blocks with their cost, a negative log likelihood up
 to a constant. The path is Gale and Church's (1993): monotone, a block pairs with a block, with two neighbours or with none. A

@@ -1,4 +1,4 @@
-"""A lexicon that a corpus teaches itself: which Chinese terms stand beside which English words in paragraphs that pair.
+"""A bilingual lexicon by IBM model 1: translation probabilities learned from paragraphs that are paired.
 
 Input: paragraphs of both languages, as pairs. Output: a `Lexicon`: for each English word the Chinese terms that translate it,
 with probabilities, by the first of IBM's models (Brown et al. 1993), and how common each Chinese term is by itself. English

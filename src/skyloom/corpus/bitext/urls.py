@@ -1,4 +1,4 @@
-"""Which pages are two versions of one: by the key that their source gave, or by their addresses.
+"""Page pairs across languages, by a key that the source gives or by URL patterns.
 
 Input: columns of extracted pages. Output: a key for each page, equal for the versions of one page, or null. A source that knows
 says so (`pair` in `meta`). Otherwise a language in the address is taken out: a folder (/zh-cn/, /en/), an ending of the file

@@ -1,4 +1,4 @@
-"""What the corpus is made of: a table by language and category, as the report's Table 1.
+"""The composition of the corpus: a table by language and category, as the report's Table 1.
 
 Input: the documents' columns, shard by shard. Output: the content of `mixture.json`. The report gives shares of tokens of its
 own tokenizer; ours come before any tokenizer, so shares are of units, which one language's spelling does not inflate (a Chinese

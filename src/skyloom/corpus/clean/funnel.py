@@ -1,4 +1,4 @@
-"""The funnel: documents pass one filter after another, and every one that does not is written down with stage and reason.
+"""The funnel: one filter after another over candidate documents; every dropped one is written down with stage and reason.
 
 Input: a table of candidate documents. Output: the table that passed, the ledger, and a table of the dropped. A filter is told
 what the judges said (a reason for each row, or null) and does the counting: documents and UTF-8 bytes by stage, source,

@@ -1,4 +1,4 @@
-"""What must be learned from the whole corpus before a shard can be judged: block vectors and their groups, and quality judges.
+"""Models learned from the corpus before filtering: block vectors and their groups, and quality judges.
 
 Input: tasks with a shard's key, as in phases.py. Output: samples and counts of the shard, and from tasks that stand alone the
 merged models. Both parts run only where the recipe asks for them: `corpus.clean.meaning.wanted`, and reference text for

@@ -1,4 +1,4 @@
-"""What the clean stage writes beside the documents: examples, and what it says when something is missing.
+"""Side outputs of the clean stage: examples for the run page, and warnings about what is missing.
 
 Input: tables of kept or dropped documents, one shard at a time. Output: small tables that can be merged over shards. Examples
 are chosen by the hash of their ids, so that a shard's choice is a part of the whole corpus' choice.

@@ -1,4 +1,4 @@
-"""What every worker of the corpus steps needs, loaded once by the program that they are forked from (core/engine_pool.py).
+"""Preloading for worker processes: libraries, tables and compiled kernels, loaded once before workers are forked.
 
 Nothing enters and nothing leaves: importing this module imports the judges and has each of them look at two tiny pages, one English
 and one Chinese, so that its tables are built and its compiled kernels are in memory, which all workers then share. Results do not

@@ -1,4 +1,4 @@
-"""One compiled pass over source files: their lines and characters, and what their heads say of origin and licence.
+"""Features of source files in one compiled pass: lines, characters, and phrases in the head (generated, licence).
 
 Input: a string column. Output: arrays with one entry for each file: counts for the heuristics of `heuristics.py`, and which of
 a list of phrases stand in the first `HEAD` bytes. Phrases are looked for by an Aho-Corasick automaton over the text without

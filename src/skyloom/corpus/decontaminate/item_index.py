@@ -1,4 +1,4 @@
-"""N-grams of test items, found in documents: who leaked, where, and how much of it.
+"""The n-gram index of benchmark items, and the search for them in documents: which item leaked, where, and how much of it.
 
 Input: items (item_sets.py) once and text columns shard by shard. Output: a verdict for each document and a table of spans. An
 item is known by its n-grams of units (13 Han characters or words), compared without case, punctuation, white space and width,

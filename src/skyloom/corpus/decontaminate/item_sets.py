@@ -1,4 +1,4 @@
-"""The items that must not be trained on: every benchmark and validation set that the recipe names.
+"""Benchmark items for decontamination: every test and validation set that the recipe names, as one table.
 
 Input: files of items (JSON Lines, plain or .gz, or Parquet), each with a name and the fields that hold an item's id and text.
 Output: one table (ITEMS). The report holds its models against C-Eval, CMMLU, MMLU, GSM8K and others (4) and shows what it means

@@ -1,4 +1,4 @@
-"""What deduplication will do and need, said before it starts.
+"""The memory budget of deduplication: in memory or on disk, and the expected peak, decided before it starts.
 
 Input: the sizes of a corpus and a memory limit. Output: the way that will be taken and its peak. There are two ways with one
 result: in memory, where band keys, pairs and shingle sets of all documents lie in this process, and on disk, where every task

@@ -1,4 +1,4 @@
-"""Which documents are compared, and which of two is the better: buckets of equal band keys become pairs.
+"""Candidate pairs of MinHash LSH: documents with equal band keys are paired, the better one first.
 
 Input: records of documents (a band's key, the next band's key, the document's standing). Output: pairs of records, the better
 one first. The same code runs over a whole band in memory and over one bucket file of a corpus that is beyond memory, and what

@@ -1,4 +1,4 @@
-"""Duplicates: documents that say the same, word for word or nearly so. One of each cluster stays.
+"""Exact and MinHash LSH near-duplicate removal in memory; one document of each cluster is kept.
 
 Input: a text column and its ids. Output: for each row, the row that stands for its cluster. Report 3.1 counts fuzzy
 deduplication as a part of distribution filtering and gives no method; ours is MinHash with banding (Broder 1997; Leskovec,

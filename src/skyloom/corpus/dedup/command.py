@@ -1,4 +1,4 @@
-"""Near-duplicate removal for files as they are: `skyloom corpus dedup DOCS -o OUT`.
+"""Near-duplicate removal for JSONL and Parquet files: `skyloom corpus dedup DOCS -o OUT`.
 
 Input: a file, or a folder of files, with an `id` and a `text` in each row: JSONL (plain, .gz, .zst) or Parquet. Output: a file
 with `id`, `cluster` (the id of the document that is kept for it), `keep` and `jaccard` for each row that could be read, in

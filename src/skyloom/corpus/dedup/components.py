@@ -1,4 +1,4 @@
-"""Connected components past memory: large-star and small-star over keyed shuffles.
+"""Connected components of a graph that is larger than memory: large-star and small-star over keyed shuffles.
 
 Input: files of edges, each edge in both directions and in the bucket of its first node (`exchange.py`). Output: files that
 name, for each node but the smallest of its component, that smallest one. The algorithm is that of Kiveris et al. 2014

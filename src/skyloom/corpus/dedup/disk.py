@@ -1,4 +1,4 @@
-"""Near-duplicates past memory: the same pairs and the same choice as in memory, by keyed shuffles on disk.
+"""MinHash LSH near-duplicate removal beyond memory: the pairs and choices of the in-memory form, by keyed shuffles on disk.
 
 Input: the sketches of all shards. Output: for each shard, the removed documents with the id of the one that is kept for each.
 No task sees all documents, all pairs or all edges:

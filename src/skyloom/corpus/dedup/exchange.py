@@ -1,4 +1,4 @@
-"""A keyed shuffle over files: rows with equal keys meet, however many tasks wrote them, in bounded memory.
+"""A keyed shuffle over files: rows with equal keys meet in one bucket, in bounded memory.
 
 Input: a table and a bucket for each row. Output: one Arrow IPC file with one record batch for each bucket, so that a thousand
 tasks and a thousand buckets make a thousand files and not a million. A reader takes its bucket's batch of each file in turn, or

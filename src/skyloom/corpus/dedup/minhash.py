@@ -1,4 +1,4 @@
-"""Compiled kernels of the duplicate judges: one pass from the bytes of a text column to units, shingles and signatures.
+"""Compiled kernels of deduplication: one pass from a text column's bytes to units, shingles and MinHash signatures.
 
 Input: the buffers of an Arrow string column. Output: numpy arrays with one entry or one run for each row. The units are those
 of `core.units` (NFC, lower case, a Han character or a word), but neither they nor their n-grams are ever materialised for a

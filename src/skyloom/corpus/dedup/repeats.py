@@ -1,4 +1,4 @@
-"""The filter for text that stands more than once inside documents that differ: repeated lines and repeated runs of units.
+"""The filter for repeated lines and repeated runs of units inside different documents.
 
 Input: the judged shards of the clean stage. Output: the same documents without what an earlier document (or an earlier place of
 the same one) has, and the documents of which too little is left, with that as their reason. It is off unless the recipe asks

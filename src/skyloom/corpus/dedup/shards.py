@@ -1,4 +1,4 @@
-"""Duplicates of a corpus in shards, within a memory limit: the shard-wise form of `clusters.py`, with the same result.
+"""Deduplication of a corpus in shards within a memory limit, with the result of `clusters.py`.
 
 Input: Parquet shards with an id, a text and, if there is one, a quality column. Output: one file `clusters-NNNNN.parquet` for
 each shard, with a row for each of its documents in their order: its id, the id of the document that is kept for it (its own

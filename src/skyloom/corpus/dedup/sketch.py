@@ -1,4 +1,4 @@
-"""The first pass over a corpus in shards: band keys and standing of each document, and what the ways of clustering share.
+"""MinHash sketches of a corpus in shards: band keys and rank of each document. The first pass of deduplication.
 
 Input: a store with Parquet shards. Output: one Arrow file of sketches for each shard. From here on a document is its number in
 the order of the shards and rows, and the text is read again only for documents that have a candidate.

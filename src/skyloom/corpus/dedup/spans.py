@@ -1,4 +1,4 @@
-"""Duplicates inside documents: lines that recur, and runs of units that stand in more than one place.
+"""Duplicate spans: lines that recur, and runs of units that stand in more than one place (substring deduplication).
 
 Input: a text column. Output: spans to remove, in bytes of each text, so that the first place in which a line or a run stands
 keeps it. Removing whole documents leaves what different pages share: a notice under every article, a paragraph that was quoted.

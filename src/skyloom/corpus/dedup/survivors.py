@@ -1,4 +1,4 @@
-"""Who stays: clusters from verified pairs, with chains cut.
+"""Clusters from verified pairs of near-duplicates: which document of each stays, with chains cut.
 
 Input: pairs of documents whose exact similarity was found to be high enough. Output: for each document, the kept one that
 stands for it. Going from the best document down, a document stays unless one that stays was found similar to it: the

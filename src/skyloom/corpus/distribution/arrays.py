@@ -1,4 +1,4 @@
-"""Sketches, counts and spaces as files: the fields of a frozen dataclass as npz, plain arrays without pickle.
+"""Storage of dataclasses of arrays as npz files, without pickle: sketches, counts and vector spaces.
 
 Input: one of the dataclasses of distribution filtering, all of whose fields are numpy arrays or integers. Output: an npz file
 whose bytes depend on the values only, and the same dataclass back. Steps that count shards on many machines hand their parts on

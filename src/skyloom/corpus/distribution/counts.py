@@ -1,4 +1,4 @@
-"""How often each block stands in the documents of a source and of the whole corpus: counted by shard, merged by addition.
+"""Block frequencies: how many documents of a source and of the corpus hold a block, counted by shard and merged by addition.
 
 Input: the blocks of a shard. Output: a `BlockCounts`, a sorted table of (block, source, documents, first document). A block is
 counted under a hash of its units in lower case with every run of digits taken as one digit, and a long one also under a few

@@ -1,4 +1,4 @@
-"""Blocks that recur in meaning: templated pages and spun content, found by hashing block vectors and counting (report 3.1).
+"""Distribution filtering by meaning: templated and spun blocks, found by locality-sensitive hashing of block vectors (report 3.1).
 
 The report measures the semantic affinity between text blocks and drops those that recur exceedingly often. Input: shards,
 tables with `id`, `lang`, `blocks` and, if they have it, `tags` and `quality`. Output: a verdict for each block of each shard.

@@ -1,4 +1,4 @@
-"""Groups of blocks that say one thing: what is counted of them, how they are found, and which are templates.
+"""Clusters of block vectors that recur: how they are found and counted, and which of them are templates.
 
 Input: the sums of `meaning.py`. Output: the groups' centres (`find_groups`, from the merged buckets of the hash) and the
 decision on each group (`decide`, from the merged counts). A bucket or a group is judged by its tightness: the mean cosine of

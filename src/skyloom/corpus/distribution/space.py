@@ -1,4 +1,4 @@
-"""Block vectors: where a text block lies among the corpus' blocks, as two vectors of small integers.
+"""Block vectors: embeddings of text blocks in two spaces learned from the corpus, as small integers.
 
 Input: a sample of blocks (`fit`) and then the blocks of each shard (`embed`). Output: a `BlockSpace`, plain arrays that are
 saved as npz (arrays.py), and for each block of at least `minimum_units` units two vectors:

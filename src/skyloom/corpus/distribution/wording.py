@@ -1,4 +1,4 @@
-"""Distribution filtering: text blocks that recur exceedingly often are taken out of the documents (report 3.1).
+"""Distribution filtering by wording: text blocks that recur too often are removed from documents (report 3.1).
 
 The report has no category labels for its pages and drops the blocks that recur across them: navigation, site notices, licence
 footers. Input: the blocks of each document with their tags and the document's source. Output: one verdict for each block.

@@ -1,4 +1,4 @@
-"""What a line of a page announces: the number of an exercise, the mark of a solution, the heading of a part. Compiled.
+"""A line classifier for exercises (compiled): number of an exercise, mark of a solution, heading of a part.
 
 Input: the bytes of a line of UTF-8. Output: its kind, its number, and where what follows begins. Full-width signs count as
 their ASCII ones. Used by `scan.py`, which puts questions and solutions together. No memory of its own.

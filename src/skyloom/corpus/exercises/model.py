@@ -1,4 +1,4 @@
-"""A linear model of what an exercise reads like, in English and in Chinese, over whole columns in one compiled pass.
+"""A linear classifier of exercises, English and Chinese, over whole columns in one compiled pass.
 
 Input: spans of a text column (an exercise with its solution, or a passage of prose). Output: the probability of each to be an
 exercise. A span is read as tokens: a word of ASCII without case, any number, one Han character, one sign. The weights of all

@@ -1,4 +1,4 @@
-"""Where exercises would stand in a text: questions, and the solutions that belong to them, by the marks that pages use.
+"""Candidate exercises in a text: spans of questions and of their solutions, by the marks that pages use.
 
 Input: the UTF-8 of a text column. Output: items, as byte spans of question and solution. Items begin at numbered lines ("3.",
 "(3)", "Problem 3", "第3题", "例3"); a solution begins at a mark ("Answer:", "Solution.", "答案：", "【解析】", "A:") or stands in a

@@ -1,4 +1,4 @@
-"""What the text of a block says by itself: units, pauses, ends of sentences, digits, and phrases that belong to a site.
+"""Text features of a block: units, pauses, sentence ends, digits, and phrases that are typical of site furniture.
 
 Input: a block's text. Output: counts in its row of `Page.blocks`. Units are those of `core.units` (a Han, kana or hangul
 character, or a word) up to rare scripts, whose punctuation counts as letters here: a feature needs no table of a megabyte in

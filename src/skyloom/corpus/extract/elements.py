@@ -1,4 +1,4 @@
-"""What the attributes of elements say, and elements that are not plain text: formulas, dates, titles, scripts.
+"""Element attributes, and elements that are not plain text: formulas, dates, titles, scripts.
 
 Input: the place after a tag's name. Output: the place where reading goes on. Formulas become TeX between dollars, from whatever
 the page has it in: MathML's annotation or alttext, MathJax' scripts, the alt of an image; the drawn copies beside them are left

@@ -1,4 +1,4 @@
-"""What a judge of blocks looks at: a block's own text, its neighbours, and above all the elements that it stands in.
+"""Features for the block classifier: a block's text, its neighbours, and the elements around it.
 
 Input: a `Page` that `walk` has filled. Output: one line of numbers for each block. Wrappers that add nothing are passed over:
 level 1 of a block is the nearest element that holds another block too, level 2 the nearest that holds more than level 1, and so

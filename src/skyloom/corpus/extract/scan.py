@@ -1,4 +1,4 @@
-"""Reading HTML byte by byte: names, attributes, character references, numbers and dates, all in compiled code.
+"""The HTML tokenizer: names, attributes, character references, numbers and dates, byte by byte in compiled code.
 
 Input: a page as valid UTF-8 (uint8[:], `stop` its end) and a place in it. Output: a number or the next place. Every function
 moves on by at least one byte and never reads at or beyond `stop`, so that their sum over a page is linear.

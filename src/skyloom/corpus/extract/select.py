@@ -1,4 +1,4 @@
-"""Which blocks of a page are its text, and how they are written out (report 3.1: contiguous medium-to-long passages).
+"""Block classification and rendering: which blocks of a page are its text (report 3.1: contiguous medium-to-long passages).
 
 Input: a `Page` with its sums. Output: the kept blocks and their text. A small ensemble of trees gives each block its likelihood
 of being text; then a few rules settle what trees on single blocks cannot see: readers' comments, headings that lost their text,

@@ -1,4 +1,4 @@
-"""One pass over a page's bytes: its text, cut into blocks, and the elements around them (report 3.1).
+"""The HTML parser of extraction: one compiled pass from a page's bytes to text blocks and their elements (report 3.1).
 
 Input: a page as UTF-8. Output: a filled `Page`. Tags are read as browsers read them where that decides what the text is:
 implied ends (`<li>`, `<p>`, `<td>`), void and raw elements, references, comments that never end, stray ends. Only elements that

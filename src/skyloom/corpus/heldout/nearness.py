@@ -1,4 +1,4 @@
-"""What resembles a held-out document: 13-grams that a text shares with the held-out documents.
+"""Near-copies of held-out documents, by shared 13-grams of units.
 
 Report 2.2 watches the loss on many held-out sets of deliberate distributions; that loss means something only if no copy of a
 held-out document is trained on. Input: the held-out texts, and the texts of any shard. Output: a mark for each text.

@@ -1,4 +1,4 @@
-"""Held-out documents, chosen over all shards: each shard proposes, one merge chooses, each shard then looks for copies.
+"""Selection of held-out documents over all shards: each shard proposes, one merge chooses, each shard looks for near-copies.
 
 Input: columns of one shard. Output: a small `Proposal` for each shard, the chosen ids, and a mark for every document that is
 near a chosen one. The rules of choice and nearness are in nearness.py. A proposal holds at most `maximum` ids for each domain,

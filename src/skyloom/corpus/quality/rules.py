@@ -1,4 +1,4 @@
-"""What the quality rules measure, and the table of rules: one row for each, with a limit per language.
+"""Quality statistics of a text column, and the table of rules: one row for each, with a limit per language.
 
 Input: a text column. Output: measures, one number for each text and rule (`measure`), and the table of limits (`rule_table`)
 that `stage.py` compares them with. All is counted in three compiled passes over the column: characters and lines

@@ -1,4 +1,4 @@
-"""Quality rules: a small set, each with a threshold per language, that tells running text from debris.
+"""Rule-based quality filtering, with thresholds per language.
 
 Input: the text column of the documents with their languages. Output: a verdict for each: a score in 0..1 and the rule that
 failed, or null. Report 3.1 sorts pages into quality groups by learned judges (`learned.judges`); these rules stand before any

@@ -1,4 +1,4 @@
-"""What makes a candidate personal data: shapes to cut it out, and public libraries to prove it.
+"""Validation of candidates for personal data: their shapes, and public libraries with their check digits.
 
 Input: the neighbourhood of a candidate (scan.py). Output: spans with their kinds. A regular expression only says where a number
 could begin and end. Whether it is one is decided by `phonenumbers` (the numbering plans of E.164, China, Taiwan, Hong Kong and

@@ -1,4 +1,4 @@
-"""Personal data becomes placeholders: e-mail and IP addresses, phone, identity-card and bank-card numbers.
+"""Redaction: e-mail and IP addresses, phone, identity-card and bank-card numbers become placeholders.
 
 Input: a text column. Output: the column with `<EMAIL>`, `<PHONE>`, `<ID_CARD>`, `<BANK_CARD>` and `<IP>` in place of what was
 found, and a count for each kind and row. The report's release (3.2) warns that such data may still be in it and asks users to

@@ -1,4 +1,4 @@
-"""Where personal data could stand: one compiled pass over a text column's bytes.
+"""Candidates for personal data: one compiled pass over a text column's bytes.
 
 Input: the UTF-8 bytes of a column. Output: candidate spans of three forms: an @ between letters, a run of digits long enough
 for a number (or with the three points of an IPv4 address), a run of hexadecimal digits with three colons. The scan misses

@@ -1,4 +1,4 @@
-"""Which files of a path belong to a source, and of what kind they are.
+"""File discovery: which files of a path belong to a source, and of what kind they are.
 
 Input: a kind (or "auto") and a path. Output: a kind and its files. "auto" looks at what files hold, not at what they are
 called; names only choose among many files and tell apart what content cannot.

@@ -1,4 +1,4 @@
-"""Where pages come from, and the step that writes them down as shards.
+"""The step `pages`: reads all sources and writes their pages as shards.
 
 Input: the recipe's sources. Output: PAGE shards: bytes as they came, with what the source knows about them. `resolve` looks at
 each source without reading it: it decides the kind, checks that something is there and takes a fingerprint, so that the step

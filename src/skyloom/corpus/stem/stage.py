@@ -1,4 +1,4 @@
-"""Exercises with worked solutions in English and Chinese, written by this program: the STEM part of the corpus.
+"""The step `exercises`: generated exercises with worked solutions in English and Chinese, the STEM part of the corpus.
 
 Input: a `StemConfig`. Output: Parquet shards of documents, one for each split. The report's second stage feeds exercises, exam
 questions and solutions (2.2); its collection is not published, so ours is generated, with an exact answer, four choices and a

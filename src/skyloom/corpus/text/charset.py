@@ -1,4 +1,4 @@
-"""The charset of a page, decided once.
+"""Charset detection for pages.
 
 Input: a page's bytes and what the transport said (HTTP header). Output: text. Pages declare wrongly all the time: UTF-8 pages
 say ISO-8859-1, GBK pages say GB2312 or UTF-8, Big5 pages say nothing. So evidence votes: a byte order mark decides; text that

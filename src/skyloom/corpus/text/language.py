@@ -1,4 +1,4 @@
-"""Which language a text is in: scripts first, then frequent words, a model only where neither can tell.
+"""Language identification: by scripts first, then by frequent words, by a model only where neither can tell.
 
 Input: a text column. Output: a code ("en", "zh-Hans", "zh-Hant", "other", or "" for a text without letters) and a score (0 to
 1) for each text. The report keeps English and Chinese (3.1). Chinese is told by its script: Han characters without a due share

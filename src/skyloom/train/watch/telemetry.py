@@ -1,4 +1,4 @@
-"""What a run costs and how it looks while it runs: rates in `telemetry/speed.jsonl`, curves for TensorBoard and trackers.
+"""Telemetry of training: rates in `telemetry/speed.jsonl`, curves for TensorBoard and trackers.
 
 Every N steps (`train.log_every`) a line says tokens per second, of the run and of one accelerator; the utilisation (MFU) by
 6·(N − input embedding) + 12·L·h·s FLOPs a token, which is as close to the report's (3.5) as a stated formula gets, and

@@ -1,4 +1,4 @@
-"""Quality groups: what the learned judges say of a document, put together as high, middle or low (report 3.1).
+"""Quality groups: the scores of the learned judges combined to high, middle or low (report 3.1).
 
 Input: perplexities and probabilities of all shards. Output: a grade for each document. Perplexities have no meaning of their
 own, so their thresholds are percentiles of the corpus: each shard is counted into a histogram (`count_perplexity`), histograms

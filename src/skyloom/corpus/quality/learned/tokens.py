@@ -1,4 +1,4 @@
-"""The tokens that the learned judges of quality read: units of text in lower case, digits as 0, line by line.
+"""Tokenization for the learned quality judges: units of text in lower case, digits as 0, line by line.
 
 Input: a string column. Output: the tokens' 64-bit hashes with the bounds of lines and texts, or, for tools that read text
 (`lmplz`, `kenlm`), one string for each line with a space between tokens. Both are made by one compiled pass over the column's

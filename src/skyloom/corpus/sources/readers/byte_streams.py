@@ -1,4 +1,4 @@
-"""The bytes of a source's files: found on a path, by a pattern or at any fsspec URL, and unpacked within limits.
+"""Input streams: files on a path, by a pattern or at any fsspec URL, unpacked within limits.
 
 Input: a path (`pages`, `crawl/**/*.warc.gz`, `s3://bucket/wet/`, `memory://x`). Output: `File`s and open streams. Unpacking
 counts: a stream that gives more than `ratio` times the bytes it took, beyond the first 16 MB, raises `BombError`, because data

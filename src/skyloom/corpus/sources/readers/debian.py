@@ -1,4 +1,4 @@
-"""Documentation pages from the machine's own apt: real pages in English and Chinese that every Debian or Ubuntu reaches.
+"""Documentation packages of Debian and Ubuntu, through the machine's own apt: real pages in English and Chinese.
 
 Input: package names. Output: PAGE rows of their HTML files. No root is needed: `apt-get download` only writes into a folder,
 and where apt has no package lists we fetch them into folders of our own. A downloaded package stays in the cache and is checked

@@ -1,4 +1,4 @@
-"""The category of a page by its host: a row of the report's Table 1 for the sites that everybody knows.
+"""Categories of pages by host, as rows of the report's Table 1, for well-known sites.
 
 Input: a URL. Output: a category of `core.records.CATEGORIES`. The table is a small file of our own (`hosts.toml`), one list of
 host suffixes per category; the longest suffix that fits wins, so `wikisource.org` can be books though `wikimedia.org` is an

@@ -1,4 +1,4 @@
-"""Bodies as HTTP sent them: transfer and content encodings taken off, within limits.
+"""HTTP bodies: transfer and content encodings are decoded within limits.
 
 Input: the body of a stored response with its headers' word on how it was encoded. Output: the body as a browser would have read
 it, or a reason. Crawlers differ: some store bodies decoded and leave the headers as they were, some the other way round, so a

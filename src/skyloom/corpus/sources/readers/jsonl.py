@@ -1,4 +1,4 @@
-"""JSON lines, plain or packed, of any length: ten million short documents or one of 200 MB.
+"""The reader of JSON lines, plain or compressed, of any length: ten million short documents or one of 200 MB.
 
 Input: a file or a byte range of one. Output: PAGE tables, one for a few megabytes of lines. Lines are read in blocks; a block
 whose lines are all JSON objects of the usual shape is parsed by Arrow in one go, any other line by line, so that one odd line

@@ -1,4 +1,4 @@
-"""Many small records at once: PAGE tables from columns of strings.
+"""PAGE tables from columns of strings: many small records at once.
 
 Input: the columns of a block of JSON lines or of a Parquet batch. Output: the PAGE table that `rows.page_row` would have given
 row by row (a property test compares them). Ten million one-line documents are common; the checks go over Arrow columns and only

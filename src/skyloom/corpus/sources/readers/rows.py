@@ -1,4 +1,4 @@
-"""The rows that all sources write: one PAGE row for a page, whole or quarantined with its reason.
+"""PAGE rows, which all readers write: one for a page, whole or quarantined with its reason.
 
 Input: what a reader found (address, bytes, date, licence). Output: a row of `core.records.PAGE`. Three promises are kept here
 for all kinds of sources: an id depends on the source, the address, the place in its file and the bytes, so two records never

@@ -1,4 +1,4 @@
-"""Large XML files read as they come: elements with their text, never a tree.
+"""Streaming XML: elements with their text as they come, never a whole tree.
 
 Input: a stream of XML. Output: the events of the elements that a caller asks for. Text of one element beyond the limit is
 counted and not held, so a page of 200 MB costs nothing. Entities that a document declares itself are refused (they are how
