@@ -90,6 +90,10 @@ def _topology(cpu: int) -> tuple[str, str] | None:
         return None
 
 
+_LONGEST_PRODUCT = 0.05
+"""Seconds that one product may take where the speed of the processor is measured."""
+
+
 @contextlib.contextmanager
 def settled(threads: int) -> Iterator[int]:
     """Deterministic algorithms on `threads` threads (0: physical cores) within the block; yields the number of threads.
@@ -112,15 +116,22 @@ def settled(threads: int) -> Iterator[int]:
 
 
 def matmul_flops(precision: str, size: int = 1024) -> float:
-    """FLOP/s of a square matrix product on this machine now: what utilisation is measured against. Takes about 0.1 s."""
+    """FLOP/s of a square matrix product on this machine now: what utilisation is measured against. Takes about 0.1 s.
+
+    Products grow up to `size`. A processor that emulates bf16 needs seconds for the largest, so they stop growing there earlier.
+    """
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
-    best = float("inf")
-    for _ in range(5):
-        started = time.perf_counter()
-        torch.mm(a, b)
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
+    side = min(128, size)
+    while True:
+        a, b = torch.ones(side, side, dtype=dtype), torch.ones(side, side, dtype=dtype)
+        best = float("inf")
+        for _ in range(5):
+            started = time.perf_counter()
+            torch.mm(a, b)
+            best = min(best, time.perf_counter() - started)
+        if 2 * side > size or 8 * best > _LONGEST_PRODUCT:
+            return 2 * side**3 / best
+        side *= 2
 
 
 def probe(device: torch.device, size: int = 4096, times: int = 8) -> float:
