@@ -5,23 +5,24 @@ be called in any order. Packages are imported inside the commands, so that `--he
 
 Exit codes: 0 done; 1 another problem that the message explains; 2 a wrong option, recipe or setting; 3 input that cannot be
 used; 4 a file that differs from what was written, or a check that failed; 5 a place that cannot be read or written; 6 training
-diverged; 7 a process hung or was lost; 130 interrupted, 143 terminated (run the same command again to continue).
+diverged; 7 a process hung or was lost; 129 the terminal was closed, 130 interrupted, 143 terminated (run the same command again
+to continue).
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import dataclasses
 import json
 import os
-import sys
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from skyloom import __version__
+from skyloom.cli import ending
 from skyloom.cli.common import EPILOG_CODES, Group, Verb, example, on_recipe, show, verdict
 from skyloom.cli.corpus import corpus_group
 from skyloom.cli.lr_test import lr_test
@@ -364,11 +365,13 @@ def report_serve(run: Run, host: str, port: int) -> None:
             "--set as for its training",
             err=True,
         )
-    with contextlib.suppress(KeyboardInterrupt), Server(dashboard, host, port) as server:
+    with Server(dashboard, host, port) as server:
         click.echo(
             f"{resolved.recipe.name} in {resolved.work.root} is shown at {server.url} (Ctrl-C ends the dashboard, not the training)"
         )
-        server.serve_forever()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 @main.command(
@@ -405,19 +408,11 @@ def doctor(work: str, as_json: bool) -> None:
 
 
 def entry() -> None:
-    """Entry point of `skyloom`: runs `main`, then exits without the destructors of native libraries.
-
-    On a loaded machine 3 of 48 runs of `data show` aborted after their output was written, in a C++ destructor at process exit
-    ("terminate called without an active exception", no Python frame left), and so gave a wrong exit code. All our files are on
-    disk by then (a step is done only when its files are complete), so nothing is lost.
-    """
-    code: int | str | None = 0
+    """Entry point of `skyloom`: runs `main`, and ends the process with its exit code, whatever ended it."""
     try:
-        main()
-    except SystemExit as stop:
-        code = stop.code
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BrokenPipeError, ValueError):
-            stream.flush()
-    os._exit(code if isinstance(code, int) else int(code is not None))
+        ending.listen()
+        code = main.main(standalone_mode=False)
+    except click.ClickException as problem:
+        problem.show()
+        code = problem.exit_code
+    ending.leave(code if isinstance(code, int) else 0)

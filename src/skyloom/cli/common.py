@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import click
 
+from skyloom.cli import ending
 from skyloom.core.errors import IntegrityError, SkyloomError
 from skyloom.core.json_files import Cell
 
@@ -24,8 +26,8 @@ Options = ParamSpec("Options")
 
 WIDE = 140
 EPILOG_CODES = (
-    "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 6 diverged, 7 hung, 130 interrupted, "
-    "143 terminated."
+    "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 6 diverged, 7 hung, 129 hung up, "
+    "130 interrupted, 143 terminated."
 )
 
 
@@ -43,9 +45,9 @@ class Group(click.Group):
                 raise
             click.secho(f"skyloom: {problem}", fg="red" if problem.exit_code else None, err=True)
             ctx.exit(problem.exit_code)
-        except KeyboardInterrupt:
-            click.secho("skyloom: interrupted; run the same command again to continue", fg="red", err=True)
-            ctx.exit(130)
+        except KeyboardInterrupt:  # where nobody called `ending.listen`, in tests
+            click.secho(ending.sentence(signal.SIGINT), fg="red", err=True)
+            ctx.exit(ending.code(signal.SIGINT))
         except BrokenPipeError:
             sys.stderr.close()
             ctx.exit(0)

@@ -17,15 +17,14 @@ Memory of the engine itself: the results, and a window of two tasks for each wor
 
 from __future__ import annotations
 
-import concurrent.futures as futures
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from skyloom.core import engine_pool
+from skyloom.core.engine_pool import WorkerLostError
 from skyloom.core.engine_receipts import RECEIPTS, ReceiptJournal
 from skyloom.core.engine_shard import Shard, ShardsMissingError
 from skyloom.core.engine_task import Done, Task, TaskFunction
@@ -38,10 +37,6 @@ __all__ = ["RECEIPTS", "Done", "Engine", "Shard", "ShardsMissingError", "Task", 
 _POLL_SECONDS = 1.0
 P = TypeVar("P")
 R = TypeVar("R")
-
-
-class WorkerLostError(Exception):
-    """A worker died with its task; the cause says how."""
 
 
 @dataclass
@@ -62,9 +57,8 @@ class Engine:
     verify: str = "full"
     memory: int = 0
     preload: tuple[str, ...] = ()
-    _pool: futures.ProcessPoolExecutor | None = field(default=None, repr=False)
+    _pool: engine_pool.Pool | None = field(default=None, repr=False)
     _discarded: list[tuple[Store, str]] = field(default_factory=list, repr=False)
-    _broken: bool = field(default=False, repr=False)
 
     @property
     def full_checks(self) -> bool:
@@ -200,7 +194,7 @@ class Engine:
             while waiting or running:
                 while waiting and len(running) < self._window():
                     handle = self._submit(function, waiting[0], out)
-                    if handle is None:  # the workers are being replaced; what runs must end first
+                    if handle is None:  # all workers have a task
                         break
                     running[handle] = waiting.popleft()
                 for handle in self._wait(running):
@@ -227,48 +221,36 @@ class Engine:
             raise
 
     def _window(self) -> int:
-        """How many tasks may be under way: enough that no worker waits, few enough that a lost pool costs few tries."""
-        return 2 * self.workers
+        """How many tasks may be under way."""
+        return self.workers
 
     def _size(self) -> str:
         return f"{self.workers} workers"
 
     def _submit(self, function: TaskFunction[P, R], task: Task[P], out: Store) -> Any:
         """Start a task; None if no worker can take one now."""
-        if self._broken:
-            return None
         if self._pool is None:
-            self._pool = engine_pool.spawned(self.workers)
-        try:
-            return self._pool.submit(engine_pool.work, function, task, out)
-        except BrokenProcessPool:
-            self._broken = True
-            return None
+            self._pool = engine_pool.Pool(self.workers)
+        return self._pool.submit(function, task, out)
 
     def _wait(self, running: Collection[Any]) -> Collection[Any]:
         """Those that have ended, after at most a second."""
-        if self._broken and not running:
-            self.close()  # all that the dead worker took with it is accounted for: the next submit starts a new pool
-            return ()
-        return futures.wait(running, _POLL_SECONDS, futures.FIRST_COMPLETED).done
+        return self._pool.wait(_POLL_SECONDS) if self._pool is not None else ()
 
     def _collect(self, handle: Any) -> Done[Any]:
         """What a task that has ended returned or raised; WorkerLostError if its worker died."""
-        try:
-            return handle.result()  # type: ignore[no-any-return]
-        except BrokenProcessPool as problem:
-            self._broken = True
-            raise WorkerLostError from problem
+        return handle.result()  # type: ignore[no-any-return]
 
     def _abandon(self, running: Collection[Any]) -> None:
-        """Stop what runs: the map has failed or was interrupted."""
-        self.close()
+        """Stop what runs, at once: the map has failed or was interrupted."""
+        if self._pool is not None:
+            self._pool.kill()
+            self._pool = None
 
     def close(self) -> None:
         """Stop the worker processes; a later `map` starts new ones."""
-        self._broken = False
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.close()
             self._pool = None
 
 

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from skyloom import __version__
-from skyloom.core.engine import Engine, WorkerLostError
+from skyloom.core.engine import Engine
+from skyloom.core.engine_pool import WorkerLostError
 from skyloom.core.engine_task import Done, Task, TaskFunction
 from skyloom.core.errors import SkyloomError, StorageError
 from skyloom.core.store import TEMPORARY, Store

@@ -1,7 +1,8 @@
 """Fault handling in training: stops by signal, loss spikes and rollbacks, hung and lost processes, stragglers.
 
-**Stopping.** The first SIGINT or SIGTERM only asks: the loop finishes its step, writes a checkpoint and raises `Interrupted`.
-A second one ends the process at once, as `kill -9` would, which costs the work since the last checkpoint and nothing else.
+**Stopping.** The first SIGINT, SIGTERM or SIGHUP only asks: the loop finishes its step, writes a checkpoint and raises
+`Interrupted`. A second one ends the process at once, as `kill -9` would, which costs the work since the last checkpoint and
+nothing else.
 
 **Bad batches.** A loss or gradient that is no number, or a loss far above the last ones, may come from the batch or from the
 weights. First the batch is suspected: its update is left out, and the documents in it are recorded. After `skips` bad batches
@@ -46,7 +47,7 @@ BROKEN = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe"
 class Interrupted(SkyloomError):  # noqa: N818 - it is a request that was met, not a fault
     """Someone asked to stop; everything done so far is on disk, and the message says how to go on.
 
-    Its exit code tells who: 130 the keyboard (SIGINT), 143 a scheduler or operator (SIGTERM).
+    Its exit code tells who: 129 a closed terminal (SIGHUP), 130 the keyboard (SIGINT), 143 a scheduler or operator (SIGTERM).
     """
 
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:
@@ -102,7 +103,10 @@ Handler = Callable[[int, FrameType | None], None] | int | None
 
 
 class StopRequest:
-    """Within its block, SIGINT and SIGTERM set `asked` (their number) instead of ending the process (in the main thread only)."""
+    """Within its block SIGINT, SIGTERM and SIGHUP set `asked` (their number) instead of ending the process.
+
+    In the main thread only. A signal that is ignored (SIGHUP under nohup) stays ignored.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self.asked = 0
@@ -111,8 +115,9 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._ask)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -19,12 +19,13 @@ trainer's plan, not a measurement: it was never run on NCCL with several GPUs.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 import torch
 import torch.distributed as dist
@@ -35,6 +36,7 @@ from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.debug import _clear_sharding_prop_cache
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
+from skyloom.core.engine_pool import end_with
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.model.config import ModelConfig
@@ -134,10 +136,17 @@ def _each(jobs: Sequence[tuple[TrainConfig, ModelConfig, int, bool]], workers: i
     if workers <= 1 or len(jobs) == 1:
         yield from ((job[0], run_rank(*job)) for job in jobs)
         return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        runs = [pool.submit(run_rank, *job) for job in jobs]
-        for job, run in zip(jobs, runs, strict=True):
-            yield job[0], run.result()
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), get_context("spawn"), initializer=end_with, initargs=(os.getpid(),), max_tasks_per_child=1
+    ) as pool:
+        try:
+            runs = [pool.submit(run_rank, *job) for job in jobs]
+            for job, run in zip(jobs, runs, strict=True):
+                yield job[0], run.result()
+        except BaseException:
+            for process in active_children():  # nobody waits for their results any more
+                process.kill()
+            raise
 
 
 def representatives(model: ModelConfig, config: TrainConfig) -> list[int]:
