@@ -13,6 +13,7 @@ program in every case (`core/engine_pool.py`).
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -30,6 +31,9 @@ GRACE_SECONDS = 10.0
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "stopped, since the terminal was closed"}
 
 
+_LEAVING: list[int] = []  # the exit code, once the process is ending
+
+
 def sentence(number: int) -> str:
     """What is said of a signal."""
     return f"skyloom: {WORDS[signal.Signals(number)]}; run the same command again to continue"
@@ -44,6 +48,7 @@ def listen() -> None:
     """From now on the signals of `STOPS` end the program. One that is ignored (SIGHUP under nohup) stays ignored."""
     if "TORCHELASTIC_RUN_ID" in os.environ:  # a rank ends with the torchrun that started it, as after a signal to itself
         end_with(os.getppid(), signal.SIGTERM)
+    atexit.register(_last)
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
@@ -54,7 +59,11 @@ def listen() -> None:
 
 
 def leave(number: int) -> None:
-    """End the process with this exit code, in the way of the interpreter. What still runs then gets a grace period."""
+    """End the process with this exit code. What still runs then gets a grace period.
+
+    The interpreter waits for threads and calls what is registered for its end; `_last` is the last of these. Destructors of native
+    libraries are not run: on a loaded machine 3 of 48 runs of `data show` aborted in one, after their output was written.
+    """
     for stop in STOPS:
         signal.signal(stop, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
@@ -63,10 +72,16 @@ def leave(number: int) -> None:
                 stream.flush()
             except BrokenPipeError:  # nobody reads any more: the interpreter must not fail on the same bytes when it ends
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    _LEAVING.append(number)
     late = threading.Timer(GRACE_SECONDS, os._exit, [number])
     late.daemon = True
     late.start()
     sys.exit(number)
+
+
+def _last() -> None:
+    if _LEAVING:
+        os._exit(_LEAVING[-1])
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
