@@ -209,7 +209,7 @@ class Engine:
                             if isinstance(problem, WorkerLostError):
                                 raise SkyloomError(
                                     f"a worker process was killed {tries[task.key]} times, most likely because memory ran out "
-                                    f"({self._size()}, task {task.key}); run it again with fewer --workers"
+                                    f"({self._where()}, task {task.key}); run it again with fewer --workers"
                                 ) from problem
                             raise
                         waiting.appendleft(task)
@@ -224,7 +224,7 @@ class Engine:
         """How many tasks may be under way."""
         return self.workers
 
-    def _size(self) -> str:
+    def _where(self) -> str:
         return f"{self.workers} workers"
 
     def _submit(self, function: TaskFunction[P, R], task: Task[P], out: Store) -> Any:

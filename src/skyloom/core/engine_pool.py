@@ -213,7 +213,7 @@ def _answer(job: bytes) -> bytes:
             problem.add_note(f"In a worker process:\n{trace}")
             answer = pickle.dumps((None, problem))
             pickle.loads(answer)  # many exceptions can be written and not be read
-        except Exception:
+        except Exception:  # whatever a foreign exception raises when it is pickled: its traceback is told instead, nothing is lost
             answer = pickle.dumps((None, RuntimeError(f"a worker process raised {type(problem).__name__}:\n{trace}")))
         return answer
 

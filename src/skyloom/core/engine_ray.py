@@ -128,7 +128,7 @@ class RayEngine(Engine):
             self._places = (time.monotonic(), size)
         return size
 
-    def _size(self) -> str:
+    def _where(self) -> str:
         return "on Ray"
 
     def _submit(self, function: TaskFunction[P, R], task: Task[P], out: Store) -> Any:
