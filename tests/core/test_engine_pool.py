@@ -30,9 +30,14 @@ def look(task, out):
     return Done((out.write_text(f"{task.key}.txt", f"第 {task.payload} 份"),), [HERE.get("loaded", False), os.getpid()])
 
 def die_once(task, out):
-    if task.payload == 1 and not Path(out.root, "died").exists():
-        Path(out.root, "died").write_text("x")
-        os.kill(os.getpid(), signal.SIGKILL)
+    """The second task kills its worker once; the other worker is busy until the second task was begun again."""
+    died, again = Path(out.root, "died"), Path(out.root, "again")
+    if task.payload == 1:
+        (again if died.exists() else died).write_text("x")
+        if not again.exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+    while task.payload == 0 and not again.exists():
+        time.sleep(0.05)
     return look(task, out)
 
 def wait(task, out):
@@ -83,7 +88,7 @@ def test_with_other_threads_nothing_is_forked(tmp_path):
 @linux
 def test_workers_that_replace_a_lost_one_begin_from_nothing(tmp_path):
     shared = said(start(tmp_path, "die"))["shared"]
-    assert len(shared) == 6 and not shared[1]
+    assert len(shared) == 6 and shared[0] and not shared[1]
 
 
 @linux
