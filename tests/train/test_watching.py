@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
+from skyloom.train import recording
 from skyloom.train.config import StageConfig
 from skyloom.train.recover import Interrupted
 from skyloom.train.watch import trackers
@@ -176,3 +177,11 @@ def test_what_cannot_be_written_or_read_beside_the_run_does_not_end_it(tmp_path:
         said.count("live.jsonl cannot be written (") == 1 and "dashboards stand still" in said and "speed.jsonl is damaged" in said
     )
     assert [row["step"] for row in lines(out, "telemetry/speed.jsonl")] == [2, 4]
+
+
+@pytest.mark.parametrize(("precision", "emulated", "told"), [("bf16", True, 1), ("bf16", False, 0), ("fp32", True, 0)])
+def test_who_trains_in_emulated_bf16_is_told(tmp_path, monkeypatch, precision, emulated, told):
+    monkeypatch.setattr(recording, "emulates_bf16", lambda: emulated)
+    listener = Listener()
+    train(Store(str(tmp_path)), 4, config=dataclasses.replace(CONFIG, precision=precision), progress=listener)
+    assert sum("--set train.precision=fp32" in line for line in listener.said) == told

@@ -21,7 +21,7 @@ from skyloom.train import recover
 from skyloom.train.distributed import Ranks
 from skyloom.train.inputs import SeenRow
 from skyloom.train.opening import StageSpec
-from skyloom.train.step import Learner
+from skyloom.train.step import Learner, emulates_bf16
 from skyloom.train.watch import (
     ALARMS,
     HELDOUT,
@@ -87,6 +87,11 @@ class Recorder:
                 flops, causal = (spec.model.flops_per_token(spec.config.context, causal=causal) for causal in (False, True))
                 peak = peak_flops(device, spec.config.precision)
                 progress.log(f"a utilisation (MFU) of 100 % is {peak.flops / 1e12:,.3g} TFLOP/s a process: {peak.source}")
+                if device.type == "cpu" and spec.config.precision == "bf16" and emulates_bf16():
+                    progress.log(
+                        "this processor has no instructions for bf16 and emulates it, many times slower than fp32: "
+                        "stop with Ctrl-C and train with --set train.precision=fp32"
+                    )
                 telemetry = stack.enter_context(Telemetry(
                     out, first_step, flops, peak.flops, causal_flops_per_token=causal, world=ranks.world,
                     every=spec.config.log_every, device=device, trackers=spec.config.trackers, progress=progress,

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from skyloom.train.step.activations import recompute
     from skyloom.train.step.cpu_speed import measure_cpu
     from skyloom.train.step.learner import Learner, SingleLearner, Weights, split_state
-    from skyloom.train.step.machine import choose_compile, matmul_flops, peak_memory, probe, settled
+    from skyloom.train.step.machine import choose_compile, emulates_bf16, matmul_flops, peak_memory, probe, settled
     from skyloom.train.step.optim import MEAN, SQUARE
 else:
     __getattr__ = lazy(__name__, {
         "activations": ("recompute",),
         "cpu_speed": ("measure_cpu",),
         "learner": ("Learner", "SingleLearner", "Weights", "split_state",),
-        "machine": ("choose_compile", "matmul_flops", "peak_memory", "probe", "settled",),
+        "machine": ("choose_compile", "emulates_bf16", "matmul_flops", "peak_memory", "probe", "settled",),
         "optim": ("MEAN", "SQUARE",),
     })  # fmt: skip
 
@@ -28,6 +28,7 @@ __all__ = [
     "SingleLearner",
     "Weights",
     "choose_compile",
+    "emulates_bf16",
     "matmul_flops",
     "measure_cpu",
     "peak_memory",

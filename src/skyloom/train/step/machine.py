@@ -134,6 +134,11 @@ def matmul_flops(precision: str, size: int = 1024) -> float:
         side *= 2
 
 
+def emulates_bf16() -> bool:
+    """Whether this processor has no instructions for bf16: products then take over four times as long as in fp32."""
+    return 4 * matmul_flops("bf16") < matmul_flops("fp32")
+
+
 def probe(device: torch.device, size: int = 4096, times: int = 8) -> float:
     """Seconds of a few square bf16 products on `device`, which are done when what was asked of it before is done.
 
