@@ -12,115 +12,35 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.stories.program import TINY, command, environment
+from tests.stories.interruption import STOPS, Program, interruptions, torchrun, wait_until
+from tests.stories.program import TINY, command
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
-WAIT = 60
-MARK = "SKYLOOM_TEST_PROGRAM"
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "closed"}
 
 
-class Program:
-    """A program whose processes are known by a variable of their environment, also when their parents are gone."""
-
-    def __init__(self, arguments: list[str], **more: str) -> None:
-        self.mark = uuid.uuid4().hex
-        self.process = subprocess.Popen(
-            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            env={**environment(), MARK: self.mark, **more},
-        )  # fmt: skip
-
-    def processes(self) -> list[psutil.Process]:
-        return [p for p in psutil.process_iter() if self._is_ours(p)]
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == self.mark
-        except psutil.Error:
-            return False
-
-    def listens(self) -> bool:
-        """Whether it has taken over the signals. Before, Python itself is still starting."""
-        try:
-            status = Path(f"/proc/{self.process.pid}/status").read_text()
-        except OSError:
-            return False
-        caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
-        return bool(caught >> (signal.SIGTERM - 1) & 1)
-
-    def ended(self) -> tuple[int, str]:
-        """Exit code and errors, when no process of it is left."""
-        try:
-            _, errors = self.process.communicate(timeout=WAIT)
-            until = time.monotonic() + WAIT
-            while (left := self.processes()) and time.monotonic() < until:
-                time.sleep(0.05)
-            assert not left, [p.cmdline() for p in left]
-        finally:
-            self.kill()
-        return self.process.returncode, errors
-
-    def kill(self) -> None:
-        for process in self.processes():
-            process.kill()
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
-def interrupt(arguments: list[str], number: signal.Signals, seconds: float) -> None:
-    """Send the signal so long after the program has begun to listen, and see how it ends."""
-    program = Program(arguments)
-    wait_until(lambda: program.listens() or program.process.poll() is not None)
-    time.sleep(seconds)
-    program.process.send_signal(number)
-    code, errors = program.ended()
-    assert "Traceback" not in errors, errors
-    if code == 0:  # it was done
-        return
-    assert code == 128 + number, (code, errors)
-    assert sum(line.startswith("skyloom: ") for line in errors.splitlines()) == 1, errors
-
-
-def moments(count: int) -> Iterator[tuple[random.Random, signal.Signals]]:
+def end_well(tmp_path: Path, count: int) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
-    dice = random.Random(seed)
-    for place in range(count):
-        yield dice, STOPS[place % 3]
-
-
-def build_and_run(tmp_path: Path, count: int) -> None:
-    for place, (dice, number) in enumerate(moments(count)):
-        verb = [("corpus", "build"), ("run",)][place // 3 % 2]
-        work = tmp_path / f"work-{place // 6}"  # it goes on where the ones before were stopped, so that later steps are met too
-        seconds = dice.uniform(0, 12)
-        print(f"{' '.join(verb)}: {number.name} after {seconds:.3f} s")
-        interrupt(command(*verb, TINY, "--work", work, "--workers", "2"), number, seconds)
+    for one in interruptions(count, tmp_path, seed):
+        print(f"{one.verb}: {one.number.name} after {one.after:.3f} s, ended {one.took:.1f} s later")
+        assert not one.fault, one.fault
 
 
 @pytest.mark.xdist_group("interrupt")
 def test_signals_at_random_moments(tmp_path: Path) -> None:
-    build_and_run(tmp_path, 6)
+    end_well(tmp_path, 6)
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("interrupt")
 def test_signals_at_many_random_moments(tmp_path: Path) -> None:
-    build_and_run(tmp_path, 40)
+    end_well(tmp_path, 40)
 
 
 REGULAR = '''
@@ -187,11 +107,9 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
 @pytest.mark.xdist_group("interrupt")
 def test_ranks_end_with_their_torchrun(tmp_path: Path) -> None:
     """torchrun itself is killed, which tells its ranks nothing."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
-    torchrun += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
     work = tmp_path / "work"
-    arguments = ["-m", *command("train", TINY, "--work", work, "--set", "train.layout.data=2")[2:]]
-    program = Program([*torchrun, *arguments], OMP_NUM_THREADS="1")
+    train = command("train", TINY, "--work", work, "--set", "train.layout.data=2")
+    program = Program(torchrun(*train[2:]), OMP_NUM_THREADS="1")
     until = time.monotonic() + 300
     while not list(work.glob("stage1-*/telemetry/live.jsonl")):
         assert program.process.poll() is None, program.process.communicate()
