@@ -16,13 +16,15 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.errors import IntegrityError
+from skyloom.core.errors import DataError, IntegrityError
 from skyloom.core.store import FileRecord, Store
 
 MAGIC = b"MMIDIDX\x00\x00"
 Ids: TypeAlias = npt.NDArray[np.uint16 | np.int32]
 _HEADER = struct.Struct("<9sQBQQ")
 _CODES: dict[int, type[np.uint16] | type[np.int32]] = {8: np.uint16, 4: np.int32}
+LONGEST = 2**31 - 1
+"""Tokens of the longest sequence: the format's lengths are int32."""
 _LARGEST_UINT16 = 65_500
 """Megatron uses uint16 below this vocabulary size."""
 
@@ -78,7 +80,17 @@ class Indexed:
 
 
 def write_index(store: Store, name: str, sizes: npt.NDArray[np.int64], dtype: np.dtype[np.uint16 | np.int32]) -> FileRecord:
-    """Write `<name>.idx` for a `.bin` whose sequences have these lengths in tokens."""
+    """Write `<name>.idx` for a `.bin` whose sequences have these lengths in tokens.
+
+    DataError if one is longer than the format can say; the byte offsets have 64 bits, so a shard may be of any size.
+    """
+    sizes = np.asarray(sizes, np.int64)  # 32 bits would not hold the offsets
+    longest = int(sizes.max(initial=0))
+    if longest > LONGEST:
+        raise DataError(
+            f"{store.url(name)}: sequence {int(sizes.argmax()):,} has {longest:,} tokens, and Megatron's index holds at most "
+            f"{LONGEST:,} for one sequence; split this document"
+        )
     code = next(c for c, kind in _CODES.items() if np.dtype(kind) == dtype.newbyteorder("="))
     pointers = np.zeros(len(sizes), np.int64)
     np.cumsum(sizes[:-1] * dtype.itemsize, out=pointers[1:])

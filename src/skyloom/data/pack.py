@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -34,6 +35,7 @@ from skyloom.tokenizer import Tokenizer
 MANIFEST = "tokens.json"
 _SCRATCH = "parts"
 _BUFFER_BYTES = 8 << 20
+_ROWS = 1 << 22  # ids that are put into order at once: 134 MB
 
 
 def pack(
@@ -161,14 +163,37 @@ def _merge(scratch: Store, parts: list[str], out: Store, domain: str, seed: int,
                 buffer, held = [], 0
         if buffer:
             file.write(np.concatenate(buffer))
-    ids = pa.chunked_array([c for p in parts for c in scratch.read_table(f"{p}.ids.parquet")["id"].chunks], pa.string())
+    ids = [chunk for part in parts for chunk in scratch.read_table(f"{part}.ids.parquet")["id"].chunks]
     files = [
         file.record(f"{domain}.bin"),
         write_index(out, domain, sizes, dtype),
-        out.write_table(f"{domain}.ids.parquet", pa.table({"id": ids.take(pa.array(order))})),
+        out.write_table(f"{domain}.ids.parquet", pa.table({"id": _in_order(ids, order)})),
     ]
     return {
         "documents": len(order),
         "tokens": int(sizes.sum()),
         "files": [{"name": f.name, "size": f.size, "sha256": f.sha256} for f in files],
     }
+
+
+def _in_order(chunks: list[pa.Array], order: npt.NDArray[np.int64]) -> pa.ChunkedArray:
+    """The rows `order` (int64[n], over all chunks one after the other) of a string column, in chunks of at most `_ROWS` rows.
+
+    Arrow takes rows of several chunks by joining them, and a joined string column holds at most 2 GiB: the ids of 67 million
+    documents. So rows are taken from each chunk by itself, and only a part of the result is joined at a time.
+    """
+    ends = np.cumsum([len(chunk) for chunk in chunks])
+    found = []
+    for start in range(0, len(order), _ROWS):
+        rows = order[start : start + _ROWS]
+        owner = np.searchsorted(ends, rows, side="right")
+        sorted_ = np.argsort(owner, kind="stable")
+        owners, first = np.unique(owner[sorted_], return_index=True)
+        parts = [
+            chunks[k].take(pa.array(mine - (ends[k] - len(chunks[k]))))
+            for k, mine in zip(owners.tolist(), np.split(rows[sorted_], first[1:]), strict=True)
+        ]
+        back = np.empty(len(rows), np.int64)
+        back[sorted_] = np.arange(len(rows))
+        found.append(pa.concat_arrays(parts).take(pa.array(back)))
+    return pa.chunked_array(found, pa.string())
