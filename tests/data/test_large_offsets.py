@@ -14,7 +14,8 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.data import pack as module
 from skyloom.data.config import PackConfig
-from skyloom.data.indexed import LONGEST, write_index
+from skyloom.data.gather import gather
+from skyloom.data.indexed import LONGEST, open_indexed, write_index
 
 EDGE = 2**31
 UINT16, INT32 = np.dtype("<u2"), np.dtype("<i4")
@@ -74,3 +75,25 @@ def test_offsets_beyond_two_gib_do_not_wrap_whatever_integers_the_lengths_are(tm
         assert pointers(store, name, len(sizes)) == expected
     write_index(store, "empty", np.zeros(0, np.int64), dtype)
     assert pointers(store, "empty", 0) == ()
+
+
+@pytest.mark.parametrize(("dtype", "code"), [(UINT16, 8), (INT32, 4)])
+def test_a_shard_of_more_than_two_gib_tokens_is_read_at_its_far_end(tmp_path, dtype, code):
+    """A sparse file: 3 x 2^30 tokens that take no room, but for a text behind the edges of 2^31 tokens and of 2^32 bytes."""
+    sizes, last = np.array([2**30, 2**30, 2**30, 8]), np.arange(8)
+    store = Store(tmp_path)
+    write_index(store, "web_zh", sizes, dtype)
+    with open(tmp_path / "web_zh.bin", "wb") as file:
+        file.seek(int(sizes[:3].sum()) * dtype.itemsize)
+        file.write(last.astype(dtype).tobytes())
+    shard = open_indexed(store, "web_zh")
+    total = int(sizes.sum())
+    assert len(shard.tokens) == total > EDGE and shard.tokens.dtype == dtype
+    assert shard[3].tolist() == last.tolist() and len(shard[2]) == 2**30
+    places = np.array([0, EDGE - 1, EDGE, total - 9, total - 8, total - 1])
+    assert shard.sequence_at(places).tolist() == [0, 1, 2, 2, 3, 3]
+    context = 4
+    window = (total - 8) // context + 1  # the last four tokens, then on at the head
+    addresses, lengths = np.array([shard.tokens.ctypes.data]), np.array([total])
+    rows = gather(addresses, lengths, code == 4, np.zeros(1, np.int16), np.array([window]), context)
+    assert rows.tolist() == [[4, 5, 6, 7, 0]]

@@ -198,3 +198,12 @@ def test_what_is_wrong_with_an_item_set_is_told(tmp_path: Path) -> None:
             read_items(sets)
     with pytest.raises(DataError, match=r"none of 1 item"):
         build_index(read_items([ItemSet("set", str(good))]), CONFIG)
+
+
+def test_more_ngrams_than_the_index_can_number_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    distinct = len(build_index(table([ZH, EN]), CONFIG).grams)
+    monkeypatch.setattr("skyloom.corpus.decontaminate.item_index.MOST", distinct)
+    assert len(build_index(table([ZH, EN]), CONFIG).grams) == distinct
+    monkeypatch.setattr("skyloom.corpus.decontaminate.item_index.MOST", distinct - 1)
+    with pytest.raises(DataError, match=f"2 benchmark items have {distinct} different n-grams"):
+        build_index(table([ZH, EN]), CONFIG)

@@ -235,3 +235,22 @@ def test_memory_sizes() -> None:
     for wrong in ("", "GB", "four", "4XB", "-1GB", "nan", "0", "1e30GB"):
         with pytest.raises(ConfigError, match="memory is"):
             memory_size(wrong)
+
+
+class Long(bytes):
+    """A line that says it is longer than Arrow can count."""
+
+    def __len__(self) -> int:
+        return 2**31
+
+
+def test_a_line_of_two_gib_is_read_by_the_other_parser(tmp_path: Path) -> None:
+    columns = Columns()
+    for row in ROWS[:2]:
+        line = lines([row])
+        assert dedup_rows._fast(line, columns, 1) is not None
+        assert dedup_rows._fast(Long(line), columns, 1) is None
+        rejects = dedup_rows.Rejects(tmp_path / "rejects.jsonl")
+        (found,) = dedup_rows._slowly(line, columns, tmp_path / "a.jsonl", 1, rejects).to_pylist()
+        rejects.close()
+        assert (found["id"], found["text"]) == (row["id"], row["text"])

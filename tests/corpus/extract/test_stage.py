@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -16,9 +17,12 @@ from skyloom.core.ledger import KEPT, Ledger
 from skyloom.core.progress import Progress
 from skyloom.core.records import EXTRACTED, PAGE, record_id
 from skyloom.core.store import Store
+from skyloom.corpus.clean.config import CleanConfig
+from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.config import ExtractConfig
 from skyloom.corpus.extract.stage import extract, extract_html
-from skyloom.corpus.sources.config import SourcePolicy
+from skyloom.corpus.quality.learned.config import LmConfig
+from skyloom.corpus.sources.config import SourceConfig, SourcePolicy
 
 EN = (
     "The keeper of the lighthouse climbs one hundred and ninety steps every evening, and he writes the weather into a book.",
@@ -261,3 +265,42 @@ def test_marked_pages(name: str, least: float) -> None:
             common = (got & gold).total()
             scores.append(2 * common / max(got.total() + gold.total(), 1))
     assert sum(scores) / len(scores) >= least
+
+
+@pytest.mark.parametrize("paragraphs", [EN, ZH])
+def test_a_page_that_is_too_large_only_as_utf8_is_too_large(paragraphs: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places in a page's text are int32, and a page in another charset may become three times as long."""
+    page = site(paragraphs, "灯塔 Tower").replace("©", "")
+    packed, size = page.encode("gbk"), len(page.encode())
+    assert len(packed) < size
+    whole = extract_html(page)
+    monkeypatch.setattr(pg, "LARGEST", size)
+    assert extract_html(packed) == extract_html(page) == whole and whole.reason is None
+    monkeypatch.setattr(pg, "LARGEST", size - 1)
+    assert extract_html(packed).reason == extract_html(page).reason == "too large"
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "gbk"])
+def test_a_text_file_has_the_same_limit(charset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "\n\n".join(ZH)
+    pages = Store(tmp_path / "pages")
+    rows = [row("守塔人 keeper".encode(), kind="text"), row(text.encode(charset), kind="text")]
+    pages.write_table("pages-00000-000.parquet", pa.Table.from_pylist(rows, schema=PAGE))
+    for limit, reason in ((len(text.encode()), None), (len(text.encode()) - 1, "too large")):
+        monkeypatch.setattr(pg, "LARGEST", limit)
+        out = Store(tmp_path / f"out-{limit}")
+        extract(pages, out, ExtractConfig(), POLICIES, engine=Engine(), progress=Progress.silent()).check()
+        small, large = out.read_table("extracted-00000-000.parquet").to_pylist()
+        assert large["reason"] == reason and bool(large["blocks"]) == (reason is None)
+        assert small["reason"] != "too large"
+
+
+def test_the_limits_keep_a_page_and_a_shard_below_two_gib() -> None:
+    edge = 2**31
+    assert len(pg.make(pg.LARGEST, 1).text) < edge <= len(pg.make(pg.LARGEST + 1, 1).text)
+    highest = {f.name: f.metadata["high"] for c in (ExtractConfig, SourceConfig, CleanConfig) for f in dataclasses.fields(c)}
+    for name in ("max_page_mb", "max_body_mb", "shard_mb"):  # three bytes of UTF-8 for a byte at most
+        assert 3 * highest[name] * 1_000_000 < edge
+    assert 2 * highest["max_body_mb"] * 1_000_000 + (1 << 24) < edge  # a line of JSON, whose escapes double a body
+    assert 3 * highest["shard_bytes"] < edge  # the text, and an exercise's parts again in its `meta`
+    assert {f.name: f.metadata["high"] for f in dataclasses.fields(LmConfig)}["train_mb"] * 1_000_000 < edge  # a token has a byte

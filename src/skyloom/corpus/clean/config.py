@@ -53,7 +53,7 @@ class CleanConfig:
         4.0, doc="memory for finding duplicates; beyond it they are shuffled on disk", unit="GB", low=0.1, identity=False
     )
     minimum_documents: int = setting(100, doc="fewest training documents from pages that are a corpus", unit="documents", low=1)
-    shard_bytes: int = setting(64 << 20, doc="text in one shard of documents", unit="bytes", low=1 << 10)
+    shard_bytes: int = setting(64 << 20, doc="text in one shard of documents", unit="bytes", low=1 << 10, high=1 << 29)
     examples: int = setting(5, doc="examples kept for each domain and for each reason", low=0)
 
 

@@ -41,6 +41,8 @@ from skyloom.corpus.text import Texts, slices
 _ARRAYS = ("grams", "offsets", "owners", "sizes", "units", "lengths")
 WHOLE = 0.8
 """Share of an item's units, common phrases included, that is the item itself."""
+MOST = 2**31 - 1
+"""N-grams and items of an index: their numbers are int32."""
 LEAST = 15
 """Units of an item, common phrases left out, below which a share proves nothing: a proverb, half a verse."""
 
@@ -103,7 +105,7 @@ class ItemIndex:
 
 
 def build_index(items: pa.Table, config: DecontaminationConfig) -> ItemIndex:
-    """The index of a table ITEMS. DataError if no item is long enough to be searched for."""
+    """The index of a table ITEMS. DataError if no item is long enough to be searched for, or if there is more than `MOST`."""
     column = hash_units(narrow(items["text"]))
     lengths = np.minimum(column.counts, config.n)
     parts = [_Hits(*(np.zeros(0, np.int64),) * 3, np.zeros(0, np.uint64))]
@@ -122,6 +124,11 @@ def build_index(items: pa.Table, config: DecontaminationConfig) -> ItemIndex:
         raise DataError(
             f"none of {len(items)} items can be searched for: they have fewer than {config.shortest} units (shortest), or share "
             "all of their n-grams with many others (common_items); are the fields of the item sets the right ones?"
+        )
+    if max(len(counts), len(items)) > MOST:
+        raise DataError(
+            f"{len(items):,} benchmark items have {len(counts):,} different n-grams; an index holds at most {MOST:,} of each: "
+            "name fewer or smaller item sets"
         )
     sizes = np.bincount(owner, minlength=len(items)).astype(np.int64)
     known = everywhere.take(np.isin(everywhere.grams, distinct[kept]))

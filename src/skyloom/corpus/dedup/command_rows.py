@@ -30,6 +30,7 @@ from skyloom.corpus.dedup.sketch import Columns
 
 BLOCK = 8 << 20
 BATCH = 4096
+LARGEST_BLOCK = 2**31 - 2  # Arrow counts the bytes of a block in 32 bits; a block is longer only if one line is
 NO_ID, NO_TEXT, NOT_UNICODE, NO_QUALITY = (
     "no id (text or a whole number)",
     "no text",
@@ -157,7 +158,9 @@ def _zstandard(raw: IO[bytes]) -> Iterator[bytes]:
 
 
 def _fast(block: bytes, columns: Columns, count: int) -> pa.Table | None:
-    """The block by Arrow's parser; None if any line is not what it should be."""
+    """The block by Arrow's parser; None if any line is not what it should be, or the block too long for it."""
+    if len(block) > LARGEST_BLOCK:
+        return None
     fields = [pa.field(columns.id, pa.string()), pa.field(columns.text, pa.large_string())]
     if columns.quality:
         fields.append(pa.field(columns.quality, pa.float64()))

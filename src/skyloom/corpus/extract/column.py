@@ -183,13 +183,14 @@ def extract_column(
 
     `declared`: what the transport said of each page's charset (string or null). Columns: `blocks` and `tags` (list<string>),
     `title` ("" if unknown), `date` (ISO 8601, "" if unknown), `reason` (null for a usable page, see `REASONS`; the others have
-    no blocks). `trees`: another model than the one that ships, for studies.
+    no blocks). A page of more than `max_page_mb`, or of 715 MB as UTF-8, is too large. `trees`: another
+    model than the one that ships, for studies.
     """
     column = bodies.combine_chunks() if isinstance(bodies, pa.ChunkedArray) else bodies
     data, offsets = charset.binary_buffers(column)
     sink = Sink(len(column), len(data), trees or model(), comments)
     states = charset.inspect(data, offsets)
-    states[np.diff(offsets) > max_page_mb * 1e6] = _LARGE
+    states[np.diff(offsets) > min(max_page_mb * 1e6, pg.LARGEST)] = _LARGE
     edges = np.flatnonzero((states != charset.PLAIN)[1:] | (states != charset.PLAIN)[:-1]) + 1
     bounds = [0, *edges.tolist(), len(column)] if len(column) else [0]
     for first, last in itertools.pairwise(bounds):
@@ -209,6 +210,9 @@ def extract_column(
                 sink.fail(first, CHARSET)
             else:
                 page = np.frombuffer(decoded.text.encode("utf-8", "replace"), np.uint8)
+                if len(page) > pg.LARGEST:
+                    sink.fail(first, LARGE)
+                    continue
                 one = np.zeros(len(column) + 1, np.int64)
                 one[first + 1] = len(page)
                 sink.run(page, one, first, last)

@@ -20,6 +20,8 @@ MAX_NODES = 400_000
 MAX_DEPTH = 400
 """Open elements; deeper ones are read as if their tags were not there. Browsers stop at 512."""
 TITLE_BYTES = 2000
+LARGEST = (2**31 - 65) // 3
+"""Bytes of UTF-8 of the largest page that is read, 715 MB: places in its text, which may be three times as long, are int32."""
 HASHES = 1 << 14
 BINS = 50
 

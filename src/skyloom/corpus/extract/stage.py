@@ -25,6 +25,7 @@ from skyloom.core.ledger import KEPT, Ledger, LedgerJson
 from skyloom.core.progress import Progress
 from skyloom.core.records import EXTRACTED
 from skyloom.core.store import Store
+from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.config import ExtractConfig
 from skyloom.corpus.sources import SourcePolicy
@@ -176,18 +177,23 @@ def _decoded(table: pa.Table, config: ExtractConfig) -> tuple[pa.ChunkedArray, l
     """The texts of plain files, "" where there is a reason not to read one."""
     sizes = pc.binary_length(table["body"]).to_numpy()
     states = charset.inspect_column(table["body"])
+    limit = min(config.max_page_mb * 1e6, pg.LARGEST)
     reasons: list[str | None] = [None] * len(table)
     mended: dict[int, str] = {}
-    for row in np.flatnonzero((states != charset.PLAIN) | (sizes > config.max_page_mb * 1e6)).tolist():
+    for row in np.flatnonzero((states != charset.PLAIN) | (sizes > limit)).tolist():
         mended[row] = ""
-        if sizes[row] > config.max_page_mb * 1e6:
+        if sizes[row] > limit:
             reasons[row] = "too large"
             continue
         decoded = charset.decode(table["body"][row].as_py(), table["charset"][row].as_py())
         if decoded.replaced > config.max_replaced:
             reasons[row] = "charset"
+            continue
+        text = decoded.text.encode("utf-8", "replace")
+        if len(text) > pg.LARGEST:
+            reasons[row] = "too large"
         else:
-            mended[row] = decoded.text.encode("utf-8", "replace").decode()
+            mended[row] = text.decode()
     bodies = table["body"]
     if mended:
         whole = pa.array([row not in mended for row in range(len(table))])

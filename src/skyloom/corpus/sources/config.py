@@ -44,9 +44,9 @@ class SourceConfig:
     max_pages: int = setting(
         0, doc="read only so many pages (of archives the first, else a spread sample), 0 for all", unit="pages", low=0
     )
-    max_body_mb: float = setting(16.0, doc="quarantine larger pages unread", unit="MB", low=0.001, high=1000)
+    max_body_mb: float = setting(16.0, doc="quarantine larger pages unread", unit="MB", low=0.001, high=700)
     shard_mb: float = setting(
-        8.0, doc="page bodies in one shard: what a worker has in memory, several times over", unit="MB", low=0.001, high=4000
+        8.0, doc="page bodies in one shard: what a worker has in memory, several times over", unit="MB", low=0.001, high=700
     )
     max_ratio: float = setting(300.0, doc="quarantine what unpacks to more than this", unit="times its size", low=2)
 

@@ -42,7 +42,7 @@ class LmConfig:
     prune: tuple[int, ...] = setting(
         (0, 0, 1, 1, 1), doc="n-grams seen at most so often are left out, by order; the last value holds for the rest", low=0
     )
-    train_mb: int = setting(32, doc="most text to train a language's model on", unit="MB", low=1)
+    train_mb: int = setting(32, doc="most text to train a language's model on", unit="MB", low=1, high=2000)
     trainer: str = setting("auto", doc="`auto` takes lmplz where it is installed", choices=("auto", "lmplz", "ours"))
 
     def __post_init__(self) -> None:
