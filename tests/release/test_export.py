@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -54,3 +55,40 @@ def test_what_does_not_fit_is_told_and_leaves_nothing(work: Path, tmp_path: Path
     with pytest.raises(IntegrityError, match=r"model\.safetensors"):
         export(place, out, work / "tokenizer-4567")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["elsewhere", "there", "work"]
+
+
+PROMPTS = ["The", "系统软件包的文件", "The file of the system is", "文件"]
+
+
+def test_a_batch_of_prompts_is_continued_like_each_prompt_alone(work: Path, tmp_path: Path) -> None:
+    """A decoder continues the last token of a row: padding on the right would stand between prompt and continuation."""
+    out = tmp_path / "out"
+    export(work / "stage1-0123" / "checkpoints" / "step-0000007", out, dtype="float32")
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(out).eval(), AutoTokenizer.from_pretrained(out)
+    asked = {"max_new_tokens": 8, "min_new_tokens": 8, "do_sample": False}
+    batch = tokenizer(PROMPTS, return_tensors="pt", padding=True)
+    assert (batch["attention_mask"][:, 0] == 0).any() and (batch["attention_mask"][:, -1] == 1).all()
+    together = model.generate(**batch, **asked)[:, batch["input_ids"].shape[1] :].tolist()
+    for prompt, made in zip(PROMPTS, together, strict=True):
+        ids = tokenizer(prompt, return_tensors="pt")
+        assert model.generate(**ids, **asked)[0, ids["input_ids"].shape[1] :].tolist() == made, prompt
+
+
+def test_the_tokenizer_says_the_context_and_what_its_own_files_say(work: Path, tmp_path: Path) -> None:
+    place, out = work / "stage1-0123" / "checkpoints" / "step-0000007", tmp_path / "out"
+    export(place, out)
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    context = json.loads((out / "config.json").read_text())["max_position_embeddings"]
+    assert tokenizer.padding_side == "left" and tokenizer.model_max_length == context
+    before = Store(work / "tokenizer-4567").read_json("tokenizer_config.json")
+    said = Store(out).read_json("tokenizer_config.json")
+    assert said == {**before, "padding_side": "left", "model_max_length": context}
+
+
+@pytest.mark.parametrize("text", ["Close it with </s> or <s> and go on.", "用 </s> 结束，用 <unk> 代替，<|pad|>。"])
+def test_special_tokens_in_a_text_are_text_where_they_are_asked_to_be_split(text: str, work: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(work / "stage1-0123" / "checkpoints" / "step-0000007", out)
+    ours, theirs = Tokenizer.load(Store(out)), AutoTokenizer.from_pretrained(out)
+    assert ours.eos_id not in ours.encode(text) and ours.eos_id in theirs(text)["input_ids"]
+    assert theirs(text, split_special_tokens=True)["input_ids"] == [ours.bos_id, *ours.encode(text)]

@@ -135,10 +135,21 @@ def write_model(place: Store, tokenizer: Store, out: Store, folder: str, dtype: 
         out.write_bytes(f"{root}model.safetensors", safetensors.torch.save(weights, metadata={"format": "pt"})),
         out.write_json(f"{root}config.json", to_hf_config(shape, bos_id=tokens.bos_id, eos_id=tokens.eos_id, dtype=dtype)),
         out.write_json(f"{root}generation_config.json", {**ids, "do_sample": True, "temperature": 0.8, "top_p": 0.95}),
-        *(out.write_bytes(f"{root}{name}", tokenizer.read_bytes(name)) for name in TOKENIZER_FILES),
+        *(_tokenizer_file(tokenizer, name, out, root, shape.context) for name in TOKENIZER_FILES),
     ]
     state = found.state
     return PublishedModel(folder, state["stage"], state["step"], state["tokens"], shape), records
+
+
+def _tokenizer_file(tokenizer: Store, name: str, out: Store, root: str, context: int) -> FileRecord:
+    """A file of the tokenizer as it is published; its settings for transformers say what belongs to the model too.
+
+    A decoder continues the last token of a row, so a batch of prompts must be padded on the left; transformers pads on the right
+    where nothing is said, and takes any length for possible.
+    """
+    if name != "tokenizer_config.json":
+        return out.write_bytes(f"{root}{name}", tokenizer.read_bytes(name))
+    return out.write_json(f"{root}{name}", {**tokenizer.read_json(name), "padding_side": "left", "model_max_length": context})
 
 
 def load_released(folder: Store) -> tuple[Decoder, Tokenizer, int]:

@@ -89,7 +89,7 @@ class StageConfig:
     name: str = setting(doc="name in the metrics: stage1, stage2")
     schedule: str = setting(
         "warmup-cosine",
-        doc="after the warm-up: half a cosine, a constant rate, or a constant rate that falls to nothing near the end (wsd)",
+        doc="after the warm-up: half a cosine, a constant rate, or a constant rate that falls near the end (wsd), to min_ratio",
         choices=("warmup-cosine", "constant", "warmup-stable-decay"),
     )
     peak: float = setting(6e-4, doc="highest learning rate", low=0.0)
