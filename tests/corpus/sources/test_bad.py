@@ -312,6 +312,26 @@ def test_small_records_make_shards_of_bounded_rows(tmp_path: Path, monkeypatch: 
     ]
 
 
+@pytest.mark.parametrize("usual", [True, False])
+def test_long_addresses_and_notes_make_shards_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: bool) -> None:
+    """They do not count as bodies, and a column of all of them must stay below 2 GiB. `usual`: records that are read as a table."""
+    monkeypatch.setattr(sources, "BESIDE_BYTES", 10_000)
+    records: list[dict[str, Any]] = [
+        {"text": f"第{i}页 page", "url": "https://例.cn/" + "a" * (i % 7 * 300), "title": "题" * (i % 5 * 100)} for i in range(200)
+    ]
+    records[50] = {"text": "一 one", "url": "u" * 40_000}
+    if not usual:
+        records = [{**record, "license": ["x"]} for record in records]  # no string: read line by line
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    config = SourceConfig(name="s", path=str(tmp_path / "a.jsonl"))
+    out = Store(tmp_path / "pages")
+    fetch(resolve([config], cache=tmp_path, samples=tmp_path, progress=QUIET), out, engine=Engine(0), progress=QUIET)
+    rows = [out.read_table(name).to_pylist() for name in out.names("pages-")]
+    besides = [sum(len(r[n] or "") for r in part for n in ("url", "date", "license", "meta")) for part in rows]
+    assert len(rows) > 20 and all(size <= 10_000 or len(part) == 1 for part, size in zip(rows, besides, strict=True))
+    assert [r["body"].decode() for part in rows for r in part] == [r["text"] for r in records]
+
+
 def test_a_limit_on_pages_holds_for_tables(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": f"第{i}行"}) + "\n" for i in range(100)))
     assert len(read(tmp_path / "o", path=str(tmp_path / "a.jsonl"), max_pages=37)) == 37

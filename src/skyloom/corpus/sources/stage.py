@@ -30,8 +30,12 @@ from skyloom.corpus.sources.readers import parquet as parquet_files
 from skyloom.corpus.sources.readers.byte_streams import split
 from skyloom.corpus.sources.readers.rows import About, sample
 from skyloom.corpus.sources.resolved import Parts, ResolvedSource
+from skyloom.corpus.text import byte_sizes
 
 SHARD_ROWS = 65_536
+BESIDE_BYTES = (
+    1 << 28
+)  # of all that stands beside the bodies of a shard (addresses, notes), far below the 2 GiB that a column holds
 RANGE_BYTES = 64_000_000  # a larger file is read in ranges of about this size, one task each
 
 
@@ -171,21 +175,23 @@ class _Shards:
         self._key, self._out, self._limit = key, out, limit
         self._rows: list[PageRow] = []
         self._tables: list[pa.Table] = []
-        self._size = self._count = 0
+        self._size = self._count = self._beside = 0
 
     def row(self, row: PageRow) -> None:
-        size = len(row["body"])
-        self._room(size)
+        size, beside = len(row["body"]), sum(len(text or "") for text in (row["url"], row["date"], row["license"], row["meta"]))
+        self._room(size, beside)
         self._rows.append(row)
-        self._add(1, size, [row["error"]] if row["error"] else [])
+        self._add(1, size, beside, [row["error"]] if row["error"] else [])
 
     def table(self, table: pa.Table) -> None:
         """A table's rows, cut where a shard is full."""
         sizes = np.cumsum(pc.binary_length(table.column("body")).to_numpy())
+        besides = np.cumsum(sum(byte_sizes(table.column(name)) for name in ("url", "date", "license", "meta")))
         start = 0
         while start < table.num_rows:
-            before = int(sizes[start - 1]) if start else 0
+            before, aside = (int(sizes[start - 1]), int(besides[start - 1])) if start else (0, 0)
             fits = int(np.searchsorted(sizes, before + self._limit - self._size, side="right"))
+            fits = min(fits, int(np.searchsorted(besides, aside + BESIDE_BYTES - self._beside, side="right")))
             end = min(fits, start + SHARD_ROWS - self._count, table.num_rows)
             if end <= start:  # less than nothing fits after a page that is larger than a shard
                 if self._count:
@@ -195,15 +201,21 @@ class _Shards:
             self._flush_rows()
             part = table.slice(start, end - start)
             self._tables.append(part)
-            self._add(end - start, int(sizes[end - 1]) - before, part.column("error").drop_null().to_pylist())
+            self._add(
+                end - start,
+                int(sizes[end - 1]) - before,
+                int(besides[end - 1]) - aside,
+                part.column("error").drop_null().to_pylist(),
+            )
             start = end
 
-    def _room(self, size: int) -> None:
-        if self._count and (self._size + size > self._limit or self._count >= SHARD_ROWS):
+    def _room(self, size: int, beside: int) -> None:
+        full = self._size + size > self._limit or self._beside + beside > BESIDE_BYTES or self._count >= SHARD_ROWS
+        if self._count and full:
             self.write()
 
-    def _add(self, rows: int, size: int, errors: list[str]) -> None:
-        self._size, self._count = self._size + size, self._count + rows
+    def _add(self, rows: int, size: int, beside: int, errors: list[str]) -> None:
+        self._size, self._beside, self._count = self._size + size, self._beside + beside, self._count + rows
         self.pages, self.bytes = self.pages + rows, self.bytes + size
         if errors:
             self.broken, self.first = self.broken + len(errors), self.first or errors[0]
@@ -220,7 +232,7 @@ class _Shards:
             name = f"pages-{self._key}-{len(self.files):03d}.parquet"
             table = pa.concat_tables(self._tables).combine_chunks()
             self.files.append(self._out.write_table(name, table, row_group=_row_group(table.num_rows, self._size)))
-        self._tables, self._size, self._count = [], 0, 0
+        self._tables, self._size, self._beside, self._count = [], 0, 0, 0
 
 
 def _row_group(rows: int, size: int) -> int:
