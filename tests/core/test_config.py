@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skyloom.core.config import build, describe, override, plain, read_toml, setting
+from skyloom.core.config import DEPTH, LARGEST, build, describe, override, plain, read_toml, setting
 from skyloom.core.errors import ConfigError
 
 
@@ -186,3 +186,90 @@ def test_unreadable_files_are_told(tmp_path: Path):
     good = tmp_path / "good.toml"
     good.write_text('"题目" = "中文"', encoding="utf-8")
     assert read_toml(good) == {"题目": "中文"}
+
+
+HOSTILE = {
+    "a key with 5,000 parts": ("a." * 5000 + "b = 1", "more than 64 parts"),
+    "a Chinese key with 5,000 parts": ('"题"."目".' * 5000 + "b = 1", "more than 64 parts"),
+    "a table with 100,000 parts": ("[" + "a." * 100_000 + "b]", "more than 64 parts"),
+    "an inline table with long keys": ("title = {" + "a." * 5000 + "b = 1}", "more than 64 parts"),
+    "a list 20,000 deep": ("title = " + "[" * 20_000 + "]" * 20_000, "more than 64 deep"),
+    "a list 200 deep": ("title = " + "[" * 200 + "]" * 200, "more than 64 lists"),
+    "tables 3,000 deep": ("title = " + "{a = " * 3000 + "1" + "}" * 3000, "more than 64 deep"),
+    "a number of 100,000 digits": ("title = " + "1" * 100_000, "too many digits"),
+    "the same, hexadecimal": ("title = 0x" + "f" * 100_000, "'title'.*64 bits"),
+    "the same where a float is wanted": ("[train]\nrate = 0x" + "f" * 100_000, "'train.rate'.*64 bits"),
+    "a number that no float holds": ("[train]\nrate = " + "1" * 400, "'train.rate'.*64 bits"),
+    "an infinite number": ("[train]\nrate = inf", "'train.rate' is inf.*finite"),
+    "a number that overflows": ("[train]\nrate = 1e999", "'train.rate' is inf.*finite"),
+    "an enormous number": ("[train]\nrate = 1e300", "'train.rate' is 1e[+]300.*at most"),
+    "an enormous integer": ("[train]\nsteps = 9223372036854775807", "'train.steps' is 9223372036854775807.*at most"),
+    "an infinite share": ("[train.shares]\nweb_zh = inf\nweb_en = 1", "'train.shares.web_zh' is inf.*finite"),
+    "NUL in a value": ('title = "试\\u0000"', "'title'.*NUL"),
+    "NUL in a key": ('"题\\u0000" = 1', "NUL"),
+    "a key of 100,000 letters": ("k" * 100_000 + " = 1", "unknown key 'kkk"),
+    "a text of 100,000 letters": ("[train]\nsteps = '" + "字" * 100_000 + "'", "'train.steps'.*字字"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_recipes_are_refused_in_one_short_sentence(name, tmp_path):
+    text, words = HOSTILE[name]
+    path = tmp_path / "怪.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=words) as caught:
+        build(Recipe, override(read_toml(path), []), origin=str(path))
+    assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("a." * 5000 + "b=1", "more than 64 parts"),
+        ("title=" + "[" * 20_000 + "]" * 20_000, "more than 64 deep"),
+        ("title=" + "1" * 100_000, "too many digits"),
+        ("title=0x" + "f" * 100_000, "'title'.*64 bits"),
+        ("sources." + "9" * 5000 + ".weight=1", "no entry '999"),
+        ("title=试\0", "'title'.*NUL"),
+        ("title=\udcff", "'title'.*UTF-8"),
+        ("\udcff=1", "UTF-8"),
+    ],
+)
+def test_hostile_overrides_are_refused_in_one_short_sentence(assignment, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        override({"sources": [{"name": "新闻"}]}, [assignment])
+    assert len(str(caught.value)) < 700
+
+
+def test_an_override_of_several_lines_is_a_text_and_sets_nothing_else():
+    assert override({}, ["title=1\ntrain = 2"]) == {"title": "1\ntrain = 2"}
+
+
+def test_a_file_too_large_for_settings_is_not_read(tmp_path: Path):
+    with pytest.raises(ConfigError, match="MB"):
+        read_toml("/dev/zero")
+    deep = tmp_path / "deep.toml"
+    deep.write_text("title = " + "[" * (DEPTH - 1) + "]" * (DEPTH - 1))
+    assert read_toml(deep), "what may be deep is read"
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_toml("a\0b")
+
+
+def test_the_largest_number_of_a_setting_is_one_that_json_keeps():
+    assert build(Training, {"steps": LARGEST}, origin="demo.toml").steps == LARGEST
+    with pytest.raises(ConfigError, match=r"'steps' is 9007199254740993\b"):
+        build(Training, {"steps": LARGEST + 1}, origin="demo.toml")
+
+
+def test_records_that_are_no_settings_hold_any_number():
+    @dataclass(frozen=True)
+    class Counted:
+        hashes: tuple[int, ...]
+        mean: float
+
+    assert build(Counted, {"hashes": [2**64 - 1], "mean": float("inf")}, origin="receipts").hashes == (2**64 - 1,)
+
+
+def test_tables_of_names_have_one_order_however_they_are_written():
+    one, other = (make(f"[train.shares]\n{a}\n{b}") for a, b in (('"新" = 1', "web = 2"), ("web = 2", '"新" = 1')))
+    assert list(one.train.shares) == list(other.train.shares) == ["web", "新"]
