@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -219,6 +220,25 @@ def test_a_streams_identity_says_what_it_is_a_function_of(tokens, tmp_path):
             changed.check_identity(recorded)
     with pytest.raises(IntegrityError, match=r"changed: order\b.*tokens of code"):
         stage.check_identity({})
+
+
+def test_a_run_of_the_order_before_goes_on_with_an_equal_plan_and_is_refused_with_the_reason_else(tokens):
+    stage = loader(tokens, tokens=20_000, **STAGE2)
+    before = {**stage.identity, "order": 1}
+    stage.check_identity(before)
+    with pytest.raises(IntegrityError, match=r"changed: order; plan\..*earlier version.*order of the recipe's keys"):
+        stage.check_identity({**before, "plan": "0" * 64})
+    with pytest.raises(IntegrityError, match=r"changed: seed\."):
+        stage.check_identity({**before, "seed": 2})
+
+
+def test_a_streams_identity_does_not_follow_the_order_of_keys(tokens):
+    shares = {"web_zh": 0.1, "web_en": 0.2, "code": 0.3}
+    streams = [
+        loader(tokens, tokens=20_000, shares={name: shares[name] for name in names}, passes={"canary": 1})
+        for names in itertools.permutations(shares)
+    ]
+    assert len({stream.fingerprint for stream in streams}) == 1
 
 
 def test_the_tokens_vocabulary_must_be_the_models(tokens, tmp_path):

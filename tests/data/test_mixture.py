@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
+import textwrap
 import tomllib
 from dataclasses import replace
 
@@ -215,14 +219,95 @@ def test_passes_take_what_they_need_and_the_others_share_the_rest():
 
 
 def test_shares_that_make_no_sense_are_refused():
-    for phase, words in (
-        (Phase(tokens=10, shares={"books": 1.0}), "none of .*tokens"),
-        (Phase(tokens=10, shares={"web_en": -1.0}), "negative"),
-        (Phase(tokens=10, ramp={"stem": (0.2, 1.2)}), "at 100% of the stage"),
-        (Phase(tokens=10, ramp={"stem": (0.6,), "code": (0.6,)}), r"adds up.*\b1\.2\b"),
-    ):
+    with pytest.raises(ConfigError, match=r"none of .*tokens"):
+        resolve(Phase(tokens=10, shares={"books": 1.0}), MANIFEST, progress=SILENT)
+    refused = (
+        ({"shares": {"web_en": -1.0}}, r"shares\.web_en\b.*negative"),
+        ({"shares": {"web_en": 0.0, "网": 0.0}}, "every share is 0"),
+        ({"shares": {"web_en": 0.0}, "ramp": {"stem": (0.4, 0.0)}}, "at 100% of the stage every share is 0"),
+        ({"passes": {"canary": -1}}, r"passes\.canary\b.*negative"),
+        ({"repeat_cap": 0.0}, r"repeat_cap\b"),
+        ({"ramp": {"stem": (0.2, 1.2)}}, r"ramp\.stem\b.*\b1\.2\b"),
+        ({"ramp": {"stem": (2.0, 3.0)}}, r"ramp\.stem\b.*\b2\b"),
+        ({"ramp": {"stem": (-0.1, 0.3)}}, r"ramp\.stem\b.*-0\.1\b"),
+        ({"ramp": {"stem": (0.6,), "code": (0.6,)}}, r"adds up.*\b1\.2\b"),
+        ({"ramp": {"stem": (0.0, 1.0)}, "curve": {"code": ((0, 0.0), (5, 0.6))}}, r"1\.1 at 50% of the stage"),
+        ({"ramp": {"stem": (0.1, 0.8)}, "steps": {"code": ((0, 0.1), (5, 0.5))}}, r"1\.3 at 100% of the stage"),
+    )
+    for table, words in refused:
         with pytest.raises(ConfigError, match=words):
-            resolve(phase, MANIFEST, progress=SILENT)
+            Phase(tokens=10, **table)
+    assert Phase(tokens=10, ramp=dict.fromkeys(("stem", "code", "web"), (0.33333333333333337,))), "rounded thirds are a whole"
+
+
+def test_a_part_that_two_names_mean_is_refused_when_the_recipe_is_read():
+    refused = (
+        ({"shares": {"web": 0.5, "web_en": 0.5}}, r"web_en\b.*web_en in shares and by web in shares"),
+        ({"shares": {"web_en": 0.5, "web": 0.5}}, r"web_en\b.*web_en in shares and by web in shares"),
+        ({"shares": {"书": 0.5, "书_zh": 0.5}}, "书_zh in shares and by 书 in shares"),
+        ({"ramp": {"stem": (0.1,), "stem_en": (0.1,)}}, "stem_en in ramp and by stem in ramp"),
+        ({"curve": {"stem": ((0, 0.1),)}, "passes": {"stem_zh": 1}}, "stem_zh in passes and by stem in curve"),
+    )
+    for table, words in refused:
+        with pytest.raises(ConfigError, match=words):
+            Phase(tokens=1_000, **table)
+    assert Phase(tokens=1_000, shares={"web_en": 0.5, "web_zh": 0.5, "webbing": 1.0}), "names that only begin alike are two"
+    assert Phase(tokens=1_000, shares={"web": 1.0}, steps={"web_en": ((0, 0.1),)}), "the base shares get what the others leave"
+
+
+@pytest.mark.parametrize("kind", ["ramp", "curve", "steps", "passes"])
+def test_a_name_that_no_part_has_is_refused_with_its_key(kind):
+    what = {"ramp": (0.1, 0.2), "curve": ((0, 0.1),), "steps": ((0, 0.1),), "passes": 1}[kind]
+    for name in ("canery", "stem_fr", "习题"):
+        phase = Phase(tokens=1_000, shares={"web": 1.0}, **{kind: {name: what}})
+        with pytest.raises(ConfigError, match=rf"stage2\.data\.{kind}\b.*'{name}'.*there are: canary, code"):
+            resolve(phase, MANIFEST, progress=SILENT, name="stage2.data")
+    nothing = {"ramp": (0.0, 0.0), "curve": ((0, 0.0),), "steps": ((0, 0.0),), "passes": 0}[kind]
+    plan = resolve(Phase(tokens=1_000, shares={"web": 1.0}, **{kind: {"books": nothing}}), MANIFEST, progress=SILENT)
+    assert plan.domains == ("web_en", "web_zh"), "what asks for nothing needs no part"
+
+
+AWKWARD = {"web_en": 0.1, "web_zh": 0.2, "code": 0.3, "parallel": 0.07, "stem_en": 0.6, "stem_zh": 0.7}
+
+
+@settings(max_examples=100, deadline=None)
+@given(order=st.permutations(list(AWKWARD)), tokens=st.integers(1_000, 300_000), bent=st.permutations(["stem", "code", "parallel"]))
+def test_a_plan_does_not_follow_the_order_of_keys(order, tokens, bent):
+    def planned(names, curved):
+        phase = Phase(
+            tokens=tokens,
+            shares={name: AWKWARD[name] for name in names},
+            ramp=dict.fromkeys(curved[:2], (0.1, 0.7 / 3, 0.3)),
+            steps=dict.fromkeys(curved[2:], ((0, 0.1), (tokens // 3, 0.2))),
+            fit=True,
+        )
+        return resolve(phase, MANIFEST, progress=SILENT, used=dict.fromkeys(names, 1000.0))
+
+    assert repr(planned(order, sorted(bent))) == repr(planned(sorted(order), sorted(bent)))
+    plain_order = resolve(Phase(tokens=tokens, shares={n: AWKWARD[n] for n in order}, fit=True), MANIFEST, progress=SILENT)
+    assert repr(plain_order) == repr(
+        resolve(Phase(tokens=tokens, shares=dict(sorted(AWKWARD.items())), fit=True), MANIFEST, progress=SILENT)
+    )
+
+
+def test_a_fitted_plan_is_the_same_in_every_process():
+    """Sums over a set of names would follow the seed of Python's hashes, which differs from process to process."""
+    program = textwrap.dedent("""
+        from skyloom.core.progress import Progress
+        from skyloom.data.config import Phase
+        from skyloom.data.mixture import resolve
+        sizes = {f"web_{i}": 1009 + 97 * i for i in range(12)} | {"books_en": 10**6}
+        shares = {d: n / 1000 for d, n in sizes.items()} | {"books_en": 0.001}
+        phase = Phase(tokens=31_100, shares=shares, fit=True, repeat_cap=1.6666666666666667)
+        print(resolve(phase, {"domains": {d: {"tokens": n} for d, n in sizes.items()}}, progress=Progress.silent()))
+    """)
+    plans = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": str(seed)}, capture_output=True, check=True
+        ).stdout
+        for seed in range(6)
+    }
+    assert len(plans) == 1
 
 
 def test_phases_come_from_toml_tables():

@@ -116,6 +116,11 @@ def domain_of(category: str, lang: str) -> str:
     return f"{category}_{short}"
 
 
+def all_domains() -> tuple[str, ...]:
+    """Every tag that `domain_of` can give, sorted."""
+    return tuple(sorted({domain_of(category, lang) for category in CATEGORIES for lang in ("en", "zh-Hans", "other")}))
+
+
 @dataclass(frozen=True)
 class Tags:
     """What a held-out set is of. `lang`: "en", "zh", "en-zh" (parallel), "code" or "other"; `domain`: one of CATEGORIES;

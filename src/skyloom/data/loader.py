@@ -35,8 +35,13 @@ from skyloom.data.pack import MANIFEST
 from skyloom.data.permute import half_bits, key_of, permute_one
 from skyloom.data.schedule import Schedule
 
-ORDER = 1
-"""Raised whenever equal settings come to give other samples; part of a stream's identity."""
+ORDER = 2
+"""Raised whenever equal settings come to give other samples; part of a stream's identity. 1: shares were added up in the order of
+the recipe's keys, so that two plans of one recipe could differ in their last bits."""
+_EARLIER = (
+    ". The checkpoint is of an earlier version of Skyloom, which added shares up in the order of the recipe's keys: that version "
+    "can finish the run"
+)
 Places = tuple[npt.NDArray[np.int16], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Domain, window and epoch of samples."""
 
@@ -219,8 +224,13 @@ class Loader:
         return _hash(self.identity)
 
     def check_identity(self, recorded: Mapping[str, Json]) -> None:
-        """IntegrityError if this is not the stream that was recorded; says what differs."""
+        """IntegrityError if this is not the stream that was recorded; says what differs.
+
+        A record of order 1 with an equal plan is of this stream: a plan decides alone which samples are read.
+        """
         mine = self.identity
+        if recorded.get("order") == 1 and recorded.get("plan") == mine["plan"]:
+            mine["order"] = 1
         differing = [key for key in mine if key != "tokens" and mine[key] != recorded.get(key)]
         sums, listed = self._token_sums(), recorded.get("tokens")
         theirs = listed if isinstance(listed, Mapping) else {}
@@ -230,6 +240,7 @@ class Loader:
             raise IntegrityError(
                 f"{self.plan.name}: the checkpoint was trained on another stream of samples; changed: {'; '.join(differing)}. "
                 f"Bring back what it began with (tokens: {self._store.root}), or begin a new run in a folder of its own"
+                + (_EARLIER if recorded.get("order") == 1 and "order" in differing else "")
             )
 
     def _check_vocabulary(self, vocabulary: int | None) -> None:

@@ -13,6 +13,8 @@ with `fit` on, sources of `shares` that run out leave their place to the others,
 shortened. Share curves and passes are kept as they are: they are what a stage is about. (A stage is
 shortened as a whole: its share curves keep their form.)
 
+Nothing here follows the order in which a recipe writes its names: a phase holds them sorted, and shares are summed exactly.
+
 `mixture_table` says what came of it: planned against realised, with the passes over each part, in the form of Table 1.
 """
 
@@ -21,7 +23,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +31,7 @@ from skyloom.core.errors import ConfigError
 from skyloom.core.json_files import TokensManifest
 from skyloom.core.progress import Progress
 from skyloom.data.config import CANARY, TOLERANCE, Phase
-from skyloom.data.share_curves import Knots, corners, mean, value
-
-T = TypeVar("T")
+from skyloom.data.share_curves import Knots, corners, covers, mean, value
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,9 @@ def resolve(
     """
     available = {d: int(entry["tokens"]) for d, entry in sorted(manifest["domains"].items()) if entry["tokens"]}
     read = {d: round(n) for d, n in (used or {}).items() if n}
-    passes = _passes(phase, available, name, progress)
-    curves = {k: v for k, v in _present(phase.share_curves(), available, f"{name}: ramp, curve, steps", progress).items() if v}
-    _check_claims(passes, curves, available, name)
+    _check_present(phase, available, name)
+    passes = {d: n for group, n in phase.passes.items() if n for d in _members(group, available)}
+    curves = {group: knots for group, knots in phase.share_curves().items() if _members(group, available)}
     base = _base(phase, available, {*passes, *(d for r in curves for d in _members(r, available))}, name, progress)
     if phase.fit:
         left = {d: max(phase.repeat_cap * size - read.get(d, 0), 0.0) for d, size in available.items()}
@@ -149,21 +148,21 @@ def _base_tokens(tokens: float, curves: Mapping[str, Knots], left: Mapping[str, 
     """What share curves leave to the base shares, of `tokens` tokens or of as many as the curves' sources have text for."""
     means = {d: mean(knots) * part for group, knots in curves.items() for d, part in _split(group, available).items()}
     longest = min([tokens, *(left[d] / share for d, share in means.items() if share > 0)])
-    return max(longest * (1 - sum(means.values())), 0.0)
+    return max(longest * (1 - math.fsum(means.values())), 0.0)
 
 
 def _within_reach(
     base: dict[str, float], left: Mapping[str, float], tokens: float, name: str, progress: Progress
 ) -> dict[str, float]:
     """Base shares in which no source is asked for more than its `left` in tokens, as far as all together have enough."""
-    total = sum(left[d] for d in base)
+    total = math.fsum(left[d] for d in base)
     if total <= tokens:  # all run out together, and then the stage is shortened
         return {d: left[d] / total for d in base if left[d]} if total else base
     shares, full = dict(base), set[str]()
     while over := [d for d in shares if d not in full and shares[d] * tokens > left[d] * (1 + TOLERANCE)]:
         full.update(over)
-        rest_share = 1 - sum(left[d] for d in full) / tokens
-        rest = sum(base[d] for d in base if d not in full)
+        rest_share = 1 - math.fsum(left[d] for d in full) / tokens  # `full` is a set: a plain sum would follow its order
+        rest = math.fsum(base[d] for d in base if d not in full)
         shares = {d: left[d] / tokens if d in full else base[d] / rest * rest_share for d in base}
     if full:
         told = ", ".join(f"{d} {base[d]:.3f} → {shares[d]:.3f}" for d in sorted(full))
@@ -173,11 +172,16 @@ def _within_reach(
     return shares
 
 
-def _passes(phase: Phase, available: Mapping[str, int], name: str, progress: Progress) -> dict[str, int]:
-    present = _present(phase.passes, available, f"{name}.passes", progress)
-    if any(n < 0 for n in present.values()):
-        raise ConfigError(f"{name}.passes must not be negative")
-    return {d: n for group, n in present.items() if n for d in _members(group, available)}
+def _check_present(phase: Phase, available: Mapping[str, int], name: str) -> None:
+    """ConfigError if passes or a share curve ask for what no part has: the stage would not be what its recipe says."""
+    asked = {group: "passes" for group, n in phase.passes.items() if n}
+    asked |= {group: phase.names()[group] for group, knots in phase.share_curves().items() if any(share for _, share in knots)}
+    for group, kind in asked.items():
+        if not _members(group, available):
+            raise ConfigError(
+                f"{name}.{kind} names '{group}', and there are no tokens of it (there are: {', '.join(available) or 'none'}); "
+                "correct the name, give it text, or leave it out"
+            )
 
 
 def _base(phase: Phase, available: Mapping[str, int], taken: set[str], name: str, progress: Progress) -> dict[str, float]:
@@ -185,12 +189,10 @@ def _base(phase: Phase, available: Mapping[str, int], taken: set[str], name: str
     if phase.shares:
         weights: dict[str, float] = {}
         for group, share in _present(phase.shares, available, f"{name}.shares", progress).items():
-            if share < 0:
-                raise ConfigError(f"{name}.shares.{group} is {share}, it must not be negative")
             weights |= {d: share * w for d, w in _split(group, available).items() if d not in taken}
     else:
         weights = {d: float(tokens) for d, tokens in available.items() if d not in taken and d != CANARY}
-    total = sum(weights.values())
+    total = math.fsum(weights.values())
     return {d: w / total for d, w in weights.items() if w > 0}
 
 
@@ -206,46 +208,31 @@ def _rows(
         for group, knots in curves.items():
             share = value(knots, position, after=after)
             row |= {d: share * w for d, w in _split(group, available).items()}
-        bent = sum(row.values())
+        bent = math.fsum(row.values())
         if not base and bent <= 0:
             raise ConfigError(
                 f"{name}: at {position:.0%} of the stage ramp, curve and steps leave all to the base shares, and there are none: "
                 f"give a source in {name}.shares"
             )
-        if any(v < 0 for v in row.values()) or bent > 1 + 1e-9:
-            raise ConfigError(
-                f"{name}: what ramp, curve and steps say adds up to {bent:g} at {position:.0%} of the stage; "
-                "it must lie between 0 and 1"
-            )
         if base:
             row |= {d: max(1 - bent, 0.0) * share for d, share in base.items()}
-        total = sum(row.values())
+        total = math.fsum(row.values())
         positions.append(position)
         rows.append({d: share / total for d, share in row.items()})
     return tuple(positions), rows
 
 
-def _check_claims(passes: Mapping[str, int], curves: Mapping[str, Knots], available: Mapping[str, int], name: str) -> None:
-    """ConfigError if a domain is named twice, as itself and as a part of its category."""
-    claimed = dict.fromkeys(passes, "passes")
-    for group in curves:
-        for domain in _members(group, available):
-            if domain in claimed:
-                raise ConfigError(f"{name}: {domain} is meant by {group} and by {claimed[domain]}; leave one of them out")
-            claimed[domain] = group
-
-
-def _present(table: Mapping[str, T], available: Mapping[str, int], key: str, progress: Progress) -> dict[str, T]:
-    absent = [group for group in table if not _members(group, available)]
+def _present(shares: Mapping[str, float], available: Mapping[str, int], key: str, progress: Progress) -> dict[str, float]:
+    absent = [group for group in shares if not _members(group, available)]
     if absent:
         progress.log(
             f"{key}: no tokens of {', '.join(absent)} (there are: {', '.join(available)}); the others share what it would take"
         )
-    return {group: value for group, value in table.items() if group not in absent}
+    return {group: share for group, share in shares.items() if group not in absent}
 
 
 def _members(group: str, available: Mapping[str, int]) -> list[str]:
-    return [d for d in available if d == group or d.startswith(f"{group}_")]
+    return [d for d in available if covers(group, d)]
 
 
 def _split(group: str, available: Mapping[str, int]) -> dict[str, float]:

@@ -8,6 +8,8 @@ step.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -38,8 +40,11 @@ def stairs(points: Points, tokens: int) -> Knots:
 
 def value(knots: Knots, position: float, *, after: bool) -> float:
     """The share at a position; at a step, the one before it or `after` it."""
-    inner = [k for k in range(len(knots) - 1) if knots[k][0] <= position <= knots[k + 1][0] and knots[k][0] < knots[k + 1][0]]
-    (left, before), (right, behind) = (knots[inner[-1 if after else 0] + i] for i in (0, 1))
+    ends = bisect_left(knots, position, key=lambda knot: knot[0])  # the piece that ends here, or holds the position
+    begins = bisect_right(knots, position, key=lambda knot: knot[0])
+    if ends == 0 or (after and begins < len(knots)):
+        ends = begins
+    (left, before), (right, behind) = knots[ends - 1], knots[ends]
     return before + (behind - before) * (position - left) / (right - left)
 
 
@@ -48,11 +53,17 @@ def mean(knots: Knots) -> float:
     return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(knots))
 
 
+def covers(name: str, domain: str) -> bool:
+    """Whether a name of a recipe (a domain or a category) means a domain, or means all that another name means."""
+    return domain == name or domain.startswith(f"{name}_")
+
+
 def corners(curves: Iterable[Knots]) -> list[tuple[float, bool]]:
     """Positions at which some share bends or steps, with the ends of the stage; a step comes twice: (position, after it?)."""
     found = {(0.0, True), (1.0, False)}
     for knots in curves:
-        places = [place for place, _ in knots if 0 < place < 1]
-        found.update((place, True) for place in places)
-        found.update((place, False) for place in places if places.count(place) > 1)
+        for place, times in Counter(place for place, _ in knots if 0 < place < 1).items():
+            found.add((place, True))
+            if times > 1:
+                found.add((place, False))
     return sorted(found)
