@@ -348,7 +348,8 @@ def report_page(run: Run) -> None:
 @on_recipe
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 shows it to the network.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True, help="Port; 0 takes a free one.")
-def report_serve(run: Run, host: str, port: int) -> None:
+@click.option("--allow-host", "names", multiple=True, help="Another name by which browsers ask for it. May be repeated.")
+def report_serve(run: Run, host: str, port: int, names: tuple[str, ...]) -> None:
     """Serve the dashboard of RECIPE's training: held-out losses, speed, alarms. Ctrl-C ends the dashboard, not the training."""
     from skyloom.report.dashboard import Dashboard
     from skyloom.report.serve import Server
@@ -365,7 +366,7 @@ def report_serve(run: Run, host: str, port: int) -> None:
             "--set as for its training",
             err=True,
         )
-    with Server(dashboard, host, port) as server:
+    with Server(dashboard, host, port, names) as server:
         click.echo(
             f"{resolved.recipe.name} in {resolved.work.root} is shown at {server.url} (Ctrl-C ends the dashboard, not the training)"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import threading
 import uuid
 from collections.abc import Mapping
@@ -42,6 +43,7 @@ PARTS = {
 """The parts of the page, in order, and what they are drawn from."""
 GROUPS = {"en": "English", "zh": "Chinese", "code": "Code", "en-zh": "Parallel text", "other": "Other"}
 """Languages of held-out sets, by their tag."""
+_REVISION = re.compile("[0-9]{1,15}")
 
 
 class Latest(TypedDict, total=False):
@@ -92,17 +94,22 @@ class Dashboard:
         self._token, self._revision = uuid.uuid4().hex[:12], 1
         self._changed = dict.fromkeys(PARTS, 1)
         self._problem = ""
+        allowed = base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()
+        self.policy = (
+            f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'; connect-src 'self'; img-src data:; "
+            "base-uri 'none'; form-action 'none'"
+        )
+        """The page's content security policy: it loads nothing and runs no script but its own."""
 
     def page(self, lang: str) -> str:
         """The whole page, as it stands now; without a script it is a picture of this moment."""
         say = Say(lang)
         news = self.news("", lang)
-        script = asset("script.js") + asset("live.js")
+        script = _script()
         context = {
             "say": say, "title": self._name, "said": news["said"], "cursor": news["cursor"],
             "parts": {name: Markup(markup) for name, markup in news["parts"].items()},
-            "style": Markup(asset("style.css")), "script": Markup(script),
-            "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            "style": Markup(asset("style.css")), "script": Markup(script), "policy": Markup(self.policy),
         }  # fmt: skip
         return environment().get_template("live.html.jinja").render(context)
 
@@ -114,7 +121,7 @@ class Dashboard:
         with self._lock:
             self._read()
             token, _, revision = cursor.partition(".")
-            since = int(revision) if token == self._token and revision.isdecimal() else 0
+            since = int(revision) if token == self._token and _REVISION.fullmatch(revision) else 0
             say = Say(lang)
             state, said = self._state(say)
             found = self._evidence()
@@ -248,6 +255,10 @@ class Dashboard:
                 (say("Memory"), formats.size(held), say("of rank 0")),
             ]
         return [dict(zip(("label", "value", "context"), row, strict=True)) for row in rows]
+
+
+def _script() -> str:
+    return asset("script.js") + asset("live.js")
 
 
 def _place(stage: Following) -> tuple[int | None, int | None]:

@@ -99,12 +99,15 @@ class Following:
         return [{"stage": self.stage, **line} for line in lines]
 
     def read(self) -> set[str]:
-        """Take in what is new. Returns the journals that changed. DataError for a line that is not JSON."""
+        """Take in what is new. Returns the journals that changed. DataError for a line that is none of its journal."""
         changed = set()
         before = self._attempt, self._sizes
         for journal, record in self._new():
             changed.add(journal)
-            self._take(journal, record)
+            try:
+                self._take(journal, record)
+            except (KeyError, TypeError, AttributeError) as problem:
+                raise DataError(f"{self.folder.root}: a line of {journal} has not its figures ({problem!r})") from problem
         if (self._attempt, self._sizes) != before:  # what another attempt undid is gone, even where nothing new came
             changed |= set(JOURNALS)
         if self.begun and not self.plan and self.folder.exists("plan.json"):
@@ -143,7 +146,7 @@ class Following:
                 self._place += len(whole)
                 file.seek(self._place)
                 for record in _parsed(whole.splitlines(), self.folder.url(LIVE)):
-                    yield record.pop(JOURNAL), record
+                    yield str(record.pop(JOURNAL, "")), record
 
     def _journals(self) -> Iterator[tuple[str, Record]]:
         names = [name for name in JOURNALS if self.folder.exists(name)]
@@ -170,6 +173,8 @@ def _parsed(lines: Iterable[bytes], place: str) -> Iterator[Record]:
     for line in lines:
         try:
             record = json.loads(line)
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise DataError(f"{place}: a line is not JSON ({problem})") from problem
+        if not isinstance(record, dict):
+            raise DataError(f"{place}: a line is not a JSON object")
         yield record
