@@ -204,6 +204,7 @@ def fetch_group() -> None:
 @click.option("--lang", "languages", multiple=True, help="Language to take. May be repeated. [default: en, zh-Hans]")
 @click.option("--pages", type=click.IntRange(1), default=1000, show_default=True, help="Maximum number of pages.")
 @click.option("-o", "--out", required=True, metavar="FOLDER", help="A folder or URL for the WARC files.")
+@click.option("--hours", type=click.FloatRange(0.1), default=24, show_default=True, help="Stop after so many hours.")
 @click.option("--index-url", default=None, help="URL of the index. [default: Common Crawl's]")
 @click.option("--data-url", default=None, help="URL of the records. [default: Common Crawl's]")
 def fetch_crawl(
@@ -213,6 +214,7 @@ def fetch_crawl(
     languages: tuple[str, ...],
     pages: int,
     out: str,
+    hours: float,
     index_url: str | None,
     data_url: str | None,
 ) -> None:
@@ -223,11 +225,15 @@ def fetch_crawl(
     from pathlib import Path
 
     from skyloom.core.config import build
+    from skyloom.core.errors import ConfigError
     from skyloom.core.progress import Progress
     from skyloom.core.store import Store
     from skyloom.corpus.sources import CrawlConfig, fetch_common_crawl
 
-    listed = Path(domains_file).read_text(encoding="utf-8").split() if domains_file else []
-    given = {"languages": list(languages), "index_url": index_url, "data_url": data_url}
+    try:
+        listed = Path(domains_file).read_text(encoding="utf-8").split() if domains_file else []
+    except UnicodeDecodeError as problem:
+        raise ConfigError(f"{domains_file} is no text in UTF-8") from problem
+    given = {"languages": list(languages), "hours": hours, "index_url": index_url, "data_url": data_url}
     table = {"crawl": crawl, "domains": [*domains, *listed], "pages": pages, **{k: v for k, v in given.items() if v}}
     fetch_common_crawl(build(CrawlConfig, table, origin="command line"), Store(out), progress=Progress())

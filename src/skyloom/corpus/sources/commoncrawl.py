@@ -3,7 +3,7 @@
 Input: a crawl (`CC-MAIN-2023-23`), domains, languages and a budget of pages. Output: a folder of `.warc.gz` files that the
 source kind `warc` reads, with `plan.jsonl` (what was chosen) and `fetched.json` (what came of it). The crawl's index is asked
 for each domain page by page, and each page's record is read by an HTTP range request, so a thousand pages cost a thousand small
-requests and not an 80 TB crawl.
+requests and not an 80 TB crawl. Neither service is trusted: what it says is checked, and sizes, counts, hosts and time are bounded.
 
 Both the plan and the files appear whole or not at all, and a second call goes on where the first was stopped: index answers are
 kept, and a file of records that is there is not fetched again. The services are shared by many: requests go out one at a time
@@ -15,23 +15,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from skyloom.core.config import plain, setting
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, StorageError
 from skyloom.core.progress import Progress, ProgressTask
 from skyloom.core.store import Store
-from skyloom.corpus.sources.commoncrawl_http import CrawlClient, HttpError
+from skyloom.corpus.sources.commoncrawl_http import CrawlClient, HttpError, origin
+from skyloom.corpus.sources.commoncrawl_index import FIELDS, CrawlRecord, page_count, read_records
 
-PLAN, FETCHED, INDEX = "plan.jsonl", "fetched.json", "index"
-_FIELDS = ("url", "timestamp", "status", "mime-detected", "languages", "digest", "length", "offset", "filename")
+PLAN, FETCHED, INDEX, REFUSED = "plan.jsonl", "fetched.json", "index", "refused.json"
 _HTML = ("text/html", "application/xhtml+xml")
 _NAMES = {"en": "eng", "zh": "zho", "zh-Hans": "zho", "zh-Hant": "zho"}  # the index tells languages, not scripts
+
+_CRAWL = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_PIECE = 1 << 16
+_FREE, _RATIO = 1 << 20, 300  # a record may unpack to a megabyte, and to so many times its size
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class CrawlConfig:
     pause_s: float = setting(0.2, doc="pause between requests", unit="s", low=0, identity=False)
     retries: int = setting(6, doc="try a request again so often", low=0, high=20, identity=False)
     timeout_s: float = setting(60.0, doc="give up waiting for an answer after", unit="s", low=0.1, identity=False)
+    hours: float = setting(24.0, doc="stop after so long; the same command goes on", unit="h", low=0.1, identity=False)
     index_url: str = setting("https://index.commoncrawl.org", doc="where the index is asked", identity=False)
     data_url: str = setting("https://data.commoncrawl.org", doc="where records are read", identity=False)
 
@@ -56,14 +61,13 @@ class CrawlConfig:
         if not self.domains:
             raise ConfigError("name at least one domain, for example --domain example.org")
         for domain in self.domains:
-            if not domain.strip("/*. ") or any(c.isspace() for c in domain) or "://" in domain:
-                raise ConfigError(f"'{domain}' is no domain: write it as example.org or example.org/docs/")
-        if not self.crawl or "/" in self.crawl:
-            raise ConfigError(f"'{self.crawl}' is no crawl: write it as CC-MAIN-2023-23")
-
-
-CrawlRecord = dict[str, str]
-"""What the index says of a page: `url`, `filename`, `offset`, `length` and more, all of it text."""
+            if not domain.strip("/*. ") or not domain.isprintable() or " " in domain or "://" in domain:
+                raise ConfigError(f"{domain!r} is no domain: write it as example.org or example.org/docs/")
+        if not _CRAWL.fullmatch(self.crawl) or ".." in self.crawl:
+            raise ConfigError(f"{self.crawl!r} is no crawl: write it as CC-MAIN-2023-23")
+        for key, url in (("index_url", self.index_url), ("data_url", self.data_url)):
+            if origin(url) is None or "?" in url or "#" in url:
+                raise ConfigError(f"{key} {url!r} is no address of a web server: write it as https://example.org/path, in ASCII")
 
 
 class CrawlReceipt(TypedDict):
@@ -83,16 +87,17 @@ class CrawlSummary(CrawlReceipt):
 
 def fetch_common_crawl(config: CrawlConfig, out: Store, *, progress: Progress) -> CrawlSummary:
     """Fetch what the config asks for into `out`; returns what is also written to `fetched.json`: `pages`, `bytes`, `files`, and
-    `failed`, a count by reason.
+    `failed`, a count by reason, of pages and of lines of the index.
 
-    ConfigError if `out` holds the fetch of another config, DataError if the index knows no such page, StorageError if a
-    service cannot be reached at all.
+    ConfigError if `out` holds the fetch of another config, DataError if the index knows no such page or says what cannot be,
+    StorageError if a service cannot be reached at all, or the time is over.
     """
     _same_config(config, out)
-    client = CrawlClient(config.pause_s, config.retries, config.timeout_s)
+    services = (config.index_url, config.data_url)
+    client = CrawlClient(config.pause_s, config.retries, config.timeout_s, services=services, seconds=config.hours * 3600)
     plan = _plan(config, out, client, progress)
     groups = [plan[i : i + config.pages_a_file] for i in range(0, len(plan), config.pages_a_file)]
-    failed: Counter[str] = Counter()
+    failed: Counter[str] = Counter(out.read_json(REFUSED) if out.exists(REFUSED) else {})
     pages = size = 0
     with progress.task("fetch pages", len(plan), "pages") as bar:
         for number, group in enumerate(groups):
@@ -143,15 +148,20 @@ def _same_config(config: CrawlConfig, out: Store) -> None:
 def _plan(config: CrawlConfig, out: Store, client: CrawlClient, progress: Progress) -> list[CrawlRecord]:
     """The records to fetch, in the order of the archive, so that neighbours in one file are read one after the other."""
     if not out.exists(PLAN):
+        refused: Counter[str] = Counter()
         try:
-            found = {d: _captures(d, config, out, client, progress) for d in dict.fromkeys(config.domains)}
+            found = {d: _captures(d, config, out, client, refused, progress) for d in dict.fromkeys(config.domains)}
         except HttpError as problem:
             raise StorageError(f"the index at {config.index_url} refuses: {problem}; run it again later to go on") from problem
         chosen = _chosen(found, config.pages)
         if not chosen:
             wanted = ", ".join(config.languages) or "any language"
-            raise DataError(f"{config.crawl} has no pages in {wanted} of {', '.join(config.domains)}: check crawl and domains")
+            lines = f" (of the index's lines: {_reasons(refused)})" if refused else ""
+            domains = ", ".join(config.domains)
+            raise DataError(f"{config.crawl} has no pages in {wanted} of {domains}{lines}: check crawl and domains")
         chosen.sort(key=lambda r: (r["filename"], int(r["offset"])))
+        if refused:
+            out.write_json(REFUSED, dict(sorted(refused.items())))
         with out.writing(PLAN) as file:
             for record in chosen:
                 file.write((json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n").encode())
@@ -179,54 +189,47 @@ def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _captures(domain: str, config: CrawlConfig, out: Store, client: CrawlClient, progress: Progress) -> list[CrawlRecord]:
-    """The index's records of a domain that can be taken, asked page by page until there are enough."""
+class _IndexPage(TypedDict):
+    """What is kept of an answer of the index until all were asked: records to choose from, and a count of lines that are none."""
+
+    records: list[CrawlRecord]
+    refused: dict[str, int]
+
+
+def _captures(
+    domain: str, config: CrawlConfig, out: Store, client: CrawlClient, refused: Counter[str], progress: Progress
+) -> list[CrawlRecord]:
+    """The index's records of a domain that can be taken, asked page by page until there are enough; adds to `refused`."""
     base = f"{config.index_url.rstrip('/')}/{config.crawl}-index"
     ask = {"url": domain if "/" in domain else f"*.{domain.lstrip('*.')}", "output": "json"}
     if "/" in domain:
         ask |= {"matchType": "prefix", "url": domain.rstrip("*")}
-    count = _page_count(client, f"{base}?{urlencode({**ask, 'showNumPages': 'true'})}", domain)
-    filters = [("filter", "=status:200"), ("fl", ",".join(_FIELDS))]
+    count = page_count(client.get(f"{base}?{urlencode({**ask, 'showNumPages': 'true'})}", absent=b'{"pages": 0}'), domain)
+    filters = [("filter", "=status:200"), ("fl", ",".join(FIELDS))]
     found: list[CrawlRecord] = []
     with progress.task(f"index of {domain}", count, "pages") as bar:
-        for page in range(count):
-            name = f"{INDEX}/{_hash(domain)}-{page:05d}.jsonl"
-            if not out.exists(name):
-                answer = client.get(f"{base}?{urlencode([*ask.items(), *filters, ('page', page)])}", absent=b"")
-                with out.writing(name) as file:
-                    file.write(answer)
-            found += [r for r in _records(out.read_bytes(name)) if _wanted(r, config)]
+        for number in range(count):
+            name = f"{INDEX}/{_hash(domain)}-{number:05d}.json"
+            if out.exists(name):
+                page: _IndexPage = out.read_json(name)
+            else:
+                answer = client.get(f"{base}?{urlencode([*ask.items(), *filters, ('page', number)])}", absent=b"")
+                records, wrong = read_records(answer)
+                page = {"records": [r for r in records if _wanted(r, config)], "refused": dict(wrong)}
+                out.write_json(name, page)
+            found += page["records"]
+            refused.update(page["refused"])
             bar.advance()
             if len(found) >= config.pages:
                 break
     return found
 
 
-def _page_count(client: CrawlClient, url: str, domain: str) -> int:
-    answer = client.get(url, absent=b'{"pages": 0}')
-    try:
-        told = json.loads(answer)
-        return int(told["pages"] if isinstance(told, dict) else told)
-    except (ValueError, KeyError, TypeError) as problem:
-        raise DataError(f"the index does not say how many pages it has for {domain}: {answer[:80]!r}; check index_url") from problem
-
-
-def _records(answer: bytes) -> Iterator[CrawlRecord]:
-    """The JSON lines of an answer that are records."""
-    for line in answer.splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue  # the index writes a line of plain text where it breaks off
-        if isinstance(record, dict) and {"url", "filename", "offset", "length"} <= record.keys():
-            yield {k: str(record[k]) for k in _FIELDS if k in record}
-
-
 def _wanted(record: CrawlRecord, config: CrawlConfig) -> bool:
     """The filters again, since not every index server applies them."""
     if record.get("status", "200") != "200" or record.get("mime-detected", _HTML[0]) not in _HTML:
         return False
-    if not (record["offset"].isdigit() and record["length"].isdigit() and 0 < int(record["length"]) <= config.max_record_mb * 1e6):
+    if int(record["length"]) > config.max_record_mb * 1e6:
         return False
     wanted = {_NAMES.get(name, name) for name in config.languages}
     told = [name for name in record.get("languages", "").split(",") if name]
@@ -257,16 +260,25 @@ def _fetch_group(
 
 
 def _member(record: CrawlRecord, config: CrawlConfig, client: CrawlClient) -> bytes:
-    """The gzip member of a record. IntegrityError if what came is not one whole member with a WARC record."""
+    """The gzip member of a record. IntegrityError if what came is not one whole member with a WARC record, or a bomb."""
     start, length = int(record["offset"]), int(record["length"])
-    data = client.get(f"{config.data_url.rstrip('/')}/{record['filename']}", first=start, length=length)
+    data = client.get(f"{config.data_url.rstrip('/')}/{quote(record['filename'])}", first=start, length=length)
     inflate = zlib.decompressobj(31)
-    try:
-        head = inflate.decompress(data, 5)
-        while not inflate.eof and (inflate.unconsumed_tail):
-            inflate.decompress(inflate.unconsumed_tail, 1 << 20)
-    except zlib.error as problem:
-        raise IntegrityError("record is damaged") from problem
-    if not inflate.eof or inflate.unused_data or not head.startswith(b"WARC/"):
+    head, size = b"", 0
+    for place in range(0, len(data), _PIECE):
+        packed = data[place : place + _PIECE]
+        while True:
+            try:
+                unpacked = inflate.decompress(packed, _FREE)
+            except zlib.error as problem:
+                raise IntegrityError("record is damaged") from problem
+            head, size, packed = (head + unpacked[:5])[:5], size + len(unpacked), inflate.unconsumed_tail
+            if size > _FREE and size > _RATIO * len(data):
+                raise IntegrityError("record is a decompression bomb")
+            if len(unpacked) < _FREE and not packed:
+                break
+        if inflate.eof and (inflate.unused_data or place + _PIECE < len(data)):
+            raise IntegrityError("record is not whole")
+    if not inflate.eof or not head.startswith(b"WARC/"):
         raise IntegrityError("record is not whole")
     return data
