@@ -17,6 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from skyloom.leakage.control_words import FOUND, flags, outcome, reason
+from skyloom.leakage.verdict import UNKNOWN
+
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "recipes" / "demo.toml"
 LAST_STEP = "report"
@@ -82,15 +85,30 @@ def monitoring_points(work: Path) -> float:
     return len(points)
 
 
-def canaries_flagged(work: Path) -> float:
-    """1 if the planted canaries are found in the final model, else 0."""
-    return _flag(step_file(work, "leakage", "leakage.json")["control"]["canaries_flagged_in_final"])
+def canaries_found(work: Path) -> float:
+    """1 if the planted canaries are found in the final model, 0 if not.
+
+    Not measured where the audit cannot tell: where it flags their twins, which no stage read, as well.
+    """
+    row = _control(work)["models"]["final"]
+    found = outcome(row)
+    if found == UNKNOWN:
+        raise NotMeasuredError(f"{found}: {reason(row)}")
+    return float(found == FOUND)
 
 
 def clean_flagged(work: Path) -> float:
-    """What must not be flagged but was: the clean test split in the final model, the canaries before they were planted."""
+    """What must not be flagged but was: the clean test split in the final model, canaries before they were planted, twins."""
+    control = _control(work)
+    unwanted = (flag for name, flag in flags(control["models"]).items() if name != "canaries_flagged_in_final")
+    return sum(_flag(flag) for flag in (control["clean_test_flagged_in_final"], *unwanted))
+
+
+def _control(work: Path) -> Any:
     control = step_file(work, "leakage", "leakage.json")["control"]
-    return _flag(control["clean_test_flagged_in_final"]) + _flag(control["canaries_flagged_in_stage1"])
+    if control is None:
+        raise NotMeasuredError(f"no canaries were planted in the run in {work}")
+    return control
 
 
 MEASURES: dict[str, Callable[[Path], float]] = {
@@ -99,7 +117,7 @@ MEASURES: dict[str, Callable[[Path], float]] = {
     "unigram": sets_not_below_unigram,
     "heldout-sets": heldout_sets,
     "monitoring-points": monitoring_points,
-    "canaries": canaries_flagged,
+    "canaries": canaries_found,
     "clean": clean_flagged,
 }
 

@@ -140,17 +140,35 @@ def finished(work: Path, step: str, name: str, text: str) -> None:
     (folder / name).write_text(text)
 
 
+def control(final: tuple[bool | None, bool | None], before: tuple[bool | None, bool | None]) -> dict[str, Any]:
+    """The control of leakage.json; of each model whether canaries and whether twins are flagged."""
+    models = {"final": final, "stage1": before}
+    rows = {name: {"flagged": canaries, "twin_flagged": twins} for name, (canaries, twins) in models.items()}
+    return {"models": rows, "clean_test_flagged_in_final": False, "holds": True}
+
+
+def test_canaries_that_are_flagged_like_their_twins_are_no_pass(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench.bars", "--work", str(tmp_path), "--json", "--only", "demo-canaries", "demo-clean"]
+    finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": control(final=(True, True), before=(False, False))}))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    canaries, clean = json.loads(done.stdout)
+    assert (canaries["status"], canaries["note"]) == ("not measured", "cannot tell: flagged, but so are their twins")
+    assert (clean["status"], clean["value"]) == ("fail", 1.0) and done.returncode == 1
+    for final, value in (((True, False), 1.0), ((False, False), 0.0)):
+        finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": control(final, (False, False))}))
+        assert demo.canaries_found(tmp_path) == value and demo.clean_flagged(tmp_path) == 0.0
+
+
 def test_figures_are_read_from_a_work_folder(tmp_path: Path) -> None:
     rows = [("final", "web_en", 2.0), ("final", "web_zh", 5.0), ("unigram", "web_en", 6.0), ("unigram", "web_zh", 4.0)]
     table = {"rows": [{"model": m, "set": s, "loss": loss} for m, s, loss in rows]}
     finished(tmp_path, "evaluate", "perplexity.json", json.dumps(table))
-    control = {"canaries_flagged_in_final": True, "canaries_flagged_in_stage1": True, "clean_test_flagged_in_final": False}
-    finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": control}))
+    finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": control(final=(True, False), before=(True, False))}))
     for stage, steps in (("stage1", (0, 10)), ("stage2", (10, 20, 30))):
         lines = [json.dumps({"step": step, "set": s}) for step in steps for s in ("web_en", "web_zh")]
         finished(tmp_path, stage, "heldout.jsonl", "\n".join(lines) + "\n")
     assert demo.sets_not_below_unigram(tmp_path) == 1 and demo.heldout_sets(tmp_path) == 2
-    assert demo.canaries_flagged(tmp_path) == 1.0 and demo.clean_flagged(tmp_path) == 1.0
+    assert demo.canaries_found(tmp_path) == 1.0 and demo.clean_flagged(tmp_path) == 1.0
     assert demo.monitoring_points(tmp_path) == 4
 
 

@@ -7,6 +7,7 @@ import hashlib
 import html
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -179,33 +180,58 @@ def test_a_stage_that_diverged_is_drawn_as_far_as_it_went(run: dict[str, Store],
     assert "NaN" not in page and "nan," not in page
 
 
+def page_with(run: dict[str, Store], tmp_path: Path, **files: tuple[str, object]) -> str:
+    """The page of the run with some files in the place of others: step=(name, content)."""
+    others = {step: Store(shutil.copytree(run[step].path(), tmp_path / step)) for step in files}
+    for step, (name, content) in files.items():
+        others[step].write_json(name, content)
+    write({**run, **others}, Store(tmp_path / "out"), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
+    return (tmp_path / "out/report.html").read_text("utf-8")
+
+
 def test_a_control_or_a_check_that_fails_is_told_with_its_reason(run: dict[str, Store], tmp_path: Path) -> None:
     audit = run["leakage"].read_json("leakage.json")
-    audit["control"] |= {"holds": False, "canaries_flagged_in_final": False, "clean_test_flagged_in_final": True}
-    Store(tmp_path / "leakage").write_json("leakage.json", audit)
+    audit["control"]["models"]["final"] |= {"flagged": False}
+    audit["control"] |= {"clean_test_flagged_in_final": True}  # and "holds" still claims that it does
     table = run["evaluate"].read_json("perplexity.json")
     table["sanity"] = [{"check": "final is below unigram", "set": "web_zh", "ok": False, "value": 5.0, "bound": 4.0}]
-    Store(tmp_path / "evaluate").write_json("perplexity.json", table)
-    inputs = {**run, "leakage": Store(tmp_path / "leakage"), "evaluate": Store(tmp_path / "evaluate")}
-    write(inputs, Store(tmp_path / "out"), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
-    sections = Outline((tmp_path / "out/report.html").read_text("utf-8")).sections
-    assert "not found in the final model" in sections["leakage"] and "clean test items are found too" in sections["leakage"]
-    assert "final is below unigram on Web, Chinese" in sections["evaluation"]
+    sections = Outline(page_with(run, tmp_path, leakage=("leakage.json", audit), evaluate=("perplexity.json", table))).sections
+    for name in ("leakage", "summary"):
+        assert "not found in the final model" in sections[name] and "clean test items are flagged too" in sections[name]
+    for name in ("evaluation", "summary"):
+        assert "final is below unigram on Web, Chinese: 5.000, bound 4.000" in " ".join(sections[name].split())
 
 
-@pytest.mark.parametrize(("flagged", "told"), [(True, "found"), (False, "not found"), (None, "cannot tell")])
+@pytest.mark.parametrize(
+    ("flagged", "twins", "told"),
+    [
+        (True, False, "found"),
+        (True, True, "cannot tell: flagged, but so are their twins"),
+        (False, False, "not found"),
+        (None, None, "cannot tell: too few items for an interval"),
+    ],
+)
 def test_planted_items_are_told_by_the_rule_of_the_control(
-    run: dict[str, Store], tmp_path: Path, flagged: bool | None, told: str
+    run: dict[str, Store], tmp_path: Path, flagged: bool | None, twins: bool | None, told: str
 ) -> None:
-    """By delta1, as `holds` is; the comparison with twins is shown beside it and decides nothing."""
+    """By delta1 of canaries and of their twins, as `holds` is; the comparison item by item is shown beside it and decides nothing."""
     audit = run["leakage"].read_json("leakage.json")
     for row in audit["control"]["models"].values():
-        row |= {"flagged": flagged, "flagged_paired": flagged is False}
-    Store(tmp_path / "leakage").write_json("leakage.json", audit)
-    inputs = {**run, "leakage": Store(tmp_path / "leakage")}
-    write(inputs, Store(tmp_path / "out"), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
-    page = (tmp_path / "out/report.html").read_text("utf-8")
-    assert page.count(f"<td>{told}</td>") == len(audit["control"]["models"])
+        row |= {"flagged": flagged, "twin_flagged": twins, "flagged_paired": flagged is False}
+    page = page_with(run, tmp_path, leakage=("leakage.json", audit))
+    assert page.count(f'<td class="words">{told}</td>') == len(audit["control"]["models"])
+
+
+def test_canaries_that_are_flagged_like_their_twins_are_not_called_found(run: dict[str, Store], tmp_path: Path) -> None:
+    audit = run["leakage"].read_json("leakage.json")
+    audit["control"]["models"]["final"] |= {
+        "delta1": -0.143, "delta1_low": -0.216, "delta1_high": -0.071, "flagged": True,
+        "twin_delta1": -0.109, "twin_delta1_low": -0.176, "twin_delta1_high": -0.039, "twin_flagged": True,
+    }  # fmt: skip
+    sections = Outline(page_with(run, tmp_path, leakage=("leakage.json", audit))).sections
+    for name in ("summary", "leakage"):
+        assert "The control cannot tell" in sections[name] and "(Δ1 −0.109 [−0.176, −0.039])" in sections[name]
+        assert "The control holds" not in sections[name]
 
 
 def test_equal_inputs_give_equal_bytes(run: dict[str, Store], page: Path, tmp_path: Path) -> None:

@@ -338,28 +338,50 @@ class LeakageEntry(TypedDict):
     verdict: str
 
 
+class Strata(TypedDict):
+    """What gaps are taken within: families and languages, languages, or all items; and how many of them."""
+
+    by: str
+    count: int
+
+
 class ControlEntry(TypedDict):
-    """A model's losses on the planted exercises: against the reference split, and pairwise against their twins."""
+    """A model's losses on the planted exercises and on their twins, which no stage read: each against the reference split
+    (`delta1`, the positive control; `twin_delta1`, the negative one), and pairwise against each other."""
 
     L_canary: Figure
+    L_canary_low: Figure
+    L_canary_high: Figure
+    L_twin: Figure
+    L_twin_low: Figure
+    L_twin_high: Figure
     L_ref: Figure
+    L_ref_low: Figure
+    L_ref_high: Figure
     delta1: Figure
     delta1_low: Figure
     delta1_high: Figure
+    twin_delta1: Figure
+    twin_delta1_low: Figure
+    twin_delta1_high: Figure
     paired: Figure
     paired_low: Figure
     paired_high: Figure
     n: dict[str, int]
+    strata: Strata
     flagged: bool | None
+    twin_flagged: bool | None
     flagged_paired: bool | None
 
 
 class LeakageControl(TypedDict, total=False):
-    """The positive control of the audit; a verdict is None where it could not be judged."""
+    """The positive and the negative control of the audit; a verdict is None where it could not be judged."""
 
     models: dict[str, ControlEntry]
     canaries_flagged_in_final: bool | None
     canaries_flagged_in_stage1: bool | None
+    twins_flagged_in_final: bool | None
+    twins_flagged_in_stage1: bool | None
     clean_test_flagged_in_final: bool | None
     holds: bool | None
 

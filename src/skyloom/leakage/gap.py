@@ -1,14 +1,15 @@
-"""The leakage audit of report 5.2, with uncertainty and with a positive control.
+"""The leakage audit of report 5.2, with uncertainty and with a positive and a negative control.
 
 Input: models, the exercise splits and the tokenizer; output: `leakage.json`. For each model, the mean
 token loss on the train, test and reference splits and the gaps between them, as in Table 8. The report's reference set
 was written by another model in the test's style, so a gap may also be a difference of style. Ours is drawn from the same
 generator as the test split and is exchangeable with it: for a clean model the expected gap is 0.
 
-The control shows that the audit can see: canaries, planted in the tokens of Stage 2, are put where the test split was.
-They must be found in the final model and not in the model at the end of Stage 1, before they were planted, and the clean
-test split must not be found. Each canary also has a twin of the same family with other numbers; comparing the two item by
-item removes the spread between families.
+The control shows whether the audit can see: canaries, planted in the tokens of Stage 2, are put where the test split was. They
+must be found in the final model and not in the model at the end of Stage 1, before they were planted, and the clean test split
+must not be flagged. Each canary has a twin of the same family, names and wording with other numbers, which no stage read. The
+twins are the negative control, of the same size and under the same rule: where they are flagged too, the rule saw the wording, and
+flagged canaries prove nothing. Comparing the two item by item removes the spread between families.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from skyloom.core.json_files import ControlEntry
 from skyloom.core.progress import Progress
 from skyloom.core.records import Json
 from skyloom.core.store import Store
@@ -24,8 +26,9 @@ from skyloom.evaluate.models import LoadedModel, Models, as_tokenizer, load
 from skyloom.leakage.audit_items import SPLITS, Items, pairs, read_split
 from skyloom.leakage.config import LeakageConfig
 from skyloom.leakage.contrast import Mix, Scored, gap, mix, paired, reference_mean, suspect_mean
+from skyloom.leakage.control_words import PLANTED, flags, holds, outcome, reason
 from skyloom.leakage.corpus_overlap import corpus_overlap
-from skyloom.leakage.verdict import UNKNOWN, WORDS, LeakageVerdict, below_zero, detectable, judge
+from skyloom.leakage.verdict import WORDS, LeakageVerdict, below_zero, detectable, judge
 from skyloom.tokenizer import Tokenizer
 
 
@@ -38,25 +41,14 @@ class Audited:
     verdict: LeakageVerdict
 
 
-@dataclass(frozen=True)
-class Control:
-    """The control's row for a model, and whether the canaries were found (None: no interval)."""
-
-    row: dict[str, Json]
-    flagged: bool | None
-
-
-CLEAN, PLANTED = "stage1", "final"
-"""The models before and after the canaries were planted. The name "stage1" is published and stands for the end of Stage 1: the
-model of step `stage1b` where the recipe has that step."""
-
 CONTROL_WORDS = (
-    "canaries, which were planted in the second stage, stand in for the test split: delta1 = L_canary - L_ref; paired = "
-    "L_canary - L_twin, item by item, where a twin is the same family, names and wording with other numbers; each is flagged "
-    "if its interval lies below 0. The control holds if delta1, the rule that the test split is judged by, finds the "
-    "canaries in the final model and not in the first stage, and does not flag the clean test split"
+    "canaries, which were planted in the second stage, stand in for the test split: delta1 = L_canary - L_ref. Their twins, "
+    "of the same families, names and wording with other numbers, were read by no stage and stand in for it as well: "
+    "twin_delta1 = L_twin - L_ref, the negative control. paired = L_canary - L_twin, item by item. Each is flagged if its "
+    "interval lies below 0. The control holds if delta1, the rule that the test split is judged by, finds the canaries in "
+    "the final model and not in the first stage, and flags neither the clean test split nor the twins. If canaries and "
+    "twins are both flagged, it cannot tell"
 )
-_FOUND = {True: "found", False: "not found", None: UNKNOWN}
 NO_CONTROL_WORDS = "no canaries were planted: nothing shows that this audit would have found a leak"
 
 
@@ -80,7 +72,7 @@ def audit(
     vocabulary = as_tokenizer(tokenizer)
     splits = {name: read_split(exercises, name, config.items if name == "train" else 0) for name in SPLITS}
     matched = pairs(splits["canary"], splits["twin"]) if planted else []
-    rows, control = list[Audited](), dict[str, Control]()
+    rows, control = list[Audited](), dict[str, ControlEntry]()
     with progress.task("leakage", len(models), "models") as bar:
         for name, source in models.items():
             bar.note(name)
@@ -93,7 +85,7 @@ def audit(
         "leakage.json",
         {
             "rows": [found.row for found in rows],
-            "control": {"models": {n: found.row for n, found in control.items()}, **_holds(rows, control)} if matched else None,
+            "control": {"models": control, **_holds(rows, control)} if matched else None,
             "corpus": corpus_overlap(splits, corpus, progress) if corpus is not None else None,
             "words": _words(rows, control),
         },
@@ -136,52 +128,43 @@ def _row(model: str, scored: Mapping[str, Scored], config: LeakageConfig) -> Aud
     return Audited(model, row, verdict)
 
 
-def _control(scored: Mapping[str, Scored], matched: list[tuple[int, int]], config: LeakageConfig) -> Control:
-    """The canaries as the suspect: against the reference split, and each against its twin."""
+def _control(scored: Mapping[str, Scored], matched: list[tuple[int, int]], config: LeakageConfig) -> ControlEntry:
+    """The canaries and their twins as the suspect: each against the reference split, and each canary against its twin."""
     canary, twin = (scored[name].pick(rows) for name, rows in zip(("canary", "twin"), zip(*matched, strict=True), strict=True))
-    made = _made(config)
-    mixed = mix(canary, {"ref": scored["ref"]})
-    delta1 = gap(mixed, scored["ref"], name="canary-ref", **made)
+    made, reference = _made(config), scored["ref"]
+    mixed, other = mix(canary, {"ref": reference}), mix(twin, {"ref": reference})
+    canary_loss, twin_loss = suspect_mean(mixed, name="canary", **made), suspect_mean(other, name="twin", **made)
+    ref_loss = reference_mean(mixed, reference, name="ref", **made)
+    planted, clean = gap(mixed, reference, name="canary-ref", **made), gap(other, reference, name="twin-ref", **made)
     one_by_one = paired(canary, twin, name="canary-twin", **made)
-    row: dict[str, Json] = {
-        **_figures("L_canary", suspect_mean(mixed, name="canary", **made)),
-        **_figures("L_ref", reference_mean(mixed, scored["ref"], name="ref", **made)),
-        **_figures("delta1", delta1),
-        **_figures("paired", one_by_one),
-        "n": {"canary": len(mixed.of), "ref": _counted(mixed, scored["ref"]), "pairs": len(matched)},
+    return {
+        "L_canary": figure(canary_loss.value), "L_canary_low": figure(canary_loss.low), "L_canary_high": figure(canary_loss.high),
+        "L_twin": figure(twin_loss.value), "L_twin_low": figure(twin_loss.low), "L_twin_high": figure(twin_loss.high),
+        "L_ref": figure(ref_loss.value), "L_ref_low": figure(ref_loss.low), "L_ref_high": figure(ref_loss.high),
+        "delta1": figure(planted.value), "delta1_low": figure(planted.low), "delta1_high": figure(planted.high),
+        "twin_delta1": figure(clean.value), "twin_delta1_low": figure(clean.low), "twin_delta1_high": figure(clean.high),
+        "paired": figure(one_by_one.value), "paired_low": figure(one_by_one.low), "paired_high": figure(one_by_one.high),
+        "n": {"canary": len(mixed.of), "twin": len(other.of), "ref": _counted(mixed, reference), "pairs": len(matched)},
         "strata": {"by": mixed.by, "count": len(mixed.names)},
-        "flagged": below_zero(delta1),
-        "flagged_paired": below_zero(one_by_one),
-    }
-    return Control(row, below_zero(delta1))
+        "flagged": below_zero(planted), "twin_flagged": below_zero(clean), "flagged_paired": below_zero(one_by_one),
+    }  # fmt: skip
 
 
-def _holds(rows: Sequence[Audited], control: Mapping[str, Control]) -> dict[str, bool | None]:
+def _holds(rows: Sequence[Audited], control: Mapping[str, ControlEntry]) -> dict[str, bool | None]:
     """What the control is expected to show, and whether it did; None where a model is missing or has no interval."""
-
-    def flags(model: str) -> bool | None:
-        seen = control.get(model)
-        return None if seen is None else seen.flagged
-
-    leaked = {row.model: row.verdict.leaked for row in rows}
-    before, after, clean = flags(CLEAN), flags(PLANTED), leaked.get(PLANTED)
-    checks = {
-        "canaries_flagged_in_final": after,
-        "canaries_flagged_in_stage1": before,
-        "clean_test_flagged_in_final": clean,
-    }
-    known = None not in checks.values()
-    return {**checks, "holds": bool(after and not before and not clean) if known else None}
+    clean = {row.model: row.verdict.leaked for row in rows}.get(PLANTED)
+    return {**flags(control), "clean_test_flagged_in_final": clean, "holds": holds(control, clean)}
 
 
-def _words(rows: Sequence[Audited], control: Mapping[str, Control]) -> dict[str, str]:
+def _words(rows: Sequence[Audited], control: Mapping[str, ControlEntry]) -> dict[str, str]:
     """What the figures mean, and one sentence for each model."""
-    told = {}
-    for row in rows:
-        seen = control.get(row.model)
-        found = "" if seen is None else "; planted canaries: " + _FOUND[seen.flagged]
-        told[row.model] = row.verdict.words + found
+    told = {row.model: row.verdict.words + (_planted(control[row.model]) if row.model in control else "") for row in rows}
     return {**WORDS, "control": CONTROL_WORDS if control else NO_CONTROL_WORDS, **told}
+
+
+def _planted(row: ControlEntry) -> str:
+    why = reason(row)
+    return f"; planted canaries: {outcome(row)}" + (f" ({why})" if why else "")
 
 
 def _made(config: LeakageConfig) -> dict[str, int]:

@@ -13,6 +13,7 @@ from typing import Literal, TypedDict
 from skyloom.core.json_files import Compression, Figure, LossEntry, MixtureEntry
 from skyloom.core.ledger import KEPT, Ledger
 from skyloom.core.records import DOMAINS
+from skyloom.leakage.control_words import sentence
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import decimal, known, short
 from skyloom.train.config import STAGES
@@ -259,22 +260,5 @@ def measure(evidence: Evidence) -> list[Compression]:
 
 
 def control(evidence: Evidence) -> str:
-    """What the positive control of the leakage audit showed, in a sentence; empty if there was none."""
-    found = evidence.leakage.get("control") if evidence.leakage else None
-    if not found:
-        return ""
-    if found.get("holds") is None:
-        return "The control could not be judged in this run."
-    if found["holds"]:
-        return "The control holds: the planted exercises are found in the final model and not before they were planted."
-    wrong = [
-        words
-        for seen, bad, words in (
-            (found.get("canaries_flagged_in_final"), False, "the planted exercises are not found in the final model"),
-            (found.get("canaries_flagged_in_stage1"), True, "they are found before they were planted"),
-            (found.get("clean_test_flagged_in_final"), True, "clean test items are found too"),
-        )
-        if seen is bad
-    ]
-    reasons = "; ".join(wrong) or "see the figures"
-    return f"The control does not hold ({reasons}), so a verdict without a sign of leakage says nothing here."
+    """What the positive and the negative control of the leakage audit showed, in a sentence; empty if there were none."""
+    return sentence(evidence.leakage.get("control")) if evidence.leakage else ""

@@ -86,6 +86,8 @@ def render(found: evidence.Evidence, config: ReportConfig, run: RunFacts, *, has
         "choice": results.choice(found),
         "leakage": results.leakage(found),
         "control": tables.control(found),
+        "control_failed": results.control_failed(found),
+        "failed": results.failed(found),
         "samples": (found.samples or [])[: config.samples],
         "recipe": to_toml(run.get("recipe") or {}),
         "has_release": has_release,

@@ -11,6 +11,7 @@ from typing import Literal, TypedDict
 from markupsafe import Markup
 
 from skyloom.core.json_files import ChoiceEntry, ControlEntry, Figure, LeakageControl, LeakageEntry, OverlapEntry, OverlapTable
+from skyloom.leakage.control_words import holds, outcome, reason
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, decimal, known, percent, short, span
 from skyloom.release.tables import domain_name, language_name, model_name
@@ -19,8 +20,15 @@ from skyloom.report.charts import strip
 _GAPS: tuple[Literal["delta1", "delta1_low", "delta1_high", "delta2", "delta2_low", "delta2_high"], ...] = (
     "delta1", "delta1_low", "delta1_high", "delta2", "delta2_low", "delta2_high",
 )  # fmt: skip
-_CONTROL_GAPS: tuple[Literal["delta1", "delta1_low", "delta1_high", "paired", "paired_low", "paired_high"], ...] = (
-    "delta1", "delta1_low", "delta1_high", "paired", "paired_low", "paired_high",
+_CONTROL_GAPS: tuple[
+    Literal[
+        "delta1", "delta1_low", "delta1_high", "twin_delta1", "twin_delta1_low", "twin_delta1_high",
+        "paired", "paired_low", "paired_high",
+    ],
+    ...,
+] = (
+    "delta1", "delta1_low", "delta1_high", "twin_delta1", "twin_delta1_low", "twin_delta1_high",
+    "paired", "paired_low", "paired_high",
 )  # fmt: skip
 WORDS = {"delta1": "Δ1", "delta2": "Δ2", "control": "Control"}
 
@@ -44,11 +52,13 @@ class LeakageRow(LeakageEntry):
 
 
 class ControlRow(ControlEntry):
-    """A model of the positive control with its gaps as strips."""
+    """A model of the positive and the negative control with its gaps as strips; `told`: whether the canaries are found."""
 
     model: str
     name: str
+    told: str
     delta1_strip: Markup
+    twin_delta1_strip: Markup
     paired_strip: Markup
 
 
@@ -76,7 +86,7 @@ def choice(evidence: Evidence) -> list[ChoiceRow]:
 
 
 def leakage(evidence: Evidence) -> LeakageView | None:
-    """Rows with their gaps drawn on a common line around zero, the positive control, and the corpus side if there is one."""
+    """Rows with their gaps drawn on a common line around zero, both controls, and the corpus side if there is one."""
     audit = evidence.leakage
     if audit is None:
         return None
@@ -113,9 +123,27 @@ def _controlled(model: str, row: ControlEntry, reach: float) -> ControlRow:
         **row,
         "model": model,
         "name": model_name(model),
+        "told": f"{outcome(row)}: {why}" if (why := reason(row)) else outcome(row),
         "delta1_strip": _gap(model, row.get("delta1"), row.get("delta1_low"), row.get("delta1_high"), reach),
+        "twin_delta1_strip": _gap(model, row.get("twin_delta1"), row.get("twin_delta1_low"), row.get("twin_delta1_high"), reach),
         "paired_strip": _gap(model, row.get("paired"), row.get("paired_low"), row.get("paired_high"), reach),
     }
+
+
+def failed(evidence: Evidence) -> list[str]:
+    """The checks of the evaluation that fail, each in a sentence with its figures."""
+    rows = evidence.perplexity.get("sanity", []) if evidence.perplexity else []
+    return [
+        f"{row['check']} on {domain_name(row['set'])}: {decimal(row['value'])}, bound {decimal(row['bound'])}"
+        for row in rows
+        if not row["ok"]
+    ]
+
+
+def control_failed(evidence: Evidence) -> bool:
+    """Whether the leakage audit has a control that does not hold."""
+    found: LeakageControl = (evidence.leakage.get("control") if evidence.leakage else None) or {}
+    return bool(found) and not holds(found.get("models") or {}, found.get("clean_test_flagged_in_final"))
 
 
 def headline(evidence: Evidence) -> list[dict[str, str]]:

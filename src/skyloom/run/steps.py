@@ -176,7 +176,7 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
     base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *general, last))
     judged = Step("evaluate", evaluate, recipe.evaluate, needs=base)
-    audited = Step("leakage", leak, recipe.leakage, needs=base)
+    audited = Step("leakage", leak, recipe.leakage, version=2, needs=base)
     # A release carries the resolved recipe, so every setting is part of it; so does the run page.
     released = Step("release", publish, recipe, needs=(*base, done["pages"], done["extract"], done["parallel"], judged, audited))
     others = tuple(done[name] for name in ("references",) if name in done)

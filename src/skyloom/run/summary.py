@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skyloom.core.json_files import HeldoutEntry, LeakageReport, PerplexityTable, Row, Rows, StepManifest
+from skyloom.core.json_files import Figure, HeldoutEntry, LeakageReport, PerplexityTable, Row, Rows, StepManifest
 from skyloom.core.ledger import Ledger
 from skyloom.core.step import TIMING
 from skyloom.core.store import Store
 from skyloom.data.loader import SourceProgress
+from skyloom.leakage.control_words import outcome, sentence
 from skyloom.run.recipe import stages
 from skyloom.run.run import ResolvedRun
 from skyloom.run.steps import ORDER
@@ -135,12 +136,29 @@ def leakage_tables(run: ResolvedRun) -> list[tuple[str, Rows]]:
                 "L_train": row["L_train"],
                 "L_test": row["L_test"],
                 "L_ref": row["L_ref"],
-                "Δ1": f"{row['delta1']:+.3f} [{row['delta1_low']:+.3f}, {row['delta1_high']:+.3f}]",
-                "Δ2": f"{row['delta2']:+.3f} [{row['delta2_low']:+.3f}, {row['delta2_high']:+.3f}]",
+                "Δ1": _interval(row["delta1"], row["delta1_low"], row["delta1_high"]),
+                "Δ2": _interval(row["delta2"], row["delta2_low"], row["delta2_high"]),
             }
         )
     verdicts: Rows = [{"model": row["model"], "verdict": found["words"][row["model"]]} for row in found["rows"]]
-    return [("leakage, nats per token (Δ1 = L_test − L_ref, Δ2 = L_test − L_train)", rows), ("verdicts", verdicts)]
+    planted = (found["control"] or {}).get("models") or {}
+    controls: Rows = [
+        {
+            "model": model,
+            "Δ1 of canaries": _interval(row["delta1"], row["delta1_low"], row["delta1_high"]),
+            "Δ1 of twins": _interval(row["twin_delta1"], row["twin_delta1_low"], row["twin_delta1_high"]),
+            "canary − twin": _interval(row["paired"], row["paired_low"], row["paired_high"]),
+            "canaries": outcome(row),
+        }
+        for model, row in planted.items()
+    ]
+    told: Rows = [{"control": sentence(found["control"]) or found["words"]["control"]}]
+    return [
+        ("leakage, nats per token (Δ1 = L_test − L_ref, Δ2 = L_test − L_train)", rows),
+        ("verdicts", verdicts),
+        *([("control: canaries were planted in Stage 2, their twins were read by no stage", controls)] if controls else []),
+        ("what the control shows", told),
+    ]
 
 
 def step_rows(run: ResolvedRun) -> Rows:
@@ -154,6 +172,12 @@ def step_rows(run: ResolvedRun) -> Rows:
             {"step": name, "seconds": folder.read_json(TIMING)["seconds"], "bytes": size, "content": manifest["content"][:12]}
         )
     return rows
+
+
+def _interval(value: Figure, low: Figure, high: Figure) -> str:
+    """A gap with its sign and its interval; "–" for what could not be measured."""
+    ends = [f"{figure:+.3f}" if figure is not None else "–" for figure in (value, low, high)]
+    return f"{ends[0]} [{ends[1]}, {ends[2]}]"
 
 
 def _lines(folder: Store) -> list[HeldoutEntry]:
