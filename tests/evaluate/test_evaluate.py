@@ -62,6 +62,20 @@ def test_the_unigram_is_that_of_the_token_shards(world: World) -> None:
     assert np.exp(-costs[end]) == pytest.approx((documents + 1) / (total + len(costs)))
 
 
+def test_models_are_compared_on_the_same_documents(evaluated: Store) -> None:
+    found = evaluated.read_json("perplexity.json")
+    bits = {(r["model"], r["set"]): r["bits_per_byte"] for r in found["rows"]}
+    pairs = [(m, o) for place, m in enumerate(MODELS) for o in MODELS[place + 1 :]]
+    expected = [(m, o, s) for m, o in pairs for s in (*sorted(DOMAINS), None)]
+    assert [(r["model"], r["other"], r["set"]) for r in found["paired"]] == expected
+    for row in found["paired"]:
+        if row["set"] is not None:
+            gap = bits[row["model"], row["set"]] - bits[row["other"], row["set"]]
+            assert row["bits_per_byte"] == pytest.approx(gap, abs=1e-5)
+        assert row["bits_per_byte_low"] <= row["bits_per_byte"] <= row["bits_per_byte_high"]
+        assert (row["reference_loss"] is None) == (row["other"] == "xz")
+
+
 def test_sanity_says_that_training_helped_on_every_set(evaluated: Store) -> None:
     checks = evaluated.read_json("perplexity.json")["sanity"]
     final = [c for c in checks if c["check"] == "final is below unigram"]

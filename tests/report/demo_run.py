@@ -175,6 +175,7 @@ def _stage(store: Store, stage: str, first: int) -> None:
                 "tokens_per_s": 6000 + 300 * math.sin(step),
                 "data_wait_share": 0.01,
                 "mfu": 0.21,
+                "peak_flops": 312e12,
                 "memory_bytes": 1_200_000_000,
                 "seconds": 0.68,
             }

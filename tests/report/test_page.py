@@ -234,6 +234,38 @@ def test_canaries_that_are_flagged_like_their_twins_are_not_called_found(run: di
         assert "The control holds" not in sections[name]
 
 
+def test_best_is_marked_only_beyond_chance(run: dict[str, Store], tmp_path: Path) -> None:
+    """Stage 1 has the lower figures everywhere; the paired differences decide whether that is said in bold."""
+    table = run["evaluate"].read_json("perplexity.json")
+    assert 'class="num best"' not in page_with(run, tmp_path / "none", evaluate=("perplexity.json", {**table, "paired": []}))
+
+    def pair(other: str, name: str | None, high: float) -> dict[str, object]:
+        return {"model": "stage1", "other": other, "set": name,
+                "bits_per_byte": -0.3, "bits_per_byte_low": -0.6, "bits_per_byte_high": high,
+                "reference_loss": None, "reference_loss_low": None, "reference_loss_high": None}  # fmt: skip
+
+    others = ("final", "unigram", "xz")
+    paired = [pair(other, "web_zh", -0.1) for other in others]
+    paired += [pair(other, "web_en", 0.1 if other == "final" else -0.1) for other in others]  # final: within chance
+    paired += [pair(other, "code", -0.1) for other in others[:2]]  # nothing is known of xz
+    page = page_with(run, tmp_path / "some", evaluate=("perplexity.json", {**table, "paired": paired}))
+    rows = re.findall(r'<th scope="row" class="name">([^<]*)</th>(<td class="num[^\n]*)', page)
+    assert [(name, re.findall(r'num best">([^<]*)', cells)) for name, cells in rows if "best" in cells] == [
+        ("Web, Chinese", ["1.950"])
+    ]
+
+
+def test_an_mfu_stands_beside_its_peak_or_is_left_out(run: dict[str, Store], tmp_path: Path, text: str) -> None:
+    assert '<td class="num">21.0 %</td><td class="num">312 T FLOP/s</td>' in text
+    stages = {stage: Store(shutil.copytree(run[stage].path(), tmp_path / stage)) for stage in ("stage1", "stage2")}
+    for store in stages.values():  # lines of a processor, or of a version that did not write the peak
+        rows = [json.loads(line) for line in store.read_text("telemetry/speed.jsonl").splitlines()]
+        store.write_text("telemetry/speed.jsonl", "".join(json.dumps({**row, "peak_flops": None}) + "\n" for row in rows))
+    write({**run, **stages}, Store(tmp_path / "out"), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
+    training = Outline((tmp_path / "out/report.html").read_text("utf-8")).sections["training"]
+    assert "21.0 %" not in training and "An MFU is given where its peak is known" in training
+
+
 def test_equal_inputs_give_equal_bytes(run: dict[str, Store], page: Path, tmp_path: Path) -> None:
     write(run, Store(tmp_path), ReportConfig(), demo_run.run_facts(), progress=Progress.silent())
     assert (tmp_path / "report.html").read_bytes() == page.read_bytes()

@@ -168,6 +168,7 @@ class SpeedEntry(TypedDict):
     data_wait_share: NotRequired[Figure]
     mfu: NotRequired[Figure]
     mfu_causal: NotRequired[Figure]
+    peak_flops: NotRequired[Figure]
     memory_bytes: NotRequired[Figure]
     device_memory_bytes: NotRequired[Figure]
     device_reserved_bytes: NotRequired[Figure]
@@ -268,6 +269,20 @@ class AverageEntry(LossEntry):
     sets: int
 
 
+class PairedEntry(TypedDict):
+    """`model` minus `other` on the same documents of a set (None: on average over the sets), with 95 % intervals."""
+
+    model: str
+    other: str
+    set: str | None
+    bits_per_byte: Figure
+    bits_per_byte_low: Figure
+    bits_per_byte_high: Figure
+    reference_loss: Figure
+    reference_loss_low: Figure
+    reference_loss_high: Figure
+
+
 class SanityEntry(TypedDict):
     """A check of the evaluation."""
 
@@ -284,6 +299,7 @@ class PerplexityTable(TypedDict):
     reference: str
     rows: list[PerplexityEntry]
     average: list[AverageEntry]
+    paired: NotRequired[list[PairedEntry]]
     sanity: list[SanityEntry]
 
 

@@ -18,6 +18,7 @@ from skyloom.evaluate.baselines import token_counts, unigram_losses, unigram_nat
 from skyloom.evaluate.config import EvaluateConfig
 from skyloom.evaluate.intervals import Floats
 from skyloom.evaluate.models import Models, as_tokenizer, load
+from skyloom.evaluate.paired import PairedRow, SetFigures, differences, fixed_figures, set_figures
 from skyloom.evaluate.perplexity import (
     AverageRow,
     PerplexityRow,
@@ -104,6 +105,7 @@ def training_unigram(tokens: Store) -> Floats:
 class _TableJson(TypedDict):
     rows: list[PerplexityRow]
     average: list[AverageRow]
+    paired: list[PairedRow]
     sanity: list[SanityCheck]
 
 
@@ -114,14 +116,18 @@ class _Table:
         self._config = config
         self._rows: list[PerplexityRow] = []
         self._draws: dict[str, list[Floats]] = {}
+        self._figures: dict[str, dict[str, SetFigures]] = {}
 
     def add(self, model: str, name: str, losses: TextLosses) -> None:
         line, draws = row(model, name, losses, seed=self._config.seed, resamples=self._config.resamples)
         self._rows.append(line)
         self._draws.setdefault(model, []).append(draws)
+        found = set_figures(name, losses, seed=self._config.seed, resamples=self._config.resamples)
+        self._figures.setdefault(model, {})[name] = found
 
     def add_bits(self, model: str, held: TableSet, bits_per_byte: float) -> None:
         self._rows.append(bits_row(model, held, bits_per_byte))
+        self._figures.setdefault(model, {})[held.name] = fixed_figures(bits_per_byte, self._config.resamples)
 
     def to_json(self) -> _TableJson:
         lines: dict[str, list[PerplexityRow]] = {}
@@ -130,5 +136,6 @@ class _Table:
         return {
             "rows": self._rows,
             "average": [average(name, mine, self._draws.get(name, [])) for name, mine in lines.items()],
+            "paired": differences(self._figures),
             "sanity": [check for name in lines if name not in (UNIGRAM, XZ) for check in sanity(self._rows, name, UNIGRAM)],
         }

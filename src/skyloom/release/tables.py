@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Literal, TypedDict
 
-from skyloom.core.json_files import Compression, Figure, LossEntry, MixtureEntry
+from skyloom.core.json_files import Compression, Figure, LossEntry, MixtureEntry, PerplexityTable
 from skyloom.core.ledger import KEPT, Ledger
 from skyloom.core.records import DOMAINS
 from skyloom.leakage.control_words import sentence
@@ -83,7 +83,7 @@ class StageRow(TypedDict):
 
 
 class BestOf(TypedDict):
-    """A figure as text, and whether it is the best of its row."""
+    """A figure as text, and whether it is the best of its row beyond chance."""
 
     text: str
     best: bool
@@ -228,7 +228,10 @@ def stages(evidence: Evidence) -> list[StageRow]:
 
 
 def perplexity(evidence: Evidence) -> list[SetTable]:
-    """Two tables, sets down and models across: bits per byte, and perplexity per reference token; the best is marked."""
+    """Two tables, sets down and models across: bits per byte, and perplexity per reference token.
+
+    A figure is marked as the best of its row only where its paired differences to all others of the row exclude zero.
+    """
     if evidence.perplexity is None:
         return []
     rows = evidence.perplexity["rows"]
@@ -237,20 +240,35 @@ def perplexity(evidence: Evidence) -> list[SetTable]:
     lines += [(None, row) for row in evidence.perplexity.get("average") or []]
     tables: list[SetTable] = []
     for key, title, digits in _FIGURES:
+        better = _better(evidence.perplexity, key)
         cells = {(name, row["model"]): value for name, row in lines if known(value := row.get(key))}
         models = [m for m in dict.fromkeys(row["model"] for row in rows) if any(model == m for _, model in cells)]
         names = [*sets, *([None] if any(name is None for name, _ in cells) else [])]
         body: list[SetRow] = []
         for name in names:
-            line = [cells.get((name, m)) for m in models]
-            best = min((v for v in line if v is not None), default=None)
-            texts = [decimal(v, digits) if v is None or v < 1000 else short(v) for v in line]
+            present = [m for m in models if (name, m) in cells]
+            best = [m for m in present if len(present) > 1 and all((name, m, other) in better for other in present if other != m)]
+            line = [(m, cells.get((name, m))) for m in models]
             marked: list[BestOf] = [
-                {"text": text, "best": v is not None and v == best} for text, v in zip(texts, line, strict=True)
+                {"text": decimal(v, digits) if v is None or v < 1000 else short(v), "best": m in best} for m, v in line
             ]
             body.append({"name": domain_name(name) if name else "Average", "cells": marked})
         tables.append({"title": title, "models": [model_name(m) for m in models], "rows": body})
     return tables
+
+
+def _better(table: PerplexityTable, key: Literal["bits_per_byte", "reference_perplexity"]) -> set[tuple[str | None, str, str]]:
+    """(set, better model, worse model) wherever the interval of their paired difference excludes zero."""
+    found = set()
+    for row in table.get("paired", []):
+        bits = key == "bits_per_byte"
+        low = row["bits_per_byte_low"] if bits else row["reference_loss_low"]
+        high = row["bits_per_byte_high"] if bits else row["reference_loss_high"]
+        if known(high) and high < 0:
+            found.add((row["set"], row["model"], row["other"]))
+        elif known(low) and low > 0:
+            found.add((row["set"], row["other"], row["model"]))
+    return found
 
 
 def measure(evidence: Evidence) -> list[Compression]:

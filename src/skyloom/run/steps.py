@@ -175,7 +175,7 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         write(ctx.inputs, ctx.out, recipe.report, _run_facts(recipe, ctx), progress=ctx.progress)
 
     base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *general, last))
-    judged = Step("evaluate", evaluate, recipe.evaluate, needs=base)
+    judged = Step("evaluate", evaluate, recipe.evaluate, version=2, needs=base)
     audited = Step("leakage", leak, recipe.leakage, version=2, needs=base)
     # A release carries the resolved recipe, so every setting is part of it; so does the run page.
     released = Step("release", publish, recipe, needs=(*base, done["pages"], done["extract"], done["parallel"], judged, audited))
