@@ -20,7 +20,7 @@ from skyloom.evaluate.models import load
 from skyloom.leakage.audit_items import pairs, read_split
 from skyloom.leakage.config import LeakageConfig
 from skyloom.leakage.corpus_overlap import corpus_overlap
-from skyloom.leakage.gap import Audited, Control, _words, audit
+from skyloom.leakage.gap import Audited, _words, audit
 from skyloom.leakage.verdict import LeakageVerdict
 from skyloom.score.nll import score_texts
 from skyloom.tokenizer import Tokenizer
@@ -111,7 +111,10 @@ def test_canaries_that_training_did_not_read_are_no_control(world: World, tmp_pa
 
 def test_canaries_without_an_interval_are_not_called_absent() -> None:
     row = Audited("final", {}, LeakageVerdict(None, None, "no sign"))
-    assert _words([row], {"final": Control({}, None)})["final"].endswith("planted canaries: cannot tell")
+    unknown: Any = {"flagged": None, "twin_flagged": None}
+    assert _words([row], {"final": unknown})["final"].endswith("planted canaries: cannot tell (too few items for an interval)")
+    both: Any = {"flagged": True, "twin_flagged": True}
+    assert _words([row], {"final": both})["final"].endswith("planted canaries: cannot tell (flagged, but so are their twins)")
 
 
 def test_a_missing_split_is_told(world: World, tmp_path: Path) -> None:

@@ -87,10 +87,12 @@ def test_what_a_stage_writes(whole: Store) -> None:
         "data_wait_share",
         "mfu",
         "mfu_causal",
+        "peak_flops",
         "memory_bytes",
         "seconds",
     }
     assert figures <= set(speed[0])
+    assert speed[0]["mfu"] is None and speed[0]["peak_flops"] is None  # a processor has no peak
     assert any(n.startswith("telemetry/tensorboard/events") for n in whole.names())
 
 

@@ -243,14 +243,15 @@ class Dashboard:
             (say("Training loss"), formats.decimal(last.get("loss")), rate),
         ]
         if rates:
-            causal = say("of the peak; causal {causal}", causal=formats.percent(rates.get("mfu_causal")))
+            peak, causal = formats.short(rates.get("peak_flops")), formats.percent(rates.get("mfu_causal"))
+            told = say("of {peak} FLOP/s; causal {causal}", peak=peak, causal=causal)
             rows += [
                 (
                     say("Tokens per second"),
                     formats.short(rates.get("tokens_per_s")),
                     say("over {time}", time=formats.seconds(rates.get("seconds"))),
                 ),
-                (say("MFU"), formats.percent(rates.get("mfu")), causal),
+                *([(say("MFU"), formats.percent(rates.get("mfu")), told)] if formats.known(rates.get("peak_flops")) else []),
                 (say("Waiting for data"), formats.percent(rates.get("data_wait_share")), say("of the time")),
                 (say("Memory"), formats.size(held), say("of rank 0")),
             ]

@@ -9,6 +9,7 @@ a picture grows with the length of a run.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -28,7 +29,7 @@ REMOTE_SECONDS = 15.0
 """Between two looks at journals that are not on this machine's disks."""
 
 _STEP = ("step", "tokens", "loss", "lr")
-_RATES = ("step", "tokens", "tokens_per_s", "data_wait_share", "mfu", "memory_bytes")
+_RATES = ("step", "tokens", "tokens_per_s", "data_wait_share", "mfu", "peak_flops", "memory_bytes")
 Figures = dict[str, float]
 Record = dict[str, Any]
 """A line of any journal, as it was parsed; `release.files` has a type for those of each."""
@@ -54,6 +55,12 @@ class Thinned:
 
     def rows(self) -> list[Figures]:
         return [*self._rows, *([_mean(self._waiting)] if self._waiting else [])]
+
+
+def _rate(record: Record, key: str) -> float:
+    """A figure of a line of speed; NaN where it has none, as an MFU on processors."""
+    value = record.get(key, record["step"] if key == "tokens" else None)
+    return math.nan if value is None else float(value)
 
 
 def _mean(rows: list[Figures]) -> Figures:
@@ -120,7 +127,7 @@ class Following:
             self._steps.add({key: record[key] for key in _STEP})
         elif journal == SPEED:
             self.rates = record
-            self._speed.add({key: record[key] if key in record else record["step"] if key == "tokens" else 0.0 for key in _RATES})
+            self._speed.add({key: _rate(record, key) for key in _RATES})
         elif journal == SKIPS:
             self.skipped += 1
             slim = {**record, "documents": sum(len(ids) for ids in record["documents"].values())}

@@ -93,12 +93,13 @@ class ShareTable(TypedDict):
 
 
 class SpeedRow(TypedDict):
-    """Medians of a stage."""
+    """Medians of a stage. `mfu`: only of lines that name their peak; `peak`: FLOP/s of one accelerator, which it is a share of."""
 
     stage: str
     tokens_per_s: Figure
     data_wait_share: Figure
     mfu: Figure
+    peak: Figure
     memory_bytes: Figure
 
 
@@ -107,6 +108,7 @@ class SpeedTable(TypedDict):
 
     chart: Markup
     rows: list[SpeedRow]
+    has_mfu: bool
 
 
 def boundary(evidence: Evidence) -> float | None:
@@ -252,7 +254,8 @@ def speed(evidence: Evidence, say: Say = ENGLISH) -> SpeedTable | None:
                     "stage": say.stage(stage),
                     "tokens_per_s": _median(row.get("tokens_per_s") for row in mine),
                     "data_wait_share": _median(row.get("data_wait_share") for row in mine),
-                    "mfu": _median(row.get("mfu") for row in mine),
+                    "mfu": _median(row.get("mfu") for row in mine if known(row.get("peak_flops"))),
+                    "peak": _median(row.get("peak_flops") for row in mine),
                     "memory_bytes": _median(row.get("memory_bytes") for row in mine),
                 }
             )
@@ -260,7 +263,7 @@ def speed(evidence: Evidence, say: Say = ENGLISH) -> SpeedTable | None:
         series, title=say("Throughput"), x_label=x_label, y_label=say("tokens per second"), y_text=short,
         boundary=boundary(evidence) if tokens_at else None, dots=False, zero=True, say=say,
     )  # fmt: skip
-    return {"chart": chart, "rows": rows}
+    return {"chart": chart, "rows": rows, "has_mfu": any(row["mfu"] is not None for row in rows)}
 
 
 def _of(rows: Sequence[Line], stage: str) -> list[Line]:

@@ -85,15 +85,16 @@ class Recorder:
             telemetry = None
             if ranks.is_main:
                 flops, causal = (spec.model.flops_per_token(spec.config.context, causal=causal) for causal in (False, True))
-                peak = peak_flops(device, spec.config.precision)
-                progress.log(f"a utilisation (MFU) of 100 % is {peak.flops / 1e12:,.3g} TFLOP/s a process: {peak.source}")
+                peak = peak_flops(device, spec.config.precision) if device.type == "cuda" else None
+                if peak is not None:
+                    progress.log(f"a utilisation (MFU) of 100 % is {peak.flops / 1e12:,.3g} TFLOP/s a process: {peak.source}")
                 if device.type == "cpu" and spec.config.precision == "bf16" and emulates_bf16():
                     progress.log(
                         "this processor has no instructions for bf16 and emulates it, many times slower than fp32: "
                         "stop with Ctrl-C and train with --set train.precision=fp32"
                     )
                 telemetry = stack.enter_context(Telemetry(
-                    out, first_step, flops, peak.flops, causal_flops_per_token=causal, world=ranks.world,
+                    out, first_step, flops, peak.flops if peak else None, causal_flops_per_token=causal, world=ranks.world,
                     every=spec.config.log_every, device=device, trackers=spec.config.trackers, progress=progress,
                     settings=spec.plan(), journals=journals,
                 ))  # fmt: skip

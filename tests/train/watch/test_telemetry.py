@@ -63,7 +63,21 @@ def test_a_line_has_the_figures_of_its_formulas(tmp_path: Path) -> None:
         assert row["data_wait_share"] == pytest.approx(0.1) and row["seconds"] == pytest.approx(1.5)
         assert row["mfu"] == pytest.approx(8192 * (6 * multiplied + scores) / 4e12)
         assert row["mfu_causal"] == pytest.approx(8192 * (6 * multiplied + scores / 2) / 4e12)
-        assert row["memory_bytes"] > 1e7
+        assert row["peak_flops"] == 1e12 and row["memory_bytes"] > 1e7
+
+
+def test_without_a_peak_there_is_no_utilisation(tmp_path: Path) -> None:
+    """On a processor: a peak measured on a busy machine would make the slower of two stages look the better used."""
+    out = Store(str(tmp_path))
+    with Telemetry(out, 0, FLOPS, None, causal_flops_per_token=CAUSAL, every=2) as telemetry:
+        for step in range(1, 3):
+            telemetry.step(record(step), 4096, 0.5, 0.05)
+        assert telemetry.note().startswith("8,192 tokens/s, waiting ")
+    (row,) = lines(out)
+    assert (row["mfu"], row["mfu_causal"], row["peak_flops"]) == (None, None, None) and row["tokens_per_s"] == pytest.approx(8192)
+    board = EventAccumulator(str(tmp_path / "telemetry" / "tensorboard"))
+    board.Reload()
+    assert "speed/mfu" not in board.Tags()["scalars"] and "speed/tokens_per_s" in board.Tags()["scalars"]
 
 
 def test_lines_behind_the_checkpoint_are_dropped_and_curves_are_in_tensorboard(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class SkipLine(TypedDict):
 class CausalRate(TypedDict, total=False):
     """Utilisation that counts half of the attention scores."""
 
-    mfu_causal: float
+    mfu_causal: float | None
 
 
 class DeviceMemory(TypedDict, total=False):
@@ -82,15 +82,16 @@ class DeviceMemory(TypedDict, total=False):
 
 
 class SpeedLine(CausalRate, DeviceMemory):
-    """A line of `speed.jsonl`."""
+    """A line of `speed.jsonl`. `peak_flops`: FLOP/s of one accelerator, which `mfu` is a share of; all null on processors."""
 
     step: int
     tokens: int
     tokens_per_s: float
     tokens_per_s_per_device: float
     data_wait_share: float
-    mfu: float
+    mfu: float | None
     memory_bytes: int
+    peak_flops: float | None
     seconds: float
 
 

@@ -2,7 +2,8 @@
 
 An accelerator's bf16 peak is its maker's figure for dense matrices, as the literature on utilisation takes it; on a card that
 the table does not know, and in fp32 (whose speed depends on what torch is allowed to round), a large matrix product is
-measured. A processor has no such figure worth using, since its clock and its neighbours decide: it is measured too.
+measured. A processor has no peak: what it reaches depends on its clock and on what else runs at that moment, so a share of it would
+say nothing. Training on processors reports tokens per second and no MFU.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import time
 from dataclasses import dataclass
 
 import torch
-
-from skyloom.train.step import matmul_flops
 
 BF16_PEAKS: tuple[tuple[str, float], ...] = (
     ("GB300", 2.5e15), ("B300", 2.25e15), ("GB200", 2.5e15), ("B200", 2.25e15), ("B100", 1.75e15),
@@ -29,7 +28,7 @@ BF16_PEAKS: tuple[tuple[str, float], ...] = (
 
 @dataclass(frozen=True)
 class PeakFlops:
-    """FLOP/s of one accelerator (or of the processor, all threads), and where the figure is from."""
+    """FLOP/s of one accelerator, and where the figure is from."""
 
     flops: float
     source: str
@@ -46,10 +45,10 @@ def listed(name: str) -> float | None:
 
 
 def peak_flops(device: torch.device | str, precision: str) -> PeakFlops:
-    """The peak of `device` for "bf16" or "fp32". Measuring takes about 0.1 s."""
+    """The peak of the accelerator `device` for "bf16" or "fp32". Measuring takes about 0.1 s. ValueError for a processor."""
     kind = torch.device(device)
     if kind.type != "cuda":
-        return PeakFlops(matmul_flops(precision), "a matrix product measured on this processor")
+        raise ValueError(f"{device} is no accelerator, and a processor has no peak")
     name = torch.cuda.get_device_name(kind)
     known = listed(name) if precision == "bf16" else None
     if known is not None:

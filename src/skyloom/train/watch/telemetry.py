@@ -3,8 +3,9 @@
 Every N steps (`train.log_every`) a line says tokens per second, of the run and of one accelerator; the utilisation (MFU) by
 6·(N − input embedding) + 12·L·h·s FLOPs a token, which is as close to the report's (3.5) as a stated formula gets, and
 `mfu_causal` beside it, which counts half of the attention scores; memory; and the share of time spent waiting for data. On an
-accelerator the memory is its own: the most that tensors took since the last line, and what torch reserved for them. It is
-written by rank 0, and memory is that of rank 0. What watches a run that goes on reads `live`.
+accelerator the memory is its own: the most that tensors took since the last line, and what torch reserved for them. A line names
+the peak that its MFU is of; on a processor, which has none, both are null. It is written by rank 0, and memory is that of rank 0.
+What watches a run that goes on reads `live`.
 
 Nothing here is part of a run's content: the figures differ from one run to the next.
 """
@@ -51,7 +52,7 @@ class Telemetry:
         out: Store,
         first_step: int,
         flops_per_token: int,
-        peak_flops: float,
+        peak_flops: float | None,
         *,
         causal_flops_per_token: int = 0,
         world: int = 1,
@@ -62,8 +63,9 @@ class Telemetry:
         progress: Progress | None = None,
         journals: Mapping[str, Journal] | None = None,
     ) -> None:
-        """`peak_flops`: FLOP/s of one of `world` accelerators at a utilisation of 1 (`peak.peak_flops`); `device`: of this process;
-        `settings`: what the trackers should know of the run; `journals`: the lines that it goes on with, by file.
+        """`peak_flops`: FLOP/s of one of `world` accelerators at a utilisation of 1 (`peak.peak_flops`), None on processors, whose
+        utilisation is not told; `device`: of this process; `settings`: what the trackers should know of the run; `journals`: the
+        lines that it goes on with, by file.
         ConfigError if a tracker's package is not installed."""
         self._out, self._flops, self._causal, self._peak = out, flops_per_token, causal_flops_per_token, peak_flops
         self._world, self._every, self._device = world, every, torch.device(device)
@@ -115,18 +117,18 @@ class Telemetry:
 
     def _flush(self, step: int, tokens: int) -> None:
         rate = self._tokens / self._seconds
-        reachable = self._peak * self._world
-        causal: CausalRate = {"mfu_causal": rate * self._causal / reachable} if self._causal else {}
+        causal: CausalRate = {"mfu_causal": self._share(rate * self._causal)} if self._causal else {}
         speed: SpeedLine = {
             "step": step,
             "tokens": tokens,
             "tokens_per_s": rate,
             "tokens_per_s_per_device": rate / self._world,
             "data_wait_share": self._waited / self._seconds,
-            "mfu": rate * self._flops / reachable,
+            "mfu": self._share(rate * self._flops),
             **causal,
             "memory_bytes": peak_memory(),
             **self._device_memory(),
+            "peak_flops": self._peak,
             "seconds": self._seconds,
         }
         self._journal.add(speed)
@@ -137,6 +139,10 @@ class Telemetry:
         self._add({f"speed/{name}": value for name, value in figures.items()}, step)
         self._last = speed
         self._restart()
+
+    def _share(self, flops: float) -> float | None:
+        """FLOP/s of the run as a share of what its accelerators could reach."""
+        return None if self._peak is None else flops / (self._peak * self._world)
 
     def _device_memory(self) -> DeviceMemory:
         if self._device.type != "cuda":
@@ -150,9 +156,9 @@ class Telemetry:
         """The last line in words, for whoever watches the log; empty before the first."""
         if self._last is None:
             return ""
-        held = self._last.get("device_memory_bytes", self._last["memory_bytes"])
+        held, mfu = self._last.get("device_memory_bytes", self._last["memory_bytes"]), self._last["mfu"]
         return (
-            f"{self._last['tokens_per_s']:,.0f} tokens/s, MFU {100 * self._last['mfu']:.1f} %, "
+            f"{self._last['tokens_per_s']:,.0f} tokens/s, {'' if mfu is None else f'MFU {100 * mfu:.1f} %, '}"
             f"waiting {100 * self._last['data_wait_share']:.1f} %, {held / 1e9:.1f} GB"
         )
 
