@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyloom.core.errors import DataError, StorageError
+from skyloom.core.ledger import Ledger
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.release import evidence
@@ -232,6 +233,31 @@ def test_canaries_that_are_flagged_like_their_twins_are_not_called_found(run: di
     for name in ("summary", "leakage"):
         assert "The control cannot tell" in sections[name] and "(Δ1 −0.109 [−0.176, −0.039])" in sections[name]
         assert "The control holds" not in sections[name]
+
+
+def test_the_funnel_shows_the_bytes_that_extraction_does_not_keep(run: dict[str, Store], tmp_path: Path) -> None:
+    """All pages stay and two thirds of their bytes go: that must not read as 99.9 % kept."""
+    ledger = Ledger()
+    for stage, size, lost in (("source", 65_700_000, 0), ("extract", 21_400_000, 7)):
+        ledger.enter(stage, "手册", "zh", 5933, size)
+        ledger.post(stage, "手册", "zh", "", 5933 - lost, size)
+        ledger.post(stage, "手册", "zh", "no passages", lost, 0)
+    body = Outline(page_with(run, tmp_path, extract=("ledger.json", ledger.to_json()))).sections["corpus"]
+    told = " ".join(body.split())
+    assert "5,933 in, 5,933 kept (100.0 %) · 65.7 MB in, 65.7 MB kept (100.0 %)" in told
+    assert "5,933 in, 5,926 kept (99.9 %) · 65.7 MB in, 21.4 MB kept (32.6 %)" in told
+    assert "44.3 MB of the pages is not in their text" in told
+
+
+def test_two_figures_of_one_set_are_explained(run: dict[str, Store], tmp_path: Path, outline: Outline) -> None:
+    assert "scored again and again" not in outline.sections["training"]  # the same 30 kB in both
+    table = run["evaluate"].read_json("perplexity.json")
+    rows = [{**row, "bytes": 40_000 if row["set"] == "web_zh" else 30_000} for row in table["rows"]]
+    sections = Outline(page_with(run, tmp_path, evaluate=("perplexity.json", {**table, "rows": rows}))).sections
+    assert (
+        "These figures are of 30 kB of each set" in sections["training"] and "below scores 30 kB to 40 kB" in sections["training"]
+    )
+    assert "These figures are of 30 kB to 40 kB of each set." in sections["evaluation"]
 
 
 def test_best_is_marked_only_beyond_chance(run: dict[str, Store], tmp_path: Path) -> None:

@@ -40,8 +40,10 @@ class FunnelStage(TypedDict):
 
     stage: str
     documents: int
+    bytes: int
     kept: int
     kept_bytes: int
+    unread: int
     joined: int
     merged: int
     reasons: list[Loss]
@@ -132,7 +134,8 @@ def funnel(evidence: Evidence) -> list[FunnelStage]:
 
     `joined` counts documents that enter at this stage and not from the one before (parallel text, exercises);
     `merged` counts those that left between two stages without being dropped (pages joined into parallel documents);
-    `cuts` are bytes taken out of documents that stayed (recurring blocks, personal data).
+    `cuts` are bytes taken out of documents that stayed (recurring blocks, personal data). `bytes` is what came in: at the
+    extraction bytes of pages, of which `unread` are not in their text (markup, scripts).
     """
     rows: list[FunnelStage] = []
     for ledger in (evidence.extraction, evidence.cleaning):
@@ -143,14 +146,18 @@ def funnel(evidence: Evidence) -> list[FunnelStage]:
                 {"reason": reason, "documents": documents, "bytes": size}
                 for reason, (documents, size) in sorted(totals.items(), key=lambda item: (-item[1][0], -item[1][1], item[0]))
             ]
-            documents = kept[0] + sum(row["documents"] for row in lost)
+            documents, size = kept[0] + sum(row["documents"] for row in lost), kept[1] + sum(row["bytes"] for row in lost)
             change = documents - rows[-1]["kept"] if rows else 0
+            reads = ledger is evidence.extraction and bool(rows) and not change
+            unread = max(rows[-1]["kept_bytes"] - size, 0) if reads else 0
             rows.append(
                 {
                     "stage": stage,
                     "documents": documents,
+                    "bytes": size + unread,
                     "kept": kept[0],
                     "kept_bytes": kept[1],
+                    "unread": unread,
                     "joined": max(change, 0),
                     "merged": max(-change, 0),
                     "reasons": [row for row in lost if row["documents"]],

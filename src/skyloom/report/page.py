@@ -83,6 +83,7 @@ def render(found: evidence.Evidence, config: ReportConfig, run: RunFacts, *, has
         "scores": training.scores(found),
         "say": ENGLISH,
         "perplexity": tables.perplexity(found),
+        "sizes": results.sizes(found),
         "choice": results.choice(found),
         "leakage": results.leakage(found),
         "control": tables.control(found),

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from skyloom.core.json_files import ChoiceEntry, ControlEntry, Figure, LeakageControl, LeakageEntry, OverlapEntry, OverlapTable
 from skyloom.leakage.control_words import holds, outcome, reason
 from skyloom.release.evidence import Evidence
-from skyloom.release.formats import count, decimal, known, percent, short, span
+from skyloom.release.formats import count, decimal, known, percent, short, size, span
 from skyloom.release.tables import domain_name, language_name, model_name
 from skyloom.report.charts import strip
 
@@ -128,6 +128,23 @@ def _controlled(model: str, row: ControlEntry, reach: float) -> ControlRow:
         "twin_delta1_strip": _gap(model, row.get("twin_delta1"), row.get("twin_delta1_low"), row.get("twin_delta1_high"), reach),
         "paired_strip": _gap(model, row.get("paired"), row.get("paired_low"), row.get("paired_high"), reach),
     }
+
+
+def sizes(evidence: Evidence) -> tuple[str, str] | None:
+    """How much of each held-out set is scored while it trains, and in the evaluation: "15.9 kB to 16.0 kB".
+
+    None where both are the same, or where one of the two was not done.
+    """
+    monitored = {row["set"]: row["scored_bytes"] for row in evidence.heldout or []}
+    rows = evidence.perplexity["rows"] if evidence.perplexity else []
+    evaluated = {row["set"]: row["bytes"] for row in rows if row["set"] in monitored}
+    if not evaluated or all(monitored[name] == number for name, number in evaluated.items()):
+        return None
+    return _range([monitored[name] for name in evaluated]), _range(list(evaluated.values()))
+
+
+def _range(numbers: list[int]) -> str:
+    return " to ".join(dict.fromkeys((size(min(numbers)), size(max(numbers)))))
 
 
 def failed(evidence: Evidence) -> list[str]:

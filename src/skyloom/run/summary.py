@@ -22,7 +22,8 @@ def summary(run: ResolvedRun) -> list[tuple[str, Rows]]:
     return [
         ("ledger: in = kept + dropped by reason", ledger_rows(run)),
         ("corpus by language and category (as the report's Table 1)", mixture_rows(run)),
-        ("held-out loss in nats per token, and bits per byte", heldout_rows(run)),
+        ("held-out loss in nats per token while it trained, and bits per byte of the final evaluation", heldout_rows(run)),
+        *([("checks of the evaluation that fail", failed)] if (failed := failed_rows(run)) else []),
         ("multiple choice", choice_rows(run)),
         *leakage_tables(run),
         ("steps", step_rows(run)),
@@ -111,7 +112,11 @@ def progress_rows(sources: Sequence[SourceProgress]) -> Rows:
 
 
 def heldout_rows(run: ResolvedRun) -> Rows:
-    """The last monitored loss of each held-out set in each stage, beside the first, and the perplexity table's unigram."""
+    """The last monitored loss of each held-out set in each stage, beside the first; and bits per byte beside the baselines.
+
+    Bits per byte are the evaluation's, as the baselines' are, because the monitor scores less of each set; before there is an
+    evaluation, they are the monitor's.
+    """
     found: dict[str, Row] = {}
     for stage in stages(run.recipe):
         for line in _lines(run.folder(stage)):
@@ -120,9 +125,16 @@ def heldout_rows(run: ResolvedRun) -> Rows:
     if run.folder("evaluate").exists("perplexity.json"):
         losses: PerplexityTable = run.folder("evaluate").read_json("perplexity.json")
         for entry in losses["rows"]:
-            if entry["model"] in ("unigram", "xz") and entry["set"] in found:
-                found[entry["set"]][f"{entry['model']} bits per byte"] = entry["bits_per_byte"]
+            if entry["model"] in ("final", "unigram", "xz") and entry["set"] in found:
+                name = "bits per byte" if entry["model"] == "final" else f"{entry['model']} bits per byte"
+                found[entry["set"]][name] = entry["bits_per_byte"]
     return [found[name] for name in sorted(found)]
+
+
+def failed_rows(run: ResolvedRun) -> Rows:
+    """The checks of the evaluation that fail, with their figures."""
+    table: PerplexityTable = run.folder("evaluate").read_json("perplexity.json")
+    return [{k: row[k] for k in ("check", "set", "value", "bound")} for row in table["sanity"] if not row["ok"]]
 
 
 def leakage_tables(run: ResolvedRun) -> list[tuple[str, Rows]]:
