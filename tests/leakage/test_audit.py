@@ -1,4 +1,4 @@
-"""The audit over a small run: canaries are found where they were planted and only there, and the clean splits stay clean."""
+"""The audit over a small run: canaries stand beside their twins, and the clean splits stay clean."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -19,9 +20,11 @@ from skyloom.corpus.stem.stage import generate
 from skyloom.evaluate.models import load
 from skyloom.leakage.audit_items import pairs, read_split
 from skyloom.leakage.config import LeakageConfig
+from skyloom.leakage.contrast import Scored
+from skyloom.leakage.control_words import FOUND, NOT_FOUND, holds, outcome
 from skyloom.leakage.corpus_overlap import corpus_overlap
-from skyloom.leakage.gap import Audited, _words, audit
-from skyloom.leakage.verdict import LeakageVerdict
+from skyloom.leakage.gap import Audited, _control, _words, audit
+from skyloom.leakage.verdict import UNKNOWN, LeakageVerdict
 from skyloom.score.nll import score_texts
 from skyloom.tokenizer import Tokenizer
 from tests.evaluate.world import World, shared
@@ -46,14 +49,46 @@ def audited(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return run(world, tmp_path_factory.mktemp("leakage"), corpus=world.corpus)
 
 
-def test_planted_canaries_are_found_in_the_final_model_only(audited: dict[str, Any]) -> None:
+def test_canaries_are_not_called_found_where_their_twins_are_flagged_as_well(audited: dict[str, Any]) -> None:
+    """Training on the canaries taught their names and wording, which the twins share: the rule flags both, though nobody read the
+    twins. Only the pairs tell canaries from twins."""
     control = audited["control"]
-    assert control["holds"] is True
     final, before = control["models"]["final"], control["models"]["stage1"]
-    assert final["flagged"] and final["flagged_paired"] and final["delta1_high"] < 0 and final["paired_high"] < 0
+    assert final["flagged"] and final["delta1_high"] < 0
+    assert final["twin_flagged"] and final["twin_delta1_high"] < 0
+    assert final["flagged_paired"] and final["paired_high"] < 0
+    assert control["holds"] is False and control["twins_flagged_in_final"] is True
     assert not before["flagged"] and before["delta1_low"] < 0 < before["delta1_high"]
+    assert not before["twin_flagged"] and before["twin_delta1_low"] < 0 < before["twin_delta1_high"]
     assert before["paired_low"] < 0 < before["paired_high"]
-    assert audited["words"]["final"].endswith("canaries: found") and audited["words"]["stage1"].endswith("not found")
+    assert audited["words"]["final"].endswith("planted canaries: cannot tell (flagged, but so are their twins)")
+    assert audited["words"]["stage1"].endswith("planted canaries: not found")
+
+
+def test_the_twins_are_a_control_of_the_same_size_as_the_canaries(audited: dict[str, Any]) -> None:
+    for row in audited["control"]["models"].values():
+        assert row["n"]["twin"] == row["n"]["canary"] == row["n"]["pairs"] == 40
+        assert row["delta1"] == pytest.approx(row["L_canary"] - row["L_ref"], abs=1e-5)
+        assert row["twin_delta1"] == pytest.approx(row["L_twin"] - row["L_ref"], abs=0.01)  # families weighted by the twins' tokens
+
+
+@pytest.mark.parametrize(
+    ("canary", "twin", "told"), [(-0.3, 0.0, FOUND), (-0.3, -0.3, UNKNOWN), (0.0, 0.0, NOT_FOUND), (0.0, -0.3, NOT_FOUND)]
+)
+def test_the_rule_is_the_same_for_canaries_and_twins(canary: float, twin: float, told: str) -> None:
+    """Losses by hand: what was planted is found, what only looks easier is not, in both languages."""
+    kinds = tuple((family, lang) for family in ("加法", "ratio", "area") for lang in ("en", "zh-Hans") for _ in range(8))
+    rng = np.random.default_rng(2)
+
+    def split(shift: float) -> Scored:
+        tokens = rng.integers(30, 90, len(kinds))
+        return Scored(tokens * (1.5 + shift + rng.normal(0, 0.1, len(kinds))), tokens, kinds)
+
+    scored = {"canary": split(canary), "twin": split(twin), "ref": split(0.0)}
+    row = _control(scored, [(k, k) for k in range(len(kinds))], CONFIG)
+    assert outcome(row) == told and (row["flagged"], row["twin_flagged"]) == (canary < 0, twin < 0)
+    before = _control({**scored, "canary": split(0.0), "twin": split(0.0)}, [(k, k) for k in range(len(kinds))], CONFIG)
+    assert holds({"final": row, "stage1": before}, clean_test_flagged=False) is (told == FOUND)
 
 
 def test_the_clean_test_split_is_not_flagged(audited: dict[str, Any]) -> None:
