@@ -441,20 +441,13 @@ class StepManifest(TypedDict):
     content: str
 
 
-class StepTiming(TypedDict):
-    """`telemetry/step.json`."""
-
-    seconds: float
-    finished: str
-
-
 class DoneStep(TypedDict):
     """A step as the run page lists it."""
 
     name: str
     folder: str
     status: str
-    seconds: float
+    seconds: Figure
     bytes: int
     content: str
 

@@ -26,7 +26,7 @@ def json_lines(data: bytes, origin: str) -> Iterator[Any]:
     for number, line in enumerate(lines if lines[-1] else lines[:-1], 1):
         try:
             yield json.loads(line)
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise DataError(f"{origin}, line {number}: not JSON ({problem})") from problem
 
 

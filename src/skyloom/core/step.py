@@ -2,8 +2,9 @@
 
 A step's key is a hash of its name, its version number, its settings and the keys of the steps it needs. Its folder
 `<name>-<key>` holds what it wrote and, once it is done, `_step.json` with every file's size and SHA-256. A step whose
-manifest and files agree is skipped; one whose files do not is named, cleared and done again. Because the key is
-known before anything runs, changing a setting re-runs only the steps below it.
+manifest and files agree is skipped; one whose files do not is named, cleared and done again. A manifest is believed only if
+it is one that this program writes: of this step, its `content` that of its files. Because the key is known before anything
+runs, changing a setting re-runs only the steps below it.
 
 `version` is the number of the step's meaning: raise it by hand when the code writes something else for the same
 settings. No test can know that meaning, so a review of such a change asks for it.
@@ -20,7 +21,9 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -31,12 +34,14 @@ from skyloom.core.config import plain
 from skyloom.core.engine import RECEIPTS, Engine, Shard
 from skyloom.core.engine_receipts import records as receipted
 from skyloom.core.errors import IntegrityError, StorageError
+from skyloom.core.json_files import StepManifest
 from skyloom.core.progress import Progress
-from skyloom.core.store import TELEMETRY, FileRecord, Store
+from skyloom.core.store import TELEMETRY, FileRecord, Store, is_inside
 
 MANIFEST = "_step.json"
 TIMING = f"{TELEMETRY}step.json"
 """Wall seconds of the attempt that finished the step, and when (UTC)."""
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -117,12 +122,59 @@ def is_done(work: Store, step: Step) -> bool:
     return work.exists(f"{step.folder}/{MANIFEST}")
 
 
-def verify(folder: Store, *, full: bool = True, threads: int = 1) -> list[str]:
-    """Names of the files of a finished step that are missing or differ from its manifest (see `Store.differing`)."""
+def read_manifest(folder: Store, step: Step | None = None) -> StepManifest:
+    """`_step.json` of a finished step. IntegrityError if it is missing, damaged, or of another step than `step`."""
     try:
         manifest = folder.read_json(MANIFEST)
-        records = [FileRecord(**f) for f in manifest["files"]]
+        problem = _wrong(manifest, step)
+    except (StorageError, ValueError, KeyError, TypeError) as found:
+        raise IntegrityError(f"{folder.url(MANIFEST)} is damaged ({found!r}); run the same command again to mend it") from found
+    if problem:
+        raise IntegrityError(f"{folder.url(MANIFEST)} is damaged ({problem}); run the same command again to mend it")
+    whole: StepManifest = manifest
+    return whole
+
+
+def _wrong(manifest: StepManifest, step: Step | None) -> str:
+    """What is wrong with a manifest, "" if nothing. KeyError or TypeError where it has another form."""
+    for entry in manifest["files"]:
+        name, size, digest = entry["name"], entry["size"], entry["sha256"]
+        if set(entry) != {"name", "size", "sha256"} or type(size) is not int or size < 0 or not _SHA256.fullmatch(digest):
+            return "a file's record is none"
+        if not is_inside(name) or name == MANIFEST or name.startswith(TELEMETRY):
+            return f"it names {name!r}, which is no file of a step"
+    if not all(isinstance(manifest[key], str) for key in ("name", "key", "content")):
+        return "a name, key or content that is no text"
+    if step is not None and (manifest["name"], manifest["key"]) != (step.name, step.key):
+        return "it is of another step"
+    if manifest["content"] != _content([FileRecord(**entry) for entry in manifest["files"]]):
+        return "its content is not that of its files"
+    return ""
+
+
+def _content(files: Sequence[FileRecord]) -> str:
+    """What identifies a step's result: SHA-256 over the checksums and names of its files, in their order."""
+    return hashlib.sha256("".join(f"{r.sha256} {r.name}\n" for r in files).encode()).hexdigest()
+
+
+def seconds_taken(folder: Store) -> float | None:
+    """Wall seconds of the attempt that finished a step; None if they are not known: no damage to telemetry is an error."""
+    try:
+        seconds = folder.read_json(TIMING)["seconds"]
     except (StorageError, ValueError, KeyError, TypeError):
+        return None
+    known = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 <= seconds < math.inf
+    return seconds if known else None
+
+
+def verify(folder: Store, *, step: Step | None = None, full: bool = True, threads: int = 1) -> list[str]:
+    """Names of the files of a finished step that are missing or differ from its manifest (see `Store.differing`).
+
+    Only the manifest itself is named where that is damaged or of another step than `step`.
+    """
+    try:
+        records = [FileRecord(**entry) for entry in read_manifest(folder, step)["files"]]
+    except IntegrityError:
         return [MANIFEST]
     return folder.differing(records, full=full, threads=threads)
 
@@ -141,7 +193,7 @@ def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Prog
         with _lease(work, step, engine.shard, progress) as lease:
             status, mended = "skipped", []
             if is_done(work, step):
-                mended = verify(folder, full=engine.full_checks, threads=engine.workers)
+                mended = verify(folder, step=step, full=engine.full_checks, threads=engine.workers)
             else:
                 status = "done"
             if mended:
@@ -158,7 +210,7 @@ def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Prog
                 if engine.shard is None or not is_done(work, step):  # another shard may have been faster
                     folder.write_json(TIMING, {"seconds": round(time.monotonic() - started, 3), "finished": _now()})
                     _finish(step, folder)
-            manifest = folder.read_json(MANIFEST)
+            manifest = read_manifest(folder, step)
         seconds = time.monotonic() - started
         progress.log(f"{place}: {'already there' if status == 'skipped' else f'{seconds:.1f} s'}")
         size = sum(f["size"] for f in manifest["files"])
@@ -170,7 +222,8 @@ def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Prog
 
 def _clear(step: Step, folder: Store, mended: list[str], shard: Shard | None, progress: Progress) -> None:
     """Remove the damaged files of a finished step and its manifest. Shard runs leave that to a run that is alone."""
-    what = f"{step.name}: {', '.join(mended[:3])} in {folder.root} differs from its checksum"
+    said = "is damaged" if mended == [MANIFEST] else "differs from its checksum"
+    what = f"{step.name}: {', '.join(mended[:3])} in {folder.root} {said}"
     if shard is not None:
         raise IntegrityError(f"{what}; run the same command once without --shard to mend it")
     progress.log(f"{what}; doing the step again")
@@ -193,7 +246,6 @@ def _finish(step: Step, folder: Store) -> None:
     known = {} if folder.local else receipted(folder)
     records = [known[n] if n in known and known[n].size == sizes[n] else folder.describe(n) for n in names]
     lasting = [r for r in records if not r.name.startswith(TELEMETRY)]
-    content = hashlib.sha256("".join(f"{r.sha256} {r.name}\n" for r in lasting).encode()).hexdigest()
     folder.write_json(
         MANIFEST,
         {
@@ -205,7 +257,7 @@ def _finish(step: Step, folder: Store) -> None:
             "needs": [n.folder for n in step.needs],
             "files": [asdict(r) for r in lasting],
             "telemetry": [r.name for r in records if r.name.startswith(TELEMETRY)],
-            "content": content,
+            "content": _content(lasting),
         },
     )
 

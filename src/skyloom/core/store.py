@@ -238,7 +238,11 @@ class Store:
         return self.read_bytes(name).decode("utf-8")
 
     def read_json(self, name: str) -> Any:
-        return json.loads(self.read_bytes(name))
+        """The value of a JSON file. StorageError if it cannot be read, ValueError if it is not JSON, or nested without end."""
+        try:
+            return json.loads(self.read_bytes(name))
+        except RecursionError as problem:
+            raise ValueError(f"{self.url(name)}: nested too deeply") from problem
 
     def read_json_lines(self, name: str) -> Iterator[Any]:
         """The values of a file of JSON lines; see `json_lines`."""
@@ -358,8 +362,13 @@ def _is_temporary(name: str) -> bool:
     return PurePosixPath(name).name.startswith(TEMPORARY)
 
 
+def is_inside(name: str) -> bool:
+    """Whether a name is relative and stays inside a store."""
+    return bool(name) and not name.startswith("/") and "\0" not in name and not {"", ".", ".."} & set(name.split("/"))
+
+
 def _check_name(name: str) -> None:
-    if not name or name.startswith("/") or ".." in PurePosixPath(name).parts:
+    if not is_inside(name):
         raise StorageError(f"bad file name {name!r}: it must be relative and stay inside the store")
 
 

@@ -83,7 +83,7 @@ def read(inputs: Mapping[str, Store]) -> Evidence:
         plans={stage: plan for stage in STAGES if (plan := _json(inputs, stage, "plan.json")) is not None},
         metrics=_lines(inputs, "metrics.jsonl"),
         heldout=_lines(inputs, "heldout.jsonl"),
-        speed=_lines(inputs, f"{TELEMETRY}speed.jsonl"),
+        speed=_telemetry(inputs, f"{TELEMETRY}speed.jsonl"),
         perplexity=_json(inputs, "evaluate", "perplexity.json"),
         choice=_json(inputs, "evaluate", "choice.json"),
         samples=_json(inputs, "evaluate", "samples.json"),
@@ -113,6 +113,14 @@ def _ledger(inputs: Mapping[str, Store], step: str) -> Ledger | None:
         return Ledger.from_json(value)
     except (KeyError, TypeError, ValueError) as problem:
         raise DataError(f"{inputs[step].url('ledger.json')} is not a ledger ({problem!r}); run the step {step} again") from problem
+
+
+def _telemetry(inputs: Mapping[str, Store], name: str) -> list[Any] | None:
+    """The same of a file that is no part of a step's content: a damaged one is as good as none."""
+    try:
+        return _lines(inputs, name)
+    except DataError:
+        return None
 
 
 def _lines(inputs: Mapping[str, Store], name: str) -> list[Any] | None:

@@ -128,9 +128,7 @@ def asset(name: str) -> str:
 
 
 def _time(run: RunFacts) -> list[dict[str, str]]:
-    steps = [s for s in run.get("steps") or [] if formats.known(s.get("seconds"))]
-    if not steps:
+    taken = [seconds for s in run.get("steps") or [] if formats.known(seconds := s.get("seconds"))]
+    if not taken:
         return []
-    return [
-        {"label": "Time", "value": formats.seconds(sum(s["seconds"] for s in steps)), "context": f"{len(steps)} steps, added up"}
-    ]
+    return [{"label": "Time", "value": formats.seconds(sum(taken)), "context": f"{len(taken)} steps, added up"}]

@@ -13,9 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from skyloom.core.engine import Engine
+from skyloom.core.errors import IntegrityError
 from skyloom.core.json_files import Rows
 from skyloom.core.progress import Progress
-from skyloom.core.step import MANIFEST, TIMING, Step, StepOutcome, is_done, run_steps
+from skyloom.core.step import TIMING, Step, StepOutcome, is_done, read_manifest, run_steps, seconds_taken
 from skyloom.core.store import Store
 from skyloom.corpus import sources
 from skyloom.run import watch
@@ -125,26 +126,37 @@ class ResolvedRun:
         self.engine.prepare()
 
     def plan(self) -> Rows:
-        """What `run` would do: each step with its folder, whether it is there, its size, and how long it took here before."""
-        here = self.work.path().glob(f"*/{TIMING}") if self.work.local else ()  # of a remote folder times are not asked
-        timings = sorted(here, key=lambda p: p.stat().st_mtime)
-        before = {p.parent.parent.name.rsplit("-", 1)[0]: p for p in timings}  # the newest of each name
+        """What `run` would do: each step with its folder, whether it is there, its size, and how long it took here before.
+
+        A folder with a damaged manifest is "damaged": its step will be done again.
+        """
+        before = self._seconds_before()
         rows: Rows = []
         for name, step in self.steps.items():
-            there = is_done(self.work, step)
-            size = sum(f["size"] for f in self.folder(name).read_json(MANIFEST)["files"]) if there else None
-            known = Store(before[name].parent.parent) if name in before else None
+            state, size = "to do", None
+            if is_done(self.work, step):
+                try:
+                    state, size = "there", sum(f["size"] for f in read_manifest(self.folder(name), step)["files"])
+                except IntegrityError:
+                    state = "damaged"
             rows.append(
                 {
                     "step": name,
                     "folder": step.folder,
-                    "state": "there" if there else "to do",
+                    "state": state,
                     "bytes": size,
-                    "seconds, when last done here": known.read_json(TIMING)["seconds"] if known else None,
+                    "seconds, when last done here": before.get(name),
                     "tokens": getattr(self.recipe, name).data.tokens if name in stages(self.recipe) else None,
                 }
             )
         return rows
+
+    def _seconds_before(self) -> dict[str, float]:
+        """How long each step took when it was last done here, by its name; those of which it cannot be read are left out."""
+        here = self.work.path().glob(f"*/{TIMING}") if self.work.local else ()  # of a remote folder times are not asked
+        timings = sorted((p for p in here if p.is_file()), key=lambda p: p.stat().st_mtime)
+        taken = {p.parent.parent.name.rsplit("-", 1)[0]: seconds_taken(Store(p.parent.parent)) for p in timings}
+        return {name: seconds for name, seconds in taken.items() if seconds is not None}
 
 
 def scaled(recipe: Recipe, found: Sequence[sources.ResolvedSource], progress: Progress) -> Recipe:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skyloom.core.config import plain
-from skyloom.core.json_files import DoneStep, PlainTable, RunFacts, StepManifest, StepTiming
-from skyloom.core.step import MANIFEST, TIMING, Step, StepContext
+from skyloom.core.json_files import DoneStep, PlainTable, RunFacts
+from skyloom.core.step import Step, StepContext, read_manifest, seconds_taken
 from skyloom.core.store import Store
 from skyloom.corpus import sources
 from skyloom.run import watch
@@ -189,14 +189,13 @@ def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
     steps: list[DoneStep] = []
     for need in sorted(ctx.step.needs, key=lambda s: ORDER.index(s.name)):
         folder = ctx.inputs[need.name]
-        manifest: StepManifest = folder.read_json(MANIFEST)
-        timing: StepTiming = folder.read_json(TIMING)
+        manifest = read_manifest(folder, need)
         steps.append(
             {
                 "name": need.name,
                 "folder": need.folder,
                 "status": "done",
-                "seconds": timing["seconds"],
+                "seconds": seconds_taken(folder),
                 "bytes": sum(f["size"] for f in manifest["files"]),
                 "content": manifest["content"],
             }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skyloom.core.json_files import Figure, HeldoutEntry, LeakageReport, PerplexityTable, Row, Rows, StepManifest
+from skyloom.core.json_files import Figure, HeldoutEntry, LeakageReport, PerplexityTable, Row, Rows
 from skyloom.core.ledger import Ledger
-from skyloom.core.step import TIMING
+from skyloom.core.step import read_manifest, seconds_taken
 from skyloom.core.store import Store
 from skyloom.data.loader import SourceProgress
 from skyloom.leakage.control_words import outcome, sentence
@@ -178,11 +178,9 @@ def step_rows(run: ResolvedRun) -> Rows:
     rows: Rows = []
     for name in [n for n in ORDER if n in run.steps]:
         folder = run.folder(name)
-        manifest: StepManifest = folder.read_json("_step.json")
+        manifest = read_manifest(folder, run.steps[name])
         size = sum(f["size"] for f in manifest["files"])
-        rows.append(
-            {"step": name, "seconds": folder.read_json(TIMING)["seconds"], "bytes": size, "content": manifest["content"][:12]}
-        )
+        rows.append({"step": name, "seconds": seconds_taken(folder), "bytes": size, "content": manifest["content"][:12]})
     return rows
 
 

@@ -69,13 +69,18 @@ class Telemetry:
         ConfigError if a tracker's package is not installed."""
         self._out, self._flops, self._causal, self._peak = out, flops_per_token, causal_flops_per_token, peak_flops
         self._world, self._every, self._device = world, every, torch.device(device)
-        lines = out.read_text(SPEED).splitlines(keepends=True) if out.exists(SPEED) else []
+        lines: list[str] = []
         shown = progress or Progress.silent()
         try:
-            lines = [line for line in lines if json.loads(line)["step"] <= first_step]
-        except (ValueError, KeyError, TypeError) as problem:  # rates are no part of the run, and no reason to refuse it
+            read = out.read_text(SPEED).splitlines(keepends=True) if out.exists(SPEED) else []
+            lines = [line for line in read if json.loads(line)["step"] <= first_step]
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+        ) as problem:  # rates are no part of the run, and no reason to refuse it
             shown.log(f"{out.url(SPEED)} is damaged and begins anew ({problem})")
-            lines = []
         self._journal = Journal(lines)
         self._remotes: list[Remote] = connect(trackers, out, settings or {}, shown)
         self._live = Live(out, {**(journals or {}), SPEED: self._journal}, shown)

@@ -240,7 +240,7 @@ def check_trackers(names: Sequence[str]) -> None:
 def connect(names: Sequence[str], out: Store, settings: Settings, progress: Progress) -> list[Remote]:
     """The services of `names` for the run in `out`, going on with the runs there that its earlier attempts began."""
     check_trackers(names)
-    known = out.read_json(SENT) if names and out.exists(SENT) else {}
+    known = _sent_before(out, progress) if names and out.exists(SENT) else {}
     folder = out.path(TELEMETRY) if out.local else Path()
     label = "/".join(out.root.split("/")[-2:])
     made = []
@@ -251,5 +251,14 @@ def connect(names: Sequence[str], out: Store, settings: Settings, progress: Prog
             folder.mkdir(parents=True, exist_ok=True)
             return service(id, label, folder, settings)
 
-        made.append(Remote(name, reach, known.get(name, {}).get("id", ""), progress))
+        made.append(Remote(name, reach, known.get(name, ""), progress))
     return made
+
+
+def _sent_before(out: Store, progress: Progress) -> dict[str, str]:
+    """The ids of the runs at the services, by service; none if the file that holds them is damaged: it is no part of the run."""
+    try:
+        return {name: str(about.get("id", "")) for name, about in out.read_json(SENT).items()}
+    except (ValueError, AttributeError) as problem:
+        progress.log(f"{out.url(SENT)} is damaged; the services get new runs ({problem})")
+        return {}
