@@ -30,6 +30,12 @@ def test_sets_count_before_tags(tmp_path: Path) -> None:
     (tmp_path / "same.json").write_text(json.dumps(figures), "utf-8")
     assert read_figures(ReferencesConfig(file=str(tmp_path / "same.json"))) == figures
     assert read_figures(ReferencesConfig()) == {}
+    (tmp_path / "turned.toml").write_text('[other]\nprose = 1\n["模型-7B"]\ncode = 0.6\nweb_zh = 1.25\nzh = 1.1\n', "utf-8")
+    turned = read_figures(ReferencesConfig(file=str(tmp_path / "turned.toml")))
+    assert json.dumps(turned) == json.dumps(figures), "a hash over them does not follow the file's order"
+    (tmp_path / "deep.json").write_text("[" * 100_000, "utf-8")
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        read_figures(ReferencesConfig(file=str(tmp_path / "deep.json")))
 
 
 @pytest.mark.parametrize(

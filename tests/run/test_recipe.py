@@ -8,6 +8,7 @@ from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.corpus.sources.resolved import ResolvedSource
 from skyloom.run.recipe import load, to_toml
+from skyloom.run.recipe_checks import check_files
 from skyloom.run.run import scaled
 from skyloom.run.steps import publishable
 
@@ -66,12 +67,65 @@ def test_a_source_of_ones_own_replaces_the_pages_and_keeps_the_code():
         ("corpus.sources.docs.kind='warc'", "no entry 'docs'"),
         ("stage1.rate.peak=-1", r"'stage1\.rate\.peak' .*-1\b"),
         ("stage1.data.tokens='多'", r"'stage1\.data\.tokens' .*integer"),
+        ("stage1.rate.peak=inf", r"'stage1\.rate\.peak' .*inf\b"),
+        ("stage2.rate.peak=1e38", r"'stage2\.rate\.peak' .*1e\+38\b"),
+        ("train.clip=inf", r"'train\.clip' .*inf\b.*finite"),
+        ("train.weight_decay=inf", r"'train\.weight_decay' .*inf\b"),
+        ("tokenizer.weights.web_zh=inf", r"'tokenizer\.weights\.web_zh' .*inf\b"),
+        ("model.hidden=4_000_000_000", r"'model\.hidden' .*4000000000\b"),
+        ("model.hidden=4e9", r"'model\.hidden' .*integer"),
+        ("model.layers=1_000_000", r"'model\.layers' .*1000000\b"),
+        ("stage1.rate.monitor_points=4503599627370496", r"'stage1\.rate\.monitor_points'"),
+        ("tokens.canary_copies=4503599627370496", r"'tokens\.canary_copies'"),
+        ("stage1.data.shares={web=0.5, web_en=0.5}", "web_en in shares and by web in shares"),
+        ("stage1.data.shares={web_en=0.5, web=0.5}", "web_en in shares and by web in shares"),
+        ("stage1.data.shares={wbe_zh=1}", r"stage1\.data\.shares names 'wbe_zh'.*'web_zh'"),
+        ("stage2.data.ramp={stme=[0.1, 0.4]}", r"stage2\.data\.ramp names 'stme'.*'stem'"),
+        ("stage2.data.curve={'题目'=[[0, 0.1]]}", r"stage2\.data\.curve names '题目'.*there can be: canary"),
+        ("stage2.data.steps={web_fr=[[0, 0.1]]}", r"stage2\.data\.steps names 'web_fr'.*'web_"),
+        ("stage2.data.passes={canery=1}", r"stage2\.data\.passes names 'canery'.*'canary'"),
+        ("stage2.data.ramp={books=[0.1]}", r"stage2\.data\.ramp names 'books'.*no source.*category books"),
+        ("stage2.data.ramp={stem=[2.0, 3.0]}", r"stage2\.data: ramp\.stem has the share 2\b"),
+        ("stage2.data.ramp={stem=[0.4, 0.8], parallel=[0.1, 0.5]}", r"stage2\.data: .*adds up to 1\.3"),
+        ("exercises.canaries=0", r"passes names 'canary'.*exercises\.canaries is 0"),
+        ("tokens.canary_copies=0", r"passes names 'canary'.*tokens\.canary_copies is 0"),
+        ("tokenizer.weights.web_hz=2", r"tokenizer\.weights names 'web_hz'.*'web_zh'"),
+        ("stage2.data.tokens=2000", r"stage2\.data\.tokens\b.*\b2,000\b.*\b2,048\b"),
+        ("samples_tokens=[2000, 240_000]", r"samples_tokens\b.*\b2,000\b"),
+        ("samples_tokens=[-1, 240_000]", r"'samples_tokens' .*-1\b"),
+        ("stage1.rate.warmup_steps=1200", r"stage1\.data\.tokens: .*warms up for 1200"),
+        ("train.layout.data=3", r"train\.layout: .*\b8 sequences.*\b3 replicas"),
     ],
 )
 def test_mistakes_are_named_before_anything_runs(change, told):
     for source in (None, "pages/") if change.startswith("corpus=") else (None,):
         with pytest.raises(ConfigError, match=told):
             load(ROOT / "recipes" / "demo.toml", [change], source)
+
+
+def test_what_is_not_asked_for_needs_no_canaries_and_no_source():
+    overrides = ["exercises.canaries=0", "stage2.data.passes.canary=0", "stage1.data.shares.books=0.1"]
+    recipe = load(ROOT / "recipes" / "demo.toml", overrides)
+    assert recipe.stage2.data.passes == {"canary": 0} and next(iter(recipe.stage1.data.shares)) == "books"
+
+
+def test_equal_recipes_have_equal_steps_and_equal_text_however_they_are_ordered():
+    shares = ("web_en = 0.46, web_zh = 0.37, parallel = 0.08", "parallel = 0.08, web_zh = 0.37, web_en = 0.46")
+    one, other = (load(ROOT / "recipes" / "demo.toml", [f"stage1.data.shares={{{text}}}"]) for text in shares)
+    assert one == other and to_toml(one) == to_toml(other)
+
+
+def test_files_that_later_steps_need_are_looked_for_before_the_first(tmp_path):
+    missing = tmp_path / "没有.model"
+    for change, told in (
+        (f"evaluate.reference='{missing}'", r"evaluate\.reference: .*没有\.model"),
+        (f"corpus.clean.decontaminate.sets=[{{name='考题', path='{missing}'}}]", "'考题' names .*没有"),
+    ):
+        recipe = load(ROOT / "recipes" / "demo.toml", [change])
+        with pytest.raises(ConfigError, match=told):
+            check_files(recipe, corpus=True, evaluation=True)
+        check_files(recipe, corpus=False, evaluation=False)
+    check_files(load(ROOT / "recipes" / "demo.toml"), corpus=True, evaluation=True)
 
 
 def test_a_missing_table_is_named_with_its_meaning(tmp_path):

@@ -28,7 +28,7 @@ class EvaluateConfig:
     shots: int = setting(1, doc="worked examples before each item", unit="examples", low=0)
     scoring: str = setting("text", doc="what is scored of a choice: its letter or its text", choices=SCORINGS)
     sampling: SamplingConfig = setting(factory=SamplingConfig, doc="how the samples are written")
-    resamples: int = setting(1000, doc="bootstrap resamples behind each interval", low=200)
+    resamples: int = setting(1000, doc="bootstrap resamples behind each interval", low=200, high=1_000_000)
     seed: int = setting(1, doc="seed of the resampling", low=0)
     batch_tokens: int = setting(1024, doc="positions scored at once, padding included", unit="tokens", low=1)
 

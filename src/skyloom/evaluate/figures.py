@@ -32,18 +32,21 @@ _SAMPLE = 1 << 16
 
 
 def read_figures(config: ReferencesConfig) -> Figures:
-    """The figures of the file, if one is named. ConfigError if it is not what the module says or names a computed model."""
+    """The figures of the file, if one is named, in the order of their names, whatever that of the file is.
+
+    ConfigError if it is not what the module says or names a computed model.
+    """
     if not config.file:
         return {}
     path = Path(config.file)
     found: dict[str, dict[str, float]] = {}
-    for model, figures in _read(path).items():
+    for model, figures in sorted(_read(path).items()):
         if model in config.models:
             raise ConfigError(f"{path}: '{model}' is in references.models too; one of the two must have another name")
         if not isinstance(figures, Mapping) or not figures:
             raise ConfigError(f"{path}: '{model}' must be a table of held-out sets or tags with bits per byte")
         found[model] = {}
-        for name, value in figures.items():
+        for name, value in sorted(figures.items()):
             if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"{path}: '{model}'.'{name}' is {value!r}; it must be bits per byte, a number above 0")
             found[model][name] = value
@@ -59,7 +62,7 @@ def _read(path: Path) -> Mapping[str, Json]:
         table = json.loads(path.read_text("utf-8"))
     except OSError as problem:
         raise ConfigError(f"cannot read {path}: {problem.strerror or problem}") from problem
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise ConfigError(f"{path}: not valid JSON: {problem}") from problem
     if not isinstance(table, Mapping):
         raise ConfigError(f"{path} must be a table of models")

@@ -42,7 +42,7 @@ def read_shape(folder: Path) -> ModelConfig:
     """The shape that the folder's config.json describes. ConfigError if it is not there or not our decoder's."""
     try:
         table = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise ConfigError(f"{folder} is no folder of a Hugging Face model: {CONFIG} cannot be read ({problem})") from problem
     if not isinstance(table, dict):
         raise ConfigError(f"{folder / CONFIG} is not a table of settings")

@@ -17,14 +17,14 @@ BLOCKS = ("llama", "gpt")
 class ModelConfig:
     """The shape of a decoder. ConfigError if the heads do not divide the width, or options do not go together."""
 
-    vocabulary: int = setting(doc="tokens in the vocabulary", unit="tokens", low=2)
-    hidden: int = setting(doc="width of the residual stream", low=2)
-    layers: int = setting(doc="number of blocks", low=1)
-    heads: int = setting(doc="attention heads; they divide `hidden` into parts of even size", low=1)
-    ffn: int = setting(doc="width of the feed-forward part; about 8/3 of `hidden` (gpt: 4 times)", low=1)
-    context: int = setting(4096, doc="longest sequence the model is made for", unit="tokens", low=1)
-    rope_theta: float = setting(10_000.0, doc="base of the rotary wavelengths", low=1.0)
-    norm_eps: float = setting(1e-5, doc="added to the mean square (gpt: the variance) in a norm", low=0.0)
+    vocabulary: int = setting(doc="tokens in the vocabulary", unit="tokens", low=2, high=1 << 24)
+    hidden: int = setting(doc="width of the residual stream", low=2, high=1 << 20)
+    layers: int = setting(doc="number of blocks", low=1, high=10_000)
+    heads: int = setting(doc="attention heads; they divide `hidden` into parts of even size", low=1, high=1 << 16)
+    ffn: int = setting(doc="width of the feed-forward part; about 8/3 of `hidden` (gpt: 4 times)", low=1, high=1 << 23)
+    context: int = setting(4096, doc="longest sequence the model is made for", unit="tokens", low=1, high=1 << 24)
+    rope_theta: float = setting(10_000.0, doc="base of the rotary wavelengths", low=1.0, high=1e12)
+    norm_eps: float = setting(1e-5, doc="added to the mean square (gpt: the variance) in a norm", low=0.0, high=1.0)
     block: str = setting(
         "llama",
         doc="llama: RoPE, RMSNorm, SwiGLU, no biases; gpt: absolute positions, LayerNorm, GELU, biases (appendix A)",

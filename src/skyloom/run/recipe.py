@@ -27,6 +27,7 @@ from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
 from skyloom.release.config import ReleaseConfig
 from skyloom.report.config import ReportConfig
+from skyloom.run.recipe_checks import check
 from skyloom.suites import HeldoutSetsConfig
 from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.train.config import STAGES, StageConfig, TrainConfig
@@ -63,7 +64,10 @@ class Recipe:
     stage1b: Stage | None = setting(None, doc="more general pre-training between the two, with a changed mix and a constant rate")
     samples: str = setting("../samples", doc="folder of the sample pages that come with Skyloom")
     samples_tokens: tuple[int, int] = setting(
-        (0, 0), doc="tokens of the two stages when sample pages must stand in for a source; 0: as the stages say", unit="tokens"
+        (0, 0),
+        doc="tokens of the two stages when sample pages must stand in for a source; 0: as the stages say",
+        unit="tokens",
+        low=0,
     )
     exercises: StemConfig = setting(factory=StemConfig, doc="generated exercises with solutions")
     tokens: PackConfig = setting(factory=PackConfig, doc="token shards")
@@ -98,6 +102,7 @@ def load(path: Path, overrides: Sequence[str] = (), source: str | None = None) -
     recipe = build(Recipe, table, origin=str(path))
     if recipe.train.context > recipe.model.context:
         raise ConfigError(f"{path}: train.context is {recipe.train.context}, model.context only {recipe.model.context}")
+    check(recipe, str(path))
     return recipe
 
 

@@ -22,6 +22,7 @@ from skyloom.corpus import sources
 from skyloom.run import watch
 from skyloom.run.engines import make_engine
 from skyloom.run.recipe import Recipe, load, stages
+from skyloom.run.recipe_checks import check_files
 from skyloom.run.steps import ORDER, all_steps
 
 DOWNLOADS = "downloads"
@@ -93,7 +94,9 @@ class ResolvedRun:
         if processes.follows():
             processes.follow(self.steps, self.work, self.engine)
             return []
-        if not is_done(self.work, self.steps["corpus"]):
+        corpus = not is_done(self.work, self.steps["corpus"])
+        check_files(self.recipe, corpus=corpus, evaluation=ORDER.index(until) >= ORDER.index("stage1"))
+        if corpus:
             self._prepare()
         with watch.peak_memory() as peak:
             try:

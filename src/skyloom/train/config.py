@@ -20,7 +20,7 @@ STAGES = ("stage1", "stage1b", "stage2")
 class RecoverConfig:
     """When a batch is not trained on, when training goes back, and when it is given up (see `recover`)."""
 
-    window: int = setting(64, doc="last steps that a loss is compared with", unit="steps", low=8)
+    window: int = setting(64, doc="last steps that a loss is compared with", unit="steps", low=8, high=1_000_000)
     spike_deviations: float = setting(
         8.0, doc="a loss this many robust deviations above their median is a spike; 0: none is", low=0.0
     )
@@ -40,20 +40,20 @@ class RecoverConfig:
 class TrainConfig:
     """Optimiser, precision and bookkeeping, the same for all stages."""
 
-    seed: int = setting(1, doc="seed of the first weights", low=0)
-    batch: int = setting(8, doc="sequences of one step", unit="sequences", low=1)
-    context: int = setting(256, doc="tokens of one sequence", unit="tokens", low=2)
+    seed: int = setting(1, doc="seed of the first weights", low=0, high=2**63 - 1)
+    batch: int = setting(8, doc="sequences of one step", unit="sequences", low=1, high=1 << 30)
+    context: int = setting(256, doc="tokens of one sequence", unit="tokens", low=2, high=1 << 24)
     precision: str = setting(
         "bf16", doc="of the matrices in the forward and backward pass; master weights are fp32", choices=("bf16", "fp32")
     )
     compile: str = setting(
         "auto", doc="compile the step; auto: if a C++ compiler works here (the last bits differ)", choices=("auto", "on", "off")
     )
-    threads: int = setting(0, doc="torch threads; 0: physical cores (the last bits may differ)", low=0, identity=False)
+    threads: int = setting(0, doc="torch threads; 0: physical cores (the last bits may differ)", low=0, high=4096, identity=False)
     beta1: float = setting(0.9, doc="AdamW: decay of the gradient's mean", low=0.0, high=1.0)
     beta2: float = setting(0.95, doc="AdamW: decay of the gradient's mean square", low=0.0, high=1.0)
-    eps: float = setting(1e-8, doc="AdamW: added to the root of the mean square", low=0.0)
-    weight_decay: float = setting(0.1, doc="AdamW: decay of matrices; gains are not decayed", low=0.0)
+    eps: float = setting(1e-8, doc="AdamW: added to the root of the mean square", low=0.0, high=1.0)
+    weight_decay: float = setting(0.1, doc="AdamW: decay of matrices; gains are not decayed", low=0.0, high=1000.0)
     clip: float = setting(1.0, doc="largest norm of the whole gradient", low=0.0)
     monitor_bytes: int = setting(16_000, doc="text scored of each held-out set at a monitoring point", unit="bytes", low=1)
     monitor_document_bytes: int = setting(800, doc="a monitored document is cut to so much", unit="bytes", low=16)
@@ -92,12 +92,14 @@ class StageConfig:
         doc="after the warm-up: half a cosine, a constant rate, or a constant rate that falls near the end (wsd), to min_ratio",
         choices=("warmup-cosine", "constant", "warmup-stable-decay"),
     )
-    peak: float = setting(6e-4, doc="highest learning rate", low=0.0)
+    peak: float = setting(6e-4, doc="highest learning rate", low=0.0, high=1000.0)
     min_ratio: float = setting(0.1, doc="last learning rate of a falling schedule, as a part of the peak", low=0.0, high=1.0)
     decay_share: float = setting(0.1, doc="last part of a warmup-stable-decay stage, in which the rate falls", low=0.0, high=1.0)
     warmup_steps: int = setting(0, doc="steps in which the rate rises linearly", unit="steps", low=0)
-    monitor_points: int = setting(10, doc="evenly spaced points at which held-out sets are scored, besides step 0", low=1)
-    releases: int = setting(2, doc="evenly spaced checkpoints that are kept, the last one included", low=1)
+    monitor_points: int = setting(
+        10, doc="evenly spaced points at which held-out sets are scored, besides step 0", low=1, high=1_000_000
+    )
+    releases: int = setting(2, doc="evenly spaced checkpoints that are kept, the last one included", low=1, high=100_000)
 
     def __post_init__(self) -> None:
         if self.peak <= 0:

@@ -9,13 +9,14 @@ from skyloom.corpus.decontaminate.config import DecontaminationConfig
 
 if TYPE_CHECKING:
     from skyloom.corpus.decontaminate.item_index import ItemIndex, build_index, count_documents, judge_contamination, merge_counts
-    from skyloom.corpus.decontaminate.item_sets import read_items
+    from skyloom.corpus.decontaminate.item_sets import files_of, read_items
 else:
     __getattr__ = lazy(__name__, {
         "item_index": ("ItemIndex", "build_index", "count_documents", "judge_contamination", "merge_counts",),
-        "item_sets": ("read_items",),
+        "item_sets": ("files_of", "read_items",),
     })  # fmt: skip
 
 __all__ = [
-    "DecontaminationConfig", "ItemIndex", "build_index", "count_documents", "judge_contamination", "merge_counts", "read_items",
+    "DecontaminationConfig", "ItemIndex", "build_index", "count_documents", "files_of", "judge_contamination", "merge_counts",
+    "read_items",
 ]  # fmt: skip

@@ -38,12 +38,17 @@ def read_items(sets: Sequence[ItemSet]) -> pa.Table:
     return pa.table([pa.array([r[k] for r in rows], f.type) for k, f in enumerate(ITEMS)], ITEMS)
 
 
-def _read_set(items: ItemSet) -> Iterator[tuple[str, str, str]]:
+def files_of(items: ItemSet) -> list[Path]:
+    """The files of a set, in order. ConfigError if there is none."""
     path = Path(items.path)
     files = [path] if path.is_file() else sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
     if not files:
         raise ConfigError(f"the item set {items.name!r} names {items.path}, where no file is: correct its path")
-    for file in files:
+    return files
+
+
+def _read_set(items: ItemSet) -> Iterator[tuple[str, str, str]]:
+    for file in files_of(items):
         for number, record in enumerate(_records(file)):
             text = "\n".join(part for field in items.text for part in _parts(record, field, f"{file}, item {number + 1}"))
             if text.strip():

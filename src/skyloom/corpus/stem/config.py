@@ -14,9 +14,13 @@ class StemConfig:
     The defaults are multiples of the number of families, so that each family is met equally often.
     """
 
-    train: int = setting(936, doc="training exercises per language", unit="exercises", low=1)
-    valid: int = setting(104, doc="held-out exercises per language", unit="exercises", low=1)
-    test: int = setting(208, doc="test exercises per language", unit="exercises", low=1)
-    ref: int = setting(208, doc="reference exercises per language, exchangeable with the test", unit="exercises", low=1)
-    canaries: int = setting(50, doc="canaries, half of them Chinese, each with a clean twin", unit="exercises", low=0)
+    train: int = setting(936, doc="training exercises per language", unit="exercises", low=1, high=10_000_000)
+    valid: int = setting(104, doc="held-out exercises per language", unit="exercises", low=1, high=10_000_000)
+    test: int = setting(208, doc="test exercises per language", unit="exercises", low=1, high=10_000_000)
+    ref: int = setting(
+        208, doc="reference exercises per language, exchangeable with the test", unit="exercises", low=1, high=10_000_000
+    )
+    canaries: int = setting(
+        50, doc="canaries, half of them Chinese, each with a clean twin", unit="exercises", low=0, high=10_000_000
+    )
     seed: int = setting(1, doc="seed of all draws", low=0)
