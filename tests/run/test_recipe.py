@@ -1,13 +1,15 @@
 """Recipes: resolved, overridden, refused; and read back equal from their own TOML."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from skyloom.core.config import describe
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.corpus.sources.resolved import ResolvedSource
-from skyloom.run.recipe import load, to_toml
+from skyloom.run.recipe import Recipe, load, to_toml
 from skyloom.run.recipe_checks import check_files
 from skyloom.run.run import scaled
 from skyloom.run.steps import publishable
@@ -101,6 +103,19 @@ def test_mistakes_are_named_before_anything_runs(change, told):
     for source in (None, "pages/") if change.startswith("corpus=") else (None,):
         with pytest.raises(ConfigError, match=told):
             load(ROOT / "recipes" / "demo.toml", [change], source)
+
+
+def test_no_setting_takes_an_infinite_or_an_enormous_number():
+    keys = [key.replace("[]", ".0") for key, kind, _, _ in describe(Recipe) if kind in ("an integer", "a number")]
+    keys = [key for key in keys if not key.startswith(("stage1b.", "corpus.clean.decontaminate.sets"))]
+    wide = {"train.seed", "tokens.seed"}
+    assert len(keys) > 120 and wide < set(keys)
+    for key in keys:
+        for value in ("inf", "-inf", "nan", str(2**62)):
+            if value.isdigit() and key in wide:
+                continue
+            with pytest.raises(ConfigError, match=re.escape(f"'{key.replace('sources.0', 'sources[0]')}'")):
+                load(ROOT / "recipes" / "demo.toml", [f"{key}={value}"])
 
 
 def test_what_is_not_asked_for_needs_no_canaries_and_no_source():

@@ -80,8 +80,8 @@ def check(recipe: CheckedRecipe, origin: str) -> None:
         _check_parts(recipe, f"{stage}.data", data, origin)
         _check_length(recipe, f"{stage}.data.tokens", data.tokens, rate, origin)
     if all(recipe.samples_tokens):
-        for tokens, stage in zip(recipe.samples_tokens, (recipe.stage1, recipe.stage2), strict=True):
-            _check_length(recipe, "samples_tokens", tokens, stage.rate, origin)
+        for tokens, learnt in zip(recipe.samples_tokens, (recipe.stage1, recipe.stage2), strict=True):
+            _check_length(recipe, "samples_tokens", tokens, learnt.rate, origin)
     for domain in recipe.tokenizer.weights:
         if domain not in all_domains():
             raise ConfigError(f"{origin}: tokenizer.weights names '{domain}', which is no domain{_like(domain, all_domains())}")
