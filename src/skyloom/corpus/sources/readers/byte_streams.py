@@ -24,6 +24,7 @@ import fsspec
 import zstandard
 
 from skyloom.core.errors import DataError, StorageError
+from skyloom.corpus.sources.redirects import web_options
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -76,7 +77,7 @@ def listing(source: str, path: str) -> list[File]:
     """The files at a path, a pattern or a URL, in the order of their names. DataError if there is no such path."""
     text = str(Path(path).expanduser()) if "://" not in path else path
     try:
-        filesystem, base = fsspec.core.url_to_fs(text)
+        filesystem, base = fsspec.core.url_to_fs(text, **web_options(text))
         found, root = _found(filesystem, base, path)
     except FileNotFoundError as problem:
         raise DataError(f"source '{source}': {path} does not exist") from problem
@@ -150,7 +151,7 @@ def split(file: File, size: int) -> list[File]:
 def open_file(file: File) -> BinaryIO:
     """The file's bytes as they lie. StorageError if it cannot be opened."""
     try:
-        return cast(BinaryIO, fsspec.open(file.path, "rb").open())
+        return cast(BinaryIO, fsspec.open(file.path, "rb", **web_options(file.path)).open())
     except FileNotFoundError as problem:
         raise StorageError(f"{file.path} is gone; it was there when the run began") from problem
     except OSError as problem:
