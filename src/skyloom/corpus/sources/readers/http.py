@@ -19,6 +19,7 @@ from skyloom.corpus.sources.readers.byte_streams import GZIP, ZSTD, BombError, Z
 
 _FREE = 1 << 20
 _PIECE = 1 << 16
+_ENCODINGS = 8
 _CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[^\r\n]{0,200}\r\n")
 
 
@@ -31,7 +32,10 @@ def decoded(body: bytes, content: str, transfer: str, limit: int, ratio: float) 
     is cut or damaged, zlib.error or ValueError."""
     if "chunked" in transfer.lower():
         body = _joined(body)
-    for name in reversed([n.strip() for n in content.lower().split(",") if n.strip()]):
+    names = [n.strip() for n in content.lower().split(",") if n.strip()]
+    if len(names) > _ENCODINGS:  # each could cost the page limit
+        raise ValueError("too many content encodings")
+    for name in reversed(names):
         body = _unpacked(name, body, limit, ratio)
     return _inflated(body, 31, limit, ratio) if body.startswith(GZIP + b"\x08") else body
 
@@ -77,15 +81,21 @@ def _deflated(body: bytes, limit: int, ratio: float) -> bytes:
 
 def _inflated(body: bytes, window: int, limit: int, ratio: float) -> bytes:
     inflate = zlib.decompressobj(window)
-    data = body
+    place, waiting = 0, b""
 
     def piece() -> bytes:
-        nonlocal data
-        got = inflate.decompress(data, _PIECE)
-        data = inflate.unconsumed_tail
-        return got
+        nonlocal place, waiting
+        while not inflate.eof:
+            if not waiting:  # in pieces: what waits is copied each time
+                waiting = body[place : place + _PIECE]
+                place += len(waiting)
+            got = inflate.decompress(waiting, _PIECE)
+            waiting = inflate.unconsumed_tail
+            if got or (not waiting and place == len(body)):
+                return got
+        return b""
 
-    found = _collect(piece, lambda: len(body) - len(data), limit, ratio)
+    found = _collect(piece, lambda: place - len(waiting), limit, ratio)
     if not inflate.eof and window > 0:
         raise zlib.error("the packed body ends early")
     return found
