@@ -1,4 +1,4 @@
-"""Encoded HTTP bodies cost no more work than their size allows."""
+"""Encoded HTTP bodies and long addresses cost no more work than their size allows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from skyloom.corpus.sources.readers import http as sources_http
+from skyloom.corpus.sources.readers.hosts import Hosts
 
 
 class Counting:
@@ -62,3 +63,17 @@ def test_a_cut_body_is_told_and_what_follows_it_is_left() -> None:
             with pytest.raises(zlib.error):
                 sources_http.decoded(packed[:cut], "gzip", "", 10**9, 300)
     assert sources_http.decoded(packed + b"\0" * 70_000, "gzip", "", 10**9, 300) == gzip.decompress(packed)
+
+
+def test_a_host_of_many_labels_is_little_work() -> None:
+    work = [0]
+
+    class Table(dict[str, str]):
+        def get(self, key: str, default: object = None) -> Any:
+            work[0] += len(key)
+            return super().get(key, default)
+
+    hosts = Hosts(Table({"例子.cn": "books"}))
+    assert hosts.category("http://" + "a." * 100_000 + "例子.cn/页", "web") == "books"
+    assert hosts.category("http://" + "a." * 100_000 + "b/", "web") == "web"
+    assert work[0] < 100_000

@@ -18,6 +18,8 @@ from skyloom.core.config import read_toml
 from skyloom.core.errors import ConfigError
 from skyloom.core.records import CATEGORIES
 
+_LONGEST = 254
+
 
 @dataclass(frozen=True)
 class Hosts:
@@ -31,6 +33,7 @@ class Hosts:
             host = (urlsplit(url if "://" in url else f"//{url}").hostname or "").rstrip(".")
         except ValueError:  # brackets that hold no address
             return default
+        host = host[-_LONGEST:]  # no host is longer, and each suffix is looked up
         while host:
             found = self.table.get(host)
             if found:
