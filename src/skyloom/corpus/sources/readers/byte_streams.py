@@ -38,6 +38,7 @@ _MANY = 5_000  # files above which a fingerprint asks the file system instead of
 _PIECE = 1 << 18
 _ZSTD_PIECE = 1 << 11
 _ZSTD_WINDOW = 1 << 27  # 128 MB, as the zstd program without --long; a frame may ask for 2 GB of memory
+_XZ_MEMORY = 1 << 27  # for xz, whose header too may ask for gigabytes; `xz -9` needs half of it
 _FREE = 16 << 20  # bytes that may come out at any ratio
 GZIP, ZSTD, BZIP2, XZ = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00"
 
@@ -111,8 +112,8 @@ def _found(filesystem: fsspec.AbstractFileSystem, base: str, path: str) -> tuple
 
 
 def _below(path: str, root: str) -> str:
-    name = path.removeprefix(root.rstrip("/") + "/") if root else path
-    return name or PurePosixPath(path).name
+    name = (path.removeprefix(root.rstrip("/") + "/") if root else path) or PurePosixPath(path).name
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")  # names need not be UTF-8, the addresses made of them must
 
 
 def _version(info: Entry) -> str:
@@ -182,7 +183,7 @@ def unpacked(raw: BinaryIO, ratio: float, *, dictionary: bytes = b"") -> BinaryI
     elif magic.startswith(BZIP2) and magic[3:4].isdigit():
         inner = bz2.BZ2File(raw)
     elif magic == XZ:
-        inner = lzma.LZMAFile(raw)
+        inner = XzStream(raw)
     else:
         return raw
     return io.BufferedReader(_Counted(inner, raw, ratio), 1 << 18)
@@ -234,6 +235,55 @@ class ZstdStream:
         piece = self._output[self._place : self._place + size]
         self._place += len(piece)
         return piece
+
+
+class XzStream:
+    """The content of xz streams one after the other, with the padding that may stand between them, in bounded memory."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw, self._unpacker, self._input, self._first = raw, self._new(), b"", True
+
+    @staticmethod
+    def _new() -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
+
+    def read1(self, size: int) -> bytes:
+        while True:
+            if self._unpacker.eof:
+                self._input, self._unpacker, self._first = self._unpacker.unused_data, self._new(), True
+            if self._first:
+                self._input = self._input.lstrip(b"\x00")
+            data = self._input or (self._raw.read(_PIECE) if self._unpacker.needs_input else b"")
+            if not data and self._unpacker.needs_input:
+                if not self._first:
+                    raise EOFError("the file ends inside an xz stream")
+                return b""
+            self._input = b""
+            if self._first and not (data := data.lstrip(b"\x00")):
+                continue
+            self._first = False
+            if piece := self._unpacker.decompress(data, size):
+                return piece
+
+
+class Yield:
+    """How much a packed file gave, and of how many of its bytes: what `ratio` limits."""
+
+    def __init__(self, ratio: float) -> None:
+        self._ratio, self._given, self._taken = ratio, 0, 0
+
+    def take(self, packed: int, size: int) -> None:
+        """Count bytes of the file as read, of `size` at most: a file may name the same ones again and again."""
+        self._taken = min(self._taken + packed, size)
+
+    def give(self, unpacked: int) -> None:
+        """Count bytes as given."""
+        self._given += unpacked
+
+    def check(self, more: int = 0) -> None:
+        """BombError if what was given, with `more`, is beyond the first 16 MB and beyond the ratio."""
+        if self._given + more > max(_FREE, self._ratio * self._taken):
+            raise BombError(self._ratio)
 
 
 class _Counted(io.RawIOBase):

@@ -2,58 +2,137 @@
 
 Input: a file or a byte range of one. Output: PAGE tables. A range takes the row groups whose first column begins in it, so
 ranges share a large file and read no group twice. Rows are read in batches of about 32 MB by the groups' mean size; a single
-cell cannot be read in part, so the largest cell is what memory depends on. Memory: 4 batches and a cell.
+cell cannot be read in part, so the largest cell is what memory depends on. What a group unpacks to is reckoned from the headers
+of its pages before it is decoded (`parquet_pages`): a group that cannot be right is a row with its reason, and a file that gives
+more than the ratio limit ends there. Memory: 4 batches of at most 64 MB, a page and a cell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skyloom.core.errors import DataError
 from skyloom.core.records import PageRow
-from skyloom.corpus.sources.readers.byte_streams import File, open_file
+from skyloom.corpus.sources.readers.byte_streams import BombError, File, Yield, open_file
 from skyloom.corpus.sources.readers.jsonl import record_row
 from skyloom.corpus.sources.readers.page_columns import fields, page_table
+from skyloom.corpus.sources.readers.parquet_pages import BadPageError, LargePageError, chunk_sizes
 from skyloom.corpus.sources.readers.rows import About, broken_row
 
 T = TypeVar("T")
 
 _BATCH_BYTES = 32 << 20
 _BATCH_ROWS = 65_536
+_DECODED = 64 << 20  # bytes that a batch may decode to where a dictionary repeats large values
+_FOOTER = 16 << 20  # bytes of the file's summary, which in memory takes some thirty times as much
+_ROW = 16  # bytes that a row counts as beside its values: millions of nulls are packed into nothing
+_TROUBLE = (pa.ArrowException, OSError, ValueError, OverflowError, IndexError, KeyError, TypeError)
+"""What the library raises on damaged files, some of it from the conversion to Python's types."""
 
 
 def pages(file: File, about: About) -> Iterator[pa.Table | PageRow]:
-    """PAGE tables of a file's rows, in their order. DataError if it has no column with text."""
-    number = 0
+    """PAGE tables of a file's rows, in their order; a row with a reason for a group that cannot be read, or a file without a
+    column of text."""
     with open_file(file) as raw:
         try:
-            table = pq.ParquetFile(raw)
-            columns = [c for c in fields(about) if c in table.schema_arrow.names]
-            if not {"html", "text", "content", about.text_field} & set(columns):
-                known = ", ".join(table.schema_arrow.names[:20])
-                raise DataError(
-                    f"source '{about.source}': {file.path} has no column 'text' or 'html'; set text_field to one of: {known}"
-                )
-            for group in range(table.num_row_groups):
-                meta = table.metadata.row_group(group)
-                if not _begins_in(meta, file):
-                    number += meta.num_rows
-                    continue
-                size = max(1, min(_BATCH_ROWS, int(_BATCH_BYTES * meta.num_rows / max(meta.total_byte_size, 1))))
-                for batch in table.iter_batches(batch_size=size, row_groups=[group], columns=columns, use_threads=False):
-                    yield from _rows(batch, number, file, about)
-                    number += batch.num_rows
-        except (pa.ArrowException, OSError) as problem:
-            yield broken_row(about, file.name, number + 1, f"broken: {str(problem).splitlines()[0]}")
+            table = _opened(raw, file)
+            columns = _columns(table, about)
+        except _NoTextError as problem:
+            yield broken_row(about, file.name, 0, str(problem))
+            return
+        except _TROUBLE as problem:
+            yield broken_row(about, file.name, 1, _reason(problem))
+            return
+        yield from _groups(table, raw, columns, file, about)
+
+
+class _NoTextError(ValueError):
+    """A file cannot be read as records; the text is the row's reason."""
+
+
+def _opened(raw: BinaryIO, file: File) -> pq.ParquetFile:
+    raw.seek(max(file.size - 8, 0))
+    if int.from_bytes(raw.read(4), "little") > min(_FOOTER, file.size):
+        raise _NoTextError(f"too large: a summary of more than {_FOOTER >> 20} MB")
+    raw.seek(0)
+    return pq.ParquetFile(raw)
+
+
+def _columns(table: pq.ParquetFile, about: About) -> dict[str, int]:
+    """The number of each column that is read, by name: columns of single values whose names a record may have."""
+    schema = table.schema
+    paths = [schema.column(i).path for i in range(len(schema))]
+    tops = [path.partition(".")[0] for path in paths]
+    found = {p: i for i, p in enumerate(paths) if p in fields(about) and schema.column(i).max_repetition_level == 0}
+    if not {"html", "text", "content", about.text_field} & set(found):
+        known = ", ".join(list(dict.fromkeys(tops))[:20])
+        raise _NoTextError(f"broken: no column 'text' or 'html' of single values; set text_field to one of: {known}"[:500])
+    if twice := [name for name in found if tops.count(name.partition(".")[0]) > 1]:
+        raise _NoTextError(f"broken: several columns are named '{twice[0]}'")
+    return found
+
+
+def _groups(table: pq.ParquetFile, raw: BinaryIO, columns: dict[str, int], file: File, about: About) -> Iterator[pa.Table | PageRow]:
+    number, total = 0, Yield(about.max_ratio)
+    for group in range(table.num_row_groups):
+        start = number
+        try:
+            meta = table.metadata.row_group(group)
+            rows = _rows_of(meta)
+            number += rows
+            if not _begins_in(meta, file):
+                continue
+            size = _batch_rows(table, raw, group, columns, total, file)
+            at = start
+            for batch in table.iter_batches(batch_size=size, row_groups=[group], columns=list(columns), use_threads=False):
+                total.give(batch.nbytes + _ROW * batch.num_rows)
+                total.check()
+                yield from _rows(batch, at, file, about)
+                at += batch.num_rows
+        except BombError as problem:
+            yield broken_row(about, file.name, f"{start + 1}.{group}", str(problem))
+            return
+        except LargePageError:
+            yield broken_row(about, file.name, f"{start + 1}.{group}", about.too_large)
+        except _TROUBLE as problem:
+            yield broken_row(about, file.name, f"{start + 1}.{group}", _reason(problem))
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, (pa.ArrowException, OSError, BadPageError)):
+        return f"broken: {(str(problem).splitlines() or ['Parquet'])[0]}"
+    return f"broken: not a whole Parquet file ({type(problem).__name__})"
+
+
+def _rows_of(meta: pq.RowGroupMetaData) -> int:
+    rows = int(meta.num_rows)
+    if rows < 0:
+        raise BadPageError("a group of fewer than no rows")
+    return rows
+
+
+def _batch_rows(table: pq.ParquetFile, raw: BinaryIO, group: int, columns: dict[str, int], total: Yield, file: File) -> int:
+    """Rows of a batch. BombError, before anything is decoded, if the group's pages unpack to more than the ratio limit."""
+    meta = table.metadata.row_group(group)
+    packed, unpacked, widest = 0, _ROW * meta.num_rows, 0
+    for i in columns.values():
+        column = meta.column(i)
+        if column.num_values != meta.num_rows:
+            raise BadPageError("a column with another number of rows than its group")
+        sizes = chunk_sizes(raw, column, table.schema.column(i), file.size)
+        packed, unpacked, widest = packed + sizes.packed, unpacked + sizes.unpacked, widest + sizes.widest
+    total.take(packed, file.size)
+    total.check(unpacked)
+    size = min(_BATCH_ROWS, int(_BATCH_BYTES * meta.num_rows / max(meta.total_byte_size, 1)), _DECODED // max(widest, 1))
+    return max(1, size)
 
 
 def _begins_in(group: pq.RowGroupMetaData, file: File) -> bool:
     column = group.column(0)
-    start = column.dictionary_page_offset or column.data_page_offset
+    start = max(column.dictionary_page_offset or column.data_page_offset, 0)  # below nothing: the first range tells the damage
     return bool(file.start <= start and (file.end < 0 or start < file.end))
 
 
@@ -74,7 +153,11 @@ def _rows(batch: pa.RecordBatch, before: int, file: File, about: About) -> Itera
             pass  # bytes that are no UTF-8, or a type that is no string
     strings = {k for k, t in kinds.items() if pa.types.is_string(t) or pa.types.is_large_string(t)}
     columns = {n: c.cast(pa.large_binary()) if n in strings else c for n, c in zip(batch.schema.names, batch.columns, strict=True)}
-    for i, row in enumerate(pa.RecordBatch.from_pydict(columns).to_pylist()):
+    try:
+        found = pa.RecordBatch.from_pydict(columns).to_pylist()
+    except (OverflowError, ValueError):  # dates that Python cannot hold
+        found = pa.RecordBatch.from_pydict({n: c for n, c in columns.items() if not pa.types.is_temporal(c.type)}).to_pylist()
+    for i, row in enumerate(found):
         record = {k: _decoded(v) if k in strings and k not in texts else v for k, v in row.items()}
         yield record_row({k: _text(v) if k in strings else v for k, v in record.items()}, before + i + 1, file.name, about)
 

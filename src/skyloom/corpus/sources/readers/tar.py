@@ -3,13 +3,14 @@
 Input: an archive (plain, gzip, bzip2, xz or zstd). Output: a PAGE row for each regular file in it, in the archive's order.
 Nothing is written to disk, so no name in an archive can lead anywhere; names are still made relative and kept inside, because
 they become addresses. Links, devices and hidden files are passed over. An archive that is cut or broken gives what stands
-before the damage, and a row that says so. Memory: one file of at most the page limit.
+before the damage, and a row that says so. Memory: one file of at most the page limit, and at most 1 MB of headers and names
+before it, which may ask for gigabytes.
 """
 
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from tarfile import InvalidHeaderError, ReadError  # type: ignore[attr-defined]
 from typing import BinaryIO, Self
@@ -20,6 +21,11 @@ from skyloom.corpus.sources.readers.rows import About, broken_row, page_row, pai
 
 _HTML = (".html", ".htm", ".xhtml")
 _TEXT = (".txt", ".md", ".rst", ".text")
+_HEADERS = 1 << 20  # bytes of headers and names before one file
+_GLOBALS = 1000  # headers that an archive may set for all its files
+_PIECE = 1 << 18
+CUT = "broken: the archive ends inside a file"
+LONG_HEADERS = "headers or names of more than 1 MB"
 
 
 def pages(file: File, about: About) -> Iterator[PageRow]:
@@ -48,20 +54,62 @@ def pages(file: File, about: About) -> Iterator[PageRow]:
         yield broken_row(about, file.name, number + 1, reason_of(problem))
 
 
-CUT = "broken: the archive ends inside a file"
-
-
 def members(stream: BinaryIO, limit: int) -> Iterator[tuple[int, tarfile.TarInfo, bytes]]:
     """(number, header, content) of the regular files of a tar stream; a file beyond the limit has no content.
 
     Raises tarfile.TarError for what is no archive, or one whose end is missing, and one of BROKEN from the stream.
     """
-    with tarfile.open(fileobj=stream, mode="r|", errorlevel=1, tarinfo=_Header) as archive:
-        for number, member in enumerate(archive):
-            if member.isfile():
-                handle = archive.extractfile(member) if member.size <= limit else None
-                yield number, member, handle.read() if handle is not None else b""
-            archive.members.clear()  # type: ignore[attr-defined]  # tarfile remembers every header, which for millions of files is gigabytes
+    forward = _Forward(stream)
+    number = -1
+    try:
+        with tarfile.TarFile(fileobj=forward, errorlevel=1, tarinfo=_Header) as archive:  # type: ignore[arg-type]  # all that it calls
+            while member := archive.next():
+                number += 1
+                forward.left = None
+                if member.isfile():
+                    handle = archive.extractfile(member) if member.size <= limit else None
+                    yield number, member, handle.read() if handle is not None else b""
+                archive.members.clear()  # type: ignore[attr-defined]  # tarfile remembers every header, which for millions of files is gigabytes
+                _check_globals(archive.pax_headers)
+                forward.left = _HEADERS
+    except BROKEN:
+        raise
+    except (ValueError, OverflowError, RecursionError, IndexError, KeyError, TypeError) as problem:
+        raise ReadError("damaged header in the archive") from problem
+
+
+def _check_globals(headers: Mapping[str, str]) -> None:
+    """ReadError if the headers that are meant for all files, which tarfile keeps, are no longer a few words."""
+    if headers and (len(headers) > _GLOBALS or sum(len(k) + len(v) for k, v in headers.items()) > _HEADERS):
+        raise ReadError(LONG_HEADERS)
+
+
+class _Forward:
+    """A stream as tarfile needs it, read forwards only. `left` bytes may be read (None: any number): before a file stand its
+    header, its long name and its extended headers, and each of them says how long it is."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._place = stream, 0
+        self.left: int | None = _HEADERS
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, place: int) -> int:
+        if place < self._place:
+            raise ReadError("damaged header in the archive")
+        while self._place < place and (some := self._stream.read(min(_PIECE, place - self._place))):
+            self._place += len(some)
+        return self._place
+
+    def read(self, size: int) -> bytes:
+        if self.left is not None:
+            if size > self.left:
+                raise ReadError(LONG_HEADERS)
+            self.left -= size
+        found = self._stream.read(size)
+        self._place += len(found)
+        return found
 
 
 class _Header(tarfile.TarInfo):
