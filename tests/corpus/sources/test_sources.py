@@ -482,7 +482,13 @@ def test_without_apt_the_cache_serves_and_then_the_samples(mirror: Path, tmp_pat
     assert said == [f"docs: {found.note}"]
 
 
-def test_what_is_no_package_is_told(mirror: Path, tmp_path: Path) -> None:
-    (mirror / "doc_1%3a2_all.deb").write_bytes(b"not a package")
-    with pytest.raises(StorageError, match="not a Debian package"):
-        read(DOCS, tmp_path)
+@pytest.mark.parametrize("damage", ["no package", "no files", "cut", "flip"])
+def test_what_is_no_package_is_told_and_the_others_are_read(mirror: Path, tmp_path: Path, damage: str) -> None:
+    path = mirror / "doc_1%3a2_all.deb"
+    whole = path.read_bytes()
+    flipped = whole[:200] + bytes(b ^ 0x55 for b in whole[200:220]) + whole[220:]
+    path.write_bytes({"no package": "不是软件包".encode(), "no files": b"!<arch>\n", "cut": whole[:-60], "flip": flipped}[damage])
+    rows = read(DOCS, tmp_path)
+    told = [r for r in rows if r["error"]]
+    assert len(told) == 1 and told[0]["error"].startswith("broken: ") and told[0]["url"] == "doc#data"
+    assert "debian://doc-zh-cn/usr/share/doc/a/x.zh-cn.html" in {r["url"] for r in rows}

@@ -21,21 +21,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.engine import Done, Engine, Task
-from skyloom.core.errors import DataError
+from skyloom.core.errors import DataError, SkyloomError
 from skyloom.core.progress import Progress
 from skyloom.core.records import PAGE, PageRow
 from skyloom.core.store import FileRecord, Store
 from skyloom.corpus.sources.readers import debian, epub, folders, hosts, hub, jsonl, latex, mediawiki, pairs, tar, warc
 from skyloom.corpus.sources.readers import parquet as parquet_files
-from skyloom.corpus.sources.readers.byte_streams import split
-from skyloom.corpus.sources.readers.rows import About, sample
+from skyloom.corpus.sources.readers.byte_streams import BombError, File, Yield, split
+from skyloom.corpus.sources.readers.rows import About, broken_row, sample
 from skyloom.corpus.sources.resolved import Parts, ResolvedSource
-from skyloom.corpus.text import byte_sizes
 
 SHARD_ROWS = 65_536
-BESIDE_BYTES = (
-    1 << 28
-)  # of all that stands beside the bodies of a shard (addresses, notes), far below the 2 GiB that a column holds
+_NAMES_FREE = 4096  # characters of address, licence, date and the rest that a page may have; more fills the shard as the body does
 RANGE_BYTES = 64_000_000  # a larger file is read in ranges of about this size, one task each
 
 
@@ -175,23 +172,26 @@ class _Shards:
         self._key, self._out, self._limit = key, out, limit
         self._rows: list[PageRow] = []
         self._tables: list[pa.Table] = []
-        self._size = self._count = self._beside = 0
+        self._size = self._count = 0
 
     def row(self, row: PageRow) -> None:
-        size, beside = len(row["body"]), sum(len(text or "") for text in (row["url"], row["date"], row["license"], row["meta"]))
-        self._room(size, beside)
+        size = len(row["body"])
+        names = max(len(row["url"]) + len(row["meta"]) + len(row["license"] or "") + len(row["date"] or "") - _NAMES_FREE, 0)
+        self._room(size + names)
         self._rows.append(row)
-        self._add(1, size, beside, [row["error"]] if row["error"] else [])
+        self._add(1, size, names, [row["error"]] if row["error"] else [])
 
     def table(self, table: pa.Table) -> None:
         """A table's rows, cut where a shard is full."""
-        sizes = np.cumsum(pc.binary_length(table.column("body")).to_numpy())
-        besides = np.cumsum(sum(byte_sizes(table.column(name)) for name in ("url", "date", "license", "meta")))
+        bodies = np.cumsum(pc.binary_length(table.column("body")).to_numpy())
+        names = np.zeros(table.num_rows, np.int64)
+        for name in ("url", "meta", "license", "date"):
+            names += pc.fill_null(pc.binary_length(table.column(name)), 0).to_numpy()
+        sizes = bodies + np.cumsum(np.maximum(names - _NAMES_FREE, 0))
         start = 0
         while start < table.num_rows:
-            before, aside = (int(sizes[start - 1]), int(besides[start - 1])) if start else (0, 0)
+            before, bytes_before = (int(sizes[start - 1]), int(bodies[start - 1])) if start else (0, 0)
             fits = int(np.searchsorted(sizes, before + self._limit - self._size, side="right"))
-            fits = min(fits, int(np.searchsorted(besides, aside + BESIDE_BYTES - self._beside, side="right")))
             end = min(fits, start + SHARD_ROWS - self._count, table.num_rows)
             if end <= start:  # less than nothing fits after a page that is larger than a shard
                 if self._count:
@@ -201,21 +201,16 @@ class _Shards:
             self._flush_rows()
             part = table.slice(start, end - start)
             self._tables.append(part)
-            self._add(
-                end - start,
-                int(sizes[end - 1]) - before,
-                int(besides[end - 1]) - aside,
-                part.column("error").drop_null().to_pylist(),
-            )
+            size = int(bodies[end - 1]) - bytes_before
+            self._add(end - start, size, int(sizes[end - 1]) - before - size, part.column("error").drop_null().to_pylist())
             start = end
 
-    def _room(self, size: int, beside: int) -> None:
-        full = self._size + size > self._limit or self._beside + beside > BESIDE_BYTES or self._count >= SHARD_ROWS
-        if self._count and full:
+    def _room(self, size: int) -> None:
+        if self._count and (self._size + size > self._limit or self._count >= SHARD_ROWS):
             self.write()
 
-    def _add(self, rows: int, size: int, beside: int, errors: list[str]) -> None:
-        self._size, self._beside, self._count = self._size + size, self._beside + beside, self._count + rows
+    def _add(self, rows: int, size: int, names: int, errors: list[str]) -> None:
+        self._size, self._count = self._size + size + names, self._count + rows
         self.pages, self.bytes = self.pages + rows, self.bytes + size
         if errors:
             self.broken, self.first = self.broken + len(errors), self.first or errors[0]
@@ -232,7 +227,7 @@ class _Shards:
             name = f"pages-{self._key}-{len(self.files):03d}.parquet"
             table = pa.concat_tables(self._tables).combine_chunks()
             self.files.append(self._out.write_table(name, table, row_group=_row_group(table.num_rows, self._size)))
-        self._tables, self._size, self._beside, self._count = [], 0, 0, 0
+        self._tables, self._size, self._count = [], 0, 0
 
 
 def _row_group(rows: int, size: int) -> int:
@@ -253,7 +248,30 @@ def _pages(source: ResolvedSource, parts: Parts) -> Pages:
         hosts.load(config.hosts) if auto and source.kind not in _OWN_CATEGORY else None,
     )
     if source.kind == "debian-docs":
-        yield from debian.pages(parts, about, config.languages, config.max_pages)
+        yield from _guarded(debian.pages(parts, about, config.languages, config.max_pages), "packages", 0, about)
         return
     for part in parts:
-        yield from READERS[source.kind](part, about)
+        name, size = (part.name, part.size) if isinstance(part, File) else (f"{source.kind} data set", 0)
+        yield from _guarded(READERS[source.kind](part, about), name, size, about)
+
+
+def _guarded(found: Pages, file: str, size: int, about: About) -> Pages:
+    """What a reader gives, until it gives more than the ratio limit of a file of `size` bytes (0: not known), or fails.
+
+    Readers tell what is wrong with their input. Should one meet bytes that nobody thought of, the file ends there with a row that
+    says so, and the build goes on: no source may end it. Too little memory is a matter of the machine and is not caught.
+    """
+    total = Yield(about.max_ratio)
+    total.take(size, size)
+    try:
+        for pages in found:
+            total.give(pc.sum(pc.binary_length(pages["body"])).as_py() or 0 if isinstance(pages, pa.Table) else len(pages["body"]))
+            if size:
+                total.check()
+            yield pages
+    except (SkyloomError, MemoryError):
+        raise
+    except BombError as problem:
+        yield broken_row(about, file, "limit", str(problem))
+    except Exception as problem:
+        yield broken_row(about, file, "reader", f"broken: cannot be read ({type(problem).__name__})")

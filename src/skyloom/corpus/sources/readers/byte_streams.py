@@ -280,9 +280,13 @@ class Yield:
         """Count bytes as given."""
         self._given += unpacked
 
+    def is_bomb(self, more: int = 0) -> bool:
+        """Whether what was given, with `more`, is beyond the first 16 MB and beyond the ratio."""
+        return self._given + more > max(_FREE, self._ratio * self._taken)
+
     def check(self, more: int = 0) -> None:
-        """BombError if what was given, with `more`, is beyond the first 16 MB and beyond the ratio."""
-        if self._given + more > max(_FREE, self._ratio * self._taken):
+        """BombError if it is."""
+        if self.is_bomb(more):
             raise BombError(self._ratio)
 
 

@@ -23,14 +23,15 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import zstandard
+from typing import BinaryIO
 
 from skyloom.core.errors import StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.records import PageRow
 from skyloom.core.store import Store
-from skyloom.corpus.sources.readers.rows import About, page_row, pair_of, sample
+from skyloom.corpus.sources.readers.byte_streams import BROKEN, reason_of, unpacked
+from skyloom.corpus.sources.readers.rows import About, broken_row, page_row, pair_of, sample
+from skyloom.corpus.sources.readers.tar import members
 
 PACKAGES = (
     "libreoffice-help-en-us", "libreoffice-help-zh-cn", "debian-reference-en", "debian-reference-zh-cn", "maint-guide",
@@ -178,45 +179,52 @@ def pages(packages: Sequence[Package], about: About, languages: Sequence[str], l
 
     With a `limit`, a spread sample of that many pages, where a page's two languages are chosen together.
     """
-    wanted = sample([n for p in packages for n, _ in _members(p, languages)], limit) if limit else None
+    wanted = None
+    if limit:
+        wanted = sample([name for p in packages for name in _files(p, languages, about, 0)[0]], limit)
     for package in packages:
-        files = {}
-        for name, (member, archive) in _members(package, languages):
-            if wanted is None or name in wanted:
-                handle = archive.extractfile(member) if member.size <= about.max_body else None
-                files[name] = (member.size, handle.read() if handle else b"")
+        files, error = _files(package, languages, about, about.max_body)
         for name, (size, body) in sorted(files.items()):
+            if wanted is not None and name not in wanted:
+                continue
             pair = pair_of(name)[1]
             meta = {"package": package.name, "version": package.version} | ({"pair": pair} if pair else {})
             url = f"debian://{package.name}{name}"
             yield page_row(about, url=url, body=body, size=size, meta=meta, license=about.license or LICENSE)
+        if error:
+            yield broken_row(about, package.name, "data", error)
 
 
-def _members(package: Package, languages: Sequence[str]) -> Iterator[tuple[str, tuple[tarfile.TarInfo, tarfile.TarFile]]]:
-    """The HTML files of a package whose names do not say that they are in another language; links are no files."""
-    with _data(Path(package.path)) as archive:
-        for member in archive:
-            name = member.name.removeprefix(".")
-            if member.isfile() and name.lower().endswith((".html", ".htm", ".xhtml")):
-                lang = pair_of(name)[0]
-                if not lang or lang in languages:
-                    yield name, (member, archive)
-
-
-def _data(path: Path) -> tarfile.TarFile:
-    """The tar archive with a package's files. StorageError if the file is no package."""
+def _files(package: Package, languages: Sequence[str], about: About, limit: int) -> tuple[dict[str, tuple[int, bytes]], str]:
+    """Size and content (where it is within `limit`) of the HTML files of a package whose names do not say that they are in another
+    language, by name, and why there may be more ("" if all was read). StorageError if the package is gone."""
+    found: dict[str, tuple[int, bytes]] = {}
     try:
-        with path.open("rb") as file:
-            if file.read(8) != b"!<arch>\n":
-                raise StorageError(f"{path} is not a Debian package; remove it and run again")
-            while header := file.read(60):
-                name, size = header[:16].decode("ascii", "replace").strip().rstrip("/"), int(header[48:58])
-                if name.startswith("data.tar"):
-                    data = file.read(size)
-                    if name.endswith(".zst"):
-                        data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)).read()
-                    return tarfile.open(fileobj=io.BytesIO(data))
-                file.seek(size + size % 2, io.SEEK_CUR)
-    except (OSError, ValueError, tarfile.TarError) as problem:
-        raise StorageError(f"cannot read {path}: {problem}; remove it and run again") from problem
-    raise StorageError(f"{path} holds no files; remove it and run again")
+        file = open(package.path, "rb")
+    except OSError as problem:
+        raise StorageError(f"cannot read {package.path}: {problem.strerror}; run again") from problem
+    with file:
+        try:
+            for _, member, content in members(_data(file, about.max_ratio), limit):
+                name = member.name.removeprefix(".")
+                if name.lower().endswith((".html", ".htm", ".xhtml")):
+                    lang = pair_of(name)[0]
+                    if not lang or lang in languages:
+                        found[name] = (member.size, content)
+        except (*BROKEN, tarfile.TarError) as problem:
+            return found, f"{reason_of(problem)}; a package to be removed from the cache"
+    return found, ""
+
+
+def _data(file: BinaryIO, ratio: float) -> BinaryIO:
+    """The tar archive with a package's files, unpacked. tarfile.ReadError if the file is no package."""
+    if file.read(8) != b"!<arch>\n":
+        raise tarfile.ReadError("not a Debian package")
+    while len(header := file.read(60)) == 60:
+        name, size = header[:16].decode("ascii", "replace").strip().rstrip("/"), header[48:58].strip()
+        if not size.isdigit():
+            break
+        if name.startswith("data.tar"):
+            return unpacked(io.BytesIO(file.read(int(size))), ratio)
+        file.seek(int(size) + int(size) % 2, io.SEEK_CUR)
+    raise tarfile.ReadError("a Debian package without files")

@@ -3,7 +3,7 @@
 Input: `owner/name` (or `owner/name@revision`, or a folder). Output: PAGE tables of its records, whose columns are named as
 those of JSON lines. The library is the extra `[hub]` and is imported only here. A data set is read in its own shards, one task
 for each, and never stored whole. Its identity is the revision and fingerprint that the library reports, so a run is done again
-when the data set changed. Memory: one batch of 1,000 records.
+when the data set changed. Memory: one batch of 1,000 records, or of 32 MB and a record.
 
 A data set is another's work and may be hostile. Its card may name any path or address as its data: files that are not its own are
 refused, and columns of images, sound and the like are not opened. Of a shard that breaks, the records before the break are kept,
@@ -33,6 +33,7 @@ _SERVICES = ("aiohttp.", "httpcore", "httpx", "huggingface_hub.", "requests.", "
 _WRONG_NAMES = ("BuilderConfig", "Config name", "Bad split", "Unknown split", "Split name", "Unrecognized instruction")
 """How the library's messages begin that say that a subset or split is not there."""
 _PACKED = ("zip", "tar", "gzip", "bz2", "xz", "zstd", "lz4")
+_BATCH_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ def find(source: str, path: str, subset: str, split: str) -> tuple[tuple[HubPart
     except (DataError, StorageError) as problem:
         raise type(problem)(f"source '{source}': {problem}") from problem
     except Exception as problem:
+        if _is_damage(problem):  # of its first file, which the library looks at; whoever reads tells so
+            part = HubPart(name, revision, subset, split, 0, 1)
+            return (part,), f"{shown(name)} {subset} {split} {revision} {_first_line(problem)}"
         raise _told(problem, source, path, subset, split) from problem
     identity = f"{shown(name)} {subset} {split} {revision or builder.hash} {builder.config.create_config_id({})} {count} shards"
     return tuple(HubPart(name, revision, subset, split, i, count) for i in range(count)), identity
@@ -100,7 +104,10 @@ def is_own(file: str, base: str) -> bool:
 
 
 def pages(part: HubPart, about: About) -> Iterator[pa.Table | PageRow]:
-    """PAGE tables of one shard's records, in its order. StorageError if the data set cannot be reached any more."""
+    """PAGE tables of one shard's records, in its order, and a row with a reason where they are damaged.
+
+    StorageError if the data set cannot be reached any more.
+    """
     number, name = 0, f"{shown(part.path)}/{part.split}-{part.index:05d}"
     try:
         stream = _without_media(_builder(part.path, part.subset, part.revision).as_streaming_dataset(split=part.split))
@@ -108,6 +115,9 @@ def pages(part: HubPart, about: About) -> Iterator[pa.Table | PageRow]:
     except SkyloomError as problem:
         raise type(problem)(f"source '{about.source}': {problem}") from problem
     except Exception as problem:
+        if _is_damage(problem):
+            yield broken_row(about, name, 1, f"broken: data set: {type(problem).__name__}")
+            return
         raise _told(problem, about.source, part.path, part.subset, part.split) from problem
     for batch, broken in _batches(records):
         if batch:
@@ -121,14 +131,18 @@ def pages(part: HubPart, about: About) -> Iterator[pa.Table | PageRow]:
 
 
 def _batches(records: Iterable[dict[str, Any]]) -> Iterator[tuple[list[dict[str, Any]], Exception | None]]:
-    """Records by the thousand; with the last of them what ended the reading, if it did not end by itself."""
+    """Records by the thousand, or by 32 MB; with the last of them what ended the reading, if it did not end by itself."""
     batch: list[dict[str, Any]] = []
+    size = 0
     try:
         for record in records:
             batch.append(record)
-            if len(batch) == _BATCH:
+            size += sum(len(v) for v in record.values() if isinstance(v, (str, bytes)))
+            if len(batch) == _BATCH or size >= _BATCH_BYTES:
                 yield batch, None
-                batch = []
+                batch, size = [], 0
+    except MemoryError:
+        raise
     except Exception as problem:  # whatever the library makes of damaged data
         yield batch, problem
         return
@@ -150,6 +164,11 @@ def _without_media(stream: Any) -> Any:
     return closed
 
 
+def _is_damage(problem: Exception) -> bool:
+    """Whether what the library raised tells of the content of files: Arrow's errors, some of which are plain OSErrors."""
+    return isinstance(problem, pa.ArrowException) or (type(problem) is OSError and problem.errno is None)
+
+
 def _is_away(problem: BaseException | None) -> bool:
     """Does an exception, or one that caused it, say that data cannot be had, and not that it is damaged?"""
     while problem is not None:
@@ -163,13 +182,15 @@ def _is_away(problem: BaseException | None) -> bool:
 
 
 def _rows(batch: list[dict[str, Any]], before: int, file: str, about: About) -> Iterator[pa.Table | PageRow]:
-    known = [k for k in fields(about) if k in batch[0]]
+    known = [k for k in fields(about) if any(k in r for r in batch)]
     if not {"html", "text", "content", about.text_field} & set(known):
-        raise DataError(
-            f"source '{about.source}': the data set has no column 'text' or 'html'; set text_field to one of: {', '.join(batch[0])}"
-        )
+        names = ", ".join(list(batch[0])[:20])
+        error = f"broken: no column 'text' or 'html'; set text_field to one of: {names}"[:500]
+        for i in range(len(batch)):
+            yield broken_row(about, file, before + i + 1, error)
+        return
     try:
-        columns = {k: pa.array([r[k] for r in batch], pa.string()) for k in known}
+        columns = {k: pa.array([r.get(k) for r in batch], pa.string()) for k in known}
     except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):  # values that are no strings
         for i, record in enumerate(batch):
             yield record_row(record, before + i + 1, file, about)

@@ -40,11 +40,9 @@ def pages(file: File, about: About) -> Iterator[pa.Table | PageRow]:
         try:
             table = _opened(raw, file)
             columns = _columns(table, about)
-        except _NoTextError as problem:
-            yield broken_row(about, file.name, 0, str(problem))
-            return
         except _TROUBLE as problem:
-            yield broken_row(about, file.name, 1, _reason(problem))
+            if file.start == 0:  # of all ranges of a file the first tells what holds for all
+                yield broken_row(about, file.name, 0, _reason(problem))
             return
         yield from _groups(table, raw, columns, file, about)
 
@@ -75,7 +73,9 @@ def _columns(table: pq.ParquetFile, about: About) -> dict[str, int]:
     return found
 
 
-def _groups(table: pq.ParquetFile, raw: BinaryIO, columns: dict[str, int], file: File, about: About) -> Iterator[pa.Table | PageRow]:
+def _groups(
+    table: pq.ParquetFile, raw: BinaryIO, columns: dict[str, int], file: File, about: About
+) -> Iterator[pa.Table | PageRow]:
     number, total = 0, Yield(about.max_ratio)
     for group in range(table.num_row_groups):
         start = number
@@ -102,6 +102,8 @@ def _groups(table: pq.ParquetFile, raw: BinaryIO, columns: dict[str, int], file:
 
 
 def _reason(problem: Exception) -> str:
+    if isinstance(problem, _NoTextError):
+        return str(problem)
     if isinstance(problem, (pa.ArrowException, OSError, BadPageError)):
         return f"broken: {(str(problem).splitlines() or ['Parquet'])[0]}"
     return f"broken: not a whole Parquet file ({type(problem).__name__})"

@@ -139,6 +139,7 @@ _LANGUAGE = re.compile(
     r"(?<=[/._-])(?:(?P<hant>zh[-_](?:tw|hk|hant))|(?P<hans>zh(?:[-_](?:cn|hans|sg))?)|(?P<en>en(?:[-_](?:us|gb))?))(?=[/._-]|$)",
     re.IGNORECASE,
 )
+_PATH = 4096  # characters of a path: in archives they may be a million, and the search below is not made for that
 _OTHER = re.compile(r"\.[a-z]{2}(?:[-_][a-z]{2})?\.x?html?$", re.IGNORECASE)
 
 
@@ -146,8 +147,10 @@ def pair_of(path: str) -> tuple[str, str]:
     """The language that a path names ("en", "zh-Hans", "zh-Hant", "other" or "") and the path without it.
 
     `/help/en-US/a.html` and `/help/zh-CN/a.html` have one key, and so have `/doc/a.en.html` and `/doc-zh-cn/a.zh-cn.html`. A
-    path that names neither language has no key ("").
+    path that names neither language has no key (""), nor has one longer than a path can be.
     """
+    if len(path) > _PATH:
+        return "", ""
     found = list(_LANGUAGE.finditer("/" + path))
     if not found:
         return ("other" if _OTHER.search(path) else ""), ""

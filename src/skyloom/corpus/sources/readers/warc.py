@@ -15,11 +15,10 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from skyloom.core.records import PageRow
-from skyloom.corpus.sources.readers.byte_streams import BROKEN, BombError, File, open_file, read_some, reason_of, unpacked
+from skyloom.corpus.sources.readers.byte_streams import BROKEN, BombError, File, Yield, open_file, read_some, reason_of, unpacked
 from skyloom.corpus.sources.readers.http import TooLargeError, decoded
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row
 
@@ -45,19 +44,29 @@ def pages(file: File, about: About) -> Iterator[PageRow]:
         if packed:
             yield from _packed(raw, file, about)
         elif file.start == 0:  # plain, or zstd: read as a whole by whoever has the first range
-            stream = _Ended(unpacked(raw, about.max_ratio, dictionary=_dictionary(raw)))
+            try:
+                stream = _Ended(unpacked(raw, about.max_ratio, dictionary=_dictionary(raw)))
+            except BROKEN as problem:
+                yield broken_row(about, file.name, 0, reason_of(problem))
+                return
             yield from _records(stream, file, about, 0)
 
 
 def _packed(raw: BinaryIO, file: File, about: About) -> Iterator[PageRow]:
     start: int | None = _next_member(raw, file.start) if file.start else 0
     end = file.end if file.end >= 0 else file.size
+    total, seen = Yield(about.max_ratio), file.start
     while start is not None and start < end:
         begin, start = start, None
         for place, member, error in members(raw, about.max_body + _HEADERS, begin, ratio=about.max_ratio):
             if place >= end:
                 return
-            if error:
+            total.take(raw.tell() - seen, file.size)
+            total.give(len(member or b""))
+            seen = raw.tell()
+            if error or total.is_bomb():
+                error = error or str(BombError(about.max_ratio))
+                member = None if total.is_bomb() else member
                 whole = list(_records(io.BytesIO(member), file, about, place)) if member else []
                 yield from (r for r in whole if r["error"] is None)
                 yield broken_row(about, file.name, place, error)
@@ -65,6 +74,7 @@ def _packed(raw: BinaryIO, file: File, about: About) -> Iterator[PageRow]:
                 large = _Member(raw, place, about.max_ratio)
                 yield from _records(large, file, about, place)
                 start = large.skip()
+                total.give(large.tell())
                 break
             else:
                 yield from _records(io.BytesIO(member), file, about, place)
@@ -208,7 +218,7 @@ def _dictionary(raw: BinaryIO) -> bytes:
     if len(head) == 8 and struct.unpack("<I", head[:4])[0] == 0x184D2A5D:
         found = raw.read(min(struct.unpack("<I", head[4:])[0], 1 << 24))
         if found.startswith(b"\x28\xb5\x2f\xfd"):
-            found = zstandard.ZstdDecompressor().stream_reader(found).read(1 << 24)
+            found = unpacked(io.BytesIO(found), 1e9).read(1 << 24)
     raw.seek(0)
     return found
 
