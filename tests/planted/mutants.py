@@ -67,6 +67,10 @@ class Mutant:
     about: About
     ranges: bool
 
+    def whole(self, seed: Seed) -> Mutant:
+        """A seed as it is, read with the usual settings."""
+        return Mutant(self.number, seed.kind, seed.name, seed.join(seed.parts), About("源 s", "web", None, 100_000), False)
+
 
 def mutant(number: int) -> Mutant:
     """The mutant of a number."""

@@ -32,7 +32,7 @@ from skyloom.corpus.sources.readers.rows import About, broken_row, sample
 from skyloom.corpus.sources.resolved import Parts, ResolvedSource
 
 SHARD_ROWS = 65_536
-_NAMES_FREE = 4096  # characters of address, licence, date and the rest that a page may have; more fills the shard as the body does
+_NAMES_FREE = 4096  # bytes of address, licence, date and the rest that a page may have; more fills the shard as the body does
 RANGE_BYTES = 64_000_000  # a larger file is read in ranges of about this size, one task each
 
 
@@ -176,7 +176,8 @@ class _Shards:
 
     def row(self, row: PageRow) -> None:
         size = len(row["body"])
-        names = max(len(row["url"]) + len(row["meta"]) + len(row["license"] or "") + len(row["date"] or "") - _NAMES_FREE, 0)
+        texts = (row["url"], row["meta"], row["license"] or "", row["date"] or "")
+        names = 0 if sum(map(len, texts)) < _NAMES_FREE // 4 else max(sum(len(t.encode()) for t in texts) - _NAMES_FREE, 0)
         self._room(size + names)
         self._rows.append(row)
         self._add(1, size, names, [row["error"]] if row["error"] else [])

@@ -9,7 +9,7 @@ more than the ratio limit ends there. Memory: 4 batches of at most 64 MB, a page
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, TypeVar
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BombError, File, Yield, open_file
 from skyloom.corpus.sources.readers.jsonl import record_row
 from skyloom.corpus.sources.readers.page_columns import fields, page_table
-from skyloom.corpus.sources.readers.parquet_pages import BadPageError, LargePageError, chunk_sizes
+from skyloom.corpus.sources.readers.parquet_pages import BadPageError, Group, LargePageError, chunk_sizes, groups
 from skyloom.corpus.sources.readers.rows import About, broken_row
 
 T = TypeVar("T")
@@ -38,25 +38,33 @@ def pages(file: File, about: About) -> Iterator[pa.Table | PageRow]:
     column of text."""
     with open_file(file) as raw:
         try:
-            table = _opened(raw, file)
+            found = groups(_summary(raw, file))
+            table = pq.ParquetFile(raw)
             columns = _columns(table, about)
         except _TROUBLE as problem:
             if file.start == 0:  # of all ranges of a file the first tells what holds for all
                 yield broken_row(about, file.name, 0, _reason(problem))
             return
-        yield from _groups(table, raw, columns, file, about)
+        yield from _groups(table, found, raw, columns, file, about)
 
 
 class _NoTextError(ValueError):
     """A file cannot be read as records; the text is the row's reason."""
 
 
-def _opened(raw: BinaryIO, file: File) -> pq.ParquetFile:
+def _summary(raw: BinaryIO, file: File) -> bytes:
+    """The file's summary, which stands at its end."""
     raw.seek(max(file.size - 8, 0))
-    if int.from_bytes(raw.read(4), "little") > min(_FOOTER, file.size):
+    tail = raw.read(8)
+    size = int.from_bytes(tail[:4], "little")
+    if tail[4:] != b"PAR1" or size + 12 > file.size:
+        raise _NoTextError("broken: no whole Parquet file" if tail[4:] != b"PARE" else "broken: an encrypted Parquet file")
+    if size > _FOOTER:
         raise _NoTextError(f"too large: a summary of more than {_FOOTER >> 20} MB")
+    raw.seek(file.size - 8 - size)
+    found = raw.read(size)
     raw.seek(0)
-    return pq.ParquetFile(raw)
+    return found
 
 
 def _columns(table: pq.ParquetFile, about: About) -> dict[str, int]:
@@ -74,31 +82,28 @@ def _columns(table: pq.ParquetFile, about: About) -> dict[str, int]:
 
 
 def _groups(
-    table: pq.ParquetFile, raw: BinaryIO, columns: dict[str, int], file: File, about: About
+    table: pq.ParquetFile, found: Sequence[Group], raw: BinaryIO, columns: dict[str, int], file: File, about: About
 ) -> Iterator[pa.Table | PageRow]:
     number, total = 0, Yield(about.max_ratio)
-    for group in range(table.num_row_groups):
-        start = number
+    for place, group in enumerate(found):
+        at, number = number, number + group.rows
+        if not _begins_in(group, file):
+            continue
+        start = at
         try:
-            meta = table.metadata.row_group(group)
-            rows = _rows_of(meta)
-            number += rows
-            if not _begins_in(meta, file):
-                continue
-            size = _batch_rows(table, raw, group, columns, total, file)
-            at = start
-            for batch in table.iter_batches(batch_size=size, row_groups=[group], columns=list(columns), use_threads=False):
+            size = _batch_rows(table, group, raw, columns, total, file)
+            for batch in table.iter_batches(batch_size=size, row_groups=[place], columns=list(columns), use_threads=False):
                 total.give(batch.nbytes + _ROW * batch.num_rows)
                 total.check()
                 yield from _rows(batch, at, file, about)
                 at += batch.num_rows
         except BombError as problem:
-            yield broken_row(about, file.name, f"{start + 1}.{group}", str(problem))
+            yield broken_row(about, file.name, f"{start + 1}.{place}", str(problem))
             return
         except LargePageError:
-            yield broken_row(about, file.name, f"{start + 1}.{group}", about.too_large)
+            yield broken_row(about, file.name, f"{start + 1}.{place}", about.too_large)
         except _TROUBLE as problem:
-            yield broken_row(about, file.name, f"{start + 1}.{group}", _reason(problem))
+            yield broken_row(about, file.name, f"{start + 1}.{place}", _reason(problem))
 
 
 def _reason(problem: Exception) -> str:
@@ -109,33 +114,23 @@ def _reason(problem: Exception) -> str:
     return f"broken: not a whole Parquet file ({type(problem).__name__})"
 
 
-def _rows_of(meta: pq.RowGroupMetaData) -> int:
-    rows = int(meta.num_rows)
-    if rows < 0:
-        raise BadPageError("a group of fewer than no rows")
-    return rows
-
-
-def _batch_rows(table: pq.ParquetFile, raw: BinaryIO, group: int, columns: dict[str, int], total: Yield, file: File) -> int:
+def _batch_rows(table: pq.ParquetFile, group: Group, raw: BinaryIO, columns: dict[str, int], total: Yield, file: File) -> int:
     """Rows of a batch. BombError, before anything is decoded, if the group's pages unpack to more than the ratio limit."""
-    meta = table.metadata.row_group(group)
-    packed, unpacked, widest = 0, _ROW * meta.num_rows, 0
+    packed, unpacked, widest = 0, _ROW * group.rows, 0
     for i in columns.values():
-        column = meta.column(i)
-        if column.num_values != meta.num_rows:
+        if i >= len(group.columns) or group.columns[i].values != group.rows:
             raise BadPageError("a column with another number of rows than its group")
-        sizes = chunk_sizes(raw, column, table.schema.column(i), file.size)
+        sizes = chunk_sizes(raw, group.columns[i], table.schema.column(i), file.size)
         packed, unpacked, widest = packed + sizes.packed, unpacked + sizes.unpacked, widest + sizes.widest
     total.take(packed, file.size)
     total.check(unpacked)
-    size = min(_BATCH_ROWS, int(_BATCH_BYTES * meta.num_rows / max(meta.total_byte_size, 1)), _DECODED // max(widest, 1))
+    size = min(_BATCH_ROWS, int(_BATCH_BYTES * group.rows / max(group.bytes, 1)), _DECODED // max(widest, 1))
     return max(1, size)
 
 
-def _begins_in(group: pq.RowGroupMetaData, file: File) -> bool:
-    column = group.column(0)
-    start = max(column.dictionary_page_offset or column.data_page_offset, 0)  # below nothing: the first range tells the damage
-    return bool(file.start <= start and (file.end < 0 or start < file.end))
+def _begins_in(group: Group, file: File) -> bool:
+    start = max(group.start, 0)  # below nothing: the first range tells the damage
+    return file.start <= start and (file.end < 0 or start < file.end)
 
 
 def _rows(batch: pa.RecordBatch, before: int, file: File, about: About) -> Iterator[pa.Table | PageRow]:

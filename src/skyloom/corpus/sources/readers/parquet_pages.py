@@ -1,15 +1,17 @@
-"""Sizes of a Parquet column before it is decoded, from the headers of its pages.
+"""Sizes of a Parquet file's columns before they are decoded, from its summary and the headers of its pages.
 
-Input: a file and where one column of a row group lies in it. Output: bytes before and after unpacking, and the most that one
-value can take. The library allocates what page headers and encodings say; the file's own summary (`total_uncompressed_size`)
-counts encoded bytes and may be wrong. A dictionary makes a large value of each small number, DELTA_BYTE_ARRAY repeats the value
+Input: a file. Output: its row groups, and for one column of one group the bytes before and after unpacking and the most that one
+value can take. The library allocates what page headers and encodings say; the summary's own figures (`total_uncompressed_size`)
+count encoded bytes and may be wrong. A dictionary makes a large value of each small number, DELTA_BYTE_ARRAY repeats the value
 before, and a few bytes can say that two thousand million lengths follow. So the headers (Thrift, compact protocol) are read
-first, the dictionary's lengths, and the counts of delta-encoded lengths. Memory: one page, unpacked.
+first, the dictionary's lengths, and the counts of delta-encoded lengths. The summary is read here too, since pyarrow's view of a
+damaged column (`RowGroupMetaData.column`) aborts the process. Memory: one page, unpacked.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -43,6 +45,84 @@ class ChunkSizes:
 
 
 @dataclass(frozen=True)
+class Chunk:
+    """Where a column of a row group begins in the file, its number of values, and its codec by name."""
+
+    start: int
+    values: int
+    codec: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """A row group: its rows, the bytes that the summary says it has unpacked, where its first page is said to begin, and its
+    columns in the order of the schema."""
+
+    rows: int
+    bytes: int
+    start: int
+    columns: tuple[Chunk, ...]
+
+
+_META = {4: None, 5: None, 9: None, 11: None}
+_SUMMARY: _Wanted = {4: {1: {3: _META}, 2: None, 3: None}}
+"""Of the summary: row groups (4), their columns (1), bytes (2) and rows (3); of a column's metadata (3) the codec, the number of
+values and the offsets of data and dictionary."""
+_CODECS = ("UNCOMPRESSED", "SNAPPY", "GZIP", "LZO", "BROTLI", "LZ4", "ZSTD", "LZ4_RAW")
+
+
+def groups(data: bytes) -> list[Group]:
+    """The row groups of a file's summary. BadPageError if it is damaged."""
+    try:
+        fields, _ = _Compact(data).struct(_SUMMARY, 0)
+        return [_group(found) for found in _list(fields.get(4))]
+    except IndexError:
+        raise BadPageError("a summary that ends early") from None
+
+
+def _group(found: object) -> Group:
+    fields = _struct(found)
+    chunks = [_struct(_struct(c).get(3)) for c in _list(fields.get(1))]
+    if not chunks:
+        raise BadPageError("a group without columns")
+    columns = tuple(Chunk(_start(c), _int(c, 5), _codec(_int(c, 4))) for c in chunks)
+    first = chunks[0].get(11) or chunks[0].get(9)
+    return Group(_int(fields, 3), _int(fields, 2), first if isinstance(first, int) else 0, columns)
+
+
+def _start(fields: Mapping[int, object]) -> int:
+    data, dictionary = _int(fields, 9), fields.get(11)
+    return dictionary if isinstance(dictionary, int) and 0 < dictionary < data else data
+
+
+def _codec(number: int) -> str:
+    if number >= len(_CODECS):
+        raise BadPageError("an unknown codec")
+    return _CODECS[number]
+
+
+def _struct(value: object) -> Mapping[int, object]:
+    if not isinstance(value, dict):
+        raise BadPageError("a summary of another form")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise BadPageError("a summary of another form")
+    return value
+
+
+def _int(fields: Mapping[int, object], number: int) -> int:
+    value = fields.get(number)
+    if not isinstance(value, int) or value < 0:
+        raise BadPageError("a header without its sizes")
+    return value
+
+
+@dataclass(frozen=True)
 class _Page:
     kind: int
     unpacked: int
@@ -53,15 +133,15 @@ class _Page:
     is_packed: bool
 
 
-def chunk_sizes(raw: BinaryIO, column: pq.ColumnChunkMetaData, schema: pq.ColumnSchema, end: int) -> ChunkSizes:
+def chunk_sizes(raw: BinaryIO, column: Chunk, schema: pq.ColumnSchema, end: int) -> ChunkSizes:
     """The sizes of one column chunk of a file that is `end` bytes long. BadPageError, LargePageError; OSError from the file.
 
     Columns within lists are not meant: each row has one value.
     """
-    place, left, values = _start(column), column.num_values, 0
+    place, values = column.start, 0
     packed = unpacked = 0
     widest = schema.length if schema.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0
-    while values < left and place < end:
+    while values < column.values and place < end:
         page, head = _page(raw, place)
         if page.unpacked > PAGE_LIMIT:
             raise LargePageError
@@ -76,21 +156,14 @@ def chunk_sizes(raw: BinaryIO, column: pq.ColumnChunkMetaData, schema: pq.Column
     return ChunkSizes(packed, unpacked, widest)
 
 
-def _start(column: pq.ColumnChunkMetaData) -> int:
-    first = column.dictionary_page_offset
-    return int(first if first and 0 < first < column.data_page_offset else column.data_page_offset)
-
-
 def _page(raw: BinaryIO, place: int) -> tuple[_Page, int]:
     """The header at a place and its length."""
-    if place < 0:
-        raise BadPageError("an offset below nothing")
     size = _HEAD
     while True:
         raw.seek(place)
         data = raw.read(size)
         try:
-            fields, length = _Compact(data).struct(0)
+            fields, length = _Compact(data).struct(_HEADER, 0)
             break
         except IndexError:
             if len(data) < size or size >= _HEAD_LIMIT:
@@ -107,27 +180,20 @@ def _page(raw: BinaryIO, place: int) -> tuple[_Page, int]:
     return _Page(kind, unpacked, packed, _int(inner, 1), _int(inner, 4 if v2 else 2), levels, inner.get(7, 1) != 0), length
 
 
-def _int(fields: _Fields, number: int) -> int:
-    value = fields.get(number)
-    if not isinstance(value, int) or value < 0:
-        raise BadPageError("a page header without its sizes")
-    return value
-
-
-def _widest(raw: BinaryIO, place: int, page: _Page, column: pq.ColumnChunkMetaData, schema: pq.ColumnSchema) -> int:
+def _widest(raw: BinaryIO, place: int, page: _Page, column: Chunk, schema: pq.ColumnSchema) -> int:
     """The most bytes that a value of a page of strings takes beyond what is its own."""
     if page.kind == _DICTIONARY:
         if 4 * page.values > page.unpacked:
             raise BadPageError("a dictionary with more values than bytes")
         if page.unpacked <= _SMALL:
             return page.unpacked
-        content = _content(raw, place, page, column.compression)
+        content = _content(raw, place, page, column.codec)
         return page.unpacked if content is None else _longest(content, page.values)
     if page.encoding not in (_DELTA_LENGTH, _DELTA_BYTES):
         return 0
-    content = _content(raw, place, page, column.compression)
+    content = _content(raw, place, page, column.codec)
     if content is None:
-        raise BadPageError(f"delta-encoded strings packed by {column.compression}")
+        raise BadPageError(f"delta-encoded strings packed by {column.codec}")
     _check_counts(content, page, schema)
     return page.unpacked if page.encoding == _DELTA_BYTES else 0
 
@@ -196,22 +262,29 @@ def _after_numbers(data: _Compact, most: int) -> int:
     return data.place
 
 
-_Fields = dict[int, object]
+_Wanted = Mapping[int, "_Wanted | None"]
+"""The fields of a struct that are wanted, by number: None for a number, or what is wanted of a struct or of each of a list."""
+_NUMBERS = {1: None, 2: None, 4: None, 5: None, 6: None, 7: None}
+_HEADER: _Wanted = {1: None, 2: None, 3: None, 5: _NUMBERS, 7: _NUMBERS, 8: _NUMBERS}
+_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
+_DEPTH = 12
 
 
 class _Compact:
-    """Thrift's compact protocol, as far as page headers need it: numbers and structs; all else is passed over. IndexError at
-    the end of the data."""
+    """Thrift's compact protocol, as far as headers of pages and the summary need it: numbers, structs and lists of structs. What is
+    not wanted is passed over and takes no memory. IndexError at the end of the data, BadPageError where it is none."""
 
     def __init__(self, data: bytes, place: int = 0) -> None:
         self._data, self.place = data, place
 
     def take(self, size: int) -> bytes:
-        found = self._data[self.place : self.place + size]
-        if len(found) < size:
+        self._pass(size)
+        return self._data[self.place - size : self.place]
+
+    def _pass(self, size: int) -> None:
+        if self.place + size > len(self._data):
             raise IndexError
         self.place += size
-        return found
 
     def varint(self) -> int:
         value = shift = 0
@@ -225,31 +298,45 @@ class _Compact:
             if shift > 63:
                 raise BadPageError("a number of more than ten bytes")
 
-    def struct(self, depth: int) -> tuple[_Fields, int]:
-        """The fields by number, and the place after them."""
-        fields: _Fields = {}
+    def struct(self, wanted: _Wanted, depth: int) -> tuple[dict[int, object], int]:
+        """The wanted fields by number, and the place after the struct."""
+        fields: dict[int, object] = {}
         number = 0
         while head := self.take(1)[0]:
             number = number + (head >> 4) if head >> 4 else self._zigzag()
-            fields[number] = self._value(head & 15, depth)
+            kind = head & 15
+            value = kind == _TRUE if kind in (_TRUE, _FALSE) else self._value(kind, wanted.get(number) or {}, depth)
+            if number in wanted:
+                fields[number] = value
         return fields, self.place
 
     def _zigzag(self) -> int:
         value = self.varint()
         return (value >> 1) ^ -(value & 1)
 
-    def _value(self, kind: int, depth: int) -> object:
-        if kind in (1, 2):
-            return int(kind == 1)
-        if kind == 3:
-            return self.take(1)[0]
+    def _value(self, kind: int, wanted: _Wanted, depth: int) -> object:
         if kind in (4, 5, 6):
             return self._zigzag()
-        if kind == 7:
-            return self.take(8)
-        if kind == 8:
-            self.take(self.varint())
-            return None
-        if kind == 12 and depth < 4:
-            return self.struct(depth + 1)[0]
-        raise BadPageError("a page header of another form")  # headers of pages hold no lists and no maps
+        if kind == _BINARY:
+            return self._pass(self.varint())
+        if kind in (_TRUE, _FALSE, _BYTE, _DOUBLE):  # of a list also truths take a byte
+            return self._pass(8 if kind == _DOUBLE else 1)
+        if depth >= _DEPTH:
+            raise BadPageError("a header nested too deep")
+        if kind == _STRUCT:
+            return self.struct(wanted, depth + 1)[0]
+        if kind in (_LIST, _SET):
+            return self._list(wanted, depth + 1)
+        raise BadPageError("a header of another form")  # there are no maps
+
+    def _list(self, wanted: _Wanted, depth: int) -> list[object]:
+        head = self.take(1)[0]
+        size = self.varint() if head >> 4 == 15 else head >> 4
+        if size > len(self._data) - self.place:  # each takes at least a byte
+            raise IndexError
+        found: list[object] = []
+        for _ in range(size):
+            value = self._value(head & 15, wanted, depth)
+            if wanted:
+                found.append(value)
+        return found
