@@ -27,6 +27,7 @@ from skyloom.corpus.text import charset
 
 _FREE = 1 << 20
 _PIECE = 1 << 18
+_FILES = 50_000
 _PACKED_TIMES = 20  # a book's file holds pictures too: it may be this many times the page limit
 _SKIPPED = frozenset(("script", "style", "head", "nav", "img", "svg", "rt", "rp", "noscript", "template", "audio", "video"))
 _BLOCKS = frozenset(
@@ -51,6 +52,8 @@ def pages(file: File, about: About) -> Iterator[PageRow]:
             raise _BookError(about.too_large)
         with open_file(file) as raw:
             data = raw.read()
+        if data.count(b"PK\x01\x02") > _FILES:  # a name for each is held, in many times the bytes that it takes in the file
+            raise _BookError("too large: a book of more than 50,000 files")
         with zipfile.ZipFile(io.BytesIO(data)) as book:
             found, text = _read(book, about)
         body = text.encode("utf-8", "replace")

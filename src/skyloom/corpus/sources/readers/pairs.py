@@ -180,7 +180,8 @@ def _tmx(stream: BinaryIO, about: About) -> Iterator[PairEntry]:
             seg = text
         elif name == "tuv":
             lang = (attributes.get("xml:lang") or attributes.get("lang") or "").lower()
-            variants.append((lang[:2], seg))
+            if len(variants) < 2 or (lang[:2] in ("en", "zh") and all(lang[:2] != known for known, _ in variants)):
+                variants.append((lang[:2], seg))
             seg = ""
         elif name == "tu":
             number += 1
