@@ -9,9 +9,10 @@ from skyloom.core.config import describe
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.corpus.sources.resolved import ResolvedSource
+from skyloom.run.packaged import SAMPLES, find_recipe, recipe_names
 from skyloom.run.recipe import Recipe, load, to_toml
 from skyloom.run.recipe_checks import check_files
-from skyloom.run.run import scaled
+from skyloom.run.run import Run, scaled
 from skyloom.run.steps import publishable
 
 ROOT = Path(__file__).parents[2]
@@ -143,10 +144,120 @@ def test_files_that_later_steps_need_are_looked_for_before_the_first(tmp_path):
     check_files(load(ROOT / "recipes" / "demo.toml"), corpus=True, evaluation=True)
 
 
-def test_a_missing_table_is_named_with_its_meaning(tmp_path):
-    (tmp_path / "empty.toml").write_text('name = "空"\n')
-    with pytest.raises(ConfigError, match=r"missing key 'corpus'"):
-        load(tmp_path / "empty.toml")
+def test_a_recipe_needs_only_the_tables_of_the_steps_that_are_asked_for(tmp_path):
+    """What is missing is named with its meaning, before a folder is made."""
+    path = tmp_path / "网页.toml"
+    path.write_text('[[corpus.sources]]\nname = "samples"\nkind = "samples"\n')
+    run = Run.open(path, work=tmp_path / "work")
+    assert run.recipe.name == "网页" and run.recipe.tokenizer is None
+    for step, told in (
+        ("tokenizer", r"missing key 'tokenizer' \(the vocabulary\); the step tokenizer needs it"),
+        ("tokens", "missing key 'tokenizer'"),
+        ("stage2", r"missing keys 'tokenizer' .*, 'model' .*, 'stage1' .*, 'stage2' .*; the step stage2 needs them"),
+        ("report", "missing keys"),
+    ):
+        with pytest.raises(ConfigError, match=f"网页.toml: {told}"):
+            run.resolve(step)
+    assert not (tmp_path / "work").exists()
+    assert list(run.resolve("corpus").steps) == ["pages", "extract", "parallel", "exercises", "corpus"]
+    assert to_toml(run.recipe).count("[model]") == 0
+    path.write_text('[[corpus.sources]]\nname = "samples"\nkind = "samples"\n[tokenizer]\n')
+    assert list(Run.open(path, work=tmp_path / "work").resolve("tokens").steps)[-2:] == ["tokenizer", "tokens"]
+    path.write_text('[model]\npreset = "demo-3m"\n')
+    assert load(path).model.vocabulary == 8192
+    with pytest.raises(ConfigError, match=r"missing key 'corpus\.sources' \(where pages come from; .*--source"):
+        Run.open(path, work=tmp_path / "work").resolve("corpus")
+
+
+def test_a_step_has_the_same_folder_in_a_part_of_a_recipe(tmp_path):
+    """A corpus that was built by a recipe of sources alone is the corpus of the whole recipe."""
+    part = tmp_path / "一部分.toml"
+    text = (ROOT / "recipes" / "tiny.toml").read_text()
+    part.write_text(text[: text.index("[tokenizer]")])
+    whole = Run.open("tiny", work=tmp_path / "work").resolve()
+    some = Run.open(part, work=tmp_path / "work").resolve("corpus")
+    assert {name: step.folder for name, step in some.steps.items()}.items() <= {n: s.folder for n, s in whole.steps.items()}.items()
+
+
+def test_a_recipe_begins_with_another_one_and_changes_some_keys(tmp_path):
+    mine = tmp_path / "我的.toml"
+    mine.write_text(
+        'base = "tiny"\n[[corpus.sources]]\nname = "新"\npath = "pages/"\n[stage1.rate]\npeak = 1e-3\n'
+        "[stage1.data]\nshares = { web_zh = 1.0 }\n[stage2.data]\nramp = {}\n[corpus.clean.heldout]\nminimum = 5\n"
+    )
+    found, base = load(mine), load(ROOT / "recipes" / "tiny.toml")
+    assert found.name == "我的" and [s.name for s in found.corpus.sources] == ["新"], "a list replaces a list"
+    assert found.stage1.rate.peak == 1e-3 and found.stage1.rate.warmup_steps == base.stage1.rate.warmup_steps == 10
+    assert found.stage1.data.shares == {"web_zh": 1.0} and found.stage1.data.tokens == base.stage1.data.tokens
+    assert found.stage2.data.ramp == {} and found.stage2.data.passes == {"canary": 1}, "names of the user's own replace"
+    assert found.corpus.clean.heldout.minimum == 5 and found.corpus.clean.minimum_documents == 20
+    assert found.model == base.model
+    again = tmp_path / "again.toml"  # a base of a base, by its path from the recipe's own folder; a preset replaces a shape
+    again.write_text('base = "我的.toml"\nname = "again"\n[model]\npreset = "demo-3m"\n[tokenizer]\nfit = false\n')
+    further = load(again, ["stage1.rate.peak=2e-3"])
+    assert further.name == "again" and further.stage1.rate.peak == 2e-3 and further.stage1.data.shares == {"web_zh": 1.0}
+    assert (further.model.hidden, further.model.layers, further.model.vocabulary) == (128, 4, 2048) and not further.tokenizer.fit
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('base = "甲.toml"', "has no end"),
+        ('base = "没有.toml"', r"base: cannot read 没有\.toml: No such file"),
+        ('base = "demp"', "Did you mean 'demo'"),
+        ("base = 3", "'base' must be the name or the file"),
+        ('base = "tiny"\n[trian]\n', "unknown key 'trian'.*'train'"),
+        ('base = "tiny"\ntrain = 3\n', "train must be a table"),
+    ],
+)
+def test_a_base_that_cannot_be_used_is_named(tmp_path, text, told):
+    (tmp_path / "甲.toml").write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        load(tmp_path / "甲.toml")
+    with pytest.raises(ConfigError, match="--set"):
+        load(ROOT / "recipes" / "tiny.toml", ["base=demo"])
+
+
+def test_a_recipe_has_a_name_and_a_file_wins_over_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert {"demo", "tiny", "tokenizer", "skywork-13b"} <= set(recipe_names())
+    for name in recipe_names():
+        assert load(find_recipe(name)) == load(ROOT / "recipes" / f"{name}.toml")
+    (tmp_path / "demo").mkdir()
+    assert find_recipe("demo").name == "demo.toml", "a folder is no recipe"
+    (tmp_path / "tiny").write_text('name = "小"\n')
+    assert load(find_recipe("tiny")).name == "小"
+    for given, told in (
+        (tmp_path, "is a folder.*demo"),
+        ("dmo", "No such file.*Did you mean 'demo'.*demo, "),
+        ("recipes/demo.toml", "Did you mean 'demo'"),
+        ("没有\0.toml", "cannot read"),
+        ("长" * 300, "cannot read"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            find_recipe(given)
+
+
+def test_sample_pages_are_those_of_the_program_where_a_recipe_brings_none(tmp_path):
+    copied = tmp_path / "recipes" / "抄.toml"
+    copied.parent.mkdir()
+    copied.write_text((ROOT / "recipes" / "tiny.toml").read_text())
+    assert Run.open(copied).samples == SAMPLES and (SAMPLES / "web").is_dir()
+    linked, named = (
+        Run.open(recipe, work=tmp_path / "work").resolve("pages") for recipe in (ROOT / "recipes" / "tiny.toml", "tiny")
+    )
+    assert linked.steps["pages"].folder == named.steps["pages"].folder
+    (tmp_path / "samples" / "web").mkdir(parents=True)
+    assert Run.open(copied).samples.resolve() == tmp_path / "samples"
+    assert Run.open(copied, overrides=["samples='别处'"]).samples == tmp_path / "recipes" / "别处"
+
+
+def test_settings_reach_a_source_that_the_command_line_gives(tmp_path):
+    recipe = load(ROOT / "recipes" / "demo.toml", ["corpus.sources.source.max_pages=3"], "书.jsonl", "正文")
+    source = recipe.corpus.sources[0]
+    assert (source.path, source.text_field, source.max_pages) == (str(Path("书.jsonl").absolute()), "正文", 3)
+    with pytest.raises(ConfigError, match="--text-field belongs to --source"):
+        load(ROOT / "recipes" / "demo.toml", (), None, "正文")
 
 
 def test_what_is_published_names_files_and_not_folders(tmp_path):
@@ -173,7 +284,6 @@ def test_sample_pages_that_stand_in_scale_the_tokens_down(tmp_path):
 def test_references_are_a_step_that_training_does_not_need(tmp_path):
     """And a folder or a file that cannot be used is told before anything runs."""
     from skyloom.core.store import Store
-    from skyloom.run.run import Run
     from skyloom.run.steps import ORDER
 
     figures = tmp_path / "别的.toml"

@@ -87,6 +87,31 @@ def run_command(run: Run, dry_run: bool, as_json: bool) -> None:
         click.secho(f"run page: {location(resolved.folder('report'))}\nrelease: {resolved.folder('release').root}", bold=True)
 
 
+@main.command(
+    "init",
+    epilog=example(
+        "skyloom init",
+        "skyloom init my-model --source 'crawl/*.warc.gz' --size gpu",
+        "skyloom init my-model --source s3://bucket/pages/ --languages zh-Hans --size cluster",
+    ),
+)
+@click.argument("folder", required=False, default=".", type=click.Path(path_type=Path))
+@click.option("--source", default=None, metavar="PATH", help="Your pages: a file, folder, pattern or URL. [default: as the demo]")
+@click.option(
+    "--languages", default="en,zh-Hans", show_default=True, metavar="L,L,…", help="Languages to keep: en, zh-Hans, zh-Hant, other."
+)
+@click.option(
+    "--size", type=click.Choice(["laptop", "gpu", "cluster"]), default="laptop", show_default=True, help="The machine it is for."
+)
+def init(folder: Path, source: str | None, languages: str, size: str) -> None:
+    """Write a commented recipe of your own to FOLDER/recipe.toml. It asks nothing and overwrites nothing."""
+    from skyloom.run.new_recipe import write_recipe
+
+    wanted = [language.strip() for language in languages.split(",") if language.strip()]
+    path = write_recipe(folder, source=source, languages=wanted, size=size)
+    click.echo(f"{path} is written. Next:\n  skyloom corpus build {path}\n  skyloom run {path}")
+
+
 @main.group("recipe", cls=Group)
 def recipe_group() -> None:
     """Look at recipes and their settings."""
@@ -135,7 +160,7 @@ def data_group() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def data_pack(run: Run, as_json: bool) -> None:
     """Pack the corpus of RECIPE into token shards (Megatron's .bin/.idx) and print tokens by domain."""
-    resolved = run.resolve()
+    resolved = run.resolve("tokens")
     resolved.run("tokens")
     from skyloom.run.summary import token_rows
 
@@ -152,9 +177,11 @@ def data_pack(run: Run, as_json: bool) -> None:
 @click.option("--world", type=click.IntRange(1), default=1, show_default=True, help="Number of data-parallel ranks.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def data_show(run: Run, stage: str, step: int, rank: int, world: int, as_json: bool) -> None:
-    """Print the samples of one training step of RECIPE (source, documents, beginning of the text) and the mixture up to it."""
-    resolved = run.resolve()
-    resolved.run("tokens")
+    """Print the samples of one training step of RECIPE (source, documents, beginning of the text) and the mixture up to it.
+
+    It only looks: if the work folder has no tokens of this recipe, it says so. `skyloom data pack` makes them.
+    """
+    resolved = run.finished("tokenizer", "tokens", maker="skyloom data pack")
     from skyloom.run.summary import step_tables
 
     samples, mixture = step_tables(resolved, stage, step, rank, world)
@@ -244,7 +271,7 @@ def train(run: Run, dry_run: bool, world: int | None, layouts: tuple[str, ...], 
         return
     if world or layouts or table10 or every:
         raise ConfigError("--world, --layout, --table10 and --every belong to --dry-run; training takes its layout from the recipe")
-    resolved = run.resolve()
+    resolved = run.resolve("stage2")
     if not resolved.run("stage2"):
         return  # not rank 0: only rank 0 prints
     from skyloom.run.summary import heldout_rows
@@ -260,7 +287,7 @@ main.add_command(plan)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(run: Run, as_json: bool) -> None:
     """Evaluate RECIPE's models (report 4). Prints perplexity by domain with baselines, and accuracy with its interval."""
-    resolved = run.resolve()
+    resolved = run.resolve("evaluate")
     resolved.run("evaluate")
     folder = resolved.folder("evaluate")
     if as_json:
@@ -282,7 +309,7 @@ def evaluate(run: Run, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def leak(run: Run, as_json: bool) -> None:
     """Audit data leakage (report 5.2). Prints losses on the splits, their gaps with intervals, and a positive control."""
-    resolved = run.resolve()
+    resolved = run.resolve("leakage")
     resolved.run("leakage")
     found = resolved.folder("leakage").read_json("leakage.json")
     if as_json:
@@ -303,7 +330,7 @@ def release_group() -> None:
 @on_recipe
 def release_build(run: Run) -> None:
     """Build the release folder of RECIPE and print where it is."""
-    resolved = run.resolve()
+    resolved = run.resolve("release")
     resolved.run("release")
     click.echo(resolved.folder("release").root)
 
@@ -335,7 +362,7 @@ def report_group() -> None:
 @on_recipe
 def report_page(run: Run) -> None:
     """Write the run page of RECIPE and print where it is."""
-    resolved = run.resolve()
+    resolved = run.resolve("report")
     resolved.run("report")
     from skyloom.report.page import location
 
@@ -355,7 +382,7 @@ def report_serve(run: Run, host: str, port: int, names: tuple[str, ...]) -> None
     from skyloom.report.serve import Server
     from skyloom.run.recipe import stages
 
-    resolved = run.resolve()
+    resolved = run.resolve("stage2")
     others = resolved.folder("references") if "references" in resolved.steps else None
     folders = {name: resolved.folder(name) for name in stages(resolved.recipe)}
     dashboard = Dashboard(resolved.recipe.name, folders, others)

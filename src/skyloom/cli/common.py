@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import click
+from click.shell_completion import CompletionItem
 
 from skyloom.cli import ending
 from skyloom.core.errors import IntegrityError, SkyloomError
 from skyloom.core.json_files import Cell
 
 if TYPE_CHECKING:
+    from skyloom.core.progress import Progress
     from skyloom.run.run import Run
 
 Options = ParamSpec("Options")
@@ -43,7 +45,11 @@ class Group(click.Group):
         except SkyloomError as problem:
             if ctx.parent is not None:
                 raise
-            click.secho(f"skyloom: {problem}", fg="red" if problem.exit_code else None, err=True)
+            said = f"skyloom: {problem}"
+            if ending.as_json():
+                click.echo(ending.spoken(said), nl=False, err=True)
+            else:
+                click.secho(said, fg="red" if problem.exit_code else None, err=True)
             ctx.exit(problem.exit_code)
         except KeyboardInterrupt:  # where nobody called `ending.listen`, in tests
             click.secho(ending.sentence(signal.SIGINT), fg="red", err=True)
@@ -85,7 +91,59 @@ def example(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-_SOURCE = "Your own pages instead of the recipe's sources: WARC, WET, a folder of HTML, JSONL, Parquet or plain text."
+def _form(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
+    ctx.meta[_FORM] = value
+    ending.speak_json(value == "json")
+
+
+def _quiet(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    ctx.meta[_QUIET] = value
+
+
+_FORM, _QUIET = "skyloom.log", "skyloom.quiet"
+_LOGGING = (
+    click.option(
+        "--log",
+        type=click.Choice(["auto", "text", "json"]),
+        default="auto",
+        show_default=True,
+        expose_value=False,
+        callback=_form,
+        help="What is told on standard error: bars on a terminal, lines with time and level, or one JSON object in each line.",
+    ),
+    click.option("--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Tell only warnings and errors."),
+)
+
+
+def logging(function: Callable[..., None]) -> Callable[..., None]:
+    """Add --quiet and --log to a command; `make_progress` follows them."""
+    for option in _LOGGING:
+        function = option(function)
+    return function
+
+
+def make_progress() -> Progress:
+    """The progress of the current command, as its --quiet and --log say."""
+    from skyloom.core.progress import Form, Progress
+
+    told = click.get_current_context().meta
+    form: Form = told.get(_FORM, "auto")
+    return Progress(least="warning" if told.get(_QUIET) else "info", form=form)
+
+
+class RecipeType(click.Path):
+    """A recipe: a file, or the name of one that comes with the program. `find_recipe` says which it is."""
+
+    name = "recipe"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from skyloom.run.packaged import recipe_names
+
+        named = [CompletionItem(name) for name in recipe_names() if name.startswith(incomplete)]
+        return [*named, *super().shell_complete(ctx, param, incomplete)]
+
+
+_SOURCE = "Your own pages instead of the recipe's sources: WARC, WET, a folder of HTML, JSONL, Parquet, CSV or plain text."
 _ENGINE = (
     click.option(
         "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where shards are processed."
@@ -105,20 +163,27 @@ _ENGINE = (
     ),
 )
 _OPTIONS = (
+    *_LOGGING,
     *reversed(_ENGINE),
     click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]"),
+    click.option(
+        "--text-field",
+        default=None,
+        metavar="NAME",
+        help="Column or key of --source that holds the text. [default: text, html, content]",
+    ),
     click.option("--source", default=None, metavar="PATH", help=_SOURCE),
     click.option(
         "--init-from", default=None, metavar="FOLDER", help="Start from the Hugging Face LLaMA in FOLDER, with RECIPE's vocabulary."
     ),
     click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting: --set train.seed=2."),
     click.option("--work", type=click.Path(file_okay=False), default=None, help="Work folder. [default: runs/<recipe name>]"),
-    click.argument("recipe", type=click.Path(dir_okay=False)),
+    click.argument("recipe", type=RecipeType()),
 )
 
 
 def on_recipe(function: Callable[Concatenate[Run, Options], None]) -> Callable[..., None]:
-    """Add RECIPE, --work, --set, --source and the engine's options to a command, and pass it the `Run` that they describe."""
+    """Add RECIPE, --work, --set, --source, --log and the engine's options to a command, and pass it the `Run` that they say."""
 
     @functools.wraps(function)
     def verb(
@@ -126,6 +191,7 @@ def on_recipe(function: Callable[Concatenate[Run, Options], None]) -> Callable[.
         work: str | None,
         overrides: tuple[str, ...],
         source: str | None,
+        text_field: str | None,
         init_from: str | None,
         workers: int | None,
         engine: str,
@@ -145,7 +211,9 @@ def on_recipe(function: Callable[Concatenate[Run, Options], None]) -> Callable[.
         if init_from:
             settings = (*settings, f"train.init_from={json.dumps(str(Path(init_from).absolute()))}")
         made = make_engine(engine, workers, shard=shard, patience=patience, verify=verify, memory=size)
-        function(Run.open(Path(recipe), work=work, overrides=settings, source=source, engine=made), *rest, **more)
+        told = make_progress()
+        opened = Run.open(recipe, work=work, overrides=settings, source=source, text_field=text_field, engine=made, progress=told)
+        function(opened, *rest, **more)
 
     decorated: Callable[..., None] = verb
     for option in _OPTIONS:
@@ -154,9 +222,12 @@ def on_recipe(function: Callable[Concatenate[Run, Options], None]) -> Callable[.
 
 
 def show(rows: Sequence[Mapping[str, Cell]], as_json: bool, title: str = "") -> None:
-    """Rows as a table for people, or as JSON for scripts."""
+    """Rows as a table for people ("none" where there is none), or as JSON for scripts."""
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+        return
+    if not rows:
+        click.echo(f"{title}: none" if title else "none")
         return
     from rich.console import Console
     from rich.table import Table

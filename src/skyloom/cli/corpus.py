@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skyloom.cli.common import Group, example, on_recipe, show
+from skyloom.cli.common import Group, example, logging, make_progress, on_recipe, show
 
 if TYPE_CHECKING:
     from skyloom.run.run import Run
@@ -24,7 +24,7 @@ def corpus_group() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def corpus_build(run: Run, as_json: bool) -> None:
     """Build the corpus of RECIPE and print its ledger."""
-    resolved = run.resolve()
+    resolved = run.resolve("corpus")
     resolved.run("corpus")
     from skyloom.run.summary import ledger_rows
 
@@ -36,7 +36,7 @@ def corpus_build(run: Run, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def corpus_mixture(run: Run, as_json: bool) -> None:
     """Print the corpus by language and category, like the report's Table 1."""
-    resolved = run.resolve()
+    resolved = run.resolve("corpus")
     resolved.run("corpus")
     from skyloom.run.summary import mixture_rows
 
@@ -73,14 +73,16 @@ def corpus_show(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Print documents of RECIPE's corpus, or with --dropped the documents that were dropped, with stage and reason."""
+    """Print documents of RECIPE's corpus, or with --dropped the documents that were dropped, with stage and reason.
+
+    It only looks: if the work folder has no corpus of this recipe, it says so. `skyloom corpus build` makes one.
+    """
     from skyloom.core.errors import ConfigError
     from skyloom.run import browse
 
     if (reason or stage) and not dropped:
         raise ConfigError("--reason and --stage select dropped documents: add --dropped")
-    resolved = run.resolve()
-    resolved.run("corpus")
+    resolved = run.finished("extract", "corpus", maker="skyloom corpus build")
     extracted, corpus = resolved.folder("extract"), resolved.folder("corpus")
     wanted = browse.Wanted(stage, reason, origin, lang, domain, text)
     if dropped and wanted == browse.Wanted() and not as_json:
@@ -97,19 +99,19 @@ def corpus_show(
         "skyloom corpus extract crawl/*.warc.gz -o texts.jsonl.zst --comments",
     ),
 )
-@click.argument("pages")
+@click.argument("pages", nargs=-1, required=True)
 @click.option("-o", "--out", required=True, metavar="FILE", help="Output: .jsonl, .jsonl.gz or .jsonl.zst.")
 @click.option("--comments", is_flag=True, help="Keep readers' comments.")
-def corpus_extract(pages: str, out: str, comments: bool) -> None:
-    """Extract the main text of PAGES: JSON lines with id and html, WARC files, or a folder of HTML.
+@logging
+def corpus_extract(pages: tuple[str, ...], out: str, comments: bool) -> None:
+    """Extract the main text of PAGES: JSON lines with id and html, WARC files, or a folder of HTML; one path or several.
 
     Writes a line for each page: id, text, title, date, reason (null where there is text). A page without text, or one that cannot
     be read, also has a line, with the reason.
     """
-    from skyloom.core.progress import Progress
     from skyloom.corpus.extract import ExtractConfig, extract_files
 
-    extract_files(pages, out, ExtractConfig(comments=comments), Progress())
+    extract_files(pages, out, ExtractConfig(comments=comments), make_progress())
 
 
 @corpus_group.command(
@@ -140,6 +142,7 @@ def corpus_extract(pages: str, out: str, comments: bool) -> None:
     help="Cut from these texts the lines, or runs of 50 units, that occur in an earlier document.",
 )
 @click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]")
+@logging
 def corpus_dedup(
     documents: str,
     out: str,
@@ -160,7 +163,6 @@ def corpus_dedup(
     from dataclasses import replace
 
     from skyloom.core.engine import Engine
-    from skyloom.core.progress import Progress
     from skyloom.corpus.dedup import Columns, DedupConfig, RepeatsConfig, dedup_files, memory_size
     from skyloom.run.doctor import usable_cores
 
@@ -174,7 +176,7 @@ def corpus_dedup(
             config,
             memory=memory_size(memory),
             engine=engine,
-            progress=Progress(),
+            progress=make_progress(),
             columns=Columns(id_column, text_column, quality),
             texts=texts,
             repeats=RepeatsConfig(repeated_lines="lines" in repeated, repeated_runs="runs" in repeated),
@@ -207,6 +209,7 @@ def fetch_group() -> None:
 @click.option("--hours", type=click.FloatRange(0.1), default=24, show_default=True, help="Stop after so many hours.")
 @click.option("--index-url", default=None, help="URL of the index. [default: Common Crawl's]")
 @click.option("--data-url", default=None, help="URL of the records. [default: Common Crawl's]")
+@logging
 def fetch_crawl(
     crawl: str,
     domains: tuple[str, ...],
@@ -226,7 +229,6 @@ def fetch_crawl(
 
     from skyloom.core.config import build
     from skyloom.core.errors import ConfigError
-    from skyloom.core.progress import Progress
     from skyloom.core.store import Store
     from skyloom.corpus.sources import CrawlConfig, fetch_common_crawl
 
@@ -236,4 +238,4 @@ def fetch_crawl(
         raise ConfigError(f"{domains_file} is no text in UTF-8") from problem
     given = {"languages": list(languages), "hours": hours, "index_url": index_url, "data_url": data_url}
     table = {"crawl": crawl, "domains": [*domains, *listed], "pages": pages, **{k: v for k, v in given.items() if v}}
-    fetch_common_crawl(build(CrawlConfig, table, origin="command line"), Store(out), progress=Progress())
+    fetch_common_crawl(build(CrawlConfig, table, origin="command line"), Store(out), progress=make_progress())

@@ -13,14 +13,13 @@ from collections.abc import Sequence
 
 import click
 
-from skyloom.cli.common import show
+from skyloom.cli.common import make_progress, show
 from skyloom.core.errors import ConfigError
 from skyloom.core.json_files import PlainTable, Row, Rows
-from skyloom.core.progress import Progress
 from skyloom.planner.layout import Layout
 from skyloom.planner.layout_text import layout_text, parse_layout
 from skyloom.planner.table10 import PREDICTED, rows
-from skyloom.run.recipe import Recipe
+from skyloom.run.recipe import Recipe, given
 from skyloom.train.dryrun import DryRun, Rank, compare, dry_run
 
 GIB, GB = 2**30, 1e9
@@ -51,7 +50,7 @@ def chosen(recipe: Recipe, world: int, texts: Sequence[str], table10: bool) -> l
 
 def run_dry(recipe: Recipe, layouts: Sequence[Layout], workers: int, every: bool, as_json: bool) -> None:
     """Build each layout and show it."""
-    runs = dry_run(recipe.train, recipe.model, layouts, workers=workers, every=every, progress=Progress())
+    runs = dry_run(recipe.train, given(recipe.model, "model"), layouts, workers=workers, every=every, progress=make_progress())
     if as_json:
         click.echo(json.dumps([as_object(run) for run in runs], ensure_ascii=False, indent=1))
         return

@@ -26,12 +26,29 @@ from types import FrameType
 import psutil
 
 from skyloom.core.engine_pool import LISTENER, STOPS, end_with
+from skyloom.core.progress import log_lines
 
 GRACE_SECONDS = 10.0
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "stopped, since the terminal was closed"}
 
 
+_AS_JSON: list[bool] = []
 _LEAVING: list[int] = []  # the exit code, once the process is ending
+
+
+def speak_json(wanted: bool) -> None:
+    """Whether the last sentence is an object of JSON, as all lines before it (`--log json`)."""
+    _AS_JSON[:] = [True] if wanted else []
+
+
+def as_json() -> bool:
+    """Whether `spoken` gives JSON."""
+    return bool(_AS_JSON)
+
+
+def spoken(text: str) -> str:
+    """The last sentence of a program that does not end well, as a line."""
+    return log_lines("error", text, as_json=True) if _AS_JSON else f"{text}\n"
 
 
 def sentence(number: int) -> str:
@@ -94,7 +111,7 @@ def _end(number: int) -> None:
         sys.stdout.flush()
     shown = "\x1b[?25h\n" if sys.stderr.isatty() else ""  # a progress bar hides the cursor
     with contextlib.suppress(OSError):
-        os.write(2, f"{shown}{sentence(number)}\n".encode())
+        os.write(2, f"{shown}{spoken(sentence(number))}".encode())
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):

@@ -68,7 +68,7 @@ def extend(run: Run, base: str, characters: int, words: int, as_json: bool) -> N
 
 
 def _make(run: Run, as_json: bool) -> None:
-    resolved = run.resolve()
+    resolved = run.resolve("tokenizer")
     resolved.run("tokenizer")
     from skyloom.run.summary import compression_rows
 

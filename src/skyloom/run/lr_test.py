@@ -28,7 +28,7 @@ from skyloom.core.step import Step, StepContext
 from skyloom.core.store import Store
 from skyloom.report.rate_figure import MEAN, TRAINING, Curve, Points, figure
 from skyloom.run import processes
-from skyloom.run.recipe import Recipe, stages
+from skyloom.run.recipe import Recipe, stage_of, stages
 from skyloom.run.run import ResolvedRun
 from skyloom.run.stages import StageInputs, open_stage
 from skyloom.score.nll import TextLosses
@@ -93,7 +93,7 @@ class RateTestPlan:
 
     def config(self, recipe: Recipe, rate: float) -> StageConfig:
         """How a run at `rate` learns: constantly; the stage's own warm-up is kept where the run begins with the stage."""
-        own: StageConfig = getattr(recipe, self.stage).rate
+        own = stage_of(recipe, self.stage).rate
         return replace(own, schedule="constant", peak=rate, warmup_steps=0 if self.first else own.warmup_steps, releases=1)
 
 
@@ -103,7 +103,7 @@ def prepare(run: ResolvedRun, *, stage: str | None, rates: str | None, tokens: i
     stage = stage or ("stage1b" if recipe.stage1b is not None else "stage2")
     if stage not in stages(recipe):
         raise ConfigError(f"the recipe has no stage {stage}; it has {', '.join(stages(recipe))}")
-    own: StageConfig = getattr(recipe, stage).rate
+    own = stage_of(recipe, stage).rate
     tried = parse_rates(rates if rates is not None else ",".join(f"{factor * own.peak:.3g}" for factor in FACTORS))
     start = _given(checkpoint) if checkpoint else _before(run, stage)
     first, identity, origin = 0, "", "the beginning of training"
@@ -115,7 +115,7 @@ def prepare(run: ResolvedRun, *, stage: str | None, rates: str | None, tokens: i
         origin = f"{state['stage']}, step {state['step']:,}"
     elif recipe.train.init_from:
         identity = steps[stages(recipe)[0]].identity
-    whole: int = getattr(recipe, stage).data.tokens
+    whole = stage_of(recipe, stage).data.tokens
     plan = RateTestPlan(
         stage, tried, length(tokens, whole, recipe.train.batch * recipe.train.context), first, start, identity, origin
     )
@@ -191,7 +191,7 @@ def _rate_step(run: ResolvedRun, plan: RateTestPlan, rate: float) -> Step:
         "train": recipe.train,
         "model": recipe.model,
         "heldout": recipe.heldout,
-        "data": [getattr(recipe, name).data for name in stages(recipe)],
+        "data": [stage_of(recipe, name).data for name in stages(recipe)],
         "stage": plan.stage,
         "rate": plan.config(recipe, rate),
         "first": plan.first,

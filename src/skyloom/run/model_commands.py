@@ -15,6 +15,7 @@ from skyloom.core.json_files import Row, Rows
 from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import PRESETS, preset
+from skyloom.run.packaged import find_recipe, packaged
 
 BYTES_WEIGHTS, BYTES_TRAINING = 2, 18
 """bf16; and bf16 weights, fp32 gradients, fp32 masters and two fp32 moments, of one process that trains."""
@@ -34,10 +35,10 @@ def shape_of(which: str) -> ModelConfig:
         from skyloom.model.adopt import read_shape
 
         return read_shape(path)
-    if path.exists():
-        from skyloom.run.recipe import load
+    if path.exists() or packaged(which):
+        from skyloom.run.recipe import given, load
 
-        return load(path).model
+        return given(load(find_recipe(which)).model, "model")
     raise ConfigError(f"'{which}' is no preset ({', '.join(PRESETS)}), no recipe and no folder of a Hugging Face model")
 
 

@@ -3,15 +3,20 @@
 Each package declares its own part; this module only composes them. A key that no package knows is an error that names the
 file, the key and the nearest valid one. `samples` is relative to the recipe's own folder, so that a recipe can be run from
 anywhere; the paths of sources are the user's, and relative to where the command is run.
+
+A recipe needs only the tables of the steps that are asked for: `require` names those that are missing. A recipe can begin with
+`base`, another recipe below it (`recipe_base`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
-from skyloom.core.config import build, override, plain, read_toml, setting
+from skyloom.core.config import build, override, plain, setting
 from skyloom.core.config import to_toml as plain_to_toml
 from skyloom.core.errors import ConfigError
 from skyloom.core.json_files import PlainTable
@@ -27,17 +32,22 @@ from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
 from skyloom.release.config import ReleaseConfig
 from skyloom.report.config import ReportConfig
+from skyloom.run.recipe_base import BASE, read_tables
 from skyloom.run.recipe_checks import check
 from skyloom.suites import HeldoutSetsConfig
 from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.train.config import STAGES, StageConfig, TrainConfig
+
+T = TypeVar("T")
+USUAL_SAMPLES = "../samples"
+"""What a recipe says of the sample pages that says nothing of them."""
 
 
 @dataclass(frozen=True)
 class CorpusSettings:
     """Pages to documents (report 3.1 and 3.2)."""
 
-    sources: tuple[SourceConfig, ...] = setting(doc="where pages come from")
+    sources: tuple[SourceConfig, ...] = setting((), doc="where pages come from")
     extract: ExtractConfig = setting(factory=ExtractConfig, doc="structural extraction")
     parallel: BitextConfig = setting(factory=BitextConfig, doc="parallel text")
     clean: CleanConfig = setting(factory=CleanConfig, doc="cleaning: the phases and filters, in order")
@@ -53,16 +63,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole run."""
+    """A whole run, or as much of one as a recipe describes: what is None is not there, and so are the steps that need it."""
 
-    name: str = setting(doc="name of the run; its work folder is runs/<name> unless --work says otherwise")
-    corpus: CorpusSettings = setting(doc="pages to documents")
-    tokenizer: TokenizerConfig = setting(doc="the vocabulary")
-    model: ModelConfig = setting(doc='the decoder; `preset = "demo-3m"` names a known shape')
-    stage1: Stage = setting(doc="general pre-training")
-    stage2: Stage = setting(doc="the mix with a rising STEM share")
+    name: str = setting(doc="name of the run [the file's]; its work folder is runs/<name> unless --work says otherwise")
+    corpus: CorpusSettings = setting(factory=CorpusSettings, doc="pages to documents")
+    tokenizer: TokenizerConfig | None = setting(None, doc="the vocabulary")
+    model: ModelConfig | None = setting(None, doc='the decoder; `preset = "demo-3m"` names a known shape')
+    stage1: Stage | None = setting(None, doc="general pre-training")
+    stage2: Stage | None = setting(None, doc="the mix with a rising STEM share")
     stage1b: Stage | None = setting(None, doc="more general pre-training between the two, with a changed mix and a constant rate")
-    samples: str = setting("../samples", doc="folder of the sample pages that come with Skyloom")
+    samples: str = setting(
+        USUAL_SAMPLES, doc="folder of sample pages, from the recipe's own on; if it is not there, those of Skyloom"
+    )
     samples_tokens: tuple[int, int] = setting(
         (0, 0),
         doc="tokens of the two stages when sample pages must stand in for a source; 0: as the stages say",
@@ -89,18 +101,46 @@ def stages(recipe: Recipe) -> tuple[str, ...]:
     return tuple(name for name in STAGES if getattr(recipe, name) is not None)
 
 
-def load(path: Path, overrides: Sequence[str] = (), source: str | None = None) -> Recipe:
-    """Read, override, check. `source` replaces the recipe's own pages (the standard library's code stays).
+def stage_of(recipe: Recipe, name: str) -> Stage:
+    """A training stage that the recipe has."""
+    stage: Stage | None = getattr(recipe, name)
+    return given(stage, name)
+
+
+def given(value: T | None, key: str) -> T:
+    """A part of a recipe that is there. ConfigError if it is not."""
+    if value is None:
+        raise ConfigError(f"missing key {meaning(key)}")
+    return value
+
+
+def meaning(key: str) -> str:
+    """A key of a recipe with what it means, for messages: `'model' (the decoder; …)`."""
+    if key == "corpus.sources":
+        return "'corpus.sources' (where pages come from; write a [[corpus.sources]] table, or give --source)"
+    docs = {field.name: str(field.metadata["doc"]) for field in dataclasses.fields(Recipe)}
+    return f"'{key}' ({docs[key]})"
+
+
+def load(path: Path, overrides: Sequence[str] = (), source: str | None = None, text_field: str | None = None) -> Recipe:
+    """Read, replace the sources, override, check. `source` replaces the recipe's own pages (the standard library's code stays);
+    `text_field` is the column or key in which it has its text.
 
     ConfigError for whatever is wrong with it, before anything runs.
     """
-    table = override(read_toml(path), overrides)
+    table = read_tables(path, Recipe)
     if source is not None:
-        _replace_sources(table, source)
+        _replace_sources(table, source, text_field)
+    elif text_field is not None:
+        raise ConfigError("--text-field belongs to --source; in a recipe it is text_field of a [[corpus.sources]] table")
+    table = override(table, overrides)
+    if BASE in table:
+        raise ConfigError(f"{path}: 'base' is read from the file alone; --set cannot give one")
+    table.setdefault("name", path.stem)
     _continue(table, str(path))
     _complete(table, str(path))
     recipe = build(Recipe, table, origin=str(path))
-    if recipe.train.context > recipe.model.context:
+    if recipe.model is not None and recipe.train.context > recipe.model.context:
         raise ConfigError(f"{path}: train.context is {recipe.train.context}, model.context only {recipe.model.context}")
     check(recipe, str(path))
     return recipe
@@ -117,21 +157,23 @@ def with_base(recipe: Recipe, base: Path, characters: int, words: int) -> Recipe
     from skyloom.tokenizer.pieces import read_model
 
     size = len(read_model(read_base(base)).pieces)
-    total = size + characters + words + recipe.tokenizer.reserved
+    own = recipe.tokenizer or TokenizerConfig()
+    total = size + characters + words + own.reserved
     path = str(base.absolute())
     sizes = {"base_model": path, "base": size, "characters": characters, "words": words, "vocabulary": total}
-    tokenizer = build(TokenizerConfig, plain(recipe.tokenizer) | sizes, origin="tokenizer extend", key="tokenizer")
-    return replace(recipe, tokenizer=tokenizer, model=replace(recipe.model, vocabulary=total))
+    tokenizer = build(TokenizerConfig, plain(own) | sizes, origin="tokenizer extend", key="tokenizer")
+    return replace(recipe, tokenizer=tokenizer, model=recipe.model and replace(recipe.model, vocabulary=total))
 
 
-def _replace_sources(table: PlainTable, source: str) -> None:
+def _replace_sources(table: PlainTable, source: str, text_field: str | None) -> None:
     corpus = table.setdefault("corpus", {})
     given = corpus.get("sources", []) if isinstance(corpus, dict) else None
     if not isinstance(corpus, dict) or not isinstance(given, list):
         return  # not what a recipe says; building it tells where
     kept = [s for s in given if isinstance(s, dict) and s.get("kind") == "stdlib"]
     path = source if "://" in source else str(Path(source).absolute())
-    corpus["sources"] = [{"name": "source", "kind": "auto", "path": path}, *kept]
+    own = {"name": "source", "kind": "auto", "path": path} | ({} if text_field is None else {"text_field": text_field})
+    corpus["sources"] = [own, *kept]
 
 
 def _continue(table: PlainTable, origin: str) -> None:
@@ -159,6 +201,8 @@ def _complete(table: PlainTable, origin: str) -> None:
     model, vocabulary = table.get("model"), table.get("tokenizer", {})
     if isinstance(model, dict) and isinstance(vocabulary, dict):
         size = vocabulary.get("vocabulary", TokenizerConfig().vocabulary)
+        if "tokenizer" not in table:  # a dry run, say: nothing but the model tells
+            size = model.get("vocabulary", size)
         if model.get("vocabulary", size) != size:
             raise ConfigError(
                 f"{origin}: model.vocabulary is {model['vocabulary']}, tokenizer.vocabulary {size}; leave the first out"

@@ -53,15 +53,15 @@ class CheckedRecipe(Protocol):
     @property
     def corpus(self) -> CheckedCorpus: ...
     @property
-    def tokenizer(self) -> TokenizerConfig: ...
+    def tokenizer(self) -> TokenizerConfig | None: ...
     @property
-    def model(self) -> ModelConfig: ...
+    def model(self) -> ModelConfig | None: ...
     @property
-    def stage1(self) -> CheckedStage: ...
+    def stage1(self) -> CheckedStage | None: ...
     @property
     def stage1b(self) -> CheckedStage | None: ...
     @property
-    def stage2(self) -> CheckedStage: ...
+    def stage2(self) -> CheckedStage | None: ...
     @property
     def samples_tokens(self) -> tuple[int, int]: ...
     @property
@@ -75,16 +75,20 @@ class CheckedRecipe(Protocol):
 
 
 def check(recipe: CheckedRecipe, origin: str) -> None:
-    """ConfigError, beginning with `origin`, if settings of the recipe cannot go together or name what cannot be."""
+    """ConfigError, beginning with `origin`, if settings of the recipe cannot go together or name what cannot be. What is
+    None is not looked at."""
     for stage, data, rate in _stages(recipe):
         _check_parts(recipe, f"{stage}.data", data, origin)
         _check_length(recipe, f"{stage}.data.tokens", data.tokens, rate, origin)
     if all(recipe.samples_tokens):
         for tokens, learnt in zip(recipe.samples_tokens, (recipe.stage1, recipe.stage2), strict=True):
-            _check_length(recipe, "samples_tokens", tokens, learnt.rate, origin)
-    for domain in recipe.tokenizer.weights:
+            if learnt is not None:
+                _check_length(recipe, "samples_tokens", tokens, learnt.rate, origin)
+    for domain in recipe.tokenizer.weights if recipe.tokenizer is not None else ():
         if domain not in all_domains():
             raise ConfigError(f"{origin}: tokenizer.weights names '{domain}', which is no domain{_like(domain, all_domains())}")
+    if recipe.model is None:
+        return
     try:
         recipe.train.layout.check(recipe.model, recipe.train.batch, recipe.train.context)
     except ConfigError as problem:
@@ -119,7 +123,7 @@ def _stages(recipe: CheckedRecipe) -> Iterator[tuple[str, Phase, StageConfig]]:
 def _check_parts(recipe: CheckedRecipe, key: str, data: Phase, origin: str) -> None:
     """ConfigError for a name that no part can have: misspelt, of a category without a source, or canaries that are not planted."""
     given = {s.category for s in recipe.corpus.sources}
-    possible = set(CATEGORIES) if "auto" in given else {*given, "stem", "parallel"}
+    possible = set(CATEGORIES) if "auto" in given or not given else {*given, "stem", "parallel"}
     for kind in ("shares", *SPECIAL):
         for name, value in getattr(data, kind).items():
             if name not in PARTS:

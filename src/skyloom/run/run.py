@@ -13,17 +13,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from skyloom.core.engine import Engine
-from skyloom.core.errors import IntegrityError
+from skyloom.core.errors import DataError, IntegrityError
 from skyloom.core.json_files import Rows
 from skyloom.core.progress import Progress
-from skyloom.core.step import TIMING, Step, StepOutcome, is_done, read_manifest, run_steps, seconds_taken
+from skyloom.core.step import MANIFEST, TIMING, Step, StepOutcome, is_done, read_manifest, run_steps, seconds_taken, verify
 from skyloom.core.store import Store
 from skyloom.corpus import sources
 from skyloom.run import watch
 from skyloom.run.engines import make_engine
-from skyloom.run.recipe import Recipe, load, stages
+from skyloom.run.packaged import find_recipe, samples_folder
+from skyloom.run.recipe import USUAL_SAMPLES, Recipe, load, stage_of, stages
 from skyloom.run.recipe_checks import check_files
-from skyloom.run.steps import ORDER, all_steps
+from skyloom.run.steps import ORDER, all_steps, require
 
 DOWNLOADS = "downloads"
 RUN_RECORD = "telemetry/run.json"
@@ -31,13 +32,17 @@ RUN_RECORD = "telemetry/run.json"
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe in a work folder. Nothing is made or looked up before `resolve`."""
+    """A recipe in a work folder. Nothing is made or looked up before `resolve`.
+
+    `origin`: the recipe as the user named it, for messages.
+    """
 
     recipe: Recipe
     work: Store
     engine: Engine
     progress: Progress
     samples: Path
+    origin: str
 
     @classmethod
     def open(
@@ -47,18 +52,51 @@ class Run:
         work: str | Path | None = None,
         overrides: Sequence[str] = (),
         source: str | None = None,
+        text_field: str | None = None,
         workers: int | None = None,
         engine: Engine | None = None,
         progress: Progress | None = None,
     ) -> Run:
-        """Read the recipe; nothing runs yet. ConfigError for whatever is wrong with it."""
-        recipe = load(Path(path), overrides, source)
+        """Read the recipe, a file or the name of one that comes with the program; nothing runs yet. ConfigError for whatever is
+        wrong with it."""
+        file = find_recipe(path)
+        recipe = load(file, overrides, source, text_field)
         folder = Store(work or Path("runs", recipe.name))
-        samples = Path(path).absolute().parent / recipe.samples
-        return cls(recipe, folder, engine or make_engine("local", workers), progress or Progress(), samples)
+        samples = samples_folder(file, recipe.samples, USUAL_SAMPLES)
+        return cls(recipe, folder, engine or make_engine("local", workers), progress or Progress(), samples, str(path))
 
-    def resolve(self) -> ResolvedRun:
-        """Make the work folder and find the sources. ConfigError or DataError if a source is not there."""
+    def require(self, step: str) -> None:
+        """ConfigError if the recipe lacks what a step needs."""
+        require(self.recipe, step, self.origin)
+
+    def finished(self, *steps: str, maker: str) -> ResolvedRun:
+        """The run, resolved, if all of `steps` are done and whole in its work folder; for commands that only look. `maker`: the
+        command that does the last of them.
+
+        DataError if one is not done: nothing was made or fetched then, unless the folder holds the last step of other settings.
+        IntegrityError if one was changed.
+        """
+        self.require(steps[-1])
+        command = f"`{maker} {self.origin}` with the same options"
+        others = [p.name for p in self.work.path().glob(f"{steps[-1]}-*") if (p / MANIFEST).is_file()] if self.work.local else []
+        if self.work.local and not others:
+            raise DataError(f"{self.work.root} has no finished step '{steps[-1]}'; {command} makes it")
+        resolved = self.resolve(steps[-1])
+        for name in steps:
+            folder = resolved.folder(name)
+            if not is_done(self.work, resolved.steps[name]):
+                had = f" ({', '.join(sorted(others))}: made with other settings or from other pages)" if others else ""
+                raise DataError(f"{self.work.root} has no finished step '{name}' of this recipe{had}; {command} makes it")
+            if wrong := verify(folder, full=self.engine.full_checks, threads=self.engine.workers):
+                raise IntegrityError(f"{', '.join(wrong[:3])} in {folder.root} differs from its checksum; {command} mends it")
+        return resolved
+
+    def resolve(self, until: str = ORDER[-1]) -> ResolvedRun:
+        """Make the work folder and find the sources. `until`: the last step that will be asked for.
+
+        ConfigError if the recipe lacks what that step needs, ConfigError or DataError if a source is not there.
+        """
+        self.require(until)
         self.work.prepare()
         cache = self.work.scratch(DOWNLOADS)
         found = sources.resolve(self.recipe.corpus.sources, cache=cache, samples=self.samples, progress=self.progress)
@@ -149,7 +187,7 @@ class ResolvedRun:
                     "state": state,
                     "bytes": size,
                     "seconds, when last done here": before.get(name),
-                    "tokens": getattr(self.recipe, name).data.tokens if name in stages(self.recipe) else None,
+                    "tokens": stage_of(self.recipe, name).data.tokens if name in stages(self.recipe) else None,
                 }
             )
         return rows
@@ -165,6 +203,8 @@ class ResolvedRun:
 def scaled(recipe: Recipe, found: Sequence[sources.ResolvedSource], progress: Progress) -> Recipe:
     """The recipe with fewer tokens where the sample pages stand in for a source: they would be repeated far beyond the cap."""
     if not any(s.kind == "samples" != s.config.kind for s in found) or not all(recipe.samples_tokens):
+        return recipe
+    if recipe.stage1 is None or recipe.stage2 is None:
         return recipe
     first, second = recipe.samples_tokens
     progress.log(f"so little text: stage1 is scaled down to {first:,} tokens, stage2 to {second:,}; the figures will mean little")

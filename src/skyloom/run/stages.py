@@ -16,7 +16,7 @@ from skyloom.core.store import Store
 from skyloom.data.loader import Loader
 from skyloom.model.adopt import Adopted
 from skyloom.model.config import ModelConfig
-from skyloom.run.recipe import Recipe, stages
+from skyloom.run.recipe import Recipe, given, stage_of, stages
 from skyloom.suites import HeldOut, heldout_sets
 from skyloom.tokenizer import Tokenizer
 from skyloom.train.distributed import share_of_many
@@ -39,7 +39,7 @@ class StageInputs:
 def open_stage(recipe: Recipe, name: str, ctx: StepContext, *, begins: bool) -> StageInputs:
     """The inputs of the stage `name`. `begins`: it is the first stage, so it starts from `train.init_from` if that is given."""
     tokenizer = Tokenizer.load(ctx.need("tokenizer"))
-    shape = replace(recipe.model, vocabulary=tokenizer.vocab_size)
+    shape = replace(given(recipe.model, "model"), vocabulary=tokenizer.vocab_size)
     feed = open_stream(recipe, name, ctx.need("tokens"), ctx.progress, vocabulary=shape.vocabulary)
     weights: Weights | None = None
     if recipe.train.init_from and begins:
@@ -61,7 +61,7 @@ def train_stage_step(recipe: Recipe, name: str, ctx: StepContext) -> None:
     inputs = open_stage(recipe, name, ctx, begins=not before)
     train_stage(
         recipe.train,
-        getattr(recipe, name).rate,
+        stage_of(recipe, name).rate,
         inputs.shape,
         inputs.feed,
         inputs.heldout,
@@ -91,7 +91,7 @@ def open_stream(recipe: Recipe, stage: str, tokens: Store, progress: Progress, *
     made: dict[str, Loader] = {}
     used: dict[str, float] = {}
     for name in stages(recipe):
-        plan = resolve(getattr(recipe, name).data, manifest, progress=progress, name=f"{name}.data", used=used)
+        plan = resolve(stage_of(recipe, name).data, manifest, progress=progress, name=f"{name}.data", used=used)
         made[name] = Loader(tokens, plan, seed=train.seed, batch=train.batch, context=train.context, vocabulary=vocabulary)
         used |= made[name].consumed(made[name].steps)
     return made[stage]

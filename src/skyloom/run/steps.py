@@ -12,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skyloom.core.config import plain
+from skyloom.core.errors import ConfigError
 from skyloom.core.json_files import DoneStep, PlainTable, RunFacts
 from skyloom.core.step import Step, StepContext, read_manifest, seconds_taken
 from skyloom.core.store import Store
 from skyloom.corpus import sources
 from skyloom.run import watch
-from skyloom.run.recipe import Recipe, stages
+from skyloom.run.recipe import Recipe, meaning, stage_of, stages
 from skyloom.tokenizer.base import read_base
 from skyloom.tokenizer.config import TokenizerConfig
 
@@ -27,20 +28,40 @@ ORDER = (
 )  # fmt: skip
 
 
+_ALONE = {"exercises": (), **dict.fromkeys(("pages", "extract", "parallel", "corpus", "references"), ("corpus.sources",))}
+_WITH_VOCABULARY = ("corpus.sources", "tokenizer")
+_WHOLE = (*_WITH_VOCABULARY, "model", "stage1", "stage2")
+
+
+def require(recipe: Recipe, until: str, origin: str) -> None:
+    """ConfigError that names the keys which `until`, or a step before it, needs and the recipe does not have."""
+    keys = _ALONE.get(until, _WITH_VOCABULARY if until in ("tokenizer", "tokens") else _WHOLE)
+    absent = [key for key in keys if not (recipe.corpus.sources if key == "corpus.sources" else getattr(recipe, key))]
+    if absent:
+        what = "missing key" if len(absent) == 1 else "missing keys"
+        raise ConfigError(f"{origin}: {what} {', '.join(map(meaning, absent))}; the step {until} needs {_it(absent)}")
+
+
+def _it(absent: list[str]) -> str:
+    return "it" if len(absent) == 1 else "them"
+
+
 def all_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> dict[str, Step]:
-    """The steps of a run by name, in their order. `found`: the recipe's sources, resolved."""
+    """The steps of a run by name, in their order, as far as the recipe describes it. `found`: the recipe's sources, resolved."""
     steps = _corpus_steps(recipe, found)
+    if recipe.tokenizer is not None:
+        steps |= _token_steps(recipe, recipe.tokenizer, steps)
     steps |= _reference_step(recipe, steps)
+    if recipe.tokenizer is None or recipe.model is None or recipe.stage1 is None or recipe.stage2 is None:
+        return steps
     steps |= _training_steps(recipe, steps)
     return steps | _judging_steps(recipe, steps)
 
 
 def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> dict[str, Step]:
-    """Pages to token shards. Language policies and exemptions are no part of `pages`: changing one fetches nothing again."""
+    """Pages to documents. Language policies and exemptions are no part of `pages`: changing one fetches nothing again."""
     from skyloom.corpus import bitext, extract, stem
     from skyloom.corpus import clean as cleaning
-    from skyloom.data import pack
-    from skyloom.tokenizer import train as tokenizer
 
     corpus, rules = recipe.corpus, sources.policies(recipe.corpus.sources)
     policy_settings = {name: plain(policy) for name, policy in rules.items()}
@@ -61,13 +82,6 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
         inputs = (ctx.need("extract"), ctx.need("parallel"), ctx.need("exercises"))
         cleaning.clean(*inputs, ctx.out, corpus.clean, rules, engine=ctx.engine, progress=ctx.progress)
 
-    def vocabulary(ctx: StepContext) -> None:
-        tokenizer.train(ctx.need("corpus"), ctx.out, recipe.tokenizer, progress=ctx.progress)
-
-    def shards(ctx: StepContext) -> None:
-        inputs = (ctx.need("corpus"), ctx.need("exercises"), ctx.need("tokenizer"))
-        pack.pack(*inputs, ctx.out, recipe.tokens, engine=ctx.engine, progress=ctx.progress)
-
     what = [{k: v for k, v in plain(s).items() if k not in ("languages", "exempt")} for s in corpus.sources]
     pages = Step("pages", read, what, version=2, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
     extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=2, needs=(pages,))
@@ -75,10 +89,25 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
     exercises = Step("exercises", write, recipe.exercises)
     inputs = (extracted, pairs, exercises)
     cleaned = Step("corpus", clean, {"clean": corpus.clean, "policies": policy_settings}, version=2, needs=inputs)
-    settings, identity = _vocabulary(recipe.tokenizer)
-    tokens = Step("tokenizer", vocabulary, settings, version=2, needs=(cleaned,), identity=identity)
-    packed = Step("tokens", shards, recipe.tokens, needs=(cleaned, exercises, tokens))
-    return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned, tokens, packed)}
+    return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned)}
+
+
+def _token_steps(recipe: Recipe, config: TokenizerConfig, done: dict[str, Step]) -> dict[str, Step]:
+    """The tokenizer and the token shards."""
+    from skyloom.data import pack
+    from skyloom.tokenizer import train as tokenizer
+
+    def vocabulary(ctx: StepContext) -> None:
+        tokenizer.train(ctx.need("corpus"), ctx.out, config, progress=ctx.progress)
+
+    def shards(ctx: StepContext) -> None:
+        inputs = (ctx.need("corpus"), ctx.need("exercises"), ctx.need("tokenizer"))
+        pack.pack(*inputs, ctx.out, recipe.tokens, engine=ctx.engine, progress=ctx.progress)
+
+    settings, identity = _vocabulary(config)
+    tokens = Step("tokenizer", vocabulary, settings, version=2, needs=(done["corpus"],), identity=identity)
+    packed = Step("tokens", shards, recipe.tokens, needs=(done["corpus"], done["exercises"], tokens))
+    return {s.name: s for s in (tokens, packed)}
 
 
 def _vocabulary(config: TokenizerConfig) -> tuple[PlainTable, str]:
@@ -134,9 +163,9 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         begun = fingerprint(Path(recipe.train.init_from))
     steps: dict[str, Step] = {}
     for place, name in enumerate(names):
-        settings = {**shared, "stage": getattr(recipe, name)}
+        settings = {**shared, "stage": stage_of(recipe, name)}
         if place:
-            settings["before"] = [getattr(recipe, earlier).data for earlier in names[:place]]
+            settings["before"] = [stage_of(recipe, earlier).data for earlier in names[:place]]
         steps[name] = Step(name, stage(name), settings, needs=(*inputs, *steps.values()), identity="" if place else begun)
     return steps
 

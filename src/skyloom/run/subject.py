@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from skyloom.core.config import build, plain, read_toml
+from skyloom.core.config import build, plain
 from skyloom.core.errors import ConfigError
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import PRESETS, preset
+from skyloom.run.packaged import find_recipe, packaged
+from skyloom.run.recipe import Recipe
+from skyloom.run.recipe_base import read_tables
 from skyloom.train.config import TrainConfig
 
 
@@ -29,12 +32,13 @@ class Subject:
 
 
 def read_subject(name: str) -> Subject:
-    """A preset by its name, or a TOML file with a [model] table, such as a recipe. ConfigError if it is neither."""
+    """A preset by its name, a TOML file with a [model] table, such as a recipe, or a recipe that comes with the program, by its
+    name. ConfigError if it is none of them."""
     if name in PRESETS:
         return Subject(name, preset(name))
-    if Path(name).suffix != ".toml" and not Path(name).is_file():
+    if Path(name).suffix != ".toml" and not Path(name).is_file() and not packaged(name):
         raise ConfigError(f"no model preset '{name}' (one of: {', '.join(PRESETS)}, or a TOML file with a [model] table)")
-    file = read_toml(name)
+    file = read_tables(find_recipe(name), Recipe)
     table = file.get("model")
     if not isinstance(table, dict):
         raise ConfigError(f'{name} has no [model] table; write one with preset = "skywork-13b", or with hidden, layers, heads, ffn')

@@ -316,7 +316,8 @@ def test_small_records_make_shards_of_bounded_rows(tmp_path: Path, monkeypatch: 
 def test_long_addresses_and_notes_make_shards_of_bounded_size(tmp_path: Path, usual: bool) -> None:
     """They fill a shard as bodies do: a column of all of them must stay below 2 GiB. `usual`: records that are read as a table."""
     records: list[dict[str, Any]] = [
-        {"text": f"第{i}页 page", "url": "https://例.cn/" + "a" * (i % 7 * 3000), "title": "题" * (i % 5 * 1000)} for i in range(200)
+        {"text": f"第{i}页 page", "url": "https://例.cn/" + "a" * (i % 7 * 3000), "title": "题" * (i % 5 * 1000)}
+        for i in range(200)
     ]
     records[50] = {"text": "一 one", "url": "u" * 400_000}
     if not usual:

@@ -12,8 +12,8 @@ import contextlib
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,25 +53,22 @@ class Extracted:
     reasons: Counter[str] = field(default_factory=Counter)
 
 
-def extract_files(path: str, out: str | Path, config: ExtractConfig, progress: Progress) -> Extracted:
-    """Write the text of all pages at `path` to the file `out` (.jsonl, .jsonl.gz or .jsonl.zst; a path or an fsspec URL).
+def extract_files(paths: str | Sequence[str], out: str | Path, config: ExtractConfig, progress: Progress) -> Extracted:
+    """Write the text of all pages at `paths`, one or several, in their order, to the file `out` (.jsonl, .jsonl.gz or .jsonl.zst;
+    a path or an fsspec URL). Each path may be of its own kind.
 
-    DataError if there is no page at `path`, ConfigError if `out` is no name for JSON lines or `path` holds
+    DataError if there is no page at a path, ConfigError if `out` is no name for JSON lines or a path holds
     none of these kinds, StorageError if a place cannot be read or written.
     """
     folder, _, name = str(out).rpartition("/")
     if not name.endswith(_ENDINGS):
         raise ConfigError(f"{out}: name the output {', '.join(_ENDINGS[:3])}, for it is written as JSON lines")
-    kind, files, others = find("pages", "auto", path, code=False)
-    if kind not in ("jsonl", *_KINDS):
-        raise ConfigError(f"{path} holds {kind}; extract reads JSON lines with id and html, web archives (.warc) and HTML files")
-    if others:
-        progress.log(f"{len(files):,} files are read as {kind}; {others:,} others are left")
+    found = _found([paths] if isinstance(paths, str) else paths, progress)
     about = About("pages", "web", None, int(config.max_page_mb * 1e6))
     total = Extracted()
     store = Store(folder or ("/" if str(out).startswith("/") else "."))
     with store.writing(name) as file, progress.task("extract", None, "pages") as bar, _packed(file, name) as lines:
-        for batch in _batches(_waiting(files, kind, about)):
+        for batch in _batches(page for kind, files in found for page in _waiting(files, kind, about)):
             lines.write(_written(batch, config, total))
             bar.advance(len(batch))
             bar.note(f"{total.texts:,} with text")
@@ -79,6 +76,29 @@ def extract_files(path: str, out: str | Path, config: ExtractConfig, progress: P
     for reason, count in total.reasons.most_common():
         progress.log(f"  {count:,} without: {reason}")
     return total
+
+
+def _found(paths: Sequence[str], progress: Progress) -> list[tuple[str, list[File]]]:
+    """Kind and files of each path. Single files are told apart by their names; where two have one name, by their paths."""
+    found: list[tuple[str, list[File]]] = []
+    for path in paths:
+        kind, files, others = find("pages", "auto", path, code=False)
+        if kind not in ("jsonl", *_KINDS):
+            raise ConfigError(
+                f"{path} holds {kind}; extract reads JSON lines with id and html, web archives (.warc) and HTML files"
+            )
+        if others:
+            progress.log(f"{path}: {len(files):,} files are read as {kind}; {others:,} others are left")
+        found.append((kind, files))
+    names = Counter(file.name for _, files in found for file in files)
+    return [
+        (kind, [replace(f, name=_longer(path, f.name)) if names[f.name] > 1 else f for f in files])
+        for path, (kind, files) in zip(paths, found, strict=True)
+    ]
+
+
+def _longer(path: str, name: str) -> str:
+    return path if path.endswith(name) else f"{path.rstrip('/')}/{name}"
 
 
 def _waiting(files: list[File], kind: str, about: About) -> Iterator[_Waiting]:

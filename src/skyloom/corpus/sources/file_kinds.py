@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from skyloom.core.errors import DataError
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, listing, open_file, opened
+from skyloom.corpus.sources.readers.delimited import TEXTS, columns
 
 _PACKED = r"(\.gz|\.zst|\.bz2|\.xz)?$"
 _NAMES = {
@@ -21,6 +22,7 @@ _NAMES = {
     "wet": re.compile(r"\.(warc\.wet|wet)(\.gz|\.zst)?$", re.IGNORECASE),
     "jsonl": re.compile(r"\.(jsonl?|ndjson)" + _PACKED, re.IGNORECASE),
     "parquet": re.compile(r"\.parquet$", re.IGNORECASE),
+    "csv": re.compile(r"\.(csv|tsv)" + _PACKED, re.IGNORECASE),
     "text": re.compile(r"\.(txt|md|rst|text)" + _PACKED, re.IGNORECASE),
     "tar": re.compile(r"\.(tar(\.gz|\.bz2|\.xz|\.zst)?|tgz|tbz2?|txz)$", re.IGNORECASE),
     "parallel": re.compile(r"\.(tsv|tmx|po|jsonl)" + _PACKED, re.IGNORECASE),
@@ -33,16 +35,16 @@ FILE_KINDS = tuple(_NAMES)
 _HEAD = 4096
 
 
-def find(name: str, kind: str, path: str, *, code: bool) -> tuple[str, list[File], int]:
+def find(name: str, kind: str, path: str, *, code: bool, text_field: str = "") -> tuple[str, list[File], int]:
     """The kind of the files at a path or URL, the files of that kind in the order of their names, and how many others there
-    are. DataError if none.
+    are. `text_field`: the column or key that holds the text, if it has another name than usual. DataError if none.
 
     Files and folders whose names begin with a point are passed over, and not counted.
     """
     files = [f for f in listing(name, path) if not any(p.startswith(".") for p in PurePosixPath(f.name).parts)]
     total = len(files)
     if kind == "auto":
-        kind = _guess(files)
+        kind = _guess(files, text_field)
     wanted = "html" if kind == "samples" else kind
     if len(files) > 1 and not (wanted == "text" and code):
         files = [f for f in files if _NAMES[wanted].search(f.name)]
@@ -53,17 +55,17 @@ def find(name: str, kind: str, path: str, *, code: bool) -> tuple[str, list[File
     return kind, files, total - len(files)
 
 
-def _guess(files: Sequence[File]) -> str:
+def _guess(files: Sequence[File], text_field: str) -> str:
     """The commonest kind among the first files, by content; unreadable names (images, style sheets) do not count."""
     votes: Counter[str] = Counter()
     for file in [f for f in files if f.size][:200]:
         if len(files) > 1 and not any(_NAMES[k].search(file.name) for k in _GUESSED):
             continue
-        votes[_content_kind(file)] += 1
+        votes[_content_kind(file, text_field)] += 1
     return votes.most_common(1)[0][0] if votes else "text"
 
 
-def _content_kind(file: File) -> str:
+def _content_kind(file: File, text_field: str) -> str:
     with open_file(file) as raw:
         head = raw.read(64)
     if head.startswith(b"PAR1"):
@@ -74,13 +76,13 @@ def _content_kind(file: File) -> str:
         with opened(file, ratio=1e9) as stream:  # a few kilobytes: no bomb can do harm here
             head = stream.read(_HEAD)
     except BROKEN:
-        return next((k for k in ("jsonl", "warc", "tar", "mediawiki") if _NAMES[k].search(file.name)), "text")
+        return next((k for k in ("jsonl", "csv", "warc", "tar", "mediawiki") if _NAMES[k].search(file.name)), "text")
     if head[257:262] == b"ustar":
         return "tar"
-    return _text_kind(file, head)
+    return _text_kind(file, head, text_field)
 
 
-def _text_kind(file: File, head: bytes) -> str:
+def _text_kind(file: File, head: bytes, text_field: str) -> str:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if head.startswith(b"WARC/"):
         return "wet" if b"conversion" in head or _NAMES["wet"].search(file.name) else "warc"
@@ -88,6 +90,12 @@ def _text_kind(file: File, head: bytes) -> str:
         return "parallel" if b'"en":' in start and b'"zh":' in start and b'"text":' not in start else "jsonl"
     if b"<mediawiki" in start[:1024]:
         return "mediawiki"
+    if re.search(r"\.csv" + _PACKED, file.name, re.IGNORECASE):
+        return "csv"
+    if re.search(r"\.tsv" + _PACKED, file.name, re.IGNORECASE):
+        names = columns(file, head)
+        if text_field in names or {*TEXTS} & {name.lower() for name in names}:
+            return "csv"
     if b"<tmx" in start[:1024] or re.search(r"\.(po|tsv)(\.gz)?$", file.name, re.IGNORECASE):
         return "parallel"
     if b"\\documentclass" in head or b"\\documentstyle" in head:

@@ -75,7 +75,7 @@ def _resolve(config: SourceConfig, cache: Path, samples: Path, progress: Progres
 
 
 def _files(config: SourceConfig, kind: str, path: str, progress: Progress) -> ResolvedSource:
-    kind, files, others = find(config.name, kind, path, code=config.category == "code")
+    kind, files, others = find(config.name, kind, path, code=config.category == "code", text_field=config.text_field)
     if others and kind != "samples":
         progress.log(f"{config.name}: {len(files):,} files are read as {kind}; {others:,} that are not, by their names, are left")
     # The origin is published in the corpus card, which need not tell the folders of somebody's machine.

@@ -25,10 +25,11 @@ from skyloom.core.errors import DataError, SkyloomError
 from skyloom.core.progress import Progress
 from skyloom.core.records import PAGE, PageRow
 from skyloom.core.store import FileRecord, Store
-from skyloom.corpus.sources.readers import debian, epub, folders, hosts, hub, jsonl, latex, mediawiki, pairs, tar, warc
+from skyloom.corpus.sources.readers import debian, delimited, epub, folders, hosts, hub, jsonl, latex, mediawiki, pairs, tar, warc
 from skyloom.corpus.sources.readers import parquet as parquet_files
 from skyloom.corpus.sources.readers.byte_streams import BombError, File, Yield, split
-from skyloom.corpus.sources.readers.rows import About, broken_row, sample
+from skyloom.corpus.sources.readers.rows import NO_TEXT, About, broken_row, sample
+from skyloom.corpus.sources.record_keys import text_keys
 from skyloom.corpus.sources.resolved import Parts, ResolvedSource
 
 SHARD_ROWS = 65_536
@@ -86,6 +87,13 @@ def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, prog
             )
         broken = [r.error for r in mine if r.error]
         if sum(r.broken for r in mine) == pages:
+            keys = text_keys(source) if source.kind == "parallel" or NO_TEXT in broken else []
+            if keys:
+                raise DataError(
+                    f"source '{source.config.name}' ({source.origin}): none of its {pages:,} records has its text in "
+                    f"{source.config.text_field or 'text, html or content'}; text stands in: {', '.join(keys)}. Name one of them "
+                    "with --text-field, or as text_field in the recipe"
+                )
             raise DataError(
                 f"source '{source.config.name}' ({source.origin}): none of its {pages:,} pages could be read, the first "
                 f"because: {broken[0]}; check its path and kind '{source.kind}'"
@@ -138,7 +146,7 @@ def _grouped(parts: Parts) -> list[Parts]:
 
 Pages = Iterator["pa.Table | PageRow"]
 READERS: dict[str, Callable[[Any, About], Pages]] = {
-    "epub": epub.pages, "html": folders.html, "hub": hub.pages, "jsonl": jsonl.pages,
+    "csv": delimited.pages, "epub": epub.pages, "html": folders.html, "hub": hub.pages, "jsonl": jsonl.pages,
     "latex": latex.pages, "mediawiki": mediawiki.pages, "parallel": pairs.pages,
     "parquet": parquet_files.pages, "samples": folders.samples, "stdlib": folders.stdlib, "tar": tar.pages,
     "text": folders.text, "warc": warc.pages, "wet": warc.pages,

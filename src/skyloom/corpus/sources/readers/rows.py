@@ -108,14 +108,19 @@ _BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
 _MEDIA = re.compile(rb"RIFF.{4}(?:WAVE|AVI |WEBP)|.{4}ftyp", re.DOTALL)
 MAGIC_STARTS = frozenset(m[:2] for m, _ in _MAGIC) | {b"BZ", b"RI"}
 """The first two bytes of whatever `not_text` may know by its beginning: a quick look over many bodies."""
+_CONTROLS = bytes(b for b in range(256) if b < 0x20 and b not in b"\b\t\n\v\f\r\x1b") + b"\x7f"
+_BINARY = 0.05  # the least share of control characters; in random bytes it is 0.1, in text next to nothing
+_SHORT = 64  # bytes; of less nothing can be said
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _LOOK = 1 << 16
+_NULLS = "null bytes"
 
 
 def not_text(body: bytes) -> str:
     """What a body is if it is no text ("PDF", "null bytes", …), by its first bytes; "" for text in any charset.
 
-    Null bytes are text only in UTF-16 and UTF-32, where they stand at equal distances.
+    Null bytes are text only in UTF-16 and UTF-32, where they stand at equal distances. The same holds for other control
+    characters: a byte of UTF-16 may look like one, but only every second.
     """
     head = body[:64].lstrip(b" \t\r\n\xef\xbb\xbf")
     if head[:2] in MAGIC_STARTS:
@@ -126,13 +131,31 @@ def not_text(body: bytes) -> str:
             return "bzip2"
     if _MEDIA.match(head):
         return "media"
-    if b"\x00" not in body or body.startswith(_WIDE):
+    if body.startswith(_WIDE):
         return ""
+    middle = len(body) // 2
+    if _is_binary(body[:_LOOK]) or (middle > _LOOK and _is_binary(body[middle : middle + _LOOK])):
+        return _NULLS if b"\x00" in body and _has_nulls(body) else "binary data"
+    return _NULLS if b"\x00" in body and _has_nulls(body) else ""
+
+
+def _is_binary(part: bytes) -> bool:
+    """Whether control characters are common at both even and odd places of what is no UTF-8."""
+    if len(part) < _SHORT or len(part) - len(part.translate(None, _CONTROLS)) < _BINARY * len(part):
+        return False
+    halves = (part[0::2], part[1::2])
+    if any(len(half) - len(half.translate(None, _CONTROLS)) < _BINARY * len(half) for half in halves):
+        return False
+    return part.decode("utf-8", "replace").count("\ufffd") > 4  # a character may be cut at either end
+
+
+def _has_nulls(body: bytes) -> bool:
+    """Whether null bytes are common, and not where UTF-16 and UTF-32 have them."""
     zeros = np.frombuffer(body[:_LOOK], np.uint8) == 0
     if zeros.mean() < 0.05:
-        return ""  # stray ones, which the extraction takes out
+        return False  # stray ones, which the extraction takes out
     even, odd = float(zeros[0::2].mean()), float(zeros[1::2].mean()) if len(zeros) > 1 else 1.0
-    return "null bytes" if min(even, odd) > 0.1 * max(even, odd) else ""
+    return min(even, odd) > 0.1 * max(even, odd)
 
 
 _LANGUAGE = re.compile(

@@ -1,0 +1,149 @@
+"""Tables as text: CSV and TSV files whose first line names the columns.
+
+Input: a file. Output: a PAGE row for each record, whose columns are named as the keys of JSON lines. The delimiter is a tab in a
+`.tsv`, else the commonest of `,` `;` tab and `|` in the first line. A quoted cell may hold line ends. UTF-8, UTF-16 with its mark,
+or another charset, in which case it is decided for each cell as for any page. A record beyond the limit (a quote that is never
+closed, say) is a row with its reason, and reading goes on after the line in which a quote is closed. Memory: one record of at most
+the page limit, twice.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, cast
+
+from skyloom.core.records import PageRow
+from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, opened, reason_of
+from skyloom.corpus.sources.readers.jsonl import record_row
+from skyloom.corpus.sources.readers.page_columns import FIELDS
+from skyloom.corpus.sources.readers.rows import About, broken_row
+from skyloom.corpus.text import charset
+
+TEXTS = ("html", "text", "content")
+_DELIMITERS = ",;\t|"
+_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_EXTRA = 1 << 16
+
+
+def pages(file: File, about: About) -> Iterator[PageRow]:
+    """PAGE rows of a file's records, in their order. Records are told apart by the number of their first line."""
+    lines: _Lines | None = None
+    try:
+        with opened(file, about.max_ratio) as stream:
+            lines = _Lines(stream, about.max_body + _EXTRA)
+            yield from _records(file, about, lines)
+    except BROKEN as problem:
+        yield broken_row(about, file.name, f"{lines.number if lines else 0}+", reason_of(problem))
+
+
+def columns(file: File, head: bytes) -> list[str]:
+    """The names of the columns, from the beginning of a file."""
+    lines = _Lines(io.BytesIO(head), len(head) + 1)
+    try:
+        return _opened(file, lines)[0]
+    except csv.Error:
+        return []
+
+
+def _records(file: File, about: About, lines: _Lines) -> Iterator[PageRow]:
+    csv.field_size_limit(max(csv.field_size_limit(), lines.limit))  # `lines` keeps the limit; this one is of the whole process
+    names, rows, delimiter = _opened(file, lines)
+    keys = [name if name == about.text_field or name.lower() not in FIELDS else name.lower() for name in names]
+    texts = {*TEXTS, about.text_field}
+    while True:
+        place = lines.begin()
+        try:
+            row = next(rows, None)
+        except (csv.Error, _TooLongError):
+            yield broken_row(about, file.name, place, about.too_large)
+            lines.skip()
+            rows = csv.reader(lines, delimiter=delimiter)
+            continue
+        if row is None:
+            return
+        if row:
+            yield record_row(_record(keys, row, texts, lines), place, file.name, about)
+
+
+def _record(keys: Sequence[str], row: Sequence[str], texts: set[str], lines: _Lines) -> dict[str, str | bytes]:
+    record: dict[str, str | bytes] = {}
+    for key, cell in zip(keys, row, strict=False):
+        if key and key not in record:
+            record[key] = lines.body(cell) if key in texts else lines.text(cell)
+    return record
+
+
+def _opened(file: File, lines: _Lines) -> tuple[list[str], Iterator[list[str]], str]:
+    """The names of the columns, the records below them, and the delimiter."""
+    first = next(lines, "")
+    delimiter = _delimiter(file, first)
+    rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter)
+    return [lines.text(cell) for cell in next(rows, [])], rows, delimiter
+
+
+def _delimiter(file: File, line: str) -> str:
+    if ".tsv" in file.name.lower():
+        return "\t"
+    return max(_DELIMITERS, key=line.count)
+
+
+class _TooLongError(ValueError):
+    """A record beyond the limit."""
+
+
+class _Lines:
+    """The lines of a stream as characters for the csv module: those of UTF-16, else one for each byte. `number` counts lines."""
+
+    def __init__(self, stream: BinaryIO, limit: int) -> None:
+        buffered = io.BufferedReader(cast(io.RawIOBase, stream))
+        head = bytes(buffered.peek(3)[:3])
+        self._wide = head[:2] in _MARKS
+        if head == codecs.BOM_UTF8:
+            buffered.read(3)
+        self._text = io.TextIOWrapper(buffered, "utf-16" if self._wide else "latin-1", errors="replace", newline="")
+        self.limit, self.number, self._size = limit, 0, 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(self.limit + 1)
+        if not line:
+            raise StopIteration
+        self._size += len(line)
+        self.number += 1
+        if self._size > self.limit:
+            raise _TooLongError
+        return line
+
+    def begin(self) -> int:
+        """A record begins; the number of its first line, from 1."""
+        self._size = 0
+        return self.number + 1
+
+    def skip(self) -> None:
+        """Pass over the lines to the one in which a quote is closed, and the rest of a long line."""
+        while line := self._text.readline(self.limit + 1):
+            if line.endswith(("\n", "\r")):
+                self.number += 1
+                if line.count('"') % 2:
+                    return
+
+    def body(self, cell: str) -> str | bytes:
+        """A cell as text, or as bytes where it is not UTF-8."""
+        if self._wide:
+            return cell
+        data = cell.encode("latin-1")
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            return data
+
+    def text(self, cell: str) -> str:
+        """A cell as text in any charset, without spaces around it."""
+        found = self.body(cell)
+        return (found if isinstance(found, str) else charset.decode(found).text).strip()
