@@ -172,7 +172,9 @@ def _replace_sources(table: PlainTable, source: str, text_field: str | None) -> 
         return  # not what a recipe says; building it tells where
     kept = [s for s in given if isinstance(s, dict) and s.get("kind") == "stdlib"]
     path = source if "://" in source else str(Path(source).absolute())
-    own = {"name": "source", "kind": "auto", "path": path} | ({} if text_field is None else {"text_field": text_field})
+    own: PlainTable = {"name": "source", "kind": "auto", "path": path}
+    if text_field is not None:
+        own["text_field"] = text_field
     corpus["sources"] = [own, *kept]
 
 

@@ -3,8 +3,8 @@
 Input: a file. Output: a PAGE row for each record, whose columns are named as the keys of JSON lines. The delimiter is a tab in a
 `.tsv`, else the commonest of `,` `;` tab and `|` in the first line. A quoted cell may hold line ends. UTF-8, UTF-16 with its mark,
 or another charset, in which case it is decided for each cell as for any page. A record beyond the limit (a quote that is never
-closed, say) is a row with its reason, and reading goes on after the line in which a quote is closed. Memory: one record of at most
-the page limit, twice.
+closed, say) is a row with its reason, and reading goes on after the line in which its last quote is closed. Memory: one record of
+at most the page limit, twice.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def pages(file: File, about: About) -> Iterator[PageRow]:
             yield from _records(file, about, lines)
     except BROKEN as problem:
         yield broken_row(about, file.name, f"{lines.number if lines else 0}+", reason_of(problem))
+    except (csv.Error, _TooLongError):  # the first line
+        yield broken_row(about, file.name, 1, about.too_large)
 
 
 def columns(file: File, head: bytes) -> list[str]:
@@ -105,33 +107,38 @@ class _Lines:
         if head == codecs.BOM_UTF8:
             buffered.read(3)
         self._text = io.TextIOWrapper(buffered, "utf-16" if self._wide else "latin-1", errors="replace", newline="")
-        self.limit, self.number, self._size = limit, 0, 0
+        self.limit, self.number = limit, 0
+        self._size, self._quotes, self._ended = 0, 0, True  # of the record so far; whether its last line is whole
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._text.readline(self.limit + 1)
+        line = self._line()
         if not line:
             raise StopIteration
-        self._size += len(line)
-        self.number += 1
         if self._size > self.limit:
             raise _TooLongError
         return line
 
     def begin(self) -> int:
         """A record begins; the number of its first line, from 1."""
-        self._size = 0
+        self._size = self._quotes = 0
         return self.number + 1
 
     def skip(self) -> None:
-        """Pass over the lines to the one in which a quote is closed, and the rest of a long line."""
-        while line := self._text.readline(self.limit + 1):
-            if line.endswith(("\n", "\r")):
-                self.number += 1
-                if line.count('"') % 2:
-                    return
+        """Pass over the rest of a record that is too long: to the end of the line after which as many quotes are closed as open."""
+        while not self._ended or self._quotes % 2:
+            if not self._line():
+                return
+
+    def _line(self) -> str:
+        line = self._text.readline(self.limit + 1)
+        self._ended = line.endswith(("\n", "\r"))
+        self.number += self._ended
+        self._size += len(line)
+        self._quotes += line.count('"')
+        return line
 
     def body(self, cell: str) -> str | bytes:
         """A cell as text, or as bytes where it is not UTF-8."""
