@@ -65,7 +65,7 @@ def test_data_that_repeats_raises_an_alarm(repeated: tuple[Store, Listener]) -> 
     assert alarms and alarms[0]["set"] == "all" and alarms[0]["stage"] == "stage1"
     said = [text for text in listener.said if "alarm: " in text]
     assert len(said) == len(lines(out, "alarms.jsonl"))
-    assert said[0].startswith("stage1, step ") and "the data may repeat" in " ".join(said)
+    assert said[0].startswith("warning: stage1, step ") and "the data may repeat" in " ".join(said)
     board = EventAccumulator(str(out.path("telemetry/tensorboard")))
     board.Reload()
     assert [e.step for e in board.Scalars("alarm/repeats/all")] == [a["step"] for a in alarms]

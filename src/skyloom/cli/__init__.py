@@ -61,9 +61,9 @@ def main() -> None:
 @main.command(
     "run",
     epilog=example(
-        "skyloom run recipes/demo.toml",
-        "skyloom run recipes/demo.toml --source my_pages.warc.gz --set train.seed=2",
-        "skyloom run recipes/demo.toml --dry-run",
+        "skyloom run demo",
+        "skyloom run demo --source my_pages.warc.gz --set train.seed=2",
+        "skyloom run demo --dry-run",
     ),
 )
 @on_recipe
@@ -117,7 +117,7 @@ def recipe_group() -> None:
     """Look at recipes and their settings."""
 
 
-@recipe_group.command("show", epilog=example("skyloom recipe show recipes/demo.toml --set train.seed=2"))
+@recipe_group.command("show", epilog=example("skyloom recipe show demo --set train.seed=2"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of TOML.")
 def recipe_show(run: Run, as_json: bool) -> None:
@@ -155,7 +155,7 @@ def data_group() -> None:
     """Token shards and the samples of a training step."""
 
 
-@data_group.command("pack", epilog=example("skyloom data pack recipes/demo.toml"))
+@data_group.command("pack", epilog=example("skyloom data pack demo"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def data_pack(run: Run, as_json: bool) -> None:
@@ -167,7 +167,7 @@ def data_pack(run: Run, as_json: bool) -> None:
     show(token_rows(resolved), as_json, resolved.folder("tokens").root)
 
 
-@data_group.command("show", epilog=example("skyloom data show recipes/demo.toml --stage stage2 --step 10"))
+@data_group.command("show", epilog=example("skyloom data show demo --stage stage2 --step 10"))
 @on_recipe
 @click.option(
     "--stage", type=click.Choice(["stage1", "stage1b", "stage2"]), default="stage1", show_default=True, help="Training stage."
@@ -197,7 +197,7 @@ def model_group() -> None:
     """Show the sizes of models, and export a checkpoint."""
 
 
-@model_group.command("show", epilog=example("skyloom model show skywork-13b", "skyloom model show recipes/demo.toml --json"))
+@model_group.command("show", epilog=example("skyloom model show skywork-13b", "skyloom model show demo --json"))
 @click.argument("which", required=False, metavar="[PRESET|RECIPE|FOLDER]")
 @click.option("--sequence", type=click.IntRange(1), default=None, help="Tokens of a sequence. [default: the model's context]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -237,12 +237,12 @@ def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str
     cls=Verb,
     also=(lr_test,),
     epilog=example(
-        "skyloom train recipes/demo.toml",
-        "skyloom train recipes/demo.toml --set train.compile=off",
+        "skyloom train demo",
+        "skyloom train demo --set train.compile=off",
         "skyloom train my.toml --init-from ~/models/TinyLlama",
         "torchrun --nproc-per-node 8 -m skyloom.cli train my.toml --set train.layout.data=4 --set train.layout.pipeline=2",
-        "skyloom train recipes/skywork-13b.toml --dry-run --world 512",
-        "skyloom train recipes/skywork-13b.toml --dry-run --world 512 --layout tp=2 --layout tp=2,pp=2 --json",
+        "skyloom train skywork-13b --dry-run --world 512",
+        "skyloom train skywork-13b --dry-run --world 512 --layout tp=2 --layout tp=2,pp=2 --json",
     ),
 )
 @on_recipe
@@ -282,7 +282,7 @@ def train(run: Run, dry_run: bool, world: int | None, layouts: tuple[str, ...], 
 main.add_command(plan)
 
 
-@main.command("eval", epilog=example("skyloom eval recipes/demo.toml --json"))
+@main.command("eval", epilog=example("skyloom eval demo --json"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(run: Run, as_json: bool) -> None:
@@ -304,7 +304,7 @@ def evaluate(run: Run, as_json: bool) -> None:
         show(choice_rows(resolved), False, "multiple choice")
 
 
-@main.command(epilog=example("skyloom leak recipes/demo.toml"))
+@main.command(epilog=example("skyloom leak demo"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def leak(run: Run, as_json: bool) -> None:
@@ -326,7 +326,7 @@ def release_group() -> None:
     """Build or check a release folder for others."""
 
 
-@release_group.command("build", epilog=example("skyloom release build recipes/demo.toml"))
+@release_group.command("build", epilog=example("skyloom release build demo"))
 @on_recipe
 def release_build(run: Run) -> None:
     """Build the release folder of RECIPE and print where it is."""
@@ -353,12 +353,12 @@ class _Report(Group):
         return super().parse_args(ctx, ["page", *args] if args and args[0] not in known else args)
 
 
-@main.group("report", cls=_Report, epilog=example("skyloom report recipes/demo.toml", "skyloom report serve recipes/demo.toml"))
+@main.group("report", cls=_Report, epilog=example("skyloom report demo", "skyloom report serve demo"))
 def report_group() -> None:
     """Write the run page, or serve the dashboard of a training run."""
 
 
-@report_group.command("page", epilog=example("skyloom report recipes/demo.toml", "skyloom report page recipes/demo.toml"))
+@report_group.command("page", epilog=example("skyloom report demo", "skyloom report page demo"))
 @on_recipe
 def report_page(run: Run) -> None:
     """Write the run page of RECIPE and print where it is."""
@@ -370,7 +370,7 @@ def report_page(run: Run) -> None:
 
 
 @report_group.command(
-    "serve", epilog=example("skyloom report serve recipes/demo.toml", "skyloom report serve my.toml --host 0.0.0.0 --port 8080")
+    "serve", epilog=example("skyloom report serve demo", "skyloom report serve my.toml --host 0.0.0.0 --port 8080")
 )
 @on_recipe
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 shows it to the network.")

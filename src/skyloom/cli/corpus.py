@@ -17,9 +17,7 @@ def corpus_group() -> None:
     """From web pages to a clean corpus (report 3.1 and 3.2)."""
 
 
-@corpus_group.command(
-    "build", epilog=example("skyloom corpus build recipes/demo.toml", "skyloom corpus build recipes/demo.toml --source pages/")
-)
+@corpus_group.command("build", epilog=example("skyloom corpus build demo", "skyloom corpus build demo --source pages/"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def corpus_build(run: Run, as_json: bool) -> None:
@@ -31,7 +29,7 @@ def corpus_build(run: Run, as_json: bool) -> None:
     show(ledger_rows(resolved), as_json, "ledger: in = kept + dropped by reason")
 
 
-@corpus_group.command("mixture", epilog=example("skyloom corpus mixture recipes/demo.toml"))
+@corpus_group.command("mixture", epilog=example("skyloom corpus mixture demo"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def corpus_mixture(run: Run, as_json: bool) -> None:
@@ -46,9 +44,9 @@ def corpus_mixture(run: Run, as_json: bool) -> None:
 @corpus_group.command(
     "show",
     epilog=example(
-        "skyloom corpus show recipes/demo.toml --lang zh",
-        "skyloom corpus show recipes/demo.toml --dropped",
-        'skyloom corpus show recipes/demo.toml --dropped --reason "too short" --lang zh --limit 20',
+        "skyloom corpus show demo --lang zh",
+        "skyloom corpus show demo --dropped",
+        'skyloom corpus show demo --dropped --reason "too short" --lang zh --limit 20',
     ),
 )
 @on_recipe

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command(
     "lr-test",
     epilog=example(
-        "skyloom train lr-test recipes/demo.toml",
+        "skyloom train lr-test demo",
         "skyloom train lr-test my.toml --stage stage1b --rates 6e-5,1.2e-4,2.5e-4 --tokens 10000000000",
         "skyloom train lr-test my.toml --from runs/my/stage1-…/checkpoints/step-0120000",
     ),

@@ -59,7 +59,7 @@ class PlanOptions(TypedDict):
     epilog=example(
         "skyloom plan --model skywork-13b --gpu a800-80g --nodes 64 --sequences 4096",
         "skyloom plan --model skywork-13b --gpu a800-80g --nodes 64 --sequences 4096 --micro-batch 1 --layout dp=256,pp=2 --json",
-        "skyloom plan --model recipes/demo.toml --gpu cpu",
+        "skyloom plan --model demo --gpu cpu",
         "skyloom plan --machines",
     ),
 )

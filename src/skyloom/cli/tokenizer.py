@@ -33,7 +33,7 @@ def tokenizer_group() -> None:
 
 @tokenizer_group.command(
     "train",
-    epilog=example("skyloom tokenizer train recipes/demo.toml", "skyloom tokenizer train recipes/tokenizer.toml --source my.jsonl"),
+    epilog=example("skyloom tokenizer train demo", "skyloom tokenizer train tokenizer --source my.jsonl"),
 )
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -45,8 +45,8 @@ def train(run: Run, as_json: bool) -> None:
 @tokenizer_group.command(
     "extend",
     epilog=example(
-        "skyloom tokenizer extend llama.model recipes/tokenizer.toml",
-        "skyloom tokenizer extend llama.model recipes/demo.toml --characters 1800 --words 2000",
+        "skyloom tokenizer extend llama.model tokenizer",
+        "skyloom tokenizer extend llama.model demo --characters 1800 --words 2000",
     ),
 )
 @click.argument("base", type=click.Path(dir_okay=False))

@@ -226,7 +226,7 @@ def _clear(step: Step, folder: Store, mended: list[str], shard: Shard | None, pr
     what = f"{step.name}: {', '.join(mended[:3])} in {folder.root} {said}"
     if shard is not None:
         raise IntegrityError(f"{what}; run the same command once without --shard to mend it")
-    progress.log(f"{what}; doing the step again")
+    progress.log(f"warning: {what}; doing the step again")
     for name in [*mended, MANIFEST]:
         folder.remove(name)
 

@@ -207,7 +207,9 @@ def scaled(recipe: Recipe, found: Sequence[sources.ResolvedSource], progress: Pr
     if recipe.stage1 is None or recipe.stage2 is None:
         return recipe
     first, second = recipe.samples_tokens
-    progress.log(f"so little text: stage1 is scaled down to {first:,} tokens, stage2 to {second:,}; the figures will mean little")
+    progress.log(
+        f"warning: so little text: stage1 is scaled down to {first:,} tokens, stage2 to {second:,}; the figures will mean little"
+    )
     return replace(
         recipe,
         stage1=replace(recipe.stage1, data=recipe.stage1.data.resized(first)),

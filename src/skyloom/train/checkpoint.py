@@ -333,7 +333,7 @@ def find(out: Store, progress: Progress, ranks: Ranks, valid: Callable[[SealedSt
         except IntegrityError as damage:
             problem = str(damage)
         which = "the final checkpoint" if name == FINAL else f"checkpoint {name}"
-        progress.log(f"{which} cannot be used ({problem}); taking the one before")
+        progress.log(f"warning: {which} cannot be used ({problem}); taking the one before")
         ranks.wait()
         if ranks.is_main:
             out.remove(name)

@@ -278,7 +278,7 @@ class Attempt:
         """Leave out a bad batch; go back if there were too many in a row."""
         recovery, rollbacks, progress = self.config.recover, self.run.rollbacks, self.run.progress
         told = f"{self.spec.name}, step {self.calendar.total_step(self.done + 1)}: {reason}"
-        progress.log(f"{told}; the batch is skipped")
+        progress.log(f"warning: {told}; the batch is skipped")
         self._skip(reason, loss, norm)
         if len(self.bad) < recovery.skips:
             return
@@ -288,7 +288,7 @@ class Attempt:
             recover.write_rollbacks(self.out, rollbacks)
         self.ranks.wait()
         last = rollbacks[-1]
-        progress.log(f"going back; steps {last.first + 1} to {last.last + 1} of the stage are left out")
+        progress.log(f"warning: going back; steps {last.first + 1} to {last.last + 1} of the stage are left out")
         raise GoBack
 
     def _skip(self, reason: str, loss: float | None, norm: float | None) -> None:

@@ -90,7 +90,7 @@ class Recorder:
                     progress.log(f"a utilisation (MFU) of 100 % is {peak.flops / 1e12:,.3g} TFLOP/s a process: {peak.source}")
                 if device.type == "cpu" and spec.config.precision == "bf16" and emulates_bf16():
                     progress.log(
-                        "this processor has no instructions for bf16 and emulates it, many times slower than fp32: "
+                        "warning: this processor has no instructions for bf16 and emulates it, many times slower than fp32: "
                         "stop with Ctrl-C and train with --set train.precision=fp32"
                     )
                 telemetry = stack.enter_context(Telemetry(
@@ -168,7 +168,7 @@ class Recorder:
                 if self.telemetry is not None:
                     self.telemetry.heldout(line)
             for alarm in self.alarms.point(lines):
-                self.progress.log(f"{where[0]}, step {where[1]:,}: alarm: {alarm['sentence']}")
+                self.progress.log(f"warning: {where[0]}, step {where[1]:,}: alarm: {alarm['sentence']}")
                 self.journals[ALARMS].add(alarm)
                 if self.telemetry is not None:
                     self.telemetry.alarm(alarm)
@@ -185,9 +185,11 @@ class Recorder:
         times = self.ranks.gather((busy, waited, took))
         factor = self.spec.config.recover.straggler
         for rank, slower in recover.stragglers([(rank, own) for rank, (own, _, _) in enumerate(times)], factor):
-            self.progress.log(f"rank {rank} is slow: {slower:.1f} times the median of the others")
+            self.progress.log(f"warning: rank {rank} is slow: {slower:.1f} times the median of the others")
         for rank, seconds in recover.waiting([(wait, step) for _, wait, step in times], factor):
-            self.progress.log(f"rank {rank} is slow to get its data: {seconds:.2g} s in a step more than the median of the others")
+            self.progress.log(
+                f"warning: rank {rank} is slow to get its data: {seconds:.2g} s in a step more than the median of the others"
+            )
 
     def write(self) -> None:
         """All records so far to disk, before the checkpoint that seals them."""

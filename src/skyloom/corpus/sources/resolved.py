@@ -69,7 +69,7 @@ def _resolve(config: SourceConfig, cache: Path, samples: Path, progress: Progres
             identity += f" languages {','.join(sorted(config.languages))}"
             return ResolvedSource(config, "debian-docs", "Debian packages, by apt", tuple(found), identity, problem)
         note = f"no Debian packages ({problem}); using the sample pages that come with Skyloom"
-        progress.log(f"{config.name}: {note}")
+        progress.log(f"warning: {config.name}: {note}")
         return replace(_files(config, "samples", str(samples / "web"), progress), note=note)
     return _files(config, config.kind, config.path, progress)
 

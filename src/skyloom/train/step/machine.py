@@ -56,7 +56,7 @@ def choose_compile(wish: str, recorded: bool | None, progress: Progress) -> bool
     if wish == "on":
         raise ConfigError(f"train.compile is 'on' but torch cannot compile here ({problem}); install g++ or set it to 'off'")
     again = "; the checkpoint was compiled, so the last bits may differ" if recorded else ""
-    progress.log(f"torch cannot compile here ({problem}): training runs uncompiled, several times slower{again}")
+    progress.log(f"warning: torch cannot compile here ({problem}): training runs uncompiled, several times slower{again}")
     return False
 
 

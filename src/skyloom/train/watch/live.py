@@ -53,7 +53,7 @@ class Live:
 
     def _tell(self, problem: Exception) -> None:
         why = getattr(problem, "strerror", None) or problem
-        self._progress.log(f"{LIVE} cannot be written ({why}); the run goes on, dashboards stand still")
+        self._progress.log(f"warning: {LIVE} cannot be written ({why}); the run goes on, dashboards stand still")
 
     def close(self) -> None:
         if self._file is not None:
@@ -61,7 +61,7 @@ class Live:
             try:
                 file.close()
             except OSError as problem:  # what was not written before is not written now either
-                self._progress.log(f"{LIVE}: {problem.strerror or problem}")
+                self._progress.log(f"warning: {LIVE}: {problem.strerror or problem}")
 
 
 def _begun(journal: str) -> str:

@@ -211,7 +211,7 @@ class Remote:
     def _tell(self, problem: str) -> None:
         if not self.problem:
             self.problem = problem
-            self._progress.log(f"{self.name} does not take figures ({problem}); the run goes on, and this is said once")
+            self._progress.log(f"warning: {self.name} does not take figures ({problem}); the run goes on, and this is said once")
 
 
 def _words(problem: Exception) -> str:
