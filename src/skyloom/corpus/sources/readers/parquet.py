@@ -75,7 +75,8 @@ def _columns(table: pq.ParquetFile, about: About) -> dict[str, int]:
     found = {p: i for i, p in enumerate(paths) if p in fields(about) and schema.column(i).max_repetition_level == 0}
     if not {"html", "text", "content", about.text_field} & set(found):
         known = ", ".join(list(dict.fromkeys(tops))[:20])
-        raise _NoTextError(f"broken: no column 'text' or 'html' of single values; set text_field to one of: {known}"[:500])
+        told = "broken: no column 'text' or 'html' of single values; set text_field (of --source: --text-field) to one of: "
+        raise _NoTextError(f"{told}{known}"[:500])
     if twice := [name for name in found if tops.count(name.partition(".")[0]) > 1]:
         raise _NoTextError(f"broken: several columns are named '{twice[0]}'")
     return found
