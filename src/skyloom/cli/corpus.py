@@ -120,7 +120,7 @@ def corpus_extract(pages: tuple[str, ...], out: str, comments: bool) -> None:
         "skyloom corpus dedup documents.jsonl.gz -o clusters.jsonl --texts left.jsonl.gz --repeated lines --repeated runs",
     ),
 )
-@click.argument("documents")
+@click.argument("documents", nargs=-1, required=True)
 @click.option("-o", "--out", required=True, metavar="FILE", help="Output: .jsonl (also .gz, .zst) or .parquet.")
 @click.option("--memory", default="4GB", show_default=True, help="Memory limit; if more is needed, work on disk.")
 @click.option("--threshold", type=click.FloatRange(0.3, 1.0), default=None, help="Jaccard similarity of near-duplicates.")
@@ -142,7 +142,7 @@ def corpus_extract(pages: tuple[str, ...], out: str, comments: bool) -> None:
 @click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]")
 @logging
 def corpus_dedup(
-    documents: str,
+    documents: tuple[str, ...],
     out: str,
     memory: str,
     threshold: float | None,
@@ -153,7 +153,7 @@ def corpus_dedup(
     repeated: tuple[str, ...],
     workers: int | None,
 ) -> None:
-    """Find near-duplicates among DOCUMENTS: JSON lines (plain, .gz, .zst) or Parquet, a file or a folder.
+    """Find near-duplicates among DOCUMENTS: JSON lines (plain, .gz, .zst) or Parquet, files or folders.
 
     Writes a row for each document: id, cluster (the id of the document that stays in its place), keep. MinHash over units of text
     finds candidates; each pair is then compared exactly.

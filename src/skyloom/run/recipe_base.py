@@ -37,6 +37,8 @@ def read_tables(path: Path, kind: type[object]) -> TomlTable:
         if len(chain) == _DEEPEST or found.resolve() in [earlier.resolve() for earlier in chain]:
             raise ConfigError(f"{chain[-1]}: base: {' → '.join(str(p) for p in (*chain, found))} has no end")
         table = read_toml(found)
+        if isinstance(table.get("samples"), str):
+            table["samples"] = str(found.absolute().parent / table["samples"])
         chain.append(found)
         overlays.append(table)
     result = overlays.pop()

@@ -141,6 +141,17 @@ def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
     assert report.rejected == {dedup_files.REPEATED: 1}
 
 
+def test_several_paths_are_one_input(tmp_path: Path) -> None:
+    """As a shell makes them of a pattern; in their order, so that the first of two alike stays."""
+    for name, row in zip(("甲", "b"), ROWS[1:3], strict=True):
+        (tmp_path / f"{name}.jsonl").write_bytes(lines([row]))
+    report = go([tmp_path / "甲.jsonl", tmp_path / "b.jsonl"], tmp_path / "out.jsonl")  # type: ignore[arg-type]
+    assert report.documents == 2
+    (tmp_path / "both.jsonl").write_bytes(lines(ROWS[1:3]))
+    assert go(tmp_path / "both.jsonl", tmp_path / "again.jsonl") == report
+    assert (tmp_path / "out.jsonl").read_text() == (tmp_path / "again.jsonl").read_text()
+
+
 def test_quality_decides_who_stays(tmp_path: Path) -> None:
     rows = [{"key": k, "body": r["text"], "score": s} for k, (r, s) in enumerate(zip(ROWS, (9, 1, 2, None, 3), strict=True))]
     source = write(tmp_path / "docs.jsonl", rows)

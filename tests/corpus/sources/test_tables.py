@@ -75,6 +75,13 @@ def test_a_quote_that_is_never_closed_costs_one_counted_row(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("end", "kept"), [('"从不 never\nmore\n', 0), ('5" pipe', 1), ('"whole"', 1), ('a,b,"c\nd"', 1)])
+def test_what_follows_a_quote_without_end_is_counted(tmp_path: Path, end: str, kept: int) -> None:
+    (tmp_path / "x.csv").write_text(f"text,b,c\n好 good\n{end}")
+    rows = read(tmp_path / "x.csv")
+    assert [row["error"] for row in rows] == [None, None if kept else "broken: a quote that is never closed"]
+
+
 def test_a_first_line_without_end_is_a_reason(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("列," * 90_000)
     (tmp_path / "y.csv").write_text("text\n好 good\n")

@@ -20,7 +20,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ def memory_size(text: str) -> int:
 
 
 def dedup_files(
-    path: str | Path,
+    paths: str | Path | Sequence[str | Path],
     out: str | Path,
     config: DedupConfig,
     *,
@@ -118,15 +118,16 @@ def dedup_files(
     texts: str | Path | None = None,
     repeats: RepeatsConfig | None = None,
 ) -> Report:
-    """Find the near-duplicates among the rows of `path` and write the verdicts to `out`, see the module's docstring.
+    """Find the near-duplicates among the rows of one path or several and write the verdicts to `out`, see the module's docstring.
 
     `memory`: bytes; `columns`: the names of the columns to read if they are not `id` and `text`; with a `quality` the best
-    of each cluster stays; `texts`: a file for the documents that stay, without what `repeats` says. DataError if `path` is not
+    of each cluster stays; `texts`: a file for the documents that stay, without what `repeats` says. DataError if a path is not
     there, is none of these kinds or is damaged; ConfigError if an output is none of them or the memory does not do. An output
     appears whole or not at all.
     """
     columns = columns or Columns()
-    files, target = _inputs(Path(path)), Path(out)
+    given = [paths] if isinstance(paths, str | Path) else paths
+    files, target = [file for path in given for file in _inputs(Path(path))], Path(out)
     _kind(target.name, ConfigError, "the output")
     if texts is not None:
         _kind(Path(texts).name, ConfigError, "the file of texts")
@@ -147,7 +148,7 @@ def dedup_files(
             rejects.close()
         if not names:
             why = "".join(f"; {count:,} rows: {reason}" for reason, count in rejects.counts.items())
-            raise DataError(f"{path} has no document with {columns.id!r} and {columns.text!r}{why}")
+            raise DataError(f"{', '.join(map(str, given))} has no document with {columns.id!r} and {columns.text!r}{why}")
         inner = Columns("id", "text", "quality" if columns.quality else None)
         done = near_duplicates_of(
             work.child("documents"), names, inner, work.child("found"), config, memory=memory, engine=engine, progress=progress

@@ -2,9 +2,9 @@
 
 Input: a file. Output: a PAGE row for each record, whose columns are named as the keys of JSON lines. The delimiter is a tab in a
 `.tsv`, else the commonest of `,` `;` tab and `|` in the first line. A quoted cell may hold line ends. UTF-8, UTF-16 with its mark,
-or another charset, in which case it is decided for each cell as for any page. A record beyond the limit (a quote that is never
-closed, say) is a row with its reason, and reading goes on after the line in which its last quote is closed. Memory: one record of
-at most the page limit, twice.
+or another charset, in which case it is decided for each cell as for any page. A record beyond the limit is a row with its reason,
+and reading goes on after the line in which its last quote is closed; so is what follows a quote that is never closed. Memory: one
+record of at most the page limit, twice.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from skyloom.corpus.sources.readers.rows import About, broken_row
 from skyloom.corpus.text import charset
 
 TEXTS = ("html", "text", "content")
+UNCLOSED = "broken: a quote that is never closed"
 _DELIMITERS = ",;\t|"
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 _EXTRA = 1 << 16
@@ -67,7 +68,9 @@ def _records(file: File, about: About, lines: _Lines) -> Iterator[PageRow]:
             continue
         if row is None:
             return
-        if row:
+        if row and lines.done:  # the reader asked for another line: it is in a quoted cell
+            yield broken_row(about, file.name, place, UNCLOSED)
+        elif row:
             yield record_row(_record(keys, row, texts, lines), place, file.name, about)
 
 
@@ -98,7 +101,10 @@ class _TooLongError(ValueError):
 
 
 class _Lines:
-    """The lines of a stream as characters for the csv module: those of UTF-16, else one for each byte. `number` counts lines."""
+    """The lines of a stream as characters for the csv module: those of UTF-16, else one for each byte.
+
+    `number` counts lines, `done` says that there are no more.
+    """
 
     def __init__(self, stream: BinaryIO, limit: int) -> None:
         buffered = io.BufferedReader(cast(io.RawIOBase, stream))
@@ -107,7 +113,7 @@ class _Lines:
         if head == codecs.BOM_UTF8:
             buffered.read(3)
         self._text = io.TextIOWrapper(buffered, "utf-16" if self._wide else "latin-1", errors="replace", newline="")
-        self.limit, self.number = limit, 0
+        self.limit, self.number, self.done = limit, 0, False
         self._size, self._quotes, self._ended = 0, 0, True  # of the record so far; whether its last line is whole
 
     def __iter__(self) -> _Lines:
@@ -134,6 +140,7 @@ class _Lines:
 
     def _line(self) -> str:
         line = self._text.readline(self.limit + 1)
+        self.done = not line
         self._ended = line.endswith(("\n", "\r"))
         self.number += self._ended
         self._size += len(line)
