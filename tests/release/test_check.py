@@ -15,18 +15,21 @@ from hypothesis import strategies as st
 from skyloom.core.store import Store
 from skyloom.core.units import units
 from skyloom.release import sums
-from skyloom.release.canaries import Canary, Lookout
+from skyloom.release.canaries import Canary, Lookout, read_list
 from skyloom.release.check import check
 from skyloom.tokenizer.invariants import InvariantFinding
-from tests.release import demo_run
 
 Sign = Callable[[Path], None]
 
 
-def test_a_sound_release_passes_every_proof(released: Path) -> None:
-    findings = check(released)
-    assert [f.name for f in findings] == ["files", "config", "logits", "tokenizer", "corpus", "canaries"]
+PROOFS = ["files", "signature", "config", "logits", "tokenizer", "corpus", "canaries", "cards", "licences"]
+
+
+def test_a_sound_release_passes_every_proof(measured: Path) -> None:
+    findings = check(measured)
+    assert [f.name for f in findings] == PROOFS
     assert all(f.ok for f in findings), findings
+    assert "unsigned" in findings[1].detail
 
 
 def test_the_notes_of_a_step_are_no_part_of_the_release(copy: Path) -> None:
@@ -102,7 +105,7 @@ def test_a_document_more_than_the_card_says_is_found(copy: Path, sign: Sign) -> 
     lines = _lines(shard)
     _write(shard, [*lines, json.dumps({**json.loads(lines[0]), "id": "f" * 32}, ensure_ascii=False)])
     sign(copy)
-    assert list(_failed(copy)) == ["corpus"]
+    assert list(_failed(copy)) == ["corpus", "cards"]
     _write(shard, [*lines[:-1], lines[0]])
     sign(copy)
     assert "stands in" in _failed(copy)["corpus"]
@@ -110,16 +113,35 @@ def test_a_document_more_than_the_card_says_is_found(copy: Path, sign: Sign) -> 
 
 @pytest.mark.parametrize("lang", ["en", "zh-Hans"])
 def test_a_canary_between_other_words_is_found(copy: Path, sign: Sign, lang: str) -> None:
+    question = next(canary.question for canary in read_list(Store(copy)) if canary.lang == lang)
     shard = copy / "corpus/valid-00000.jsonl.zst"
     lines = _lines(shard)
     document = json.loads(lines[3])
-    hidden = demo_run.CANARY[lang].upper().replace(" ", "  ").replace("，", " , ")
+    hidden = question.upper().replace(" ", "  ").replace("，", " , ")
     _write(
         shard, [*lines[:3], json.dumps({**document, "text": f"前言 before {hidden} after 之后"}, ensure_ascii=False), *lines[4:]]
     )
     sign(copy)
     failed = _failed(copy)
-    assert list(failed) == ["canaries"] and document["id"] in failed["canaries"] and demo_run.CANARY[lang] in failed["canaries"]
+    assert document["id"] in failed["canaries"] and question in failed["canaries"]
+
+
+@pytest.mark.parametrize("line", ["[]", "not JSON", '{"text": "x"}', '"句子"', '{"text": 5, "id": 1}'])
+def test_a_line_that_is_no_document_is_a_finding(copy: Path, sign: Sign, line: str) -> None:
+    shard = copy / "corpus/valid-00000.jsonl.zst"
+    _write(shard, [*_lines(shard), line])
+    sign(copy)
+    assert {"corpus", "canaries"} <= set(_failed(copy))
+
+
+@pytest.mark.parametrize("name", ["run/run.json", "run/models.json", "recipe.toml", "licenses/README.md"])
+def test_a_record_that_is_missing_or_broken_is_a_finding(copy: Path, sign: Sign, name: str) -> None:
+    (copy / name).write_text("{ no")
+    sign(copy)
+    assert name == "licenses/README.md" or "cards" in _failed(copy)
+    (copy / name).unlink()
+    sign(copy)
+    assert name in _failed(copy)["files"]
 
 
 TEXT = st.text(st.sampled_from("ab 12中文，。🙂\nÉe"), max_size=40)

@@ -23,10 +23,11 @@ import click
 
 from skyloom import __version__
 from skyloom.cli import ending
-from skyloom.cli.common import EPILOG_CODES, Group, Verb, example, on_recipe, show, verdict
+from skyloom.cli.common import EPILOG_CODES, Group, Verb, example, on_recipe, show
 from skyloom.cli.corpus import corpus_group
 from skyloom.cli.lr_test import lr_test
 from skyloom.cli.plan import plan
+from skyloom.cli.release import release_group
 from skyloom.cli.tokenizer import tokenizer_group
 from skyloom.core.errors import ConfigError, SkyloomError
 
@@ -280,6 +281,7 @@ def train(run: Run, dry_run: bool, world: int | None, layouts: tuple[str, ...], 
 
 
 main.add_command(plan)
+main.add_command(release_group)
 
 
 @main.command("eval", epilog=example("skyloom eval demo --json"))
@@ -319,30 +321,6 @@ def leak(run: Run, as_json: bool) -> None:
 
         for title, rows in leakage_tables(resolved):
             show(rows, False, title)
-
-
-@main.group("release", cls=Group)
-def release_group() -> None:
-    """Build or check a release folder for others."""
-
-
-@release_group.command("build", epilog=example("skyloom release build demo"))
-@on_recipe
-def release_build(run: Run) -> None:
-    """Build the release folder of RECIPE and print where it is."""
-    resolved = run.resolve("release")
-    resolved.run("release")
-    click.echo(resolved.folder("release").root)
-
-
-@release_group.command("check", epilog=example("skyloom release check runs/demo/release-…"))
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def release_check(folder: str, as_json: bool) -> None:
-    """Check the release in FOLDER: checksums, same logits and ids in transformers, counts, no canary in the corpus."""
-    from skyloom.release.check import check
-
-    verdict([dataclasses.asdict(f) for f in check(Path(folder))], as_json, folder)
 
 
 class _Report(Group):

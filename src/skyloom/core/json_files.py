@@ -462,13 +462,16 @@ class MachineFacts(TypedDict):
 
 
 class RunFacts(TypedDict, total=False):
-    """What the run page says of the run itself. `recipe`: the resolved recipe as plain tables."""
+    """What the run page and a release say of the run itself. `recipe`: the resolved recipe as plain tables; `commit`: of the
+    program, "" if it is not known; `finished`: when the last stage was trained (UTC)."""
 
     name: str
     recipe: PlainTable
     steps: list[DoneStep]
     versions: dict[str, str]
     machine: MachineFacts
+    commit: str
+    finished: str
 
 
 PlainValue = str | int | float | bool | None | list["PlainValue"] | dict[str, "PlainValue"]

@@ -167,6 +167,15 @@ def seconds_taken(folder: Store) -> float | None:
     return seconds if known else None
 
 
+def finished_at(folder: Store) -> str:
+    """When a step was finished (ISO 8601, UTC); empty if it is not known."""
+    try:
+        finished = folder.read_json(TIMING)["finished"]
+    except (StorageError, ValueError, KeyError, TypeError):
+        return ""
+    return finished if isinstance(finished, str) else ""
+
+
 def verify(folder: Store, *, step: Step | None = None, full: bool = True, threads: int = 1) -> list[str]:
     """Names of the files of a finished step that are missing or differ from its manifest (see `Store.differing`).
 

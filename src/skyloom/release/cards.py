@@ -1,6 +1,7 @@
 """The model card and the corpus card of a release, as Markdown with a YAML head.
 
-Every figure is one that a step wrote; the prose around it is in the templates. The YAML head is what hubs read. The cards also
+Every figure is one that a step wrote, and every sentence that depends on the run is computed (`sentences`); the prose around it is
+in the templates. The YAML head is what hubs read (`metadata`). The cards also
 say what a small model cannot do, what the corpus lost and for which reason, and which exercises were planted on purpose,
 because the cards of such models seldom say it.
 """
@@ -9,8 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypedDict
 
 import jinja2
 import yaml
@@ -18,9 +17,11 @@ import yaml
 from skyloom.core.json_files import Cell
 from skyloom.corpus.clean import EXEMPT
 from skyloom.model.config import ModelConfig
-from skyloom.release import formats, tables
-from skyloom.release.corpus_shards import FIELDS, PublishedCorpus
+from skyloom.release import formats, metadata, sentences, tables
+from skyloom.release.corpus_shards import PublishedCorpus
 from skyloom.release.evidence import Evidence
+from skyloom.release.metadata import CardHead, ModelHead
+from skyloom.release.sentences import Facts
 
 REPORT_TOKENS = 3.13e12
 """Tokens that the report's model read in both stages (2.1), to say how small a run is."""
@@ -35,114 +36,41 @@ PERSONAL = {
 }
 
 
-class DataFiles(TypedDict):
-    """The files of a split, for hubs."""
-
-    split: str
-    path: str
-
-
-class CardConfig(TypedDict):
-    """A configuration of a data set, for hubs."""
-
-    config_name: str
-    data_files: list[DataFiles]
-
-
-class CardFeature(TypedDict):
-    """A column of a data set."""
-
-    name: str
-    dtype: str
-
-
-class SplitSize(TypedDict):
-    """The size of a split; `check` counts again."""
-
-    name: str
-    num_bytes: int
-    num_examples: int
-
-
-class DatasetInfo(TypedDict):
-    """Columns and sizes of a data set."""
-
-    features: list[CardFeature]
-    splits: list[SplitSize]
-
-
-class CardHead(TypedDict, total=False):
-    """The YAML head of a card, as hubs read it."""
-
-    license: str
-    license_name: str
-    language: list[str]
-    library_name: str
-    pipeline_tag: str
-    tags: list[str]
-    task_categories: list[str]
-    configs: list[CardConfig]
-    dataset_info: DatasetInfo
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What only people know about a release."""
-
-    name: str
-    license: str
-    authors: tuple[str, ...]
-    contact: str
-    languages: tuple[str, ...]
-    dtype: str
-
-
 def model_card(
-    facts: Facts, shape: ModelConfig, checkpoints: Sequence[tuple[str, str, int, int]], evidence: Evidence, canaries: int
+    facts: Facts,
+    shape: ModelConfig,
+    checkpoints: Sequence[tuple[str, str, int, int]],
+    published: PublishedCorpus,
+    evidence: Evidence,
+    canaries: int,
 ) -> str:
     """`README.md` of the release. `checkpoints`: (folder, stage, step, tokens) of each intermediate model."""
-    head: CardHead = {
-        "license": facts.license.lower(),
-        "language": list(facts.languages),
-        "library_name": "transformers",
-        "pipeline_tag": "text-generation",
-        "tags": ["skyloom", "bilingual", "small-scale", "from-scratch"],
-    }
+    tokens = evidence.metrics[-1].get("tokens") if evidence.metrics else None
+    codes = sentences.languages(facts, published)
     return _render(
-        "model.md.jinja", head, facts=facts, shape=shape, checkpoints=checkpoints, evidence=evidence, canaries=canaries,
-        mixture=tables.mixture(evidence), stages=tables.stages(evidence), perplexity=tables.perplexity(evidence),
-        tokens=evidence.metrics[-1].get("tokens") if evidence.metrics else None,
+        "model.md.jinja", metadata.model_head(facts, shape, published, evidence, codes), facts=facts, shape=shape,
+        checkpoints=checkpoints, evidence=evidence, canaries=canaries, mixture=tables.mixture(evidence),
+        stages=[(row, sentences.what_was_read(evidence, row["stage"])) for row in tables.stages(evidence)],
+        perplexity=tables.perplexity(evidence), tokens=tokens,
         copies=evidence.tokens.get("canary_copies") if evidence.tokens else None,
         report_tokens=REPORT_TOKENS, measure=tables.measure(evidence), control=tables.control(evidence),
+        kind=sentences.kind(codes), form=sentences.form(shape),
+        small=sentences.small(shape, tokens),
+        course=sentences.course(evidence), parts=sentences.parts(evidence), cost=sentences.cost(facts),
+        tokenizer=sentences.tokenizer(facts, evidence), prompt=sentences.prompt(evidence, codes), citation=metadata.citation(facts),
+        exercises=any(row["category"] == "stem" for row in (evidence.mixture or {"rows": []})["rows"]),
     )  # fmt: skip
 
 
 def corpus_card(facts: Facts, published: PublishedCorpus, evidence: Evidence, canaries: int) -> str:
     """`corpus/README.md`. Its YAML head states the number of documents of each split, which `check` counts again."""
-    head: CardHead = {
-        "license": "other",
-        "license_name": "per-document",
-        "language": list(facts.languages),
-        "task_categories": ["text-generation"],
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": f"{split}-*.jsonl.zst"} for split in published.documents],
-            }
-        ],
-        "dataset_info": {
-            "features": [{"name": name, "dtype": "string"} for name in FIELDS],
-            "splits": [
-                {"name": split, "num_bytes": published.bytes[split], "num_examples": number}
-                for split, number in published.documents.items()
-            ],
-        },
-    }
     redaction = {PERSONAL.get(kind, kind): number for kind, number in (evidence.redaction or {}).items()}
     return _render(
-        "corpus.md.jinja", head, facts=facts, published=published, funnel=tables.funnel(evidence), sources=tables.sources(evidence),
+        "corpus.md.jinja", metadata.corpus_head(facts, published, sentences.languages(facts, published)), facts=facts,
+        published=published, funnel=tables.funnel(evidence), sources=tables.sources(evidence),
         mixture=tables.mixture(evidence), exempt=_exempt(evidence), redaction=redaction, canaries=canaries,
         licenses=[(source, license, number) for (source, license), number in sorted(published.licenses.items())],
+        langs=sorted(lang for lang, number in published.languages.items() if number),
     )  # fmt: skip
 
 
@@ -167,7 +95,7 @@ def _exempt(evidence: Evidence) -> list[tuple[str, list[str]]]:
     return [(stage, sorted(found[stage])) for stage in order if stage in found]
 
 
-def _render(template: str, head: CardHead, **context: object) -> str:
+def _render(template: str, head: CardHead | ModelHead, **context: object) -> str:
     environment = jinja2.Environment(  # Markdown, not HTML: autoescape would write &#39; into the text
         loader=jinja2.PackageLoader("skyloom.release", "templates"), autoescape=False, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -175,6 +103,7 @@ def _render(template: str, head: CardHead, **context: object) -> str:
     for name in ("count", "short", "size", "percent", "decimal", "span", "scientific"):
         environment.filters[name] = getattr(formats, name)
     environment.filters.update(domain=tables.domain_name, language=tables.language_name, model=tables.model_name, cell=_cell)
+    environment.filters["code_span"] = lambda text: f"`{text}`"
     text = environment.get_template(template).render(**context)
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n{text}"
 

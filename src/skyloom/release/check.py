@@ -2,38 +2,46 @@
 
 What is published is used by people who cannot ask us. So the folder itself must prove what its cards say: that its
 files are those that were released, that `transformers` computes from the weights what our decoder computes, that both
-tokenizers give the same ids, that the corpus has as many documents as its card states, and that no planted exercise is
-among them. The proofs stop at the first damaged file: what follows would be about other files than those released.
+tokenizers give the same ids, that the corpus is what the ledger and its card state, that no planted exercise is
+among them, and that every line of the cards follows from the results in the folder. `again`: the results themselves are measured
+again (`recompute`). The proofs stop at the first damaged file: what follows would be about other files than those released.
+
+Whoever rewrites a release as a whole, text, results and sums together, leaves nothing that contradicts itself but the weights;
+against that only a signature helps (`signature`).
 """
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterator
-from functools import partial
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 import transformers
 
 from skyloom.core.errors import SkyloomError
 from skyloom.core.json_files import PlainTable
+from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
 from skyloom.model.hf import from_hf_config
-from skyloom.release import canaries, sums
+from skyloom.release import canaries, claims, evidence, licenses, signature, sums
 from skyloom.release.cards import head_of
-from skyloom.release.corpus_shards import FIELDS, SPLITS, read_shard
-from skyloom.release.weights import load_released
+from skyloom.release.corpus_shards import SPLITS, PublishedCorpus, documents
+from skyloom.release.folder import MODELS, RECIPE, RUN, open_release, records_of
+from skyloom.release.recompute import Recomputation
+from skyloom.release.recount import Recount, disagreements, recount
+from skyloom.release.weights import load_released, no_licence
 from skyloom.tokenizer.invariants import InvariantFinding
 from skyloom.tokenizer.tokenizer import Tokenizer
 
 NEEDED = (
     "README.md", "config.json", "generation_config.json", "model.safetensors", "tokenizer.model", "tokenizer.json",
-    "tokenizer_config.json", "corpus/README.md", canaries.LIST, "recipe.toml", sums.SUMS,
+    "tokenizer_config.json", "corpus/README.md", canaries.LIST, licenses.README, RECIPE, RUN, MODELS, sums.SUMS,
 )  # fmt: skip
 TOLERANCE = 1e-4
 """Largest difference of a logit between transformers and our decoder, both in fp32."""
@@ -57,32 +65,47 @@ _BATCH = 512
 _LOCAL = {"local_files_only": True}
 
 
-class PublishedDocument(TypedDict):
-    """A line of the published corpus, as far as it is looked at."""
+def check(folder: str | Path, *, again: bool = False, signer: str = "", progress: Progress | None = None) -> list[InvariantFinding]:
+    """All findings in a fixed order; `ok` is False where a fact does not hold, and `detail` says where and why.
 
-    id: str
-    text: str
-
-
-def check(folder: str | Path) -> list[InvariantFinding]:
-    """All findings in a fixed order; `ok` is False where a fact does not hold, and `detail` says where and why."""
+    `again`: measure the results again, which takes as long as the evaluation and the audit did. `signer`: the publisher's public
+    key, as a file or as its text; then a release that is not signed by it fails.
+    """
     store = Store(folder)
     missing = [name for name in NEEDED if not store.exists(name)]
     if not store.exists(sums.SUMS):
         return [InvariantFinding("release", False, f"{folder} is not a release of Skyloom: it has no {sums.SUMS}")]
-    proofs: list[tuple[str, Callable[[], str]]] = [
-        ("files", lambda: _files(store, missing)),
-        ("config", lambda: _configs(store)),
-        ("logits", lambda: _logits(store)),
-        ("tokenizer", lambda: _tokenizers(store)),
-        ("corpus", lambda: _corpus(store)),
-        ("canaries", lambda: _canaries(store)),
-    ]
+    content = _Content(store)
+    findings = _tried(
+        [
+            ("files", lambda: _files(store, missing)),
+            ("signature", lambda: signature.checked(Path(folder), signer)),
+            ("config", lambda: _configs(store)),
+            ("logits", lambda: _logits(store)),
+            ("tokenizer", lambda: _tokenizers(store)),
+            ("corpus", content.corpus),
+            ("canaries", lambda: _canaries(store)),
+            ("cards", content.cards),
+            ("licences", content.licences),
+        ]
+    )
+    if again and len(findings) > 1:
+        with tempfile.TemporaryDirectory(prefix="skyloom-check-") as place:
+            try:
+                proofs = Recomputation(store, Store(place, sync=False), progress or Progress.silent()).proofs()
+            except (SkyloomError, ValueError, KeyError, TypeError) as problem:
+                return [*findings, InvariantFinding("recompute", False, f"{type(problem).__name__}: {problem}")]
+            findings += _tried(proofs)
+    return findings
+
+
+def _tried(proofs: Sequence[tuple[str, Callable[[], str]]]) -> list[InvariantFinding]:
+    """What each proof says. After a damaged file there is no other proof."""
     findings: list[InvariantFinding] = []
     for name, proof in proofs:
         try:
             findings.append(InvariantFinding(name, True, proof()))
-        except _BrokenError as problem:
+        except SkyloomError as problem:
             findings.append(InvariantFinding(name, False, str(problem)))
         except Exception as problem:  # a folder from elsewhere can break any library it is fed to; that is a finding too
             findings.append(InvariantFinding(name, False, f"{type(problem).__name__}: {problem}"))
@@ -162,40 +185,73 @@ def _tokenizers(store: Store) -> str:
     return f"AutoTokenizer gives the same ids on {len(texts):,} texts"
 
 
-def _corpus(store: Store) -> str:
-    head = head_of(store.read_text("corpus/README.md"))
-    stated = {split["name"]: split["num_examples"] for split in head["dataset_info"]["splits"]}
-    seen: dict[str, str] = {}
-    counted = dict.fromkeys(SPLITS, 0)
+class _Content:
+    """The proofs about the corpus, which share one count of it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @cached_property
+    def _counted(self) -> Recount:
+        kinds = {row["name"]: row["kind"] for row in self._found.sources or []}
+        return recount(self._store, licenses.rules(self._store, open_release(self._store).recipe, kinds))
+
+    @cached_property
+    def _found(self) -> evidence.Evidence:
+        return evidence.read(records_of(self._store))
+
+    def corpus(self) -> str:
+        counted = self._counted
+        head = head_of(self._store.read_text("corpus/README.md"))
+        stated = {split["name"]: split["num_examples"] for split in head["dataset_info"]["splits"]}
+        if counted.repeated:
+            raise _BrokenError(counted.repeated[0])
+        if counted.published.documents != stated:
+            raise _BrokenError(f"the corpus has {counted.published.documents} documents, its card says {stated}")
+        _none(list(disagreements(counted, self._found)))
+        return "{train:,} training and {valid:,} held-out documents, as card, ledger and mixture say; no id occurs twice".format(
+            **counted.published.documents
+        )
+
+    def cards(self) -> str:
+        _none(claims.differences(self._store, self._counted.published))
+        return "every line of both cards follows from the results in this folder"
+
+    def licences(self) -> str:
+        counted, config = self._counted, open_release(self._store).config
+        _none(counted.licenses)
+        unknown = counted.published.unknown
+        if unknown and not config.allow_unknown_license:
+            raise _BrokenError(no_licence(unknown))
+        said = f"; {unknown:,} state none, by the publisher's decision" if unknown else ""
+        return f"each document has the licence that its source states{said}"
+
+
+def unlicensed(release: Store) -> str:
+    """Why a release is not to be published, in a sentence: documents without a licence that nobody decided to publish; else ""."""
+    config = open_release(release).config
+    counted = PublishedCorpus()
     for split in SPLITS:
-        for name, document in _documents(store, split):
-            if list(document) != list(FIELDS):
-                raise _BrokenError(f"{name}: a document has the fields {list(document)}, not {list(FIELDS)}")
-            if document["id"] in seen:
-                raise _BrokenError(f"{name}: the document {document['id']} stands in {seen[document['id']]} too")
-            seen[document["id"]] = name
-            counted[split] += 1
-    if counted != stated:
-        raise _BrokenError(f"the corpus has {counted} documents, its card says {stated}")
-    return f"{counted['train']:,} training and {counted['valid']:,} held-out documents, as the card says; no id occurs twice"
+        for _, document in documents(release, split):
+            counted.count(split, document)
+    return "" if config.allow_unknown_license or not counted.unknown else no_licence(counted.unknown)
+
+
+def _none(wrong: Sequence[str]) -> None:
+    if wrong:
+        raise _BrokenError("; ".join(wrong[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else ""))
 
 
 def _canaries(store: Store) -> str:
     planted = canaries.read_list(store)
     lookout = canaries.Lookout(planted)
     for split in SPLITS:
-        documents = _documents(store, split)
-        while batch := list(islice(documents, _BATCH)):
+        lines = documents(store, split)
+        while batch := list(islice(lines, _BATCH)):
             for place, canary in lookout.found([document["text"] for _, document in batch]):
                 name, document = batch[place]
                 raise _BrokenError(f"{name}: the document {document['id']} holds the canary {canary.id}: {canary.question}")
     return f"none of the {len(planted):,} planted exercises stands in the corpus"
-
-
-def _documents(store: Store, split: str) -> Iterator[tuple[str, PublishedDocument]]:
-    for name in store.names(f"corpus/{split}-"):
-        for line in read_shard(store, name):
-            yield name, json.loads(line)
 
 
 def _fuzzed() -> list[str]:

@@ -9,29 +9,60 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
+import pyarrow as pa
 import zstandard
 
 from skyloom.core.errors import DataError
 from skyloom.core.progress import Progress
+from skyloom.core.records import DOCUMENT
 from skyloom.core.store import FileRecord, Store
 from skyloom.release.canaries import Canary, refuse
 
 FIELDS = ("text", "id", "lang", "source", "domain", "url", "date", "license")
 SPLITS = ("train", "valid")
 LEVEL = 10
+UNKNOWN = "unknown"
+"""The licence of a document whose source states none, as tables name it."""
+
+
+class PublishedDocument(TypedDict):
+    """A line of the published corpus."""
+
+    text: str
+    id: str
+    lang: str
+    source: str
+    domain: str
+    url: str
+    date: str | None
+    license: str | None
 
 
 @dataclass
 class PublishedCorpus:
-    """What was written: the files, and per split documents and bytes of text; per source and licence documents."""
+    """What was written: the files, and per split documents and bytes of text; documents per source and licence, and language."""
 
     files: list[FileRecord] = field(default_factory=list)
     documents: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     licenses: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    languages: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    @property
+    def unknown(self) -> int:
+        """Documents without a licence."""
+        return sum(number for (_, name), number in self.licenses.items() if name == UNKNOWN)
+
+    def count(self, split: str, document: PublishedDocument) -> None:
+        """Count one document of a split."""
+        self.documents[split] += 1
+        self.bytes[split] += len(document["text"].encode())
+        self.licenses[document["source"], document["license"] or UNKNOWN] += 1
+        self.languages[document["lang"]] += 1
 
 
 def publish(corpus: Store, canaries: Sequence[Canary], out: Store, shard_bytes: int, *, progress: Progress) -> PublishedCorpus:
@@ -74,15 +105,44 @@ def read_shard(store: Store, name: str) -> Iterator[bytes]:
         raise DataError(f"{store.url(name)} is not a whole zstd file: {problem}") from problem
 
 
+def documents(release: Store, split: str) -> Iterator[tuple[str, PublishedDocument]]:
+    """(file, document) for each line of a split of a release. DataError if a line is no document with the fields of one."""
+    for name in release.names(f"corpus/{split}-"):
+        yield from read_documents(release, name)
+
+
+def read_documents(release: Store, name: str) -> Iterator[tuple[str, PublishedDocument]]:
+    """As `documents`, of one shard."""
+    for number, line in enumerate(read_shard(release, name), 1):
+        try:
+            document: PublishedDocument = json.loads(line)
+        except ValueError as problem:
+            raise DataError(f"{name}, line {number}: not JSON: {problem}") from problem
+        if type(document) is not dict or list(document) != list(FIELDS):
+            keys = list(document) if type(document) is dict else type(document).__name__
+            raise DataError(f"{name}, line {number}: a document has the fields {keys}, not {list(FIELDS)}")
+        yield name, document
+
+
+def category_of(domain: str) -> str:
+    """The category of a document by its domain: `stem_zh` is of `stem`."""
+    return domain if domain in ("code", "parallel") else domain.rpartition("_")[0]
+
+
+def table_of(documents: Sequence[PublishedDocument], split: str, metas: Mapping[str, str] | None = None) -> pa.Table:
+    """Documents as a table DOCUMENT; `metas`: what is known of some of them, by id."""
+    known = metas or {}
+    rows = [{**d, "split": split, "category": category_of(d["domain"]), "meta": known.get(d["id"], "{}")} for d in documents]
+    return pa.Table.from_pylist(rows, schema=DOCUMENT)
+
+
 def _lines(corpus: Store, name: str, split: str, canaries: Sequence[Canary], result: PublishedCorpus) -> Iterator[bytes]:
     table = corpus.read_table(name, [*FIELDS, "split", "meta"])
     for batch in table.to_batches(max_chunksize=1024):
         rows = [row for row in batch.to_pylist() if row["split"] == split]
         refuse([row["meta"] for row in rows], canaries, corpus.url(name))
         for row in rows:
-            result.documents[split] += 1
-            result.bytes[split] += len(row["text"].encode())
-            result.licenses[row["source"], row["license"] or "unknown"] += 1
+            result.count(split, row)
             yield json.dumps({key: row[key] for key in FIELDS}, ensure_ascii=False).encode() + b"\n"
 
 

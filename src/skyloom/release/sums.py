@@ -9,6 +9,8 @@ from skyloom.core.step import MANIFEST
 from skyloom.core.store import TELEMETRY, FileRecord, Store
 
 SUMS = "SHA256SUMS"
+SSHSIG, MINISIG = f"{SUMS}.sig", f"{SUMS}.minisig"
+"""Detached signatures of the list, where a publisher made one (see `signature`); they are not in it."""
 
 
 def write(records: Iterable[FileRecord], out: Store) -> FileRecord:
@@ -34,7 +36,7 @@ def differences(release: Store) -> list[str]:
     The notes that a step's folder carries (its manifest, its timings) are no part of the release.
     """
     sums = read(release)
-    present = {name for name in release.names() if name not in (SUMS, MANIFEST) and not name.startswith(TELEMETRY)}
+    present = {name for name in release.names() if name not in (SUMS, SSHSIG, MINISIG, MANIFEST) and not name.startswith(TELEMETRY)}
     found = [f"{name} is missing" for name in sorted(set(sums) - present)]
     found += [f"{name} is not listed in {SUMS}" for name in sorted(present - set(sums))]
     changed = (name for name in sorted(present & set(sums)) if release.describe(name).sha256 != sums[name])

@@ -4,8 +4,9 @@ Input: the folders of the run's steps. Output: one folder in the layout of a mod
 
     README.md  config.json  generation_config.json  model.safetensors  tokenizer.*     the final model and its card
     checkpoints/<stage>-<step>/                                                        the same for intermediate models
-    corpus/                                                                            the text, with its own card
-    evaluation/                                                                        the figures that the cards quote
+    corpus/  licenses/                                                                 the text with its own card; its licences
+    evaluation/  exercises/                                                            the results that the cards quote; the items
+    run/  report.html                                                                  ledgers, journals, versions; the run page
     recipe.toml  SHA256SUMS                                                            how to make it again, and proof
 
 The report releases weights, intermediate checkpoints and a part of its corpus (abstract, 3.2); here nothing of the run
@@ -15,7 +16,7 @@ inputs give equal bytes. `check` proves a folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -23,23 +24,25 @@ import safetensors
 import safetensors.torch
 import torch
 
-from skyloom.core.config import build, to_toml
+from skyloom.core.config import build, plain, to_toml
 from skyloom.core.errors import ConfigError, DataError, IntegrityError
-from skyloom.core.json_files import PlainTable
+from skyloom.core.json_files import PlainTable, RunFacts
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.model.hf import from_hf, from_hf_config, to_hf, to_hf_config
-from skyloom.release import canaries, cards, evidence, sums
+from skyloom.release import canaries, claims, licenses, sums
 from skyloom.release import corpus_shards as corpus
 from skyloom.release.config import ReleaseConfig
+from skyloom.release.folder import MODELS, RECIPE, ModelEntry, write_records
 from skyloom.tokenizer.tokenizer import Tokenizer
 from skyloom.train import checkpoint
 from skyloom.train.config import STAGES
 
+Page = Callable[[Store], FileRecord]
+"""Writes the run page into a release."""
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "parts.json")
-EVALUATION_FILES = {"evaluate": ("perplexity.json", "choice.json", "samples.json"), "leakage": ("leakage.json",)}
 NEEDED = ("stage1", "stage2")
 
 
@@ -55,13 +58,21 @@ class PublishedModel:
 
 
 def release(
-    inputs: Mapping[str, Store], out: Store, config: ReleaseConfig, recipe: PlainTable, *, progress: Progress
+    inputs: Mapping[str, Store],
+    out: Store,
+    config: ReleaseConfig,
+    recipe: PlainTable,
+    *,
+    run: RunFacts | None = None,
+    page: Page | None = None,
+    progress: Progress,
 ) -> list[FileRecord]:
     """Write the whole release to `out` and return the records of its files, `SHA256SUMS` last.
 
     `inputs`: finished steps by name: `corpus exercises tokenizer tokens stage1 stage2 evaluate leakage`, and `pages extract`
-    if the corpus card is to tell the whole funnel. `recipe`: the resolved recipe as plain values. DataError if a step
-    that a release needs is missing, IntegrityError if a checkpoint is damaged.
+    if the corpus card is to tell the whole funnel. `recipe`: the resolved recipe as plain values; `run`: versions, machine, steps;
+    `page` writes the run page. The cards are written last, from what lies in `out` by then. DataError if a step that a release
+    needs is missing, IntegrityError if a checkpoint is damaged.
     """
     missing = [name for name in ("corpus", "exercises", "tokenizer", *NEEDED) if name not in inputs]
     if missing:
@@ -70,18 +81,38 @@ def release(
     records, models = _models(inputs, out, config, progress)
     text = corpus.publish(inputs["corpus"], planted, out, round(config.shard_megabytes * 1e6), progress=progress)
     records += text.files
-    for step, names in EVALUATION_FILES.items():
-        found = [n for n in names if step in inputs and inputs[step].exists(n)]
-        records += [out.write_bytes(f"evaluation/{n}", inputs[step].read_bytes(n)) for n in found]
+    records += write_records(inputs, out, run or {})
+    entries: list[ModelEntry] = [{"folder": m.folder, "stage": m.stage, "step": m.step, "tokens": m.tokens} for m in models]
+    records.append(out.write_json(MODELS, entries))
     records.append(canaries.write_list(planted, out))
-    records.append(out.write_text("recipe.toml", to_toml(_without_places(recipe))))
-    measured = evidence.read(inputs)
-    sown = len(planted) if measured.canaries_read else 0
-    facts = cards.Facts(config.name, config.license, config.authors, config.contact, config.languages, config.dtype)
-    shapes = [(m.folder, m.stage, m.step, m.tokens) for m in models[1:]]
-    records.append(out.write_text("README.md", cards.model_card(facts, models[0].config, shapes, measured, sown)))
-    records.append(out.write_text("corpus/README.md", cards.corpus_card(facts, text, measured, sown)))
+    records += licenses.write(inputs.get("pages"), text, out)
+    records.append(out.write_text(RECIPE, to_toml({**_without_places(recipe), "release": plain(config)})))
+    if page is not None:
+        records.append(page(out))
+    records += [out.write_text(name, card) for name, card in claims.written_again(out, text).items()]
+    for warning in warnings(config, text):
+        progress.log(f"release: {warning}")
     return [*records, sums.write(records, out)]
+
+
+def warnings(config: ReleaseConfig, published: corpus.PublishedCorpus) -> list[str]:
+    """What a publisher should put right first, in sentences; empty if nothing."""
+    found = []
+    if not config.authors:
+        found.append("no authors are named; set release.authors before you publish")
+    if not config.contact:
+        found.append("no contact is named; set release.contact before you publish, so that people can reach you")
+    if published.unknown and not config.allow_unknown_license:
+        found.append(f"not to be published: {no_licence(published.unknown)}")
+    return found
+
+
+def no_licence(documents: int) -> str:
+    """Why documents without a licence are not published, and what to do."""
+    return (
+        f"{documents:,} documents state no licence; set that of their source (corpus.sources.NAME.license), or decide to publish "
+        "them (release build --allow-unknown-license)"
+    )
 
 
 def _without_places(recipe: PlainTable) -> PlainTable:

@@ -14,13 +14,14 @@ from pathlib import Path
 from skyloom.core.config import plain
 from skyloom.core.errors import ConfigError
 from skyloom.core.json_files import DoneStep, PlainTable, RunFacts
-from skyloom.core.step import Step, StepContext, read_manifest, seconds_taken
-from skyloom.core.store import Store
+from skyloom.core.step import Step, StepContext, finished_at, read_manifest, seconds_taken
+from skyloom.core.store import FileRecord, Store
 from skyloom.corpus import sources
 from skyloom.run import watch
 from skyloom.run.recipe import Recipe, meaning, stage_of, stages
 from skyloom.tokenizer.base import read_base
 from skyloom.tokenizer.config import TokenizerConfig
+from skyloom.train.config import STAGES
 
 ORDER = (
     "pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens", "lr-test", "references",
@@ -83,7 +84,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
         cleaning.clean(*inputs, ctx.out, corpus.clean, rules, engine=ctx.engine, progress=ctx.progress)
 
     what = [{k: v for k, v in plain(s).items() if k not in ("languages", "exempt")} for s in corpus.sources]
-    pages = Step("pages", read, what, version=2, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
+    pages = Step("pages", read, what, version=3, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
     extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=2, needs=(pages,))
     pairs = Step("parallel", align, corpus.parallel, version=3, needs=(extracted,))
     exercises = Step("exercises", write, recipe.exercises)
@@ -195,8 +196,14 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
     def publish(ctx: StepContext) -> None:
         from skyloom.release.weights import release
+        from skyloom.report.page import write
 
-        release(ctx.inputs, ctx.out, recipe.release, publishable(recipe), progress=ctx.progress)
+        facts = _run_facts(recipe, ctx)
+
+        def page(out: Store) -> FileRecord:
+            return write({**ctx.inputs, "release": out}, out, recipe.report, facts, progress=ctx.progress)
+
+        release(ctx.inputs, ctx.out, recipe.release, publishable(recipe), run=facts, page=page, progress=ctx.progress)
 
     def show(ctx: StepContext) -> None:
         from skyloom.report.page import write
@@ -206,19 +213,22 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *general, last))
     judged = Step("evaluate", evaluate, recipe.evaluate, version=2, needs=base)
     audited = Step("leakage", leak, recipe.leakage, version=2, needs=base)
-    # A release carries the resolved recipe, so every setting is part of it; so does the run page.
-    released = Step("release", publish, recipe, needs=(*base, done["pages"], done["extract"], done["parallel"], judged, audited))
+    # A release carries the resolved recipe, so every setting is part of it; so does the run page, which is in the release as well.
     others = tuple(done[name] for name in ("references",) if name in done)
-    shown = Step("report", show, recipe, needs=(*others, *released.needs, released))
+    inputs = (*others, *base, done["pages"], done["extract"], done["parallel"], judged, audited)
+    released = Step("release", publish, recipe, version=2, needs=inputs)
+    shown = Step("report", show, recipe, needs=(*released.needs, released))
     return {s.name: s for s in (judged, audited, released, shown)}
 
 
 def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
     """What the run page says of the run itself: its recipe, steps with hashes and times, versions and machine."""
     steps: list[DoneStep] = []
+    finished = ""
     for need in sorted(ctx.step.needs, key=lambda s: ORDER.index(s.name)):
         folder = ctx.inputs[need.name]
         manifest = read_manifest(folder, need)
+        finished = finished_at(folder) if need.name == STAGES[-1] else finished
         steps.append(
             {
                 "name": need.name,
@@ -235,6 +245,8 @@ def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
         "steps": steps,
         "versions": watch.versions(),
         "machine": watch.machine(),
+        "commit": watch.commit(),
+        "finished": finished,
     }
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import subprocess
 import threading
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 import psutil
 
@@ -58,6 +60,21 @@ def machine() -> MachineFacts:
         "cores": usable_cores(),
         "memory_bytes": psutil.virtual_memory().total,
     }
+
+
+def commit() -> str:
+    """The git commit of the program, with "-dirty" where files were changed since; "" if it does not lie in a git checkout."""
+    place = Path(__file__).resolve().parent
+    command = ["git", "-C", str(place), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        if subprocess.run(
+            ["git", "-C", str(place), "ls-files", "--error-unmatch", __file__], capture_output=True, check=False
+        ).returncode:
+            return ""  # installed somewhere inside another repository
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def versions() -> dict[str, str]:

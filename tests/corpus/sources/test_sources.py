@@ -391,7 +391,9 @@ def deb(path: Path, files: dict[str, str]) -> None:
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine whose `apt-get` knows the packages `doc` and `doc-zh-cn`, kept in the folder that is returned."""
     folder = tmp_path / "mirror"
-    deb(folder / "doc_1%3a2_all.deb", {"usr/share/doc/a/x.en.html": "<p>One</p>", "usr/share/doc/a/x.ja.html": "<p>一つ</p>"})
+    files = {"usr/share/doc/a/x.en.html": "<p>One</p>", "usr/share/doc/a/x.ja.html": "<p>一つ</p>"}
+    form = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+\n"
+    deb(folder / "doc_1%3a2_all.deb", {**files, "usr/share/doc/doc/copyright": form})
     deb(folder / "doc-zh-cn_1%3a2_all.deb", {"usr/share/doc/a/x.zh-cn.html": "<p>一</p>", "usr/share/doc/a/readme.txt": "no"})
     script = tmp_path / "bin" / "apt-get"
     script.parent.mkdir()
@@ -425,8 +427,18 @@ def test_debian_packages_are_read_by_language(mirror: Path, tmp_path: Path) -> N
         ("debian://doc-zh-cn/usr/share/doc/a/x.zh-cn.html", "<p>一</p>"),
     ]
     assert len({json.loads(r["meta"])["pair"] for r in rows}) == 1
-    assert {r["license"] for r in rows} == {"see package copyright"}
+    assert [r["license"] for r in rows] == ["GPL-2.0-or-later", "LicenseRef-debian-doc-zh-cn"]
     assert json.loads(rows[0]["meta"])["version"] == "1:2"
+
+
+def test_copyright_files_of_packages_are_kept_with_the_pages(mirror: Path, tmp_path: Path) -> None:
+    out = Store(tmp_path / "pages")
+    fetch([find(DOCS, tmp_path)], out, engine=Engine(), progress=Progress.silent())
+    assert out.read_text("copyright/doc.txt").startswith("Format:") and not out.exists("copyright/doc-zh-cn.txt")
+    assert out.read_json("copyright/packages.json") == [
+        {"source": "docs", "package": "doc", "version": "1:2", "license": "GPL-2.0-or-later", "file": "copyright/doc.txt"},
+        {"source": "docs", "package": "doc-zh-cn", "version": "1:2", "license": "LicenseRef-debian-doc-zh-cn", "file": ""},
+    ]
 
 
 def test_packages_are_downloaded_once_and_checked(mirror: Path, tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from skyloom.core.doors import lazy
 from skyloom.corpus.clean.config import CleanConfig
 
 if TYPE_CHECKING:
+    from skyloom.corpus.clean.composition import count_mixture, merge_mixtures, mixture_json
     from skyloom.corpus.clean.funnel import EXCERPT, EXEMPT
     from skyloom.corpus.clean.stage import STAGES, clean
 else:
     __getattr__ = lazy(__name__, {
+        "composition": ("count_mixture", "merge_mixtures", "mixture_json",),
         "funnel": ("EXCERPT", "EXEMPT",),
         "stage": ("STAGES", "clean",),
     })  # fmt: skip
 
-__all__ = ["EXCERPT", "EXEMPT", "STAGES", "CleanConfig", "clean"]
+__all__ = ["EXCERPT", "EXEMPT", "STAGES", "CleanConfig", "clean", "count_mixture", "merge_mixtures", "mixture_json"]

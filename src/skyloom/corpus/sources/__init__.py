@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from skyloom.corpus.sources.readers.jsonl import line_blocks
     from skyloom.corpus.sources.readers.rows import About
     from skyloom.corpus.sources.resolved import ResolvedSource, resolve
-    from skyloom.corpus.sources.stage import READERS, fetch
+    from skyloom.corpus.sources.stage import COPYRIGHTS, READERS, copyright_place, fetch
 else:
     __getattr__ = lazy(__name__, {
         "commoncrawl": ("CrawlConfig", "fetch_common_crawl",),
@@ -23,10 +23,11 @@ else:
         "readers.jsonl": ("line_blocks",),
         "readers.rows": ("About",),
         "resolved": ("ResolvedSource", "resolve",),
-        "stage": ("READERS", "fetch",),
+        "stage": ("COPYRIGHTS", "READERS", "copyright_place", "fetch",),
     })  # fmt: skip
 
 __all__ = [
+    "COPYRIGHTS",
     "READERS",
     "About",
     "CrawlConfig",
@@ -34,6 +35,7 @@ __all__ = [
     "ResolvedSource",
     "SourceConfig",
     "SourcePolicy",
+    "copyright_place",
     "fetch",
     "fetch_common_crawl",
     "find",

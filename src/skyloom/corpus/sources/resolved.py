@@ -20,6 +20,7 @@ from skyloom.corpus.sources.readers import debian, hosts, hub
 from skyloom.corpus.sources.readers.byte_streams import fingerprint
 from skyloom.corpus.sources.readers.folders import standard_library
 
+SAMPLES_LICENSE = "Apache-2.0"
 Parts = tuple[Any, ...]
 """Units of work of a source: of each kind of source its own (files, ranges of files, shards of a data set, packages)."""
 
@@ -60,7 +61,8 @@ def _resolve(config: SourceConfig, cache: Path, samples: Path, progress: Progres
         parts, identity = hub.find(config.name, config.path, config.subset, config.split)
         return ResolvedSource(config, "hub", hub.shown(config.path), parts, identity + _hosts_identity(config))
     if config.kind == "samples":
-        return _files(config, "samples", str(Path(config.path) if config.path else samples / "web"), progress)
+        ours = config if config.path else _licensed(config)
+        return _files(ours, "samples", str(Path(config.path) if config.path else samples / "web"), progress)
     if config.kind == "debian-docs":
         found, problem = debian.find(config.packages or debian.PACKAGES, cache, progress)
         if found:
@@ -70,8 +72,13 @@ def _resolve(config: SourceConfig, cache: Path, samples: Path, progress: Progres
             return ResolvedSource(config, "debian-docs", "Debian packages, by apt", tuple(found), identity, problem)
         note = f"no Debian packages ({problem}); using the sample pages that come with Skyloom"
         progress.log(f"warning: {config.name}: {note}")
-        return replace(_files(config, "samples", str(samples / "web"), progress), note=note)
+        return replace(_files(_licensed(config), "samples", str(samples / "web"), progress), note=note)
     return _files(config, config.kind, config.path, progress)
+
+
+def _licensed(config: SourceConfig) -> SourceConfig:
+    """The sample pages that come with the program are ours, so their licence is known where the recipe gives none."""
+    return replace(config, license=config.license or SAMPLES_LICENSE)
 
 
 def _files(config: SourceConfig, kind: str, path: str, progress: Progress) -> ResolvedSource:

@@ -32,6 +32,8 @@ from skyloom.corpus.sources.readers.rows import NO_TEXT, About, broken_row, samp
 from skyloom.corpus.sources.record_keys import text_keys
 from skyloom.corpus.sources.resolved import Parts, ResolvedSource
 
+COPYRIGHTS = "copyright/packages.json"
+"""The Debian packages that were read, with version and licence: `[{source, package, version, license, file}]`."""
 SHARD_ROWS = 65_536
 _NAMES_FREE = 4096  # bytes of address, licence, date and the rest that a page may have; more fills the shard as the body does
 RANGE_BYTES = 64_000_000  # a larger file is read in ranges of about this size, one task each
@@ -105,8 +107,33 @@ def fetch(sources: Sequence[ResolvedSource], out: Store, *, engine: Engine, prog
             }
         )  # fmt: skip
         progress.log(f"{source.config.name}: {pages:,} pages, {rows[-1]['bytes'] / 1e6:.1f} MB ({source.kind})")
+    _write_copyrights(sources, out)
     out.write_json("sources.json", rows)
     return rows
+
+
+def copyright_place(package: str) -> str:
+    """Where the step keeps the copyright file of a Debian package."""
+    return f"copyright/{package}.txt"
+
+
+def _write_copyrights(sources: Sequence[ResolvedSource], out: Store) -> None:
+    """The copyright file of each Debian package and a list of them, so that what is published can carry its licences along."""
+    rows = []
+    for source in [s for s in sources if s.kind == "debian-docs"]:
+        for package in source.parts:
+            found = debian.copyright_of(package, source.config.max_ratio)
+            if found:
+                out.write_bytes(copyright_place(package.name), found)
+            rows.append(
+                {
+                    "source": source.config.name, "package": package.name, "version": package.version,
+                    "license": source.config.license or debian.license_of(package, found),
+                    "file": copyright_place(package.name) if found else "",
+                }
+            )  # fmt: skip
+    if rows:
+        out.write_json(COPYRIGHTS, rows)
 
 
 def _work(source: ResolvedSource) -> list[Parts]:

@@ -30,6 +30,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import PageRow
 from skyloom.core.store import Store
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, reason_of, unpacked
+from skyloom.corpus.sources.readers.debian_copyright import spdx_of
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row, pair_of, sample
 from skyloom.corpus.sources.readers.tar import members
 
@@ -37,7 +38,7 @@ PACKAGES = (
     "libreoffice-help-en-us", "libreoffice-help-zh-cn", "debian-reference-en", "debian-reference-zh-cn", "maint-guide",
     "maint-guide-zh-cn", "debian-faq", "debian-faq-zh-cn", "debmake-doc", "developers-reference",
 )  # fmt: skip
-LICENSE = "see package copyright"
+_COPYRIGHT_BYTES = 4_000_000
 _TIMEOUT = 600  # seconds for one call of apt
 _URI = re.compile(r"^'[^']+' (\S+\.deb) (\d+) (?:SHA256:)?([0-9a-f]{64})?", re.MULTILINE)
 
@@ -184,26 +185,46 @@ def pages(packages: Sequence[Package], about: About, languages: Sequence[str], l
         wanted = sample([name for p in packages for name in _files(p, languages, about, 0)[0]], limit)
     for package in packages:
         files, error = _files(package, languages, about, about.max_body)
+        license = about.license or license_of(package, copyright_of(package, about.max_ratio))
         for name, (size, body) in sorted(files.items()):
             if wanted is not None and name not in wanted:
                 continue
             pair = pair_of(name)[1]
             meta = {"package": package.name, "version": package.version} | ({"pair": pair} if pair else {})
             url = f"debian://{package.name}{name}"
-            yield page_row(about, url=url, body=body, size=size, meta=meta, license=about.license or LICENSE)
+            yield page_row(about, url=url, body=body, size=size, meta=meta, license=license)
         if error:
             yield broken_row(about, package.name, "data", error)
+
+
+def copyright_of(package: Package, ratio: float) -> bytes:
+    """The package's copyright file as it is; empty if there is none (another package of the same source may have it), or if the
+    package is damaged before it, which `pages` tells. StorageError if the package is gone."""
+    wanted = f"usr/share/doc/{package.name}/copyright"
+    with _opened(package) as file, contextlib.suppress(*BROKEN, tarfile.TarError):
+        for _, member, content in members(_data(file, ratio), _COPYRIGHT_BYTES):
+            if member.name.removeprefix(".").lstrip("/") == wanted:
+                return content
+    return b""
+
+
+def license_of(package: Package, copyright: bytes) -> str:
+    """An SPDX expression: what the copyright file says where it is machine-readable, else a name that refers to the file."""
+    return spdx_of(copyright.decode("utf-8", "replace")) or f"LicenseRef-debian-{package.name}"
+
+
+def _opened(package: Package) -> BinaryIO:
+    try:
+        return open(package.path, "rb")
+    except OSError as problem:
+        raise StorageError(f"cannot read {package.path}: {problem.strerror}; run again") from problem
 
 
 def _files(package: Package, languages: Sequence[str], about: About, limit: int) -> tuple[dict[str, tuple[int, bytes]], str]:
     """Size and content (where it is within `limit`) of the HTML files of a package whose names do not say that they are in another
     language, by name, and why there may be more ("" if all was read). StorageError if the package is gone."""
     found: dict[str, tuple[int, bytes]] = {}
-    try:
-        file = open(package.path, "rb")
-    except OSError as problem:
-        raise StorageError(f"cannot read {package.path}: {problem.strerror}; run again") from problem
-    with file:
+    with _opened(package) as file:
         try:
             for _, member, content in members(_data(file, about.max_ratio), limit):
                 name = member.name.removeprefix(".")

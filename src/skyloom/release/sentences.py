@@ -1,0 +1,176 @@
+"""The sentences of the cards that depend on the run: computed, so that no card says of one run what is true of another.
+
+Input: the recipe, the model's shape and what the run measured. Output: words for the templates. A sentence whose facts were not
+recorded is left out or says so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from skyloom.core.config import TomlTable
+from skyloom.core.json_files import RunFacts
+from skyloom.model.config import ModelConfig
+from skyloom.release import tables
+from skyloom.release.config import ReleaseConfig
+from skyloom.release.corpus_shards import PublishedCorpus
+from skyloom.release.evidence import Evidence
+from skyloom.release.formats import percent, short, size
+from skyloom.train.config import STAGES
+
+SMALL_PARAMETERS, SMALL_TOKENS = 1e9, 2e10
+"""Below one of them a model is called small: it has few parameters, or read fewer tokens than 20 for each of 10^9 parameters."""
+_CODES = {"en": "en", "zh-Hans": "zh", "zh-Hant": "zh", "zh": "zh"}
+_NUMBERS = ("No", "One", "Two", "Three")
+_LEAST = 0.005
+"""Smallest share that a list of what was read names."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a release says of itself. `dtype`: of the stored weights; `recipe`: the tables of recipe.toml; `run`: may be empty."""
+
+    config: ReleaseConfig
+    recipe: TomlTable
+    run: RunFacts
+    dtype: str
+
+    @property
+    def base_model(self) -> str:
+        """Name of the model that training continued; "" if it began with random weights."""
+        return PurePath(str(self.recipe.get("train", {}).get("init_from") or "")).name
+
+    @property
+    def training_hours(self) -> float | None:
+        """Hours of the training stages, as their steps took them; None if not recorded."""
+        seconds = [step["seconds"] for step in self.run.get("steps", []) if step["name"] in STAGES]
+        return sum(seconds) / 3600 if seconds else None
+
+    @property
+    def energy(self) -> float | None:
+        """kWh of training by the power that the publisher states; None if that or the hours are not known."""
+        hours = self.training_hours
+        return hours * self.config.watts / 1000 if hours is not None and self.config.watts else None
+
+    @property
+    def hardware(self) -> str:
+        """The publisher's words, else what the machine said of itself; "" if neither is known."""
+        machine = self.run.get("machine")
+        if self.config.hardware or not machine or "cores" not in machine:
+            return self.config.hardware
+        return f"{machine['cores']} cores, {machine['architecture']}, {size(machine['memory_bytes'])} memory, {machine['system']}"
+
+
+def languages(facts: Facts, published: PublishedCorpus) -> list[str]:
+    """Languages of the model by ISO code: of the settings, those that the corpus has text in (all, if a model is continued)."""
+    present = {_CODES[lang] for lang, number in published.languages.items() if number and lang in _CODES}
+    given = list(facts.config.languages)
+    return [lang for lang in given if lang not in ("en", "zh") or lang in present or facts.base_model] or sorted(present) or given
+
+
+def named(codes: list[str]) -> str:
+    """`["en", "zh"]` → "English and Chinese"."""
+    return joined([tables.language_name(code) for code in codes])
+
+
+def kind(codes: list[str]) -> str:
+    """What language model it is, with the article: "A bilingual (English and Chinese)", "An English"."""
+    words = f"bilingual ({named(codes)})" if len(codes) == 2 else named(codes)
+    return f"{'An' if words[:1] in 'AEIO' else 'A'} {words}"
+
+
+def joined(words: list[str]) -> str:
+    """A list in a sentence: "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def form(shape: ModelConfig) -> str:
+    """The architecture in a line, from the shape of the weights."""
+    if shape.grouped_heads == shape.heads:
+        attention = "multi-head attention"
+    elif shape.grouped_heads == 1:
+        attention = f"multi-query attention ({shape.heads} query heads share the keys and values of one)"
+    else:
+        attention = f"grouped-query attention ({shape.heads} query heads share {shape.grouped_heads} heads of keys and values)"
+    output = "tied embeddings (the output matrix is the input embedding)" if shape.tied else "untied embeddings"
+    return f"decoder; RoPE, RMSNorm before each part, SwiGLU, {attention}, {output}, no biases (`LlamaForCausalLM`)"
+
+
+def small(shape: ModelConfig, tokens: float | None) -> bool:
+    """Whether the model is called small: by its size, or by what it read in this run (not known: it is)."""
+    return shape.parameters < SMALL_PARAMETERS or (tokens or 0) < SMALL_TOKENS
+
+
+def course(evidence: Evidence) -> str:
+    """How many stages there were, and when exercises came in."""
+    rows = tables.stages(evidence)
+    number = _NUMBERS[len(rows)] if len(rows) < len(_NUMBERS) else str(len(rows))
+    text = f"{number} stage{'s' if len(rows) != 1 else ''} of training"
+    shares = {row["name"]: sum(v for k, v in final_shares(evidence, row["stage"]).items() if k.startswith("stem")) for row in rows}
+    told = [f"{percent(share)} of {name}" for name, share in shares.items() if share > _LEAST]
+    if told:
+        return f"{text}. Exercises are {joined(told)}."
+    return f"{text}{', without exercises' if any(final_shares(evidence, row['stage']) for row in rows) else ''}."
+
+
+def final_shares(evidence: Evidence, stage: str) -> dict[str, float]:
+    """The shares of domains that a stage realised, largest first; empty if they were not recorded."""
+    last: dict[str, float] = {}
+    for row in evidence.metrics or []:
+        if row["stage"] == stage:
+            last = row.get("shares") or last
+    return dict(sorted(last.items(), key=lambda item: (-item[1], item[0])))
+
+
+def what_was_read(evidence: Evidence, stage: str) -> str:
+    """The parts of a stage with their shares."""
+    found = [
+        f"{tables.domain_name(name)} {percent(share)}" for name, share in final_shares(evidence, stage).items() if share > _LEAST
+    ]
+    return "; ".join(found) or "not recorded"
+
+
+def parts(evidence: Evidence) -> str:
+    """The kinds of text of the corpus by their share of it, and the sources, for the card's limits."""
+    shares: dict[str, float] = defaultdict(float)
+    for row in evidence.mixture["rows"] if evidence.mixture else ():
+        shares[row["category"]] += row["share"]
+    kinds = [
+        f"{_kind(name)} ({percent(share)})" for name, share in sorted(shares.items(), key=lambda i: (-i[1], i[0])) if share > _LEAST
+    ]
+    return joined(kinds)
+
+
+def _kind(category: str) -> str:
+    return {"web": "web pages", "stem": "exercises", "parallel": "parallel text"}.get(category, category)
+
+
+def tokenizer(facts: Facts, evidence: Evidence) -> str:
+    """What the tokenizer is: trained in this run, or an extension of a given base."""
+    given = facts.recipe.get("tokenizer", {}).get("base_model")
+    parts = {name: number for name, number in (evidence.measure["parts"] if evidence.measure else {}).items() if number}
+    held = f"; its parts: {', '.join(f'{name} {number:,}' for name, number in parts.items())}" if parts else ""
+    return f"SentencePiece BPE, {f'extended from {PurePath(str(given)).name}' if given else 'trained in this run'}{held}"
+
+
+def prompt(evidence: Evidence, codes: list[str]) -> str:
+    """Words to begin with in the example of use: the first sample prompt of the run in a language of the model."""
+    for row in evidence.samples or []:
+        if _CODES.get(row["lang"]) in codes and "\n" not in row["prompt"] and '"' not in row["prompt"]:
+            return row["prompt"]
+    return "今天" if codes == ["zh"] else "The"
+
+
+def cost(facts: Facts) -> str:
+    """Hardware, hours and energy of the training, as far as they are known."""
+    hours, energy = facts.training_hours, facts.energy
+    told = [f"{short(hours)} hours of training" if hours is not None else "The hours of training were not recorded"]
+    if facts.hardware:
+        told[0] += f" on {facts.hardware}"
+    if energy is not None:
+        told.append(f"{short(energy)} kWh at the stated {facts.config.watts:g} W")
+    else:
+        told.append("the energy was not measured")
+    return "; ".join(told) + "."
