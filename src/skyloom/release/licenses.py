@@ -82,7 +82,8 @@ def write(pages: Store | None, published: PublishedCorpus, out: Store) -> list[F
     records: list[FileRecord] = []
     rows: list[PackageEntry] = []
     if pages is not None and pages.exists(COPYRIGHTS):
-        for entry in pages.read_json(COPYRIGHTS):
+        entries: list[PackageEntry] = pages.read_json(COPYRIGHTS)
+        for entry in entries:
             place = copyright_place(entry["package"]) if entry["file"] else ""
             file = place.rpartition("/")[2]
             rows.append({**entry, "file": file})

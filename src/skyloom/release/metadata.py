@@ -111,20 +111,23 @@ class CardHead(TypedDict, total=False):
     dataset_info: DatasetInfo
 
 
-ModelHead = TypedDict("ModelHead", {"model-index": list[IndexEntry]}, total=False)
+_Index = TypedDict("_Index", {"model-index": list[IndexEntry]}, total=False)
 """The key of a model card that no Python name can spell."""
+
+
+class ModelHead(CardHead, _Index, total=False):
+    """The YAML head of a model's card."""
+
 
 _SPDX = "https://spdx.org/licenses/"
 CHOICE = "multiple-choice exercises"
 
 
-def model_head(
-    facts: Facts, shape: ModelConfig, published: PublishedCorpus, evidence: Evidence, codes: list[str]
-) -> CardHead | ModelHead:
+def model_head(facts: Facts, shape: ModelConfig, published: PublishedCorpus, evidence: Evidence, codes: list[str]) -> ModelHead:
     """The head of `README.md`. `codes`: the languages of the model."""
-    config = facts.config
+    config, data = facts.config, _data(published, "corpus/")
     tags = ["skyloom", *(["bilingual"] if len(codes) == 2 else []), "continued-pretraining" if facts.base_model else "from-scratch"]
-    head: CardHead = {
+    head: ModelHead = {
         "license": config.license.lower(),
         "license_link": f"{_SPDX}{config.license}.html",
         "language": codes,
@@ -133,14 +136,16 @@ def model_head(
         "tags": [*tags, *(["small-scale"] if small(shape, _tokens(evidence)) else [])],
         "version": config.version,
         "datasets": _datasets(facts),
-        **_data(published, "corpus/"),
+        "configs": data["configs"],
+        "dataset_info": data["dataset_info"],
     }
     if facts.base_model:
         head["base_model"] = facts.base_model
     if cost := _cost(facts):
         head["training"] = cost
-    index: ModelHead = {"model-index": [{"name": config.name, "results": _results(facts, evidence)}]}
-    return {**head, **index} if index["model-index"][0]["results"] else head
+    if results := _results(facts, evidence):
+        head["model-index"] = [{"name": config.name, "results": results}]
+    return head
 
 
 def corpus_head(facts: Facts, published: PublishedCorpus, codes: list[str]) -> CardHead:

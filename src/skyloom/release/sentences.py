@@ -45,8 +45,9 @@ class Facts:
     @property
     def training_hours(self) -> float | None:
         """Hours of the training stages, as their steps took them; None if not recorded."""
-        seconds = [step["seconds"] for step in self.run.get("steps", []) if step["name"] in STAGES]
-        return sum(seconds) / 3600 if seconds else None
+        taken = [step["seconds"] for step in self.run.get("steps", []) if step["name"] in STAGES]
+        seconds = [s for s in taken if s is not None]
+        return sum(seconds) / 3600 if seconds and len(seconds) == len(taken) else None
 
     @property
     def energy(self) -> float | None:

@@ -164,7 +164,7 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         begun = fingerprint(Path(recipe.train.init_from))
     steps: dict[str, Step] = {}
     for place, name in enumerate(names):
-        settings = {**shared, "stage": stage_of(recipe, name)}
+        settings: dict[str, object] = {**shared, "stage": stage_of(recipe, name)}
         if place:
             settings["before"] = [stage_of(recipe, earlier).data for earlier in names[:place]]
         steps[name] = Step(name, stage(name), settings, needs=(*inputs, *steps.values()), identity="" if place else begun)

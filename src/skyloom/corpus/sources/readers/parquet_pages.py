@@ -318,9 +318,11 @@ class _Compact:
         if kind in (4, 5, 6):
             return self._zigzag()
         if kind == _BINARY:
-            return self._pass(self.varint())
+            self._pass(self.varint())
+            return None
         if kind in (_TRUE, _FALSE, _BYTE, _DOUBLE):  # of a list also truths take a byte
-            return self._pass(8 if kind == _DOUBLE else 1)
+            self._pass(8 if kind == _DOUBLE else 1)
+            return None
         if depth >= _DEPTH:
             raise BadPageError("a header nested too deep")
         if kind == _STRUCT:
