@@ -119,7 +119,7 @@ def test_an_english_run_over_a_users_own_news(written: Callable[..., Cards]) -> 
     }
     files = {
         "run/corpus/mixture.json": mixture, "evaluation/choice.json": None, "evaluation/leakage.json": None, "evaluation/samples.json": None,
-        "run/corpus/redaction.json": None, "run/stage2/metrics.jsonl": journal("stage2", 2, 200, {"web_en": 1.0}),
+        "run/corpus/redaction.json": None, "run/tokenizer/measure.json": None, "run/stage2/metrics.jsonl": journal("stage2", 2, 200, {"web_en": 1.0}),
         "run/stage1/metrics.jsonl": journal("stage1", 1, 100, {"web_en": 1.0}), "evaluation/canaries.jsonl": "",
     }  # fmt: skip
     config = ReleaseConfig(name="News", license="CC-BY-4.0")
