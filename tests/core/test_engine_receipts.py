@@ -1,5 +1,6 @@
 """The journal: few files for many tasks, nothing lost between writers, and damage that costs a task and not a run."""
 
+import pytest
 from tests.core.test_engine import SILENT
 
 from skyloom.core import engine_receipts
@@ -70,3 +71,21 @@ def test_the_manifest_can_be_made_of_receipts(tmp_path):
         journal.add("t", Done(files, None))
         journal.flush()
     assert records(out) == {"一.txt": one}, "a file of which two receipts tell different things is read again"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[1]", b"null", b"[" * 100_000, "任务".encode("utf-16"), b'{"task": "t", "files": 3, "result": 1}',
+        b'{"task": "t", "files": [{"name": ["a"], "size": 1, "sha256": "x"}], "result": 1}',
+        b'{"task": "t", "files": [{"name": "../a", "size": 1, "sha256": "' + b"0" * 64 + b'"}], "result": 1}',
+        b'{"task": "t", "files": [{"name": "a", "size": "1", "sha256": "' + b"0" * 64 + b'"}], "result": 1}',
+        b'{"task": "t", "files": [], "result": ' + b"1" * 10_000 + b"}",
+    ],
+)  # fmt: skip
+def test_a_damaged_line_costs_its_task_and_nothing_else(line, tmp_path):
+    out = Store(tmp_path)
+    out.write_bytes("receipts/x/0.jsonl", line + b'\n{"task": "t2", "files": [], "result": 2}\n')
+    journal = ReceiptJournal(out, "x")
+    journal.read()
+    assert journal.whole(["t", "t2"], full=True) == {"t2": 2} and records(out) == {}

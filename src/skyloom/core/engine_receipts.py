@@ -22,7 +22,7 @@ from typing import Generic, TypeVar
 from skyloom.core.config import build, plain
 from skyloom.core.engine_task import Done
 from skyloom.core.errors import ConfigError, StorageError
-from skyloom.core.store import FileRecord, Store
+from skyloom.core.store import FileRecord, Store, recorded
 
 RECEIPTS = "receipts"
 _SECONDS = 1.0
@@ -131,8 +131,8 @@ def _files(line: bytes) -> tuple[str, tuple[FileRecord, ...]] | None:
     """The task of a line and the files that it left; None if the line is damaged."""
     try:
         value = json.loads(line)
-        return str(value["task"]), tuple(FileRecord(**f) for f in value["files"])
-    except (ValueError, KeyError, TypeError):
+        return str(value["task"]), tuple(recorded(f) for f in value["files"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -23,7 +23,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -36,12 +35,11 @@ from skyloom.core.engine_receipts import records as receipted
 from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.json_files import StepManifest
 from skyloom.core.progress import Progress
-from skyloom.core.store import TELEMETRY, FileRecord, Store, is_inside
+from skyloom.core.store import TELEMETRY, FileRecord, Store, recorded
 
 MANIFEST = "_step.json"
 TIMING = f"{TELEMETRY}step.json"
 """Wall seconds of the attempt that finished the step, and when (UTC)."""
-_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -136,18 +134,15 @@ def read_manifest(folder: Store, step: Step | None = None) -> StepManifest:
 
 
 def _wrong(manifest: StepManifest, step: Step | None) -> str:
-    """What is wrong with a manifest, "" if nothing. KeyError or TypeError where it has another form."""
-    for entry in manifest["files"]:
-        name, size, digest = entry["name"], entry["size"], entry["sha256"]
-        if set(entry) != {"name", "size", "sha256"} or type(size) is not int or size < 0 or not _SHA256.fullmatch(digest):
-            return "a file's record is none"
-        if not is_inside(name) or name == MANIFEST or name.startswith(TELEMETRY):
-            return f"it names {name!r}, which is no file of a step"
+    """What is wrong with a manifest, "" if nothing. KeyError, TypeError or ValueError where it has another form."""
+    files = [recorded(entry) for entry in manifest["files"]]
+    if any(record.name == MANIFEST or record.name.startswith(TELEMETRY) for record in files):
+        return "it names a file that no manifest names"
     if not all(isinstance(manifest[key], str) for key in ("name", "key", "content")):
         return "a name, key or content that is no text"
     if step is not None and (manifest["name"], manifest["key"]) != (step.name, step.key):
         return "it is of another step"
-    if manifest["content"] != _content([FileRecord(**entry) for entry in manifest["files"]]):
+    if manifest["content"] != _content(files):
         return "its content is not that of its files"
     return ""
 
@@ -182,7 +177,7 @@ def verify(folder: Store, *, step: Step | None = None, full: bool = True, thread
     Only the manifest itself is named where that is damaged or of another step than `step`.
     """
     try:
-        records = [FileRecord(**entry) for entry in read_manifest(folder, step)["files"]]
+        records = [recorded(entry) for entry in read_manifest(folder, step)["files"]]
     except IntegrityError:
         return [MANIFEST]
     return folder.differing(records, full=full, threads=threads)

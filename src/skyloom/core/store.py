@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from bisect import bisect_left
@@ -32,6 +33,7 @@ import pyarrow.parquet as pq
 
 from skyloom.core.errors import IntegrityError, StorageError
 from skyloom.core.json_lines import json_lines
+from skyloom.core.records import FileEntry
 
 TEMPORARY = ".tmp-"
 TELEMETRY = "telemetry/"
@@ -49,6 +51,17 @@ class FileRecord:
     name: str
     size: int
     sha256: str
+
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def recorded(entry: FileEntry) -> FileRecord:
+    """The record that a JSON file holds. KeyError, TypeError or ValueError if it is none, or of a file outside its store."""
+    name, size, digest = entry["name"], entry["size"], entry["sha256"]
+    if len(entry) != 3 or type(size) is not int or size < 0 or not _SHA256.fullmatch(digest) or not is_inside(name):
+        raise ValueError("a file's record is none")
+    return FileRecord(name, size, digest)
 
 
 class _HashingWriter:
