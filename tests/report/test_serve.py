@@ -38,7 +38,8 @@ class Served:
         """Status, headers and body; {port} in the request is the server's."""
         with self.connect() as connection:
             connection.sendall(request.replace("{port}", str(self.port)).encode("utf-8"))
-            connection.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # it may have answered and closed already
+                connection.shutdown(socket.SHUT_WR)
             return answer(connection)
 
 
@@ -133,7 +134,7 @@ def test_names_that_the_user_gave(tmp_path: Path) -> None:
         ("取 / HTTP/1.1\r\nHost: localhost\r\n\r\n", {501}),
         ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}", {501}),
         ("GET / HTTP/1.1\r\n" + "a: b\r\n" * 200 + "\r\n", {431}),
-        ("GET /" + "x" * LARGEST, {431}),
+        pytest.param("GET /" + "x" * (LARGEST - 5), {431}, id="long"),
     ],
 )
 def test_odd_requests_are_answered(served: Served, request_: str, statuses: set[int]) -> None:
@@ -144,7 +145,9 @@ def test_odd_requests_are_answered(served: Served, request_: str, statuses: set[
         assert headers["Content-Type"].startswith("text/plain") and body.endswith("\n")
 
 
-@pytest.mark.parametrize("revision", ["9" * 5000, "²", "٣", "三", "-1", "1e9", "0x1", " 1", "9" * 15])
+@pytest.mark.parametrize(
+    "revision", [pytest.param("9" * 5000, id="5,000 digits"), "²", "٣", "三", "-1", "1e9", "0x1", " 1", "9" * 15]
+)
 def test_any_cursor_is_answered(served: Served, revision: str) -> None:
     token = served.server.dashboard.news("", "en")["cursor"].partition(".")[0]
     quoted = revision.encode().hex("%")
