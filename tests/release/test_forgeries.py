@@ -102,6 +102,8 @@ def test_a_rounding_difference_is_no_forgery_and_a_small_lie_is_one(measured: Pa
         ([1, 2], [1], 1),
         ("a leak of 0.052 泄漏", "a leak of 0.053 泄漏", 0),
         ("a leak of 0.052 泄漏", "a leak of 0.072 泄漏", 1),
+        ("泄漏0.052。", "泄漏0.053。", 0),
+        ("泄漏0.052。", "泄漏0.072。", 1),
         ("no sign", "没有迹象", 1),
         (float("nan"), 1.0, 1),
         ("5e999", "5e999", 0),

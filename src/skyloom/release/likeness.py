@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_NUMBER = re.compile(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?(?:e[-−]?\d+)?(?![\w])")
+_NUMBER = re.compile(r"(?<![A-Za-z0-9_.])[-−]?\d[\d,]*(?:\.\d+)?(?:e[-−]?\d+)?(?![A-Za-z0-9_])")
 
 
 def unlike(stated: object, found: object, tolerance: float, where: str = "") -> Iterator[str]:
@@ -53,7 +53,7 @@ def _alike(stated: object, found: object, tolerance: float) -> bool:
 def _close(stated: float, found: float, tolerance: float, printed: str = "") -> bool:
     """A printed number is rounded, so its last digit may be one off."""
     places = len(printed.partition(".")[2]) if "e" not in printed else 0
-    rounding = 10.0**-places if "." in printed else 0.0
+    rounding = 1.5 * 10.0**-places if "." in printed else 0.0
     return abs(stated - found) <= max(tolerance * max(1.0, abs(stated)), rounding)
 
 
