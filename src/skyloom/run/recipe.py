@@ -205,7 +205,7 @@ def _complete(table: PlainTable, origin: str) -> None:
         size = vocabulary.get("vocabulary", TokenizerConfig().vocabulary)
         if "tokenizer" not in table:  # a dry run, say: nothing but the model tells
             size = model.get("vocabulary", size)
-        if model.get("vocabulary", size) != size:
+        if "vocabulary" in model and model["vocabulary"] != size:
             raise ConfigError(
                 f"{origin}: model.vocabulary is {model['vocabulary']}, tokenizer.vocabulary {size}; leave the first out"
             )
