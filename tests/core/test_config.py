@@ -234,6 +234,7 @@ def test_hostile_recipes_are_refused_in_one_short_sentence(name, tmp_path):
         ("title=\udcff", "'title'.*UTF-8"),
         ("\udcff=1", "UTF-8"),
     ],
+    ids=range(8),
 )
 def test_hostile_overrides_are_refused_in_one_short_sentence(assignment, words):
     with pytest.raises(ConfigError, match=words) as caught:

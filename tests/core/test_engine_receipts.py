@@ -82,6 +82,7 @@ def test_the_manifest_can_be_made_of_receipts(tmp_path):
         b'{"task": "t", "files": [{"name": "a", "size": "1", "sha256": "' + b"0" * 64 + b'"}], "result": 1}',
         b'{"task": "t", "files": [], "result": ' + b"1" * 10_000 + b"}",
     ],
+    ids=range(9),
 )  # fmt: skip
 def test_a_damaged_line_costs_its_task_and_nothing_else(line, tmp_path):
     out = Store(tmp_path)

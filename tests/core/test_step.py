@@ -178,6 +178,7 @@ def test_a_damaged_manifest_is_not_believed_and_its_step_done_again(what, tmp_pa
     "told",
     [b"", b"{", b"[]", b"null", b"3", b'{"seconds": null}', b'{"seconds": "\xe4\xb8\x80"}', b'{"seconds": NaN}', b'{"seconds": 1e999}',
      b'{"seconds": -1}', b'{"seconds": true}', b'{"seconds": ' + b"9" * 10_000 + b"}", b"[" * 100_000, "秒".encode("utf-16")],
+    ids=range(14),
 )  # fmt: skip
 def test_broken_telemetry_is_no_error(told, tmp_path):
     step = two_steps([])

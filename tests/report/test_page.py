@@ -310,6 +310,13 @@ def test_broken_evidence_is_named_and_not_passed_over(run: dict[str, Store], tmp
     assert not (tmp_path / "out").exists()
 
 
+def test_rates_that_are_damaged_are_as_good_as_none(tmp_path: Path) -> None:
+    stage = Store(tmp_path)
+    for broken in ("{坏", "[3]\n", "[" * 100_000):
+        stage.write_text("telemetry/speed.jsonl", broken)
+        assert evidence.read({"stage1": stage}).speed is None
+
+
 def test_the_number_of_examples_and_samples_is_a_setting(run: dict[str, Store], tmp_path: Path) -> None:
     write(run, Store(tmp_path), ReportConfig(title="标题", examples=1, samples=1), demo_run.run_facts(), progress=Progress.silent())
     page = (tmp_path / "report.html").read_text("utf-8")

@@ -159,6 +159,18 @@ def test_a_service_gets_all_figures_and_a_later_attempt_goes_on_with_its_run(ins
     assert told == {"id": "run-1", "sent": 7, "lost": 0, "problem": ""}
 
 
+@pytest.mark.parametrize("broken", [b"{", "坏了".encode("utf-16"), b"[" * 100_000, b"[3]", b'{"wandb": 3}'], ids=range(5))
+def test_damaged_telemetry_of_an_earlier_attempt_is_told_and_begins_anew(broken: bytes, install: Any, tmp_path: Path) -> None:
+    out, listener, service = Store(str(tmp_path)), Listener(), install(Service())
+    out.write_bytes("telemetry/trackers.json", broken)
+    out.write_bytes("telemetry/speed.jsonl", broken)
+    run(out, listener)
+    assert service.opened == [""] and [row["step"] for row in lines(out)] == [5]
+    assert [line.split(" is damaged")[0] for line in listener.said] == [
+        out.url(f"telemetry/{n}") for n in ("speed.jsonl", "trackers.json")
+    ]
+
+
 def test_what_a_service_does_not_take_is_told_once_and_counted(install: Any, tmp_path: Path) -> None:
     out, listener, service = Store(str(tmp_path)), Listener(), install(Service(fail={2, 4}))
     run(out, listener)
