@@ -156,7 +156,7 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         return learn
 
     inputs = tuple(done[n] for n in ("corpus", "exercises", "tokenizer", "tokens"))
-    shared = {"train": recipe.train, "model": recipe.model, "heldout": recipe.heldout}
+    shared: dict[str, object] = {"train": recipe.train, "model": recipe.model, "heldout": recipe.heldout}
     begun = ""
     if recipe.train.init_from:
         from skyloom.model.adopt import fingerprint
