@@ -317,11 +317,8 @@ class _Compact:
     def _value(self, kind: int, wanted: _Wanted, depth: int) -> object:
         if kind in (4, 5, 6):
             return self._zigzag()
-        if kind == _BINARY:
-            self._pass(self.varint())
-            return None
-        if kind in (_TRUE, _FALSE, _BYTE, _DOUBLE):  # of a list also truths take a byte
-            self._pass(8 if kind == _DOUBLE else 1)
+        if kind in (_BINARY, _TRUE, _FALSE, _BYTE, _DOUBLE):  # of a list also truths take a byte
+            self._pass(self.varint() if kind == _BINARY else 8 if kind == _DOUBLE else 1)
             return None
         if depth >= _DEPTH:
             raise BadPageError("a header nested too deep")
