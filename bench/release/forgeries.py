@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
 from tests.planted import small_release
 
 from skyloom.release.check import check
