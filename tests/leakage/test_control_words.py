@@ -63,9 +63,10 @@ def test_canaries_that_are_flagged_alone_are_found() -> None:
 
 
 def test_the_sentence_is_computed_from_the_figures_and_not_from_what_the_file_claims() -> None:
-    forged = {**control(PUBLISHED), "holds": True}
+    forged: Any = {**control(PUBLISHED), "holds": True}
     assert sentence(forged).startswith("The control cannot tell")
-    assert sentence({**forged, "twins_flagged_in_final": False}).startswith("The control cannot tell")
+    denied: Any = {**forged, "twins_flagged_in_final": False}
+    assert sentence(denied).startswith("The control cannot tell")
 
 
 @pytest.mark.parametrize(
