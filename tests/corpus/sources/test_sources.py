@@ -499,7 +499,11 @@ def test_what_is_no_package_is_told_and_the_others_are_read(mirror: Path, tmp_pa
     path = mirror / "doc_1%3a2_all.deb"
     whole = path.read_bytes()
     flipped = whole[:200] + bytes(b ^ 0x55 for b in whole[200:220]) + whole[220:]
-    path.write_bytes({"no package": "不是软件包".encode(), "no files": b"!<arch>\n", "cut": whole[: len(whole) * 2 // 3], "flip": flipped}[damage])
+    path.write_bytes(
+        {"no package": "不是软件包".encode(), "no files": b"!<arch>\n", "cut": whole[: len(whole) * 2 // 3], "flip": flipped}[
+            damage
+        ]
+    )
     rows = read(DOCS, tmp_path)
     told = [r for r in rows if r["error"]]
     assert len(told) == 1 and told[0]["error"].startswith("broken: ") and told[0]["url"] == "doc#data"
