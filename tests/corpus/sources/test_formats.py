@@ -25,7 +25,8 @@ from skyloom.corpus.sources.config import KINDS, SourceConfig
 from skyloom.corpus.sources.readers import latex as sources_latex
 from skyloom.corpus.sources.readers import mediawiki as sources_wiki
 from skyloom.corpus.sources.readers.byte_streams import File, split
-from skyloom.corpus.sources.readers.epub import chapter_text
+from skyloom.corpus.sources.readers.markup.wikitext import plain_text
+from skyloom.corpus.sources.readers.markup.xhtml import chapter_text
 from skyloom.corpus.sources.readers.pairs import OTHER, UNTRANSLATED, pairs_of
 from skyloom.corpus.sources.readers.rows import About
 from skyloom.corpus.sources.resolved import resolve
@@ -291,7 +292,7 @@ def test_a_dump_that_is_cut_gives_what_stands_before(tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.text(st.sampled_from("ab 中文'[]{}|=\n*<>/!-&;:rf"), max_size=80))
 def test_any_wikitext_has_a_text(wikitext: str) -> None:
-    found, cites = sources_wiki.plain_text(wikitext)
+    found, cites = plain_text(wikitext)
     assert isinstance(found, str)
     assert all(c.startswith("http") for c in cites)
 

@@ -16,28 +16,23 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from urllib.parse import unquote
-from xml.etree import ElementTree
-
-from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, BombError, File, open_file, reason_of
+from skyloom.corpus.sources.readers.markup.work import TookTooLongError, Work
+from skyloom.corpus.sources.readers.markup.xhtml import chapter_text
 from skyloom.corpus.sources.readers.rows import About, page_row, pair_of
-from skyloom.corpus.text import charset
+from skyloom.corpus.sources.readers.xml import BadXmlError, Elements
 
 _FREE = 1 << 20
 _PIECE = 1 << 18
 _FILES = 50_000
 _PACKED_TIMES = 20  # a book's file holds pictures too: it may be this many times the page limit
-_SKIPPED = frozenset(("script", "style", "head", "nav", "img", "svg", "rt", "rp", "noscript", "template", "audio", "video"))
-_BLOCKS = frozenset(
-    "address article aside blockquote body center dd div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 header hr li main ol p "
-    "pre section table tbody td tfoot th thead tr ul".split()
-)
+_NO_ZIP = (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, NotImplementedError)
+"""What Python's zip reader and our XML reader raise on damaged, encrypted or unusual files."""
 
 
-_NO_ZIP = (zipfile.BadZipFile, ElementTree.ParseError, KeyError, ValueError, RuntimeError, NotImplementedError)
-"""What Python's zip and XML readers raise on damaged, encrypted or unusual files."""
+_Element = tuple[str, dict[str, str], str]
 
 
 class _BookError(ValueError):
@@ -58,8 +53,10 @@ def pages(file: File, about: About) -> Iterator[PageRow]:
             found, text = _read(book, about)
         body = text.encode("utf-8", "replace")
         error = None if body else "broken: a book without text"
-    except _BookError as problem:
+    except (_BookError, TookTooLongError) as problem:
         error = str(problem)
+    except BadXmlError as problem:
+        error = f"broken: not an EPUB that we read: {problem}"
     except (*BROKEN, *_NO_ZIP) as problem:
         error = reason_of(problem) if isinstance(problem, BROKEN) else f"broken: not a whole EPUB ({type(problem).__name__})"
     pair = pair_of(file.name)[1]
@@ -80,17 +77,17 @@ def _read(book: zipfile.ZipFile, about: About) -> tuple[_Facts, str]:
     left = _Budget(about)
     if "META-INF/container.xml" not in names:
         raise _BookError("broken: not an EPUB: no META-INF/container.xml")
-    container = _xml(left.read(book, "META-INF/container.xml"))
-    package = next((e.get("full-path", "") for e in container.iter() if _tag(e) == "rootfile"), "")
+    container = _elements(left.read(book, "META-INF/container.xml"), "rootfile")
+    package = next((about_it.get("full-path", "") for _, about_it, _ in container), "")
     if package not in names:
         raise _BookError("broken: not an EPUB: its package file is missing")
-    opf = _xml(left.read(book, package))
-    items = {e.get("id", ""): e for e in opf.iter() if _tag(e) == "item"}
-    order = [items[i] for e in opf.iter() if _tag(e) == "itemref" and (i := e.get("idref", "")) in items]
-    chapters = [_path(package, e.get("href", "")) for e in order if "nav" not in (e.get("properties") or "").split()]
+    opf = _elements(left.read(book, package), "item", "itemref", "title", "date", "rights")
+    items = {about_it.get("id", ""): about_it for name, about_it, _ in opf if name == "item"}
+    order = [items[i] for name, about_it, _ in opf if name == "itemref" and (i := about_it.get("idref", "")) in items]
+    chapters = [_path(package, i.get("href", ""), left.work) for i in order if "nav" not in i.get("properties", "").split()]
     if "META-INF/encryption.xml" in names and (_encrypted(left.read(book, "META-INF/encryption.xml")) & set(chapters)):
         raise _BookError("encrypted book")
-    texts = [chapter_text(left.read(book, c)) for c in dict.fromkeys(chapters) if c in names]
+    texts = [chapter_text(left.read(book, c), left.work) for c in dict.fromkeys(chapters) if c in names]
     title = _first(opf, "title")
     parts = [t for t in texts if t]
     if title and parts and not parts[0].startswith(title):
@@ -103,10 +100,12 @@ def _read(book: zipfile.ZipFile, about: About) -> tuple[_Facts, str]:
 
 
 class _Budget:
-    """Unpacks members until the book is larger than a page may be. The zip's own word on sizes is not taken."""
+    """Unpacks members until the book is larger than a page may be. The zip's own word on sizes is not taken. `work` is what the
+    book's text may cost."""
 
     def __init__(self, about: About) -> None:
         self._about, self._size = about, 0
+        self.work = Work()
 
     def read(self, book: zipfile.ZipFile, name: str) -> bytes:
         packed = max(book.getinfo(name).compress_size, 1)
@@ -123,61 +122,24 @@ class _Budget:
         except zlib.error as problem:
             raise _BookError("broken: a damaged file in the book") from problem
         self._size += size
+        self.work.allow(size)
         return b"".join(parts)
 
 
-def _xml(data: bytes) -> ElementTree.Element:
-    if b"<!ENTITY" in data:
-        raise _BookError("broken: not an EPUB that we read: it declares entities of its own")
-    return ElementTree.fromstring(data)
+def _elements(data: bytes, *names: str) -> list[_Element]:
+    """(name, attributes, text) of the elements of these names, in the order of their ends."""
+    found = Elements(frozenset(names), len(data)).read(io.BytesIO(data))
+    return [(name, attributes, text) for name, attributes, text, _ in found]
 
 
-def _tag(element: ElementTree.Element) -> str:
-    return element.tag.rpartition("}")[2]
+def _first(opf: list[_Element], name: str) -> str:
+    return next((" ".join(text.split()) for n, _, text in opf if n == name and text.strip()), "")
 
 
-def _first(opf: ElementTree.Element, name: str) -> str:
-    return next((" ".join((e.text or "").split()) for e in opf.iter() if _tag(e) == name and (e.text or "").strip()), "")
-
-
-def _path(package: str, href: str) -> str:
+def _path(package: str, href: str, work: Work) -> str:
+    work.look(len(package) + len(href))
     return posixpath.normpath(posixpath.join(posixpath.dirname(package), unquote(href.partition("#")[0])))
 
 
 def _encrypted(data: bytes) -> set[str]:
-    return {unquote(e.get("URI", "")) for e in _xml(data).iter() if _tag(e) == "CipherReference"}
-
-
-def chapter_text(data: bytes) -> str:
-    """The text of an XHTML file: its blocks separated by empty lines, list items with a dash, <pre> verbatim."""
-    root = LexborHTMLParser(charset.decode(data).text).body
-    out: list[str] = []
-    if root is not None:
-        _walk(root, out)
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]*\n[ \t]*", "\n", "".join(out))).strip() if out else ""
-
-
-def _walk(root: LexborNode, out: list[str]) -> None:
-    """Write the text below a node, without recursion: hostile books nest deeper than Python does."""
-    stack: list[tuple[LexborNode | None, str]] = [(root, "")]
-    while stack:
-        node, after = stack.pop()
-        if node is None:
-            out.append(after)
-            continue
-        name = node.tag or ""
-        if name == "-text":
-            out.append(re.sub(r"\s+", " ", node.text_content or ""))
-        elif name == "br":
-            out.append("\n")
-        elif name == "pre":
-            out.append(f"\n\n{node.text()}\n\n")
-        elif name not in _SKIPPED and not name.startswith(("_", "-", "!")):
-            if name in _BLOCKS:
-                gap = "\n" if name in ("li", "tr", "dt", "dd") else " | " if name in ("td", "th") else "\n\n"
-                out.append("\n- " if name == "li" else "" if name in ("td", "th") else gap)
-                stack.append((None, gap))
-            child = node.last_child
-            while child is not None:
-                stack.append((child, ""))
-                child = child.prev
+    return {unquote(about_it.get("URI", "")) for _, about_it, _ in _elements(data, "CipherReference")}

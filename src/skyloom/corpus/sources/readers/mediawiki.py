@@ -14,18 +14,16 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-import mwparserfromhell
-from mwparserfromhell.nodes import Heading, Node, Tag, Template, Wikilink
-from mwparserfromhell.wikicode import Wikicode
-
 from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, Readable, open_file, reason_of, unpacked
+from skyloom.corpus.sources.readers.markup.wikitext import plain_text
+from skyloom.corpus.sources.readers.markup.work import TookTooLongError
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row
 from skyloom.corpus.sources.readers.xml import BadXmlError, Elements
 
 _WANTED = frozenset(("base", "page", "title", "ns", "id", "redirect", "timestamp", "text", "revision", "contributor", "model"))
 _STREAM = re.compile(rb"BZh[1-9]1AY&SY")
-_ROOT = re.compile(rb"<mediawiki[^>]*>|</mediawiki>")
+_ROOT = re.compile(rb"<mediawiki[^<>]*>|</mediawiki>")
 _ROOT_END = len(b"</mediawiki>")
 _CHUNK = 1 << 18
 _CITES = 200  # addresses of one article
@@ -159,95 +157,11 @@ class _Page:
                 text, cites = plain_text(self.text)
                 body = f"{self.title}\n\n{text}".encode("utf-8", "replace") if text else b""
                 error = None if body else "broken: an article without text"
+            except TookTooLongError as problem:
+                error = str(problem)
             except RecursionError:
                 error = "broken: wikitext nested too deep"
         return page_row(
             about, url=url, body=body, size=None if body or error else self.size, kind="text", place=self.id, error=error,
             date=self.date or None, charset="utf-8", meta={"file": file.name, "title": self.title, "cites": cites[:_CITES]},
         )  # fmt: skip
-
-
-_VARIANTS = re.compile(r"-\{(?:[^{}|]*\|)?([^{}]*)\}-")
-_HIDDEN = re.compile(r"^\s*:?\s*(file|image|category|文件|檔案|档案|图像|圖像|分类|分類|media)\s*:", re.IGNORECASE)
-_CLOSING = frozenset(
-    "references|external links|see also|further reading|notes|bibliography|sources|citations|参考文献|參考文獻|参考资料|參考資料"
-    "|外部链接|外部連結|外部連接|参见|參見|参看|注释|註釋|注釋|脚注|腳註|延伸阅读|延伸閱讀|相关条目|相關條目".split("|")
-)
-_GAPS = re.compile(r"[ \t]*\n[ \t]*\n\s*")
-_SPACES = re.compile(r"[ \t\u00a0]+")
-_QUOTES = re.compile("'{2,}")  # bold and italic
-
-
-def plain_text(wikitext: str) -> tuple[str, list[str]]:
-    """An article's text, paragraphs separated by empty lines, and the external addresses that it cites, in order.
-
-    Sections that only list references and links are left out, as are templates, files and categories.
-    """
-    code = mwparserfromhell.parse(_VARIANTS.sub(_simplified, wikitext), skip_style_tags=True)
-    cites = list(dict.fromkeys(u for link in code.filter_external_links() if (u := str(link.url)).startswith("http")))
-    parts: list[str] = []
-    closing = 0  # the level of the heading whose section is left out
-    for node in code.nodes:
-        if isinstance(node, Heading):
-            title = node.title.strip_code().strip()
-            if closing and node.level > closing:
-                continue
-            closing = node.level if title.lower() in _CLOSING else 0
-            parts.append("" if closing else f"\n\n{title}\n\n")
-        elif not closing:
-            parts.append(_shown(node))
-    text = _SPACES.sub(" ", _QUOTES.sub("", "".join(parts)))
-    return _GAPS.sub("\n\n", text).replace(" \n", "\n").replace("\n ", "\n").strip(), cites
-
-
-def _simplified(match: re.Match[str]) -> str:
-    """The word of a conversion mark in simplified script; the whole if it names no script."""
-    words = dict(w.strip().split(":", 1) for w in match[1].split(";") if ":" in w)
-    found = next((words[k] for k in ("zh-hans", "zh-cn", "zh", "zh-sg", "zh-my") if k in words), None)
-    return found.strip() if found is not None else match[1] if not words else next(iter(words.values())).strip()
-
-
-def _shown(node: Node) -> str:
-    """What a reader sees of a node."""
-    if isinstance(node, Wikilink):
-        return "" if _HIDDEN.match(str(node.title)) else _inner(node.text or node.title)
-    if isinstance(node, Template):  # words in another language are text; all else is furniture
-        name = str(node.name).strip().lower()
-        return str(node.params[-1].value.strip_code()) if name.startswith("lang") and node.params else ""
-    if isinstance(node, Tag):
-        return _shown_tag(node)
-    return str(node.__strip__(normalize=True, collapse=True, keep_template_params=False) or "")
-
-
-def _shown_tag(node: Tag) -> str:
-    name = str(node.tag).strip().lower()
-    if name in ("math", "chem", "ce"):
-        return f"${str(node.contents).strip()}$"
-    if name in ("ref", "references", "gallery", "style", "timeline", "imagemap", "templatestyles"):
-        return ""
-    if name in ("br", "hr"):
-        return "\n"
-    if name == "table":
-        return "\n\n" + "\n".join(_rows(node.contents)) + "\n\n"
-    if name in ("li", "dt", "dd") and node.wiki_markup:
-        return "- " if name == "li" else ""
-    if name in ("pre", "syntaxhighlight", "source", "nowiki", "code"):
-        return str(node.contents)
-    inner = _inner(node.contents)
-    return f"\n\n{inner}\n\n" if name in ("blockquote", "div", "p", "poem") else inner
-
-
-def _inner(code: Wikicode | None) -> str:
-    return "".join(_shown(n) for n in code.nodes) if code is not None else ""
-
-
-def _rows(table: Wikicode) -> list[str]:
-    """The rows of a table as `a | b | c`, with cells that are not empty."""
-    rows = [table, *(t.contents for t in table.nodes if isinstance(t, Tag) and str(t.tag) == "tr")]
-    found = []
-    for row in rows:  # the first row's cells may stand in the table itself
-        tags = [t for t in row.nodes if isinstance(t, Tag) and str(t.tag) in ("td", "th")]
-        cells = [text for t in tags if (text := " ".join(_inner(t.contents).split()))]
-        if cells:
-            found.append(" | ".join(cells))
-    return found

@@ -20,6 +20,7 @@ import polib  # type: ignore[import-untyped]
 from skyloom.core.json_lines import json_object
 from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, opened, reason_of
+from skyloom.corpus.sources.readers.markup.work import Work
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row
 from skyloom.corpus.sources.readers.xml import BadXmlError, Elements
 from skyloom.corpus.text import charset
@@ -203,13 +204,60 @@ def _po(stream: BinaryIO, about: About) -> Iterator[PairEntry]:
     if len(data) > about.max_body:
         raise _UnreadableError(about.too_large)
     text = charset.decode(data).text.replace("\x00", "")
-    try:
-        catalogue = polib.pofile(text or "\n", check_for_duplicates=False)
-    except (OSError, ValueError, UnicodeDecodeError) as problem:
+    try:  # with a charset, since polib looks for one in quadratic time
+        catalogue = polib.pofile(_Content(text), encoding="utf-8", klass=_Catalogue, check_for_duplicates=False)
+    except (OSError, ValueError) as problem:
         raise _UnreadableError("broken: not a .po file") from problem
-    if not catalogue and text.strip() and not catalogue.metadata:  # polib takes some broken files for empty ones
+    header = next((e for e in catalogue if not e.obsolete and not e.msgid), None)
+    entries = [e for e in catalogue if e is not header]
+    if (
+        not entries and text.strip() and (header is None or ":" not in header.msgstr)
+    ):  # polib takes some broken files for empty ones
         raise _UnreadableError("broken: not a .po file")
-    for number, entry in enumerate(catalogue, 1):
+    for number, entry in enumerate(entries, 1):
         if not entry.obsolete and entry.msgid:
             done = "" if entry.fuzzy else entry.msgstr or (entry.msgstr_plural or {}).get(0, "")
             yield PairEntry(number, entry.msgid, done)
+
+
+class _Content:
+    """A file's text for polib, which takes a string that names a file of this machine for that file. This is no string and names
+    nothing. Its lines are those that we need: without comments, and with a string of many lines on one, because polib joins
+    comments and strings line by line, each time from the beginning."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def splitlines(self) -> list[str]:
+        """ValueError for a line of a string that is not whole, or that continues nothing."""
+        work = Work(len(self._text))
+        lines: list[str] = []
+        parts: list[str] = []  # of the string that is being read, the first with what stands before it
+        for raw in self._text.removeprefix("\ufeff").splitlines():
+            work.look(len(raw))
+            line = raw.strip()
+            if not line or _UNREAD.match(line):
+                continue
+            if line.startswith('"'):
+                if not parts or not _STRING.fullmatch(line):
+                    raise ValueError("a string that is not whole")
+                parts.append(line[1:-1])
+                continue
+            if parts:
+                lines.append("".join(parts) + '"')
+            parts = [line[:-1]] if _MESSAGE.fullmatch(line) else []
+            if not parts:
+                lines.append(line)
+        return [*lines, "".join(parts) + '"'] if parts else lines
+
+
+_UNREAD = re.compile(r'#(?![,~])|#~(?:\||\s*+")')  # comments, except flags; of obsolete messages the strings' further lines
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_MESSAGE = re.compile(r"(?:#~\s+)?msg(?:id|str|ctxt|id_plural|str\[\d\])\s*+" + _STRING.pattern)
+
+
+class _Catalogue(polib.POFile):  # type: ignore[misc]
+    """A catalogue whose header stays an entry: polib would join its lines as it joins comments."""
+
+    def find(self, *_: object, **__: object) -> None:
+        """Nothing: polib asks for the header only."""
