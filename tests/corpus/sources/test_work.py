@@ -10,7 +10,7 @@ from pathlib import Path
 import polib
 import pytest
 from mwparserfromhell.parser.tokenizer import Tokenizer
-from tests.corpus.sources import hostile
+from tests.planted import hostile
 
 from skyloom.corpus.sources.readers import folders, latex, pairs
 from skyloom.corpus.sources.readers.byte_streams import File, listing

@@ -1,9 +1,9 @@
 """The budget of work of one page: how many steps a reader may take, in proportion to the size of what it reads.
 
-Input: the size of a page's source, and the steps that a reader reports. Output: the count, or `TookTooLongError` once a page takes many
-times what a usual page of its size takes. A step is a token, a node, or eight characters that a compiled scan looks at: what no
-machine changes, so the same input has the same outcome everywhere; seconds would not. A page beyond its budget becomes a row with the reason
-`TOO_LONG`, which keeps its name, and reading goes on with the next page.
+Input: the size of a page's source, and the steps that a reader reports. Output: the count, or `TookTooLongError` once a page
+takes many times what a usual page of its size takes. A step is a token, a node, or eight characters that a compiled scan looks
+at: what no machine changes, so the same input has the same outcome everywhere; seconds would not. A page beyond its budget
+becomes a row with the reason `TOO_LONG`, which keeps its name, and reading goes on with the next page.
 
 Our own scanners look at each character a fixed number of times and cannot exceed the budget. It is for the libraries that parse
 LaTeX and wikitext: they try one way to read a mark, and start again behind it if no end follows.

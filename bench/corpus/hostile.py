@@ -1,0 +1,66 @@
+"""Hostile sources: how much longer a reader takes when a file that was made to be slow is twice as large.
+
+Input: the families of the tests (unclosed marks of LaTeX and wikitext, tags with many attributes, members that are not there,
+…), at a size and twice that. Output: a table of CPU-seconds and their ratio, slowest growth first. A ratio of 2 is linear time, 4
+is quadratic. Families that take less than a fiftieth of a second at the smaller size are left out: their ratio says nothing. The least of several
+rounds is taken, since other programs only add time.
+
+    python -m bench.corpus.hostile [--size BYTES] [--rounds N]     the table
+    python -m bench.corpus.hostile --json growth                   the largest ratio
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.planted import hostile
+
+from bench.answers import NotMeasuredError, answer, offer
+
+LEAST = 0.02  # seconds
+
+
+def seconds(family: str, size: int, folder: Path, rounds: int) -> float:
+    """The CPU-seconds of reading a file of a family, the least of some rounds."""
+    found = []
+    for _ in range(rounds):
+        start = time.process_time()
+        hostile.read(family, size, folder)
+        found.append(time.process_time() - start)
+    return min(found)
+
+
+def growth(size: int, rounds: int) -> list[tuple[float, str, float, float]]:
+    """(ratio, family, seconds at the size, seconds at twice the size), the largest ratio first."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for family in hostile.families():
+            small, large = (seconds(family, n, Path(folder), rounds) for n in (size, 2 * size))
+            if small >= LEAST:
+                rows.append((large / small, family, small, large))
+    if not rows:
+        raise NotMeasuredError(f"no family takes {LEAST} seconds at {size} bytes; take a larger --size")
+    return sorted(rows, reverse=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--size", type=int, default=50_000, help="bytes of the smaller file")
+    parser.add_argument("--rounds", type=int, default=3)
+    offer(parser, ("growth",))
+    options = parser.parse_args()
+
+    def tables() -> None:
+        print("| family | seconds | at twice the size | ratio |\n|---|---:|---:|---:|")
+        for ratio, family, small, large in growth(options.size, options.rounds):
+            print(f"| `{family!r}` | {small:.2f} | {large:.2f} | {ratio:.2f} |")
+
+    return answer(options.json, lambda _: round(growth(options.size, options.rounds)[0][0], 2), tables)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
