@@ -2,8 +2,8 @@
 
 Input: the families of the tests (unclosed marks of LaTeX and wikitext, tags with many attributes, members that are not there,
 …), at a size and twice that. Output: a table of CPU-seconds and their ratio, slowest growth first. A ratio of 2 is linear time, 4
-is quadratic. Families that take less than a fiftieth of a second at the smaller size are left out: their ratio says nothing. The least of several
-rounds is taken, since other programs only add time.
+is quadratic. Families that take less than a fiftieth of a second at the smaller size are left out: their ratio says nothing. The
+least of several rounds is taken, since other programs only add time.
 
     python -m bench.corpus.hostile [--size BYTES] [--rounds N]     the table
     python -m bench.corpus.hostile --json growth                   the largest ratio

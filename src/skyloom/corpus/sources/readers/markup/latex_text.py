@@ -90,8 +90,8 @@ def without_furniture(source: str, work: Work) -> str:
     """The source without bibliographies, figures, comments and definitions; what is not closed stays."""
     work.look(2 * len(source))
     closed: dict[str, list[tuple[int, int]]] = {}
-    for match in _CLOSED.finditer(source):
-        closed.setdefault(match[1], []).append(match.span())
+    for end_mark in _CLOSED.finditer(source):
+        closed.setdefault(end_mark[1], []).append(end_mark.span())
     bodies = _Bodies(source)
     parts, place, start = [], 0, 0
     while match := _LEFT_OUT.search(source, place):

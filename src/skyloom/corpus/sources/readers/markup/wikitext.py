@@ -1,9 +1,9 @@
 """The text of articles in wikitext, with the addresses that they cite.
 
 Input: an article's wikitext. Output: its text, and its external links. mwparserfromhell parses it: templates, links, tags and
-tables nest, and which end belongs to which beginning shows only there. The parser tries each mark and, where no end follows, begins again
-behind it; on hostile pages that takes quadratic time and more. So its tokenizer written in Python is used, whose steps can be
-counted (a quarter slower than all of it with the one in C), and it does not try a mark of which no end is left in the page.
+tables nest, and which end belongs to which beginning shows only there. The parser tries each mark and, where no end follows,
+begins again behind it; on hostile pages that takes quadratic time and more. So its tokenizer written in Python is used, whose
+steps can be counted (all of it is then a quarter slower than with the one in C). It tries no mark of which no end is left.
 """
 
 from __future__ import annotations
