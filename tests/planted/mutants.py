@@ -41,6 +41,8 @@ from skyloom.corpus.sources.readers.rows import About
 from skyloom.corpus.sources.stage import READERS
 from tests.corpus.sources.server import record
 
+_gzip = functools.partial(gzip.compress, mtime=0)  # a header with the time would make other mutants each second
+
 EN, ZH = "Plain English text of a page, and a little more of it.", "中文的一页，再多写几个字。"
 HTML = f"<html><head><title>题 title</title></head><body><p>{EN}</p><p>{ZH}</p></body></html>".encode()
 HUB_EACH = 400  # one mutant in so many is a data set of the hub, whose library needs long for each
@@ -208,7 +210,7 @@ def _plain() -> Iterator[Seed]:
     pairs = {"a.tsv": f"en\tzh\n{EN}\t{ZH}\nOpen\t打开\n".encode(), "a.jsonl": json.dumps({"en": EN, "zh": ZH}).encode() + b"\n" + json.dumps({"translation": {"en": "Open", "zh": "打开"}}).encode() + b"\n"}  # fmt: skip
     for suffix, pack in (
         ("", bytes),
-        (".gz", gzip.compress),
+        (".gz", _gzip),
         (".zst", zstandard.compress),
         (".bz2", bz2.compress),
         (".xz", lzma.compress),
@@ -221,12 +223,12 @@ def _plain() -> Iterator[Seed]:
     for name, data in pairs.items():
         yield Seed("parallel", name, (data,))
     yield Seed("parallel", "a.po", (f'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n#, fuzzy\nmsgid "Open"\nmsgstr "打开"\n\nmsgid "one file"\nmsgid_plural "%d files"\nmsgstr[0] "{ZH}"\n'.encode(),))  # fmt: skip
-    yield Seed("parallel", "a.tmx.gz", (f'<?xml version="1.0"?><tmx version="1.4"><header/><body><tu><tuv xml:lang="en"><seg>{EN}<bpt i="1">x</bpt></seg></tuv><tuv xml:lang="zh-CN"><seg>{ZH}</seg></tuv></tu></body></tmx>'.encode(),), _packed(gzip.compress))  # fmt: skip
+    yield Seed("parallel", "a.tmx.gz", (f'<?xml version="1.0"?><tmx version="1.4"><header/><body><tu><tuv xml:lang="en"><seg>{EN}<bpt i="1">x</bpt></seg></tuv><tuv xml:lang="zh-CN"><seg>{ZH}</seg></tuv></tu></body></tmx>'.encode(),), _packed(_gzip))  # fmt: skip
 
 
 def _archives() -> Iterator[Seed]:
     encodings: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
-        ("gzip", gzip.compress), ("deflate", zlib.compress), ("br", brotli.compress), ("zstd", zstandard.compress),
+        ("gzip", _gzip), ("deflate", zlib.compress), ("br", brotli.compress), ("zstd", zstandard.compress),
     )  # fmt: skip
     records = [record("http://x/0", HTML), record("http://x/1", ZH.encode("gb18030"), headers="X-A: b\r\n")]
     records += [record(f"http://x/{n}", pack(HTML), headers=f"Content-Encoding: {n}\r\n") for n, pack in encodings]
@@ -236,10 +238,10 @@ def _archives() -> Iterator[Seed]:
     trained = _dictionary(records)
     packer = zstandard.ZstdCompressor(dict_data=zstandard.ZstdCompressionDict(trained))
     yield Seed("warc", "a.warc", tuple(records))
-    yield Seed("warc", "a.warc.gz", tuple(records), lambda parts: b"".join(map(gzip.compress, parts)))
-    yield Seed("warc", "b.warc.gz", tuple(records), _packed(gzip.compress))
+    yield Seed("warc", "a.warc.gz", tuple(records), lambda parts: b"".join(map(_gzip, parts)))
+    yield Seed("warc", "b.warc.gz", tuple(records), _packed(_gzip))
     yield Seed("warc", "a.warc.zst", tuple(records), _zstd)
-    yield Seed("wet", "a.warc.wet.gz", (wet, wet), lambda parts: b"".join(map(gzip.compress, parts)))
+    yield Seed("wet", "a.warc.wet.gz", (wet, wet), lambda parts: b"".join(map(_gzip, parts)))
 
     def with_dictionary(parts: Sequence[bytes]) -> bytes:
         head = b"\x5d\x2a\x4d\x18" + len(parts[0]).to_bytes(4, "little") + parts[0]
@@ -251,7 +253,7 @@ def _archives() -> Iterator[Seed]:
     for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT):
         yield Seed("tar", "a.tar", (tar_of(files[: 4 if form != tarfile.USTAR_FORMAT else 2], form),))
     yield Seed("tar", "sparse.tar", (_sparse(),))
-    for suffix, pack in ((".gz", gzip.compress), (".xz", lzma.compress), (".zst", zstandard.compress), (".bz2", bz2.compress)):
+    for suffix, pack in ((".gz", _gzip), (".xz", lzma.compress), (".zst", zstandard.compress), (".bz2", bz2.compress)):
         yield Seed("tar", f"a.tar{suffix}", (tar_of(files),), _packed(pack))
         data = tar_of([(f"./usr/share/doc/{n}", d) for n, d in files])
         yield Seed("debian-docs", "a.deb", (data,), functools.partial(_deb, suffix, pack))
@@ -302,7 +304,7 @@ def _documents() -> Iterator[Seed]:
         [page.format(i).encode() for i in range(3)],
     )
     yield Seed("mediawiki", "a.xml", (head, *pages, b"</mediawiki>"))
-    for suffix, pack in ((".gz", gzip.compress), (".zst", zstandard.compress)):
+    for suffix, pack in ((".gz", _gzip), (".zst", zstandard.compress)):
         yield Seed("mediawiki", f"a.xml{suffix}", (head, *pages, b"</mediawiki>"), _packed(pack))
     yield Seed(
         "mediawiki", "a-multistream.xml.bz2", (head, *pages, b"</mediawiki>"), lambda parts: b"".join(map(bz2.compress, parts))
@@ -310,12 +312,10 @@ def _documents() -> Iterator[Seed]:
     tex = f"\\documentclass[a4]{{article}}\n\\title[短]{{茶 Tea}}\n\\newcommand{{\\x}}[1]{{#1}}\n\\begin{{document}}\n\\maketitle\n\\section{{历史}} {EN} $x^2$ \\cite{{a}}\n% no\n\\begin{{align}}a&=b\\end{{align}}\n\\input{{b}}\n\\begin{{figure}}x\\caption{{图}}\\end{{figure}}\n{ZH}\\end{{document}}\n".encode()  # fmt: skip
     paper = tar_of([("p/main.tex", tex), ("p/b.tex", ZH.encode())])
     yield Seed("latex", "a.tex", (tex,))
-    yield Seed("latex", "2301.00001.gz", (tex,), _packed(gzip.compress))
-    yield Seed("latex", "2301.00002.tar.gz", (paper,), _packed(gzip.compress))
-    yield Seed(
-        "latex", "2301.00003.tar.gz", (tex, ZH.encode()), lambda p: gzip.compress(tar_of([("main.tex", p[0]), ("b.tex", p[1])]))
-    )
-    bulk = (gzip.compress(tex), gzip.compress(paper), b"%PDF-1.5")
+    yield Seed("latex", "2301.00001.gz", (tex,), _packed(_gzip))
+    yield Seed("latex", "2301.00002.tar.gz", (paper,), _packed(_gzip))
+    yield Seed("latex", "2301.00003.tar.gz", (tex, ZH.encode()), lambda p: _gzip(tar_of([("main.tex", p[0]), ("b.tex", p[1])])))
+    bulk = (_gzip(tex), gzip.compress(paper), b"%PDF-1.5")
     names = ("2301/2301.00004.gz", "2301/2301.00005.gz", "2301/2301.00006.pdf")
     yield Seed("latex", "bulk.tar", bulk, lambda parts: tar_of(list(zip(names, parts, strict=True))))
     book = {
