@@ -315,7 +315,7 @@ def _documents() -> Iterator[Seed]:
     yield Seed("latex", "2301.00001.gz", (tex,), _packed(_gzip))
     yield Seed("latex", "2301.00002.tar.gz", (paper,), _packed(_gzip))
     yield Seed("latex", "2301.00003.tar.gz", (tex, ZH.encode()), lambda p: _gzip(tar_of([("main.tex", p[0]), ("b.tex", p[1])])))
-    bulk = (_gzip(tex), gzip.compress(paper), b"%PDF-1.5")
+    bulk = (_gzip(tex), _gzip(paper), b"%PDF-1.5")
     names = ("2301/2301.00004.gz", "2301/2301.00005.gz", "2301/2301.00006.pdf")
     yield Seed("latex", "bulk.tar", bulk, lambda parts: tar_of(list(zip(names, parts, strict=True))))
     book = {
