@@ -15,8 +15,10 @@ PAGES = [
     *(ROOT / n for n in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
 ]
 CODE = [path for folder in ("src", "bench", "studies", "tests") for path in (ROOT / folder).rglob("*.py")]
-FOLDERS = ["bench", "studies", "tests", "src", *sorted(p.name for p in (ROOT / "src" / "skyloom").iterdir() if p.is_dir())]
-NAMED = re.compile(rf"(?<![\w/.~-])(?:{'|'.join(FOLDERS)})/[\w/]+\.(?:py|toml|json)\b(?!\.)")
+TOP = "bench|studies|tests|src"
+ROOMS = "|".join(sorted(p.name for p in (ROOT / "src" / "skyloom").iterdir() if (p / "__init__.py").exists()))
+# `run/models.json` is a file of a release, and a user's own recipes may lie in `recipes/`.
+NAMED = re.compile(rf"(?<![\w/.~-])(?:(?:{TOP}|{ROOMS})/[\w/]+\.(?:py|toml)|(?:{TOP})/[\w/]+\.json)\b(?!\.)")
 STARTED = re.compile(r"python -m\s+((?:bench|studies|tests|skyloom)(?:\.\w+)+)")
 BESIDE = re.compile(r"(?<![\w/.~'\"-])\w+\.py\b(?!\.)")
 

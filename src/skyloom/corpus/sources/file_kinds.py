@@ -13,7 +13,6 @@ from pathlib import PurePosixPath
 
 from skyloom.core.errors import DataError
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, listing, open_file, opened
-from skyloom.corpus.sources.readers.delimited import TEXTS, columns
 
 _PACKED = r"(\.gz|\.zst|\.bz2|\.xz)?$"
 _NAMES = {
@@ -93,6 +92,11 @@ def _text_kind(file: File, head: bytes, text_field: str) -> str:
     if re.search(r"\.csv" + _PACKED, file.name, re.IGNORECASE):
         return "csv"
     if re.search(r"\.tsv" + _PACKED, file.name, re.IGNORECASE):
+        from skyloom.corpus.sources.readers.delimited import (
+            TEXTS,
+            columns,
+        )  # brings kernels, which who reads a recipe does not need
+
         names = columns(file, head)
         if text_field in names or {*TEXTS} & {name.lower() for name in names}:
             return "csv"

@@ -19,7 +19,7 @@ from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BombError, File, Yield, open_file
 from skyloom.corpus.sources.readers.jsonl import record_row
 from skyloom.corpus.sources.readers.page_columns import fields, page_table
-from skyloom.corpus.sources.readers.parquet_pages import BadPageError, Group, LargePageError, chunk_sizes, groups
+from skyloom.corpus.sources.readers.parquet_pages import BadPageError, LargePageError, RowGroup, chunk_sizes, groups
 from skyloom.corpus.sources.readers.rows import About, broken_row
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ def _columns(table: pq.ParquetFile, about: About) -> dict[str, int]:
 
 
 def _groups(
-    table: pq.ParquetFile, found: Sequence[Group], raw: BinaryIO, columns: dict[str, int], file: File, about: About
+    table: pq.ParquetFile, found: Sequence[RowGroup], raw: BinaryIO, columns: dict[str, int], file: File, about: About
 ) -> Iterator[pa.Table | PageRow]:
     number, total = 0, Yield(about.max_ratio)
     for place, group in enumerate(found):
@@ -115,7 +115,7 @@ def _reason(problem: Exception) -> str:
     return f"broken: not a whole Parquet file ({type(problem).__name__})"
 
 
-def _batch_rows(table: pq.ParquetFile, group: Group, raw: BinaryIO, columns: dict[str, int], total: Yield, file: File) -> int:
+def _batch_rows(table: pq.ParquetFile, group: RowGroup, raw: BinaryIO, columns: dict[str, int], total: Yield, file: File) -> int:
     """Rows of a batch. BombError, before anything is decoded, if the group's pages unpack to more than the ratio limit."""
     packed, unpacked, widest = 0, _ROW * group.rows, 0
     for i in columns.values():
@@ -129,7 +129,7 @@ def _batch_rows(table: pq.ParquetFile, group: Group, raw: BinaryIO, columns: dic
     return max(1, size)
 
 
-def _begins_in(group: Group, file: File) -> bool:
+def _begins_in(group: RowGroup, file: File) -> bool:
     start = max(group.start, 0)  # below nothing: the first range tells the damage
     return file.start <= start and (file.end < 0 or start < file.end)
 

@@ -54,7 +54,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Group:
+class RowGroup:
     """A row group: its rows, the bytes that the summary says it has unpacked, where its first page is said to begin, and its
     columns in the order of the schema."""
 
@@ -71,7 +71,7 @@ values and the offsets of data and dictionary."""
 _CODECS = ("UNCOMPRESSED", "SNAPPY", "GZIP", "LZO", "BROTLI", "LZ4", "ZSTD", "LZ4_RAW")
 
 
-def groups(data: bytes) -> list[Group]:
+def groups(data: bytes) -> list[RowGroup]:
     """The row groups of a file's summary. BadPageError if it is damaged."""
     try:
         fields, _ = _Compact(data).struct(_SUMMARY, 0)
@@ -80,14 +80,14 @@ def groups(data: bytes) -> list[Group]:
         raise BadPageError("a summary that ends early") from None
 
 
-def _group(found: object) -> Group:
+def _group(found: object) -> RowGroup:
     fields = _struct(found)
     chunks = [_struct(_struct(c).get(3)) for c in _list(fields.get(1))]
     if not chunks:
         raise BadPageError("a group without columns")
     columns = tuple(Chunk(_start(c), _int(c, 5), _codec(_int(c, 4))) for c in chunks)
     first = chunks[0].get(11) or chunks[0].get(9)
-    return Group(_int(fields, 3), _int(fields, 2), first if isinstance(first, int) else 0, columns)
+    return RowGroup(_int(fields, 3), _int(fields, 2), first if isinstance(first, int) else 0, columns)
 
 
 def _start(fields: Mapping[int, object]) -> int:
