@@ -36,6 +36,7 @@ from bench.train.cpu import OURS, PEERS, Shape, worker_of
 from bench.worker import Worker
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
+from skyloom.train.step import matmul_flops
 from skyloom.train.watch.peak import peak_flops
 
 CONTENDERS = (OURS, "hf-loop-bf16", "litgpt-bf16")
@@ -79,7 +80,7 @@ class Bench:
     @cached_property
     def peak(self) -> float:
         """FLOP/s that utilisation is a share of; on a CPU those of a matrix product now."""
-        return peak_flops(self.device, "bf16").flops
+        return matmul_flops("bf16") if self.device == "cpu" else peak_flops(self.device, "bf16").flops
 
     @cached_property
     def found(self) -> dict[str, dict[str, Measured]]:

@@ -24,8 +24,8 @@ def test_sets_count_before_tags(tmp_path: Path) -> None:
     figures = read_figures(config)
     rows = spread(figures, SETS, config.file)
     assert [(r["model"], r["set"], r["bits_per_byte"]) for r in rows] == [
-        ("模型-7B", "code", 0.6), ("模型-7B", "stem_zh", 1.1), ("模型-7B", "web_zh", 1.25),
         ("other", "web_en", 1.0), ("other", "web_zh", 1.0),
+        ("模型-7B", "code", 0.6), ("模型-7B", "stem_zh", 1.1), ("模型-7B", "web_zh", 1.25),
     ]  # fmt: skip
     (tmp_path / "same.json").write_text(json.dumps(figures), "utf-8")
     assert read_figures(ReferencesConfig(file=str(tmp_path / "same.json"))) == figures

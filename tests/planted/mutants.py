@@ -220,6 +220,11 @@ def _plain() -> Iterator[Seed]:
     yield Seed("text", "a.txt", (f"{EN}\n\n{ZH}\n".encode("gb18030"),))
     yield Seed("samples", "b.html", (HTML,))
     yield Seed("stdlib", "a.py", (b"def main() -> None:\n    print('hello')\n",))
+    table = f'url,text,"title"\nhttp://x/1,"{EN}\n{ZH}",标题\nhttp://x/2,{ZH},"a ""b"""\n'
+    yield Seed("csv", "a.csv", (table.encode(),))
+    yield Seed("csv", "b.csv", (table.encode("utf-16"),))
+    yield Seed("csv", "a.csv.gz", (table.encode("gb18030"), b'\nx,"y\n' * 9), _packed(_gzip))
+    yield Seed("csv", "a.tsv", (f"text\turl\n{EN}\thttp://x/1\n{ZH}\thttp://x/2\n".encode(),))
     for name, data in pairs.items():
         yield Seed("parallel", name, (data,))
     yield Seed("parallel", "a.po", (f'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n#, fuzzy\nmsgid "Open"\nmsgstr "打开"\n\nmsgid "one file"\nmsgid_plural "%d files"\nmsgstr[0] "{ZH}"\n'.encode(),))  # fmt: skip

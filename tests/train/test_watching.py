@@ -93,8 +93,8 @@ def test_released_checkpoints_are_scored(repeated: tuple[Store, Listener]) -> No
 def test_speed_is_told_every_so_many_steps(repeated: tuple[Store, Listener]) -> None:
     said = [text for text in repeated[1].said if "tokens/s" in text]
     assert [text.split(":")[0] for text in said] == [f"stage1, step {step}" for step in (20, 40, 60, 80)]
-    assert all("MFU" in text and "waiting" in text and " GB" in text and "loss" in text for text in said)
-    assert any("matrix product" in text and "measured" in text for text in repeated[1].said)
+    assert all("waiting" in text and " GB" in text and "loss" in text for text in said)
+    assert not any("MFU" in text for text in repeated[1].said), "a processor has no peak that a share of it could be of"
 
 
 def test_live_lines_are_those_of_the_journals(repeated: tuple[Store, Listener]) -> None:

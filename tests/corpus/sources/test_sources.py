@@ -491,7 +491,7 @@ def test_without_apt_the_cache_serves_and_then_the_samples(mirror: Path, tmp_pat
     found = resolve([DOCS], cache=tmp_path / "other", samples=tmp_path / "samples", progress=progress)[0]
     assert (found.kind, len(found.parts)) == ("samples", 8)
     assert "apt is not installed" in found.note
-    assert said == [f"docs: {found.note}"]
+    assert said == [f"warning: docs: {found.note}"]
 
 
 @pytest.mark.parametrize("damage", ["no package", "no files", "cut", "flip"])
