@@ -185,3 +185,9 @@ def test_xml_that_is_refused(data: bytes, reason: str) -> None:
 
 def test_spaces_before_a_title_are_looked_at_once() -> None:
     assert wikitext.plain_text("[[" + " " * 200_000 + "x]] 文")[0] == "x 文"
+
+
+@pytest.mark.parametrize("macro", ["section", "caption", "enquote", "chapter"])
+def test_a_macro_at_the_end_of_the_text_has_no_argument(macro: str) -> None:
+    _, text = latex_text.plain_text(f"中文 text \\{macro}")
+    assert text.split()[:2] == ["中文", "text"]

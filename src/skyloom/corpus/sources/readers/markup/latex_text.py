@@ -247,7 +247,13 @@ class _CountingWriter(latex2text.LatexNodes2Text):  # type: ignore[misc]
 
 def _argument(place: int, form: str) -> Callable[[LatexMacroNode, latex2text.LatexNodes2Text], str]:
     """A replacement that writes one argument of a macro in a form; pylatexenc's own keeps what is not an argument."""
-    return lambda node, l2tobj: form % l2tobj.nodelist_to_text([node.nodeargd.argnlist[place]]).strip()
+
+    def written(node: LatexMacroNode, l2tobj: latex2text.LatexNodes2Text) -> str:
+        arguments = node.nodeargd.argnlist if node.nodeargd is not None else ()  # none where the text ends after the name
+        found = [argument for argument in arguments[place : place + 1] if argument is not None]
+        return form % str(l2tobj.nodelist_to_text(found)).strip()
+
+    return written
 
 
 def _contexts() -> tuple[macrospec.LatexContextDb, macrospec.LatexContextDb]:
