@@ -49,20 +49,28 @@ def measure(threads: int, folder: Path | None, rounds: int) -> dict[str, float]:
     return found
 
 
+def texts_of_each_domain() -> tuple[list[str], int]:
+    """Some 3 MB of each domain of the tokenizer's training corpus, and how many bytes there are."""
+    from bench.tokenizer.corpus import training
+
+    sizes: dict[str, int] = {}
+    texts = []
+    for text in training(Path(os.environ[DATA_VARIABLE])):
+        size = sizes.get(text.domain, 0)
+        if size < BYTES_OF_EACH:
+            sizes[text.domain] = size + len(text.text.encode())
+            texts.append(text.text)
+    return texts, sum(sizes.values())
+
+
 def inside(threads: int, folder: str, rounds: int) -> dict[str, float]:
     import pyarrow as pa
     import sentencepiece
     import tokenizers
 
-    from bench.tokenizer.corpus import training
     from skyloom.tokenizer import Tokenizer
 
-    data, sizes, texts = Path(os.environ[DATA_VARIABLE]), {}, []
-    for text in training(data):
-        size = sizes.get(text.domain, 0)
-        if size < BYTES_OF_EACH:
-            sizes[text.domain] = size + len(text.text.encode())
-            texts.append(text.text)
+    texts, size = texts_of_each_domain()
     column = pa.array(texts, pa.large_string())
     ours = Tokenizer.load(folder)
     theirs = sentencepiece.SentencePieceProcessor(model_proto=ours.model)
@@ -81,7 +89,7 @@ def inside(threads: int, folder: str, rounds: int) -> dict[str, float]:
             begun = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - begun)
-    return {name: sum(sizes.values()) / 1e6 / median(times) for name, times in seconds.items()}
+    return {name: size / 1e6 / median(times) for name, times in seconds.items()}
 
 
 def tokenizer_folder(place: Path) -> Path:
