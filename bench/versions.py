@@ -5,7 +5,7 @@ of rates and ratios. A processor's clock on a shared machine moves by a third wi
 other compare minutes, not versions. Here one process of each version stays open, and they take turns round by round on the
 same input; a ratio is the median over rounds of the two rates of one round. Kernels are compiled before the first round that
 counts. Extraction and deduplication run the worker that each checkout has for its own benches (under `bench/`, wherever it
-lies); encoding runs this checkout's `tokenizer/ours.py` with the other one's code.
+lies); encoding runs this checkout's `bench/tokenizer/ours.py` with the other one's code.
 
     python -m bench.versions CHECKOUT [CHECKOUT ...] --folder TOKENIZER [--rounds N] [--only NAME ...]
 
