@@ -53,12 +53,22 @@ def _of_template(text: str, found: dict[str, Shape], *, choices: bool, label: bo
         tree = _ENVIRONMENT.parse(text)
     except TemplateSyntaxError:
         return
+    only = _only_expression(tree)
+    if only is not None and (choices or label):
+        _visit(only, found, set(), [TEXT, TEXT] if choices else 0)
+        return
     bound = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
     _visit(tree, found, bound)
 
 
-def _visit(node: nodes.Node, found: dict[str, Shape], bound: set[str]) -> None:
-    shape: Shape = TEXT
+def _only_expression(tree: nodes.Template) -> nodes.Node | None:
+    """The value that a template consists of: `{{choices.text}}`."""
+    if len(tree.body) == 1 and isinstance(body := tree.body[0], nodes.Output) and len(body.nodes) == 1:
+        return body.nodes[0] if isinstance(body.nodes[0], (nodes.Name, nodes.Getattr, nodes.Getitem)) else None
+    return None
+
+
+def _visit(node: nodes.Node, found: dict[str, Shape], bound: set[str], shape: Shape = TEXT) -> None:
     inner: nodes.Node = node
     while True:
         if isinstance(inner, nodes.Getattr):
