@@ -108,7 +108,7 @@ def boolq(row: Row) -> Made:
 
 
 def gsm8k_text(row: Row) -> Made:
-    """"question answer" in one text: the question ends at the last question mark before the first calculation."""
+    """ "question answer" in one text: the question ends at the last question mark before the first calculation."""
     text = str(row["text"])
     ahead = text.split("<<", 1)[0]
     if "####" not in text or ahead.count("? ") != 1:

@@ -17,7 +17,7 @@ from skyloom.core.errors import ConfigError
 if TYPE_CHECKING:
     from skyloom.evaluate.benchmarks.harness_model import BenchmarkModel
     from skyloom.evaluate.benchmarks.task_command import TaskReport
-    from skyloom.score.likelihood import Likelihoods
+    from skyloom.score.likelihood import InferenceEngine
 
 
 @click.command(
@@ -94,9 +94,12 @@ def tasks(
         if compare is None:
             raise ConfigError("name a MODEL (a folder, a hub name or a .gguf file), or two folders of results with --compare")
         rows = compare_two(compare, {})
-        show([dict(row) for row in rows] if as_json else comparison_table(rows), as_json)  # type: ignore[misc]
+        if as_json:
+            click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+        else:
+            show(comparison_table(rows), False)
         return
-    from skyloom.evaluate.opened.open_model import Opening, open_model
+    from skyloom.evaluate.opened.any_model import Opening, open_model
 
     opening = Opening(dtype, device, context, offline, trust_code)
 
@@ -116,10 +119,10 @@ def tasks(
     _print(report, as_json)
 
 
-def _engine(model: BenchmarkModel) -> Likelihoods:
-    from skyloom.score.likelihood import Likelihoods
+def _engine(model: BenchmarkModel) -> InferenceEngine:
+    from skyloom.score.likelihood import InferenceEngine
 
-    return Likelihoods(model.cached(), batch_tokens=2048 if model.device.type == "cpu" else 32_768)
+    return InferenceEngine(model.cached(), batch_tokens=2048 if model.device.type == "cpu" else 32_768)
 
 
 def _print(report: TaskReport, as_json: bool) -> None:

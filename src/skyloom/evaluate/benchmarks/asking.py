@@ -147,7 +147,9 @@ def _judged(
             try:
                 metrics = task.process_results(doc, [request.filtered_resps[chosen] for request in mine])
             except Exception as problem:
-                raise DataError(f"{item_of(mine[0])}: its answer cannot be judged ({type(problem).__name__}: {problem})") from problem
+                raise DataError(
+                    f"{item_of(mine[0])}: its answer cannot be judged ({type(problem).__name__}: {problem})"
+                ) from problem
             record["metrics"] |= single_numbers(metrics, chosen)
             for metric, value in metrics.items():
                 found.values[metric, chosen].append(value)
@@ -196,7 +198,10 @@ def _record(
         record["right"] = sorted(choices.right)
         if choices.right:
             best = max(choices.right, key=lambda n: choices.logs[n])
-            record["right_nats"], record["right_bytes"] = -float(choices.logs[best]), len(str(requests[best].args[1]).encode("utf-8"))
+            record["right_nats"], record["right_bytes"] = (
+                -float(choices.logs[best]),
+                len(str(requests[best].args[1]).encode("utf-8")),
+            )
     elif len(requests) == 1:
         record["right"] = [str(requests[0].args[1])]
         record["right_nats"], record["right_bytes"] = -logs[0], len(str(requests[0].args[1]).encode("utf-8"))

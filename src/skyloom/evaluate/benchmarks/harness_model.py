@@ -26,7 +26,9 @@ from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, po
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import ProgressTask
 from skyloom.evaluate.benchmarks.answer_journal import Answer, AnswerJournal, answer_key
+from skyloom.evaluate.benchmarks.item_records import Floats
 from skyloom.evaluate.benchmarks.task_building import item_id
+from skyloom.model.cached import CachedNetwork
 from skyloom.score.config import SamplingConfig
 from skyloom.score.requests import Asked, Likelihood
 
@@ -64,6 +66,7 @@ class BenchmarkModel(Protocol):
     def dtype(self) -> torch.dtype: ...
     @property
     def device(self) -> torch.device: ...
+    def cached(self) -> CachedNetwork: ...
     def encode(self, texts: Sequence[str]) -> list[list[int]]: ...
     def describe(self) -> Mapping[str, object]: ...
 
@@ -81,7 +84,7 @@ class BenchmarkEngine(Protocol):
         *,
         context: int,
         first: int,
-        done: Callable[[int, np.ndarray[tuple[int], np.dtype[np.float64]]], None] | None = None,
+        done: Callable[[int, Floats], None] | None = None,
     ) -> object: ...
 
     def generate(
@@ -172,7 +175,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # lm-eval is not typed
         left = [number for number, nats in enumerate(found) if nats is None]
         self._resume(len(texts) - len(left))
 
-        def done(place: int, nats: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+        def done(place: int, nats: Floats) -> None:
             number = left[place]
             found[number] = total = float(nats.sum())
             self._finite(Likelihood(total, len(nats), False, 0.0), requests[number])
@@ -368,9 +371,7 @@ def _likelihood(answer: Answer | None) -> Likelihood | None:
     if answer is None:
         return None
     margin = answer["margin"]
-    return Likelihood(
-        float(str(answer["nats"])), int(str(answer["tokens"])), answer["greedy"] is True, float(str(margin))
-    )
+    return Likelihood(float(str(answer["nats"])), int(str(answer["tokens"])), answer["greedy"] is True, float(str(margin)))
 
 
 def _number(answer: Answer | None) -> float | None:

@@ -80,7 +80,9 @@ class ChoiceSet:
         scores, weights = found
         best = int(np.argmax(scores))
         reach = weights * noise / 2
-        tied = [n for n in range(len(scores)) if scores[n] + reach[n] > scores[best] - reach[best] and self.same[n] != self.same[best]]
+        tied = [
+            n for n in range(len(scores)) if scores[n] + reach[n] > scores[best] - reach[best] and self.same[n] != self.same[best]
+        ]
         if not tied:
             return None
         possible = {best, *tied}

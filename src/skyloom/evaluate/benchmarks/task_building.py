@@ -146,7 +146,9 @@ class _Sources:
 
         made = settings.get("class")
         if isinstance(made, type):  # a task that is a program; it fetches its data in `download`
-            return settings | {"class": type(made.__name__, (made,), {"download": lambda self, *a, **k: setattr(self, "dataset", splits)})}
+            return settings | {
+                "class": type(made.__name__, (made,), {"download": lambda self, *a, **k: setattr(self, "dataset", splits)})
+            }
         return settings | {"custom_dataset": local}
 
     def _splits(self, name: str, settings: Settings, source: Given) -> Mapping[str, Dataset]:
@@ -258,7 +260,9 @@ def _factory(sources: _Sources) -> Factory:
                 ready = sources.prepare({**(overrides or {}), **member, "task": f"{group_name}::{name}"})
                 return ready | {"task": name}
 
-            made: list[Task | Group] = super()._build_group_members([prepared(m) for m in member_list], group_name, overrides, registry)
+            made: list[Task | Group] = super()._build_group_members(
+                [prepared(m) for m in member_list], group_name, overrides, registry
+            )
             return made
 
     made: Factory = LocalFactory(meta={})
@@ -311,7 +315,9 @@ def check_items(name: str, task: Task, limit: int | None) -> None:
         except Exception as problem:  # templates and functions of many authors over data of any kind
             there = ", ".join(sorted(map(str, doc))) if isinstance(doc, Mapping) else type(doc).__name__
             said = f"{type(problem).__name__}: {problem}" if not isinstance(problem, KeyError) else f"no field {problem}"
-            raise DataError(f"task {name}, item {item_id(doc, number)}: the prompt cannot be made ({said}); the item has {there}") from problem
+            raise DataError(
+                f"task {name}, item {item_id(doc, number)}: the prompt cannot be made ({said}); the item has {there}"
+            ) from problem
         asked = [*(choices or []), target if isinstance(target, str) else "", text if isinstance(text, str) else "x"]
         if choices is not None and not choices:
             raise DataError(f"task {name}, item {item_id(doc, number)} has no choices")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypedDict
 
 from skyloom.core.errors import ConfigError
@@ -24,7 +25,7 @@ from skyloom.evaluate.benchmarks.asking import ask
 from skyloom.evaluate.benchmarks.harness_model import BenchmarkEngine, BenchmarkModel, HarnessModel
 from skyloom.evaluate.benchmarks.item_records import ItemRecord
 from skyloom.evaluate.benchmarks.task_building import Built, build, example_split, scored_split, settings_of
-from skyloom.evaluate.benchmarks.task_comparison import ITEMS, TASKS, ComparisonRow, Records, compare, one_of, packed
+from skyloom.evaluate.benchmarks.task_comparison import ITEMS, TASKS, ComparisonRow, Records, compare, groups_of, one_of, packed
 from skyloom.evaluate.benchmarks.task_index import find
 from skyloom.evaluate.benchmarks.task_scores import ScoreRow, group_rows, task_rows
 from skyloom.evaluate.benchmarks.template_fields import Shape, example, has_functions
@@ -39,13 +40,15 @@ class NoiseEntry(TypedDict):
 
 
 class TaskReport(TypedDict):
-    """`tasks.json`. `models`: what each is, as it describes itself; `data`: where each task's items come from."""
+    """`tasks.json`. `models`: what each is, as it describes itself; `data`: where each task's items come from;
+    `groups`: their tasks."""
 
     models: list[Mapping[str, object]]
     rows: list[ScoreRow]
     comparison: list[ComparisonRow]
     noise: list[NoiseEntry]
     data: dict[str, str]
+    groups: dict[str, list[str]]
     limit: int | None
     versions: dict[str, str]
     command: str
@@ -94,6 +97,7 @@ def evaluate_tasks(
         progress.log(f"warning: {note}")
     report: TaskReport = {
         "models": [], "rows": [], "comparison": [], "noise": [], "data": built.origins, "limit": asking.limit, "command": command,
+        "groups": {name: [task.task_name for task in group.get_all_tasks()] for name, group in built.groups.items()},
         "versions": {name: version(name) for name in ("lm-eval", "datasets", "skyloom")},
     }  # fmt: skip
     records: dict[str, dict[str, list[ItemRecord]]] = {}
@@ -108,7 +112,7 @@ def evaluate_tasks(
             del model
             gc.collect()
     if compared is not None:
-        report["comparison"] = compare_two(compared, records)
+        report["comparison"] = compare_two(compared, records, report["groups"])
         if out is not None:
             write(report, records, out)
     return report
@@ -121,14 +125,16 @@ def check_names(models: Sequence[str]) -> None:
             raise ConfigError(f"the model {one} is named twice")
 
 
-def compare_two(names: tuple[str, str], records: Mapping[str, Records]) -> list[ComparisonRow]:
+def compare_two(
+    names: tuple[str, str], records: Mapping[str, Records], groups: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> list[ComparisonRow]:
     """The comparison of two models of this command, or of folders of results."""
     (name, mine), (other, theirs) = one_of(names[0], records), one_of(names[1], records)
     if name == other:  # the same model in two folders: with other data, or before and after
         name, other = names
     if name == other:
         raise ConfigError(f"--compare {names[0]} {names[1]}: both are the same")
-    return compare(name, mine, other, theirs)
+    return compare(name, mine, other, theirs, groups or groups_of(names[0]))
 
 
 def _one(

@@ -13,9 +13,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypedDict, cast
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from skyloom.core.errors import ConfigError, DataError
@@ -51,24 +53,49 @@ Records = Mapping[str, Sequence[ItemRecord]]
 """Items by task."""
 
 
-def compare(name: str, mine: Records, other_name: str, theirs: Records, *, seed: int = 1) -> list[ComparisonRow]:
-    """A row for each metric of each task that both have. DataError if a task's items or prompts differ, or they share none."""
+Pair = tuple[ItemRecord, ItemRecord]
+Values = npt.NDArray[np.float64]
+"""A row for each item, with both models' values."""
+
+
+def compare(
+    name: str,
+    mine: Records,
+    other: str,
+    theirs: Records,
+    groups: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    *,
+    seed: int = 1,
+) -> list[ComparisonRow]:
+    """A row for each metric of each group and of each task that both have. `groups`: tasks by group; a group's items are pooled.
+
+    DataError if a task's items or prompts differ, or they share none.
+    """
     both = [task for task in mine if task in theirs]
     if not both:
-        raise DataError(f"{name} and {other_name} have no task in common: {_tasks(mine)} and {_tasks(theirs)}")
+        raise DataError(f"{name} and {other} have no task in common: {_tasks(mine)} and {_tasks(theirs)}")
+    pairs = {task: _paired(task, name, mine[task], other, theirs[task]) for task in both}
     rows: list[ComparisonRow] = []
+    for group, members in groups.items():
+        if members and set(members) <= set(both):
+            rows += _rows(group, [pair for task in members for pair in pairs[task]], name, other, seed)
     for task in both:
-        pairs = _paired(task, name, mine[task], other_name, theirs[task])
-        for metric in dict.fromkeys(key for a, b in pairs for key in a["metrics"] if key in b["metrics"]):
-            kept = [(a["metrics"][metric], b["metrics"][metric]) for a, b in pairs if metric in a["metrics"] and metric in b["metrics"]]
-            rows.append(_metric_row(task, metric, name, other_name, np.array(kept, np.float64), seed))
-        scored = [(a["right_nats"], b["right_nats"], a["right_bytes"]) for a, b in pairs]
-        if all(None not in one for one in scored):
-            rows.append(_bits_row(task, name, other_name, np.array(scored, np.float64), seed))
+        rows += _rows(task, pairs[task], name, other, seed)
     return rows
 
 
-def _paired(task: str, name: str, mine: Sequence[ItemRecord], other: str, theirs: Sequence[ItemRecord]) -> list[tuple[ItemRecord, ItemRecord]]:
+def _rows(task: str, pairs: Sequence[Pair], name: str, other: str, seed: int) -> list[ComparisonRow]:
+    rows: list[ComparisonRow] = []
+    for metric in dict.fromkeys(key for a, b in pairs for key in a["metrics"] if key in b["metrics"]):
+        kept = [(a["metrics"][metric], b["metrics"][metric]) for a, b in pairs if metric in a["metrics"] and metric in b["metrics"]]
+        rows.append(_metric_row(task, metric, name, other, np.array(kept, np.float64), seed))
+    scored = [(a["right_nats"], b["right_nats"], a["right_bytes"]) for a, b in pairs]
+    if scored and all(None not in one for one in scored):
+        rows.append(_bits_row(task, name, other, np.array(scored, np.float64), seed))
+    return rows
+
+
+def _paired(task: str, name: str, mine: Sequence[ItemRecord], other: str, theirs: Sequence[ItemRecord]) -> list[Pair]:
     by_id = {item["id"]: item for item in theirs}
     if len(by_id) < len(theirs):
         raise DataError(f"task {task}: {other} has an id twice")
@@ -82,7 +109,7 @@ def _paired(task: str, name: str, mine: Sequence[ItemRecord], other: str, theirs
     return [(item, by_id[item["id"]]) for item in mine]
 
 
-def _metric_row(task: str, metric: str, name: str, other: str, values: np.ndarray[tuple[int, int], np.dtype[np.float64]], seed: int) -> ComparisonRow:
+def _metric_row(task: str, metric: str, name: str, other: str, values: Values, seed: int) -> ComparisonRow:
     ones = np.ones(len(values))
     found = ratio(values[:, 0] - values[:, 1], ones, generator(seed, task, metric), RESAMPLES)
     row = _row(task, metric, name, other, len(values), float(values[:, 0].mean()), float(values[:, 1].mean()), found)
@@ -92,7 +119,7 @@ def _metric_row(task: str, metric: str, name: str, other: str, values: np.ndarra
     return row
 
 
-def _bits_row(task: str, name: str, other: str, values: np.ndarray[tuple[int, int], np.dtype[np.float64]], seed: int) -> ComparisonRow:
+def _bits_row(task: str, name: str, other: str, values: Values, seed: int) -> ComparisonRow:
     bits = values[:, :2] / math.log(2)
     found = ratio(bits[:, 0] - bits[:, 1], values[:, 2], generator(seed, task, RIGHT), RESAMPLES)
     size = values[:, 2].sum()
@@ -131,6 +158,17 @@ def read_records(folder: Path) -> dict[str, dict[str, list[ItemRecord]]]:
     return found
 
 
+def groups_of(text: str) -> dict[str, list[str]]:
+    """The groups of the evaluation in a folder, as its `tasks.json` has them; none where it is not there."""
+    for place in (Path(text), Path(text.rpartition(":")[0])):
+        if (path := place / TASKS).is_file():
+            try:
+                return {str(k): [str(t) for t in v] for k, v in json.loads(path.read_bytes())["groups"].items()}
+            except (ValueError, KeyError, TypeError, AttributeError) as problem:
+                raise DataError(f"{path} is not the report of an evaluation ({type(problem).__name__}: {problem})") from problem
+    return {}
+
+
 def one_of(text: str, here: Mapping[str, Records]) -> tuple[str, Records]:
     """What --compare names: a model of this command, or the folder of another evaluation, FOLDER or FOLDER:MODEL."""
     if text in here:
@@ -159,4 +197,4 @@ def _tasks(records: Records) -> str:
 def packed(records: Sequence[ItemRecord]) -> bytes:
     """`items.jsonl.gz`; equal records are equal bytes."""
     lines = "".join(json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n" for record in records)
-    return gzip.compress(lines.encode("utf-8", "surrogatepass"), mtime=0)
+    return gzip.compress(lines.encode("utf-8", "replace"), mtime=0)

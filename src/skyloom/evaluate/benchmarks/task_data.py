@@ -136,7 +136,7 @@ def _json_rows(path: Path) -> list[Item]:
             continue
         value = json_object(line)
         if isinstance(value, str):
-            raise DataError(f"{path}, line {number}: {value}; each line must be an item, such as {{\"question\": \"…\"}}")
+            raise DataError(f'{path}, line {number}: {value}; each line must be an item, such as {{"question": "…"}}')
         rows.append(value)
     return rows
 

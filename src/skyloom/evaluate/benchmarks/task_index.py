@@ -123,7 +123,7 @@ def _read(path: str) -> _Named | None:
     except (OSError, UnicodeDecodeError):
         return None
     quick = _quick(text)
-    if quick is None or set(_KEYS[:2]).isdisjoint(quick) and "include" not in quick:
+    if quick is None or (set(_KEYS[:2]).isdisjoint(quick) and "include" not in quick):
         return _parsed(path) if quick is None else _Named(quick)
     merged: dict[str, str | tuple[str, ...]] = {}
     included = quick.pop("include", ())

@@ -90,7 +90,9 @@ def task_rows(model: str, name: str, found: TaskAnswers, *, seed: int = 1) -> li
     return rows
 
 
-def group_rows(model: str, group: Group, answers: Mapping[str, TaskAnswers], rows: Sequence[ScoreRow], *, seed: int = 1) -> list[ScoreRow]:
+def group_rows(
+    model: str, group: Group, answers: Mapping[str, TaskAnswers], rows: Sequence[ScoreRow], *, seed: int = 1
+) -> list[ScoreRow]:
     """A row for each metric that the group takes the mean of. `rows`: those of its tasks."""
     members = [task.task_name for task in group.get_all_tasks()]
     made: list[ScoreRow] = []
@@ -141,8 +143,7 @@ def right_bits(items: Sequence[ItemRecord], *, seed: int = 1, resamples: int = R
     """Bits per byte of the right answers: the sum of their nats over that of their bytes, items resampled."""
     scored_items = [(i["right_nats"], i["right_bytes"]) for i in items if i["right_nats"] is not None and i["right_bytes"]]
     nats = np.array([nats for nats, _ in scored_items], np.float64)
-    found = ratio(nats / math.log(2), [size for _, size in scored_items], generator(seed, "right"), resamples)
-    return found
+    return ratio(nats / math.log(2), [size for _, size in scored_items], generator(seed, "right"), resamples)
 
 
 def scored(values: Sequence[object], aggregate: Aggregation, *, seed: int, name: str) -> tuple[Estimate, str]:

@@ -19,7 +19,7 @@ FUNCTIONS = ("process_docs", "process_results")
 TEXT = "…"
 
 Shape = str | int | list["Shape"] | dict[str, "Shape"]
-_METHODS = {"strip", "lstrip", "rstrip", "replace", "split", "lower", "upper", "title", "capitalize", "format", "endswith", "startswith"}
+_METHODS = frozenset("strip lstrip rstrip replace split lower upper title capitalize format endswith startswith".split())
 _ENVIRONMENT = Environment(autoescape=False)  # nothing is rendered
 _ENVIRONMENT.filters |= dict.fromkeys(("regex_replace",), str)
 
@@ -122,7 +122,7 @@ def _merged(old: Shape | None, new: Shape) -> Shape:
     if old is None or old == TEXT:
         return new
     if isinstance(old, dict) and isinstance(new, dict):
-        return {key: _merged(old.get(key), new[key]) if key in new else old[key] for key in (*old, *(k for k in new if k not in old))}
+        return {key: _merged(old.get(key), new[key]) if key in new else old[key] for key in {**old, **new}}
     if isinstance(old, list) and isinstance(new, list) and new and old:
         return [_merged(old[0], new[0])]
     return old
