@@ -24,6 +24,11 @@ from skyloom.model.attention import attend
 from skyloom.model.config import ModelConfig
 
 
+def wide(x: Tensor) -> Tensor:
+    """What sums, norms and angles are computed in: fp32, or float64 where a model is in float64."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 class RMSNorm(nn.Module):
     """Divide by the root mean square of the last dimension, computed in fp32, and multiply by a learnt gain."""
 
@@ -33,15 +38,15 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
-        return (self.weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps))).type_as(x)
+        precise = wide(x)
+        return (self.weight * (precise * torch.rsqrt(precise.square().mean(-1, keepdim=True) + self.eps))).type_as(x)
 
 
 class LayerNorm(nn.LayerNorm):
     """Mean 0 and variance 1 over the last dimension, computed in fp32, with learnt gain and bias (the gpt block's norm)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps).type_as(x)
+        return F.layer_norm(wide(x), self.normalized_shape, wide(self.weight), wide(self.bias), self.eps).type_as(x)
 
 
 def norm_of(config: ModelConfig) -> nn.Module:
@@ -70,9 +75,13 @@ class Rotation(nn.Module):
         self.sin.copy_(angles.sin())
 
     def forward(self, x: Tensor) -> Tensor:
-        cos, sin = self.cos[: x.shape[-2]], self.sin[: x.shape[-2]]
-        first, second = x.float().chunk(2, -1)
-        return torch.cat((first * cos - second * sin, second * cos + first * sin), -1).type_as(x)
+        return turn(x, self.cos[: x.shape[-2]], self.sin[: x.shape[-2]])
+
+
+def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Each pair (i, i + d/2) of [..., d] turned by its angle, whose `cos` and `sin` are [..., d/2]."""
+    first, second = wide(x).chunk(2, -1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1).type_as(x)
 
 
 class Attention(nn.Module):

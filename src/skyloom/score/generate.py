@@ -37,7 +37,7 @@ def generate(
             break
         logits = _last_logits(model, [texts[n][-context:] for n in running])
         for place, number in enumerate(list(running)):
-            token = _choose(logits[place], config, streams[number].random())
+            token = choose(logits[place], config, streams[number].random())
             if token == eos_id:
                 running.remove(number)
             else:
@@ -54,7 +54,7 @@ def _last_logits(model: Model, rows: list[list[int]]) -> Tensor:
     return model(padded)[torch.arange(len(rows)), last].double()
 
 
-def _choose(logits: Tensor, config: SamplingConfig, draw: float) -> int:
+def choose(logits: Tensor, config: SamplingConfig, draw: float) -> int:
     """The likeliest token, or the one at which the sorted, cut distribution passes `draw` (uniform in [0, 1))."""
     if config.temperature == 0:
         return int(logits.argmax())
