@@ -2,9 +2,10 @@
 
     python -m bench.evaluate.convert ../shared/data/eval OUT
 
-Input: a folder with some of the sets below; output: `OUT/<task>/<split>.jsonl`, which `skyloom eval tasks --data TASK=OUT/TASK` reads.
-An item that cannot be converted is counted with a reason and printed. Nothing is guessed: BoolQ's files have no passages, so its
-prompt has none here; GSM8K's training text is cut where the question's last question mark is, and left out where that is not clear.
+Input: a folder with some of the sets below; output: `OUT/<task>/<split>.jsonl`, which `skyloom eval tasks --data TASK=OUT/TASK`
+reads. An item that cannot be converted is counted with a reason and printed. Nothing is guessed: BoolQ's files have no passages,
+so its prompt has none here; GSM8K's training text is cut where the question's last question mark is, and left out where that is
+not clear.
 """
 
 from __future__ import annotations

@@ -119,11 +119,18 @@ class InferenceEngine:
 
     @torch.inference_mode()
     def generate(
-        self, prompts: Sequence[Sequence[int]], *, most: int | Sequence[int], stop: Stop, choice: Choice | None = None
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        most: int | Sequence[int],
+        stop: Stop,
+        choice: Choice | None = None,
+        done: Callable[[int, list[int]], None] | None = None,
     ) -> list[list[int]]:
         """The continuation of each prompt, see `score.decode.decode`."""
         self._check([np.asarray(p, np.int64) for p in prompts])
-        return decode(self.network, prompts, most=most, stop=stop, choice=choice, tokens=self.batch_tokens, costs=self._costs)
+        most_tokens, costs = self.batch_tokens, self._costs
+        return decode(self.network, prompts, most=most, stop=stop, choice=choice, tokens=most_tokens, costs=costs, done=done)
 
     def _rows(self, leaves: Leaves, group: Group, before: Cache | None, answer: Callable[[int, Likelihood], None]) -> None:
         for batch in batches([size for _, _, size in group.rows], self.batch_tokens, self._costs.call):

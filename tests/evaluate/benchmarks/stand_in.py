@@ -19,6 +19,8 @@ from skyloom.score.likelihood import InferenceEngine
 
 BOS, EOS, VOCABULARY = 256, 257, 258
 
+CPU = torch.device("cpu")
+
 Item = dict[str, object]
 
 
@@ -42,7 +44,7 @@ class Small:
     dtype: torch.dtype = torch.float32
     vocabulary: int = VOCABULARY
     begin: int = BOS
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     words: Bytes = field(default_factory=Bytes)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:

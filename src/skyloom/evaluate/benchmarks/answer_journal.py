@@ -27,7 +27,7 @@ Answer = dict[str, object]
 
 
 class AnswerJournal:
-    """Answers by key, on disk where there is a folder; see the module's docstring. A context manager: leaving it writes the rest."""
+    """Answers by key, on disk where there is a folder; see the module's docstring. Leaving the context writes the rest."""
 
     def __init__(self, folder: Path | None) -> None:
         """StorageError if the folder cannot be made or its journal cannot be read or written."""

@@ -272,9 +272,8 @@ class HarnessModel(LM):  # type: ignore[misc]  # lm-eval is not typed
     def _too_long(self, request: Instance, size: int, more: str, hopeless: bool) -> None:
         if hopeless or not self.cut:
             advice = "take a model with a longer context" if hopeless else "use fewer --shots, or --cut to cut it from the left"
-            raise DataError(
-                f"{item_of(request)} has {size:,} tokens{more}, {self.model.name} takes {self.model.context:,} (--context): {advice}"
-            )
+            takes = f"{self.model.name} takes {self.model.context:,} (--context)"
+            raise DataError(f"{item_of(request)} has {size:,} tokens{more}, {takes}: {advice}")
         self.cut_items.setdefault(str(request.task_name), set()).add(item_id(request.doc, request.doc_id or 0))
 
     def wanted(self, requests: Sequence[Instance]) -> list[_Wanted]:

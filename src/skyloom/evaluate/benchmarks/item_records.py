@@ -1,8 +1,9 @@
 """What is known of each item after a benchmark evaluation, and how an item's answer could change by rounding.
 
-Input: log-probabilities of the choices, their sizes, the right ones; output: records for `items.jsonl.gz` and near ties. Two choices
-are a near tie for a metric if its best one could change when each log-probability moves by half of the noise: the difference that
-another batch, order or device makes to a difference of two. Equal requests always have equal answers and are none.
+Input: log-probabilities of the choices, their sizes, the right ones; output: records for `items.jsonl.gz` and near ties. Two
+choices are a near tie for a metric if its best one could change when each log-probability moves by half of the noise: the
+difference that another batch, order or device makes to a difference of two. Equal requests always have equal answers and are
+none.
 """
 
 from __future__ import annotations

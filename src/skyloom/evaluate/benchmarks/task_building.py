@@ -173,7 +173,8 @@ class _Sources:
                 self.origins[name] = str(path)
         for split in _named_splits(settings):  # tasks look at all of their splits, also those that they do not need
             found.setdefault(split, found[scored].select([]))
-        return DatasetDict(found)
+        made: Mapping[str, Dataset] = DatasetDict(found)
+        return made
 
     def _missing(self, name: str, split: str, scored: str, source: Given, settings: Settings) -> str:
         if split == scored:

@@ -55,8 +55,8 @@ class TaskReport(TypedDict):
 
 
 class TaskFields(TypedDict):
-    """What `--fields` prints of a task: an example item, the split that is scored, the one that examples come from and their number,
-    and whether a part of the task is a program, which may read more fields."""
+    """What `--fields` prints of a task: an example item, the split that is scored, the one that examples come from and their
+    number, and whether a part of the task is a program, which may read more fields."""
 
     task: str
     item: dict[str, Shape]
@@ -68,8 +68,8 @@ class TaskFields(TypedDict):
 
 @dataclass(frozen=True)
 class Asking:
-    """What is asked. `shots`: examples before each item, None for each task's own number; `limit`: items of each task, None for all;
-    `data`: values of --data; `cut`: requests that are too long are cut from the left."""
+    """What is asked. `shots`: examples before each item, None for each task's own number; `limit`: items of each task, None for
+    all; `data`: values of --data; `cut`: requests that are too long are cut from the left."""
 
     tasks: Sequence[str]
     shots: int | None = None
@@ -201,7 +201,8 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> Rows:
     """Rows for the terminal."""
     return [
         {
-            "task": row["task"], "metric": row["metric"].removesuffix(",none"), row["model"]: row["value"], row["other"]: row["other_value"],
+            "task": row["task"], "metric": row["metric"].removesuffix(",none"),
+            row["model"]: row["value"], row["other"]: row["other_value"],
             "difference": row["difference"], "95 % interval": _span(row["low"], row["high"]), "items": row["n"],
             "only first right": row["only_model"], "only second right": row["only_other"],
             "p (McNemar)": None if row["p"] is None else f"{row['p']:.3g}",

@@ -1,9 +1,9 @@
-"""Two models on the same benchmark items: is the difference real? McNemar's exact test, and the paired difference with its interval.
+"""Two models on the same benchmark items: McNemar's exact test, and the paired difference with its interval.
 
 Input: item records of two models, or folders that an evaluation wrote; output: rows of differences, `model` minus `other`. Two
 accuracies with overlapping intervals may well differ: most items are answered alike by both, and only those that one of them gets
-right say anything. The test asks whether these are shared out as a fair coin would; the interval resamples items, for both at once.
-Nothing is compared unless both were asked the same questions, word for word.
+right say anything. The test asks whether these are shared out as a fair coin would; the interval resamples items, for both at
+once. Nothing is compared unless both were asked the same questions, word for word.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Local data of benchmark tasks: files of items in the task's own field names, in place of a data set of the hub.
 
-Input: what the user gives with --data (NAME=FILE, NAME:SPLIT=FILE, NAME=FOLDER), JSON lines (plain or gzip), Parquet or CSV. Output:
-for each task the file of each of its splits, and rows as Python values. A benchmark with an item missing is another benchmark, so
-whatever cannot be read is an error that names the file and the line; nothing is skipped.
+Input: what the user gives with --data (NAME=FILE, NAME:SPLIT=FILE, NAME=FOLDER), JSON lines (plain or gzip), Parquet or CSV.
+Output: for each task the file of each of its splits, and rows as Python values. A benchmark with an item missing is another
+benchmark, so whatever cannot be read is an error that names the file and the line; nothing is skipped.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Given:
 
 
 def parse(values: Sequence[str]) -> dict[str, Given]:
-    """What each name is given. ConfigError for a value of another form, a path that is not there, or a split that is given twice."""
+    """What each name is given. ConfigError: another form, a path that is not there, a split that is given twice."""
     found: dict[str, Given] = {}
     for value in values:
         match = _GIVEN.match(value)
@@ -86,7 +86,7 @@ def parse(values: Sequence[str]) -> dict[str, Given]:
 
 
 def read_items(path: Path) -> list[Item]:
-    """All rows of a file. DataError: none of the formats, empty, damaged, a line that is no object, or an `id` that stands twice."""
+    """All rows of a file. DataError: none of the formats, empty, damaged, a line that is no object, an `id` that stands twice."""
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(JSON):
         rows = _json_rows(path)
@@ -184,7 +184,7 @@ def _parquet_rows(path: Path) -> list[Item]:
 
 
 def columns_of(path: Path, rows: Sequence[Item]) -> Mapping[str, list[object]]:
-    """The rows by field, None where a row lacks one. DataError names a field whose values have several types, and an item with one."""
+    """The rows by field, None where a row lacks one. DataError names a field whose values have several types."""
     import pyarrow as pa
 
     names = list(dict.fromkeys(name for row in rows for name in row))

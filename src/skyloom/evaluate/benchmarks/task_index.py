@@ -1,9 +1,9 @@
 """The index of benchmark tasks: every name that lm-evaluation-harness knows, and our own, to the YAML file that defines it.
 
-Input: the folders of definitions (YAML); output: lm-eval's `Entry` objects by name (tasks, groups, tags). lm-eval's own index parses
-14,000 files with all that they include each time, which takes half a minute; this one reads only the lines that name things, and
-each included file once. What it finds is the same (tests/evaluate/benchmarks/test_task_index.py compares them). A file that the
-quick reading does not understand is parsed as lm-eval does it.
+Input: the folders of definitions (YAML); output: lm-eval's `Entry` objects by name (tasks, groups, tags). lm-eval's own index
+parses 14,000 files with all that they include each time, which takes half a minute; this one reads only the lines that name
+things, and each included file once. What it finds is the same (tests/evaluate/benchmarks/test_task_index.py compares them). A
+file that the quick reading does not understand is parsed as lm-eval does it.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _read(path: str) -> _Named | None:
     merged: dict[str, str | tuple[str, ...]] = {}
     included = quick.pop("include", ())
     for name in (included,) if isinstance(included, str) else included:
-        base = _read(os.path.normpath(os.path.join(os.path.dirname(path), name)))
+        base = _read(os.path.normpath(f"{path.rpartition(os.sep)[0]}{os.sep}{name}"))
         merged |= base.values if base is not None else {}
     return _Named(merged | quick)
 

@@ -1,9 +1,9 @@
-"""Figures of benchmark tasks and groups: each metric with its 95 % interval, chance, near ties, and bits per byte of the right answer.
+"""Figures of benchmark tasks: metrics with 95 % intervals, chance, near ties, bits per byte of the right answer.
 
-Input: `TaskAnswers`; output: rows of `tasks.json`. A share of right answers has Wilson's interval, every other figure a bootstrap over
-items by the task's own aggregation. Bits per byte of the right answer is the smooth measure beside accuracy: what a model of any size
-pays for the right choice's text, where accuracy of a small model is that of guessing. Near ties leave a range: the accuracy if each of
-them came out wrong, and if each came out right.
+Input: `TaskAnswers`; output: rows of `tasks.json`. A share of right answers has Wilson's interval, every other figure a bootstrap
+over items by the task's own aggregation. Bits per byte of the right answer is the smooth measure beside accuracy: what a model of
+any size pays for the right choice's text, where accuracy of a small model is that of guessing. Near ties leave a range: the
+accuracy if each of them came out wrong, and if each came out right.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Aggregation = Callable[[Sequence[object]], object]
 
 
 class ScoreRow(TypedDict):
-    """A row of `tasks.json`: a metric of a task, or of a group of `parts` tasks. `least` and `most`: the range of `value` that near
-    ties leave (None: they are not known, as for generated texts). `right_bits_per_byte`: of the right answers, None where the task has
-    none to score. `cut`: items that were cut from the left. `prompts`: SHA-256 of all that was asked."""
+    """A row of `tasks.json`: a metric of a task, or of a group of `parts` tasks. `least` and `most`: the range of `value` that
+    near ties leave (None: they are not known, as for generated texts). `right_bits_per_byte`: of the right answers, None where
+    the task has none to score. `cut`: items that were cut from the left. `prompts`: SHA-256 of all that was asked."""
 
     model: str
     task: str
