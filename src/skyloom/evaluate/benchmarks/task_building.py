@@ -9,8 +9,13 @@ item without text is told, with the item's id, before a model is loaded.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import inspect
 import io
 import logging
+import os
+import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +66,7 @@ def build(
     wanted, given = find(names), parse(data)
     sources = _Sources(given, shots, offline)
     found = Built(origins=sources.origins)
-    with quiet():
+    with quiet(), without_network() if offline else contextlib.nullcontext():
         factory = _factory(sources)
         for name in wanted:
             made = _built(factory, name)
@@ -82,7 +87,7 @@ def settings_of(name: str) -> dict[str, Settings]:
     from lm_eval.tasks._yaml_loader import load_yaml
 
     with quiet():
-        return {task: load_yaml(path) for task, path in _members(name).items()}
+        return {task: with_splits(load_yaml(path)) for task, path in _members(name).items()}
 
 
 def _members(name: str) -> dict[str, Path]:
@@ -128,18 +133,30 @@ class _Sources:
             if not members:
                 find([name])  # tells the nearest names
 
+    def check(self, settings: Settings) -> None:
+        """What can be said of a task before its programs are loaded, some of which fetch things at once."""
+        name = str(settings.get("task"))
+        if settings.get("doc_to_image") or settings.get("doc_to_audio"):
+            raise ConfigError(f"task {name} shows images or sound; only tasks of text can be asked")
+        if settings.get("unsafe_code"):
+            raise ConfigError(f"task {name} runs programs that the model writes; such tasks are not run")
+        if self.offline and name not in self.of:
+            raise DataError(f"task {name} has no local data, and --offline forbids the network: give --data {name}=FILE")
+
     def prepare(self, settings: Settings) -> Settings:
         """The settings with `custom_dataset` (or a class of its own) where the task has local data."""
+        self.check(settings)
         name = str(settings["task"])
-        _refuse(name, settings)
         source = self.of.get(name)
         if source is None:
-            if self.offline:
-                raise DataError(f"task {name} has no local data, and --offline forbids the network: give --data {name}=FILE")
+            if not any(settings.get(key) for key in ("dataset_path", "class", "custom_dataset")):
+                raise DataError(
+                    f"task {name} has no data set on the hub: give --data {name}=FILE (--fields {name} prints its fields)"
+                )
             self.origins[name] = f"hub:{settings.get('dataset_path') or 'its own'}"
             return settings
         self.used.add(source.name)
-        splits = self._splits(name, settings, source)
+        splits = self._splits(name, with_splits(settings), source)
 
         def local(**_: object) -> Mapping[str, Dataset]:
             return splits
@@ -216,11 +233,19 @@ def _named_splits(settings: Mapping[str, object]) -> list[str]:
     return list(dict.fromkeys(str(settings[key]) for key in keys if settings.get(key)))
 
 
-def _refuse(name: str, settings: Mapping[str, object]) -> None:
-    if settings.get("doc_to_image") or settings.get("doc_to_audio"):
-        raise ConfigError(f"task {name} shows images or sound; only tasks of text can be asked")
-    if settings.get("unsafe_code"):
-        raise ConfigError(f"task {name} runs programs that the model writes; such tasks are not run")
+def with_splits(settings: Settings) -> Settings:
+    """Of a task that is a program, the settings with the splits that its methods read; every other task's as they are."""
+    made = settings.get("class")
+    if not isinstance(made, type):
+        return settings
+    found: Settings = {}
+    for kind, key in (("training", "training_split"), ("validation", "validation_split"), ("test", "test_split")):
+        has, docs = getattr(made, f"has_{kind}_docs", None), getattr(made, f"{kind}_docs", None)
+        with contextlib.suppress(AttributeError, TypeError, OSError):  # it depends on the task's settings, or has no source
+            if callable(has) and callable(docs) and has(None):
+                named = re.search(r"""dataset\[["'](\w+)["']\]""", inspect.getsource(docs))
+                found[key] = named[1] if named else None
+    return settings | found
 
 
 def _check_fields(path: Path, rows: Sequence[Mapping[str, object]], settings: Settings) -> None:
@@ -243,11 +268,14 @@ def item_id(row: object, number: int) -> str:
 def _factory(sources: _Sources) -> Factory:
     from lm_eval.tasks._factory import TaskFactory
     from lm_eval.tasks._index import Kind
+    from lm_eval.tasks._yaml_loader import load_yaml
 
     class LocalFactory(TaskFactory):  # type: ignore[misc]  # lm-eval is not typed
         """lm-eval's, with our data."""
 
         def _load_full_config(self, entry: Entry, overrides: Settings | None = None) -> Settings:
+            if entry.yaml_path is not None and entry.kind is not Kind.GROUP:
+                sources.check(load_yaml(entry.yaml_path, resolve_func=False))
             settings: Settings = super()._load_full_config(entry, overrides)
             return settings if entry.kind is Kind.GROUP else sources.prepare(settings)
 
@@ -334,6 +362,42 @@ def _docs(name: str, task: Task, limit: int | None) -> Iterator[tuple[int, objec
     if not docs:
         raise DataError(f"task {name} has no items")
     yield from docs
+
+
+_SWITCHES = {
+    "huggingface_hub.constants": ("HF_HUB_OFFLINE",),
+    "datasets.config": ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"),
+    "evaluate.config": ("HF_HUB_OFFLINE", "HF_EVALUATE_OFFLINE"),
+}
+"""Where the libraries of the hub keep whether they may call it."""
+
+
+@contextlib.contextmanager
+def without_network() -> Iterator[None]:
+    """The libraries of the hub make no call, also where a task's program asks them to."""
+    for module in _SWITCHES:
+        importlib.import_module(module)
+    before = [
+        (sys.modules[m], name, getattr(sys.modules[m], name))
+        for m, names in _SWITCHES.items()
+        for name in names
+        if hasattr(sys.modules[m], name)
+    ]
+    names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE")
+    environment = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    for module, name, _ in before:
+        setattr(module, name, True)
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+        for name, text in environment.items():
+            if text is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = text
 
 
 @contextlib.contextmanager
