@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import random
@@ -54,7 +55,7 @@ class Small:
         return {"model": self.name, "sha256": str(self.seed), "dtype": str(self.dtype), "context": self.context}
 
     def decoder(self) -> Decoder:
-        return decoder(self.seed, self.context).to(self.dtype)
+        return copy.deepcopy(decoder(self.seed, self.context)).to(self.dtype)
 
     def cached(self) -> CachedDecoder:
         return CachedDecoder(self.decoder())
@@ -130,3 +131,37 @@ def winogrande(count: int, seed: int = 4) -> list[Item]:
         }
         for n in range(count)
     ]
+
+
+TEXTS = [
+    "The river and the printer, the light and the bird. What is the melon?", "桌子是什么？河流和火车，天气和学校。", "问题：他现在有几个？\n答案：",
+    "Question: Tom has 3 melons and buys 4.\nAnswer: 3+4=<<3+4=7>>7\n#### 7",
+]  # fmt: skip
+
+
+def hub_folder(folder: Path, *, adds_bos: bool, context: int = 512) -> Path:
+    """A two-layer LLaMA with a byte-level BPE tokenizer, in Hugging Face's format; `adds_bos`: it puts BOS in front by itself."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=320, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(TEXTS * 5, trainer)
+    if adds_bos:
+        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 0)])
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+    config = transformers.LlamaConfig(
+        vocab_size=len(fast), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+        max_position_embeddings=context, bos_token_id=0, eos_token_id=1, tie_word_embeddings=False,
+    )  # fmt: skip
+    torch.manual_seed(5)
+    model = transformers.LlamaForCausalLM(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4)
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
