@@ -73,9 +73,9 @@ def test_bos_of_our_own_tokenizers_stands_in_front() -> None:
 @pytest.mark.parametrize("text", ["河" * 30, "river " * 15])
 def test_an_item_longer_than_the_context_is_named(text: str) -> None:
     lm = model(context=64)
-    with pytest.raises(DataError, match="task t, item 题1 has 9[0-9] tokens, small takes 64 .*--shots"):
+    with pytest.raises(DataError, match=r"task t, item 题1 has 9[0-9] tokens, small takes 64 .*--shots"):
         lm.check({"loglikelihood": [request("loglikelihood", text, "答")]})
-    with pytest.raises(DataError, match="item 题1 has .* and up to 24 new ones"):
+    with pytest.raises(DataError, match=r"item 题1 has .* and up to 24 new ones"):
         lm.check({"generate_until": [request("generate_until", text, dict(ENDS))]})
     with pytest.raises(DataError, match="longer context"):
         model(context=64, cut=True).check({"loglikelihood": [request("loglikelihood", "x", text)]})
