@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from skyloom.core.errors import DataError
-from skyloom.model.cached import Cache, CachedNetwork, to_rows
+from skyloom.model.cached import Cache, CachedNetwork, RowCache, to_rows
 from skyloom.model.decoder import wide
 from skyloom.score.config import SamplingConfig
 from skyloom.score.generate import choose
-from skyloom.score.requests import Costs, Group, Leaf, batches, in_order, plan
+from skyloom.score.requests import Costs, PrefixGroup, Leaf, batches, in_order, plan
 
 Stop = Callable[[int, list[int]], bool]
 """Whether the text of a prompt (its number) is complete with these new tokens; asked after each token."""
@@ -26,6 +27,15 @@ Choice = SamplingConfig
 """Temperature, top-p and seed of sampling; its number of tokens is not looked at."""
 LEAVE = 8
 """Finished rows leave the batch when they are one in so many: leaving copies the cache of those that go on."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`context`: most tokens of a prompt and its text; `tokens`: of a batch of prompts, padding included; `costs`: of the plan."""
+
+    context: int
+    tokens: int
+    costs: Costs
 
 
 @dataclass
@@ -47,79 +57,87 @@ def decode(
     most: int | Sequence[int],
     stop: Stop,
     choice: Choice | None = None,
-    tokens: int,
-    costs: Costs,
+    limits: Limits,
     done: Callable[[int, list[int]], None] | None = None,
 ) -> list[list[int]]:
     """The new tokens of each prompt, with the one that completed it (an end token, say), at most `most` of them.
 
     A prompt loses its oldest tokens where it and `most` together exceed the context, as in lm-evaluation-harness. `choice`: None is
-    greedy. `tokens`: most tokens of a batch of prompts, padding included. `done` hears of each text as soon as it is complete.
-    DataError for an empty prompt, or where `most` leaves no room for one.
+    greedy. `done` hears of each text (the prompt's number, the new tokens) as soon as it is complete. DataError for an empty
+    prompt, or where `most` leaves no room for one.
     """
-    limits = [most] * len(prompts) if isinstance(most, int) else list(most)
-    rows: dict[bytes, list[_Row]] = {}
-    leaves: dict[bytes, Leaf] = {}
-    for number, (prompt, limit) in enumerate(zip(prompts, limits, strict=True)):
-        if not len(prompt) or not 0 < limit < network.context:
-            raise DataError(
-                f"prompt {number} has {len(prompt)} tokens and may get {limit} new ones; it needs at least BOS, and room in a "
-                f"context of {network.context}"
-            )
-        kept = list(prompt)[-(network.context - limit) :]
-        stream = np.random.Generator(np.random.Philox(key=[choice.seed if choice else 0, number]))
-        key = np.array(kept, ">i4").tobytes()
-        rows.setdefault(key, []).append(_Row(number, kept, limit, [], stream))
-        leaves.setdefault(key, Leaf(np.array(kept, np.int64)))
+    allowed = [most] * len(prompts) if isinstance(most, int) else list(most)
+    rows = _rows(prompts, allowed, limits.context, choice.seed if choice else 0)
+    ordered = in_order({key: Leaf(np.array(equal[0].prompt, np.int64)) for key, equal in rows.items()})
+    equals = [rows[key] for key in sorted(rows)]
+    costs = Costs(limits.costs.call * max(allowed, default=1), limits.costs.pair)  # one batch more is so many passes more
     texts: dict[int, list[int]] = {}
-    ordered = in_order(leaves)
-    equal = [rows[key] for key in sorted(rows)]
-    steps = max(limits, default=1)
-    waiting: list[tuple[Group, Cache | None]] = [(plan(ordered, Costs(costs.call * steps, costs.pair), tokens, trees=False), None)]
+
+    def complete(number: int, text: list[int]) -> None:
+        texts[number] = text
+        if done:
+            done(number, text)
+
+    waiting: list[tuple[PrefixGroup, Cache | None]] = [(plan(ordered, costs, limits.tokens, trees=False), None)]
     while waiting:
         group, before = waiting.pop()
         if group.depth:
-            known = before.length if before else 0
-            before = network.prefix(
-                torch.from_numpy(ordered.leaves[group.leaf].inputs[known : group.depth]).to(network.device), before
-            )
-        own = [row for start, _, _ in group.rows for row in equal[start]]
-        sizes = [len(row.prompt) - group.depth for row in own]
-        for batch in batches(sizes, tokens, costs.call * steps):
-            _continue(network, [own[n] for n in batch], group.depth, before, stop, choice)
-            for row in (own[n] for n in batch):
-                texts[row.number] = row.text
-                if done:
-                    done(row.number, row.text)
+            fresh = ordered.leaves[group.leaf].inputs[before.length if before else 0 : group.depth]
+            before = network.prefix(torch.from_numpy(fresh).to(network.device), before)
+        own = [row for start, _, _ in group.rows for row in equals[start]]
+        for batch in batches([len(row.prompt) - group.depth for row in own], limits.tokens, costs.call):
+            beginning = to_rows([own[n].prompt[group.depth :] for n in batch], network.device)
+            _continue(network, [own[n] for n in batch], network.start(*beginning, before), _Ways(stop, choice, complete))
         waiting += [(inner, before) for inner in reversed(group.inner)]
     return [texts[number] for number in range(len(prompts))]
 
 
-def _continue(
-    network: CachedNetwork, rows: list[_Row], depth: int, before: Cache | None, stop: Stop, choice: Choice | None
-) -> None:
-    """Write the texts of the rows, whose first `depth` tokens are in `before`."""
-    hidden, cache = network.start(*to_rows([row.prompt[depth:] for row in rows], network.device), before)
-    running = list(rows)  # a row of the cache each, finished or not
-    finished: set[int] = set()
+def _rows(prompts: Sequence[Sequence[int]], most: Sequence[int], context: int, seed: int) -> dict[bytes, list[_Row]]:
+    """The rows by their tokens, big-endian; prompts are cut to leave room for `most` tokens each."""
+    rows: dict[bytes, list[_Row]] = {}
+    for number, (prompt, limit) in enumerate(zip(prompts, most, strict=True)):
+        if not len(prompt) or not 0 < limit < context:
+            raise DataError(
+                f"prompt {number} has {len(prompt)} tokens and may get {limit} new ones; it needs at least BOS, and room in a "
+                f"context of {context}"
+            )
+        kept = list(prompt)[-(context - limit) :]
+        stream = np.random.Generator(np.random.Philox(key=[seed, number]))
+        rows.setdefault(np.array(kept, ">i4").tobytes(), []).append(_Row(number, kept, limit, [], stream))
+    return rows
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """How tokens are chosen, when a text is complete, and who hears of it."""
+
+    stop: Stop
+    choice: Choice | None
+    complete: Callable[[int, list[int]], None]
+
+    def choose(self, logits: Tensor, rows: Sequence[_Row]) -> list[int]:
+        if self.choice is None or self.choice.temperature == 0:
+            return [int(token) for token in logits.argmax(-1).tolist()]
+        wanted = zip(wide(logits).double().cpu(), rows, strict=True)
+        return [choose(own, self.choice, row.stream.random()) for own, row in wanted]
+
+
+def _continue(network: CachedNetwork, rows: list[_Row], begun: tuple[Tensor, RowCache], ways: _Ways) -> None:
+    """Write the texts of the rows, whose prompts are read: the hidden states of their last tokens, and their cache."""
+    (hidden, cache), running = begun, list(rows)
+    finished: set[int] = set()  # places of the batch, which still has them
     while True:
-        logits = network.logits(hidden)
-        if choice is None or choice.temperature == 0:
-            chosen = logits.argmax(-1).tolist()
-        else:
-            chosen = [
-                choose(own, choice, row.stream.random()) for own, row in zip(wide(logits).double().cpu(), running, strict=True)
-            ]
+        chosen = ways.choose(network.logits(hidden), running)
         for place, row in enumerate(running):
             if place not in finished:
-                row.text.append(int(chosen[place]))
-                if len(row.text) >= row.most or stop(row.number, row.text):
+                row.text.append(chosen[place])
+                if len(row.text) >= row.most or ways.stop(row.number, row.text):
                     finished.add(place)
+                    ways.complete(row.number, row.text)
         if len(finished) == len(running):
             return
         if len(finished) * LEAVE >= len(running):
             stay = [place for place in range(len(running)) if place not in finished]
-            kept = torch.tensor(stay, device=network.device)
-            cache.keep(kept)
+            cache.keep(torch.tensor(stay, device=network.device))
             running, chosen, finished = [running[p] for p in stay], [chosen[p] for p in stay], set()
         hidden = network.step(torch.tensor(chosen, device=network.device), cache)

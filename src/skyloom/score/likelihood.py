@@ -23,9 +23,9 @@ from torch.nn import functional as F
 from skyloom.core.errors import DataError
 from skyloom.model.cached import Cache, CachedNetwork
 from skyloom.model.decoder import wide
-from skyloom.score.decode import Choice, Stop, decode
+from skyloom.score.decode import Choice, Limits, Stop, decode
 from skyloom.score.packing import Packed, pack
-from skyloom.score.requests import Asked, Costs, Group, Leaves, Likelihood, batches, distinct, plan
+from skyloom.score.requests import Asked, Costs, PrefixGroup, Leaves, Likelihood, batches, distinct, plan
 
 LOGITS = 1 << 25
 """Bytes of logits that exist at a time on a CPU, whose cache they should not leave by far; elsewhere 16 times as many."""
@@ -43,23 +43,27 @@ class _Scores:
 
 
 class InferenceEngine:
-    """Answers requests to one network. `batch_tokens`: most tokens of a forward pass, padding included (speed and memory only)."""
+    """Answers requests to one network.
 
-    def __init__(self, network: CachedNetwork, *, batch_tokens: int, costs: Costs | None = None) -> None:
-        self.network, self.batch_tokens = network, batch_tokens
+    `batch_tokens`: most tokens of a forward pass, padding included (speed and memory only). `context`: most tokens that are read
+    for a request or a text, the network's if not given; DataError if it takes fewer.
+    """
+
+    def __init__(
+        self, network: CachedNetwork, *, batch_tokens: int, context: int | None = None, costs: Costs | None = None
+    ) -> None:
+        self.network, self.batch_tokens, self.context = network, batch_tokens, _context(network, context)
         self._costs = costs or Costs.of(network.device, network.hidden)
 
     @torch.inference_mode()
-    def likelihoods(
-        self, asked: Sequence[Asked], done: Callable[[int, Likelihood], None] | None = None, *, context: int | None = None
-    ) -> list[Likelihood]:
+    def likelihoods(self, asked: Sequence[Asked], done: Callable[[int, Likelihood], None] | None = None) -> list[Likelihood]:
         """The answer to each request, in order; `done` hears of each (its number, the answer) as soon as it is known.
 
-        `context`: most tokens that are read, the network's if not given. DataError names a request that cannot be asked (see
-        `score.requests.distinct`), whose tokens are not in the vocabulary, or whose likelihood is not a finite number.
+        DataError names a request that cannot be asked (see `score.requests.distinct`), whose tokens are not in the vocabulary, or
+        whose likelihood is not a finite number.
         """
-        leaves, numbers = distinct(asked, _context(self.network, context))
-        self._check([leaf.inputs for leaf in leaves.leaves])
+        leaves, numbers = distinct(asked, self.context)
+        self._check([ids for leaf in leaves.leaves for ids in (leaf.inputs, *(targets for _, targets in leaf.wanted))])
         answers: dict[int, Likelihood] = {}
 
         def answer(request: int, found: Likelihood) -> None:
@@ -70,7 +74,7 @@ class InferenceEngine:
                 if done:
                     done(number, found)
 
-        waiting: list[tuple[Group, Cache | None]] = [(plan(leaves, self._costs, self.batch_tokens), None)]
+        waiting: list[tuple[PrefixGroup, Cache | None]] = [(plan(leaves, self._costs, self.batch_tokens), None)]
         while waiting:
             group, before = waiting.pop()
             if group.depth:
@@ -129,10 +133,10 @@ class InferenceEngine:
     ) -> list[list[int]]:
         """The continuation of each prompt, see `score.decode.decode`."""
         self._check([np.asarray(p, np.int64) for p in prompts])
-        most_tokens, costs = self.batch_tokens, self._costs
-        return decode(self.network, prompts, most=most, stop=stop, choice=choice, tokens=most_tokens, costs=costs, done=done)
+        limits = Limits(self.context, self.batch_tokens, self._costs)
+        return decode(self.network, prompts, most=most, stop=stop, choice=choice, limits=limits, done=done)
 
-    def _rows(self, leaves: Leaves, group: Group, before: Cache | None, answer: Callable[[int, Likelihood], None]) -> None:
+    def _rows(self, leaves: Leaves, group: PrefixGroup, before: Cache | None, answer: Callable[[int, Likelihood], None]) -> None:
         for batch in batches([size for _, _, size in group.rows], self.batch_tokens, self._costs.call):
             packed = pack(leaves, [group.rows[n] for n in batch], group.depth)
             mask = None if packed.mask is None else self._to(packed.mask)

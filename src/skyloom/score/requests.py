@@ -80,14 +80,14 @@ class Leaf:
 
 
 @dataclass
-class Group:
+class PrefixGroup:
     """Rows behind a common prefix: the first `depth` tokens of each of their leaves. A row is leaves (start, stop) of the sorted
     ones, and has so many tokens of its own; `inner` groups have longer prefixes, which begin with this one."""
 
     depth: int
     leaf: int
     rows: list[tuple[int, int, int]] = field(default_factory=list)
-    inner: list[Group] = field(default_factory=list)
+    inner: list[PrefixGroup] = field(default_factory=list)
 
 
 @dataclass
@@ -176,9 +176,9 @@ class _Node:
         return size + costs.pair * size * size <= cached
 
 
-def plan(leaves: Leaves, costs: Costs, longest: int, *, trees: bool = True) -> Group:
+def plan(leaves: Leaves, costs: Costs, longest: int, *, trees: bool = True) -> PrefixGroup:
     """The outermost group, without a prefix. `longest`: most tokens of a row of several leaves, one each without `trees`."""
-    outer = Group(0, 0)
+    outer = PrefixGroup(0, 0)
     waiting = [(_tree(leaves, costs, longest, trees), outer)] if leaves.leaves else []
     while waiting:
         node, group = waiting.pop()
@@ -195,8 +195,8 @@ def plan(leaves: Leaves, costs: Costs, longest: int, *, trees: bool = True) -> G
     return outer
 
 
-def _inside(group: Group, depth: int, node: _Node) -> Group:
-    group.inner.append(Group(depth, node.start))
+def _inside(group: PrefixGroup, depth: int, node: _Node) -> PrefixGroup:
+    group.inner.append(PrefixGroup(depth, node.start))
     return group.inner[-1]
 
 
