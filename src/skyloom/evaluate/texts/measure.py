@@ -2,9 +2,9 @@
 
 Input: sets of documents and opened models, one after the other. Output: rows of figures with 95 % intervals, averages and paired
 differences. One pass over a model gives nats per document; loss per own token, per token of a reference, bits per byte and per
-character all follow from it and from counts, and all their intervals resample documents. What a reader needs to judge a figure stands
-beside it: how many documents were cut, and how many the tokenizer gives back changed. Nats are kept in parts on the disk while a model
-is scored, so that a killed evaluation goes on where it was.
+character all follow from it and from counts, and all their intervals resample documents. What a reader needs to judge a figure
+stands beside it: how many documents were cut, and how many the tokenizer gives back changed. Nats are kept in parts on the disk
+while a model is scored, so that a killed evaluation goes on where it was.
 """
 
 from __future__ import annotations
@@ -238,7 +238,9 @@ def mean_row(found: Measured, sets: Sequence[Prepared], scoring: Scoring) -> Mea
     loss = estimate(float(np.mean([x.loss for x in each])), np.mean(draws, axis=0))
     references = [x.reference_tokens for x in each]
     units = sum(int(c.sum()) for c in references if c is not None)
-    nats, tokens, size = (sum(float(v) for v in column) for column in zip(*((x.nats.sum(), x.tokens.sum(), x.bytes.sum()) for x in each)))  # fmt: skip
+    nats, tokens, size = (
+        float(sum(v.sum() for v in c)) for c in ([x.nats for x in each], [x.tokens for x in each], [x.bytes for x in each])
+    )
     reference = float(
         np.mean([x.reference_loss if c is not None and c.sum() else math.nan for x, c in zip(each, references, strict=True)])
     )

@@ -1,8 +1,9 @@
 """Sets of documents that a user brings for perplexity: one set a file, or a folder of text files.
 
-Input: files of JSON lines (plain or .gz), Parquet or text, or folders of them. Output: `Texts`: documents with ids. A record has its
-text under `text`; `id`, `lang`, `url`, `published` and `license` are kept where they are given. A .txt file is one document; a folder
-of .txt files is one set. What cannot be scored is an error that names the file and the record, because a set with holes is another set.
+Input: files of JSON lines (plain or .gz), Parquet or text, or folders of them. Output: `Texts`: documents with ids. A record has
+its text under `text`; `id`, `lang`, `url`, `published` and `license` are kept where they are given. A .txt file is one document; a
+folder of .txt files is one set. What cannot be scored is an error that names the file and the record, because a set with holes is
+another set.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import pyarrow.parquet as pq
 
 from skyloom.core.errors import ConfigError, DataError, StorageError
 from skyloom.core.json_lines import json_object
-from skyloom.core.records import record_id
 
 KINDS = (".jsonl", ".jsonl.gz", ".parquet", ".txt")
 KEPT = ("lang", "url", "published", "license")
@@ -150,8 +150,3 @@ def _checked(name: str, documents: Sequence[Document], origin: str) -> Texts:
         except UnicodeEncodeError as problem:
             raise DataError(f"{origin}, record {document.id}: its text is not Unicode ({problem.reason})") from problem
     return Texts(name, tuple(documents))
-
-
-def digest(texts: Texts) -> str:
-    """What a set is, for the names of files that keep its results."""
-    return record_id(texts.name, *(part for d in texts.documents for part in (d.id, d.text)))
