@@ -59,6 +59,19 @@ class Group(click.Group):
             ctx.exit(0)
 
 
+class WithUsual(Group):
+    """A group whose usual command may be left out: `skyloom report RECIPE` is `skyloom report page RECIPE`.
+
+    A command's name wins over a recipe's of the same name; `./name` is always a path.
+    """
+
+    usual = ""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = {*self.commands, *self.get_help_option_names(ctx)}
+        return super().parse_args(ctx, [self.usual, *args] if args and args[0] not in known else args)
+
+
 class Verb(click.Command):
     """A command that is also a group: both `skyloom train RECIPE` and `skyloom train lr-test RECIPE` work (see `also`)."""
 
