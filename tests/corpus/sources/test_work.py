@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import random
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import polib
 import pytest
 from mwparserfromhell.parser.tokenizer import Tokenizer
-from tests.planted import hostile
+from tests.planted import hostile, hostile_records
 
 from skyloom.corpus.sources.readers import folders, latex, pairs
 from skyloom.corpus.sources.readers.byte_streams import File, listing
@@ -58,6 +61,40 @@ def test_twice_the_size_is_at_most_some_more_than_twice_the_work(family: str, co
         assert rows or family.startswith("po")
         assert 0 < steps[-1] <= 2 * (FREE_STEPS + STEPS_PER_CHARACTER * 3 * size)
     assert steps[1] <= 2.3 * steps[0], (steps, hostile.steps_of(rows))
+
+
+def lines_run(call: Callable[[], object]) -> int:
+    """How many lines of the readers a call runs: of Python, so that scans of compiled libraries are not seen (the bench sees them)."""
+    count, before = 0, sys.gettrace()
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+        nonlocal count
+        count += event == "line"
+        return trace if "/corpus/sources/" in frame.f_code.co_filename else None
+
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("family", hostile_records.families())
+def test_records_of_twice_the_size_are_read_in_about_twice_the_lines(family: str, tmp_path: Path) -> None:
+    hostile_records.read(family, 100, tmp_path)  # what is remembered from here on
+    counts = [lines_run(lambda size=size: hostile_records.read(family, size, tmp_path)) for size in (12_000, 24_000)]  # type: ignore[misc]
+    assert 0 < counts[1] <= 2.3 * counts[0], counts
+
+
+@pytest.mark.parametrize("what", ["digits", "records"])
+def test_headers_that_tarfile_searches_again_and_again_are_not_given_to_it(what: str, tmp_path: Path) -> None:
+    (row,) = hostile_records.read(f"tar {what}", 30_000, tmp_path)
+    assert isinstance(row, dict)
+    assert (row["error"], row["url"]) == ("broken: damaged header in the archive", "a.tar#0")
+    (row,) = hostile_records.read("tar values", 30_000, tmp_path)
+    assert isinstance(row, dict)
+    assert row["error"] is None
 
 
 def test_a_page_that_takes_too_long_keeps_its_name_and_the_next_is_read(tmp_path: Path) -> None:

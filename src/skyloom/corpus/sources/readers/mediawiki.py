@@ -25,8 +25,8 @@ _WANTED = frozenset(("base", "page", "title", "ns", "id", "redirect", "timestamp
 _STREAM = re.compile(rb"BZh[1-9]1AY&SY")
 _ROOT = re.compile(rb"<mediawiki[^<>]*>|</mediawiki>")
 _ROOT_END = len(b"</mediawiki>")
-_CHUNK = 1 << 18
-_PIECE = 1 << 13
+_CHUNK = 1 << 15  # a stream may be a few bytes, and what is read beyond it is read again
+_BASE = 1 << 18
 _CITES = 200  # addresses of one article
 
 
@@ -73,7 +73,7 @@ def _base(raw: BinaryIO) -> str:
     """The site's address, which only the dump's first stream holds."""
     raw.seek(0)
     try:
-        head = bz2.BZ2Decompressor().decompress(raw.read(_CHUNK), 1 << 16)
+        head = bz2.BZ2Decompressor().decompress(raw.read(_BASE), 1 << 16)
     except OSError:
         return ""  # the range that reads the first stream tells that it is broken
     found = re.search(rb"<base>([^<]*)</base>", head)
@@ -88,7 +88,6 @@ class _OneStream:
         raw.seek(offset)
         self._raw, self._at, self.end = raw, offset, -1
         self._size, self._total, self._counted = size, total, offset
-        self._piece = _PIECE
         self._inflate = bz2.BZ2Decompressor()
         self._held = b""  # the last bytes, which may be the beginning of the root's end
         self._closed = False
@@ -105,11 +104,10 @@ class _OneStream:
         return self._held + b"</root>"
 
     def _more(self, size: int) -> bytes:
-        data = self._raw.read(self._piece) if self._inflate.needs_input else b""
+        data = self._raw.read(_CHUNK) if self._inflate.needs_input else b""
         if self._inflate.needs_input and not data:
             raise EOFError("the dump ends inside a stream")
         self._at += len(data)
-        self._piece = min(2 * self._piece, _CHUNK)  # a stream may be a few bytes
         found = self._inflate.decompress(data, size)
         taken = self._at - len(self._inflate.unused_data)
         self._total.take(taken - self._counted, self._size)
