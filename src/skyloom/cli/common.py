@@ -37,9 +37,9 @@ EPILOG_CODES = (
 class FiniteRange(click.FloatRange):
     """A number within a range that is neither infinite nor none: "nan" is not below any limit."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         found = super().convert(value, param, ctx)
-        if isinstance(found, float) and not math.isfinite(found):
+        if not math.isfinite(found):
             self.fail(f"{value} is no number of which there can be so many.", param, ctx)
         return found
 

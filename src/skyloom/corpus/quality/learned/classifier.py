@@ -72,10 +72,10 @@ _LARGEST_BIAS = 1e9
 
 def _biases(found: object, place: str) -> dict[str, float]:
     """The biases by language; IntegrityError if they are no finite numbers."""
-    numbers = found if isinstance(found, dict) else {"": None}
-    if not all(isinstance(v, (int, float)) and abs(v) <= _LARGEST_BIAS for v in numbers.values()):
+    numbers = {str(k): v for k, v in found.items() if isinstance(v, (int, float))} if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or len(numbers) < len(found) or not all(abs(v) <= _LARGEST_BIAS for v in numbers.values()):
         raise IntegrityError(f"{place} has a bias that is no number: train it again or fetch it again")
-    return {str(k): float(v) for k, v in numbers.items()}
+    return {k: float(v) for k, v in numbers.items()}
 
 
 def train_classifier(
