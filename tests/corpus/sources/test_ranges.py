@@ -22,7 +22,7 @@ from skyloom.corpus.sources.readers.byte_streams import File, split
 from skyloom.corpus.sources.readers.rows import About
 from skyloom.corpus.sources.stage import READERS
 
-SIZES = (1, 150, 333, 999)
+SIZES = (1, 150, 333, 999, 5000)
 
 
 def texts(count: int) -> list[str]:
@@ -49,10 +49,10 @@ FILES: dict[str, tuple[str, Callable[[], list[bytes]]]] = {
 
 
 def rows(kind: str, name: str, data: bytes, folder: Path, size: int = 0) -> list[PageRow]:
-    """The rows of a file in ranges of a size, or (0) of one range that begins at its beginning."""
+    """The rows of a file in ranges of a size, or (0) at once."""
     (folder / name).write_bytes(data)
     file, about = File(str(folder / name), name, len(data)), About("源 s", "web", None, 10**6)
-    parts = split(file, size) if size and len(data) >= 2 * size else [File(file.path, name, len(data), 0, len(data))]
+    parts = split(file, size) if size else [file]
     tables: list[pa.Table] = []
     for part in parts:
         for found in READERS[kind](part, about):
@@ -71,6 +71,7 @@ def test_a_dump_that_holds_an_article_twice(tmp_path: Path) -> None:
     data = b"".join([parts[0], *parts[1:4], parts[2], *parts[4:8], parts[2], *parts[8:]])
     for size in SIZES:
         found = unlike(rows("mediawiki", "a-multistream.xml.bz2", data, tmp_path, size))
+        assert found == rows("mediawiki", "a-multistream.xml.bz2", data, tmp_path)
         assert [json.loads(r["meta"])["title"] for r in found].count("题2") == 3
     twice = "<mediawiki>" + stream(1, "茶 tea") * 2 + "</mediawiki>"
     assert len(unlike(rows("mediawiki", "a.xml", twice.encode(), tmp_path))) == 2

@@ -27,6 +27,8 @@ _ROOT = re.compile(rb"<mediawiki[^<>]*>|</mediawiki>")
 _ROOT_END = len(b"</mediawiki>")
 _CHUNK = 1 << 15  # a stream may be a few bytes, and what is read beyond it is read again
 _BASE = 1 << 18
+MULTISTREAM = "multistream"
+"""What the name of a dump of many streams holds."""
 _CITES = 200  # addresses of one article
 
 
@@ -36,16 +38,16 @@ def pages(file: File, about: About) -> Iterator[PageRow]:
     They are told apart by where they stand (`stream.number`): a dump that was put together badly holds one article twice.
     """
     with open_file(file) as raw:
-        if file.start == 0 and file.end < 0:
-            yield from _articles(Elements(_WANTED, about.max_body), unpacked(raw, about.max_ratio), file, about)
-        elif _in_streams(raw, file):
+        if _in_streams(raw, file):
             yield from _multistream(raw, file, about)
         elif file.start == 0:  # no ranges, whatever it is called: the first one is all
             yield from _articles(Elements(_WANTED, about.max_body), unpacked(raw, about.max_ratio), file, about)
 
 
 def _in_streams(raw: BinaryIO, file: File) -> bool:
-    """Whether a file is packed by bzip2, perhaps with a damaged beginning."""
+    """Whether a file is a range, or called a dump of many streams, and packed by bzip2, perhaps with a damaged beginning."""
+    if file.start == 0 and file.end < 0 and MULTISTREAM not in file.name.lower():
+        return False
     magic = raw.read(4)
     raw.seek(0)
     return (magic.startswith(BZIP2) and magic[3:].isdigit()) or file.name.lower().endswith(".bz2")
