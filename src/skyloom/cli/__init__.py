@@ -23,7 +23,7 @@ import click
 
 from skyloom import __version__
 from skyloom.cli import ending
-from skyloom.cli.common import EPILOG_CODES, Group, Verb, WithUsual, example, on_recipe, show
+from skyloom.cli.common import EPILOG_CODES, FiniteRange, Group, Verb, WithUsual, example, on_recipe, show
 from skyloom.cli.corpus import corpus_group
 from skyloom.cli.evaluate import eval_group
 from skyloom.cli.lr_test import lr_test
@@ -367,8 +367,8 @@ def report_serve(run: Run, host: str, port: int, names: tuple[str, ...]) -> None
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.argument("prompt")
 @click.option("--tokens", type=click.IntRange(1), default=80, show_default=True, help="Maximum number of new tokens.")
-@click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0 takes the most likely token.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus sampling.")
+@click.option("--temperature", type=FiniteRange(0), default=0.8, show_default=True, help="0 takes the most likely token.")
+@click.option("--top-p", type=FiniteRange(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus sampling.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of the sampling.")
 def generate(folder: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int) -> None:
     """Continue PROMPT with the released model in FOLDER."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,16 @@ EPILOG_CODES = (
     "Exit codes: 0 done, 1 problem, 2 usage or recipe, 3 input, 4 integrity, 5 storage, 6 diverged, 7 hung, 129 hung up, "
     "130 interrupted, 143 terminated."
 )
+
+
+class FiniteRange(click.FloatRange):
+    """A number within a range that is neither infinite nor none: "nan" is not below any limit."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number of which there can be so many.", param, ctx)
+        return found
 
 
 class Group(click.Group):
@@ -165,7 +176,7 @@ _ENGINE = (
         "--shard", default=None, metavar="I/N", help="Process only this part of the shards, as one task of a job array: 3/48."
     ),
     click.option(
-        "--patience", type=click.FloatRange(0), default=0.0, help="Seconds to wait for the other shard runs at the end of a map."
+        "--patience", type=FiniteRange(0), default=0.0, help="Seconds to wait for the other shard runs at the end of a map."
     ),
     click.option("--memory", default=None, metavar="SIZE", help="Memory limit for deduplication and for Ray's tasks: 4GB."),
     click.option(
