@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
-    from skyloom.evaluate.opened.any_model import Described, Opening, OpenModel, open_model
+    from skyloom.evaluate.opened.any_model import Described, Opening, OpenModel, open_model, open_words
     from skyloom.evaluate.opened.places import Place, locate, tokenizer_beside
     from skyloom.evaluate.opened.words import HubWords, OwnWords, Words, begin_of, changed, columns
 else:
     __getattr__ = lazy(__name__, {
-        "any_model": ("Described", "OpenModel", "Opening", "open_model",),
+        "any_model": ("Described", "OpenModel", "Opening", "open_model", "open_words",),
         "places": ("Place", "locate", "tokenizer_beside",),
         "words": ("HubWords", "OwnWords", "Words", "begin_of", "changed", "columns",),
     })  # fmt: skip
 
 __all__ = [
     "Described", "HubWords", "OpenModel", "Opening", "OwnWords", "Place", "Words", "begin_of", "changed", "columns", "locate",
-    "open_model", "tokenizer_beside",
+    "open_model", "open_words", "tokenizer_beside",
 ]  # fmt: skip

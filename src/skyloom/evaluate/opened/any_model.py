@@ -135,6 +135,14 @@ def open_model(text: str, opening: Opening = Opening(), name: str = "") -> OpenM
     return OpenModel(place, name or place.name, words, network, longest, opening)
 
 
+def open_words(text: str, opening: Opening = Opening()) -> Words:
+    """The tokenizer of a model alone; its weights are not read. Errors as `open_model`."""
+    place = locate(text, offline=opening.offline, trust_code=opening.trust_code)
+    if place.kind in (CHECKPOINT, RELEASE):
+        return OwnWords(Tokenizer.load(place.tokenizer), place.name)
+    return HubWords(*_tokenizer(place, opening))
+
+
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
