@@ -26,6 +26,7 @@ from skyloom.cli import ending
 from skyloom.cli.common import EPILOG_CODES, FiniteRange, Group, Verb, WithUsual, example, on_recipe, show
 from skyloom.cli.corpus import corpus_group
 from skyloom.cli.evaluate import eval_group
+from skyloom.cli.evaluate_tasks import tasks
 from skyloom.cli.lr_test import lr_test
 from skyloom.cli.plan import plan
 from skyloom.cli.release import release_group
@@ -285,6 +286,7 @@ main.add_command(plan)
 main.add_command(release_group)
 
 
+eval_group.add_command(tasks)
 main.add_command(eval_group)
 
 

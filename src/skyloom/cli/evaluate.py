@@ -75,9 +75,9 @@ _OPENING = (
 )
 
 
-def on_models(function: Callable[..., None]) -> Callable[..., None]:
+def on_models(function: Callable[..., None], *, required: bool = True) -> Callable[..., None]:
     """Add MODEL... and the options of opening models to a command: arguments `models` and those of `opening_of`."""
-    for option in (*reversed(_OPENING), click.argument("models", nargs=-1, required=True, metavar="MODEL...")):
+    for option in (*reversed(_OPENING), click.argument("models", nargs=-1, required=required, metavar="MODEL...")):
         function = option(function)
     return function
 

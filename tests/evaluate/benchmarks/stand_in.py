@@ -48,7 +48,7 @@ class Small:
     device: torch.device = CPU
     words: Bytes = field(default_factory=Bytes)
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: Sequence[str], ids: Sequence[str] | None = None) -> list[list[int]]:
         return [list(text.encode("utf-8")) for text in texts]
 
     def describe(self) -> Mapping[str, object]:
@@ -72,7 +72,7 @@ def decoder(seed: int, context: int) -> Decoder:
 
 
 def engine(model: Small) -> InferenceEngine:
-    return InferenceEngine(model.cached(), batch_tokens=2048)
+    return InferenceEngine(model.cached(), batch_tokens=2048, context=model.context)
 
 
 def lines(path: Path, items: Sequence[Mapping[str, object]]) -> Path:

@@ -62,7 +62,9 @@ class AnswerJournal:
         return len(self._found)
 
     def put(self, key: str, answer: Answer) -> None:
-        """Keep an answer. StorageError if the disk is full."""
+        """Keep an answer, unless it is known. StorageError if the disk is full."""
+        if key in self._found:
+            return
         self._found[key] = answer
         if self._file is None:
             return

@@ -115,7 +115,7 @@ def measure_noise(lm: HarnessModel, requests: Sequence[Instance]) -> Noise:
     if not chosen:
         return Noise(EXACT_NOISE, "nothing was compared")
     before = lm.likelihoods(chosen)
-    alone = [lm.engine.likelihoods([asked], context=lm.model.context)[0] for asked in lm.asked(chosen)]
+    alone = [lm.engine.likelihoods([asked])[0] for asked in lm.asked(chosen)]
     # Two log-probabilities move by so much each, at worst in opposite directions.
     most = 2 * max(abs(a.nats - b.nats) for a, b in zip(before, alone, strict=True))
     return Noise(

@@ -28,7 +28,6 @@ from skyloom.core.progress import ProgressTask
 from skyloom.evaluate.benchmarks.answer_journal import Answer, AnswerJournal, answer_key
 from skyloom.evaluate.benchmarks.item_records import Floats
 from skyloom.evaluate.benchmarks.task_building import item_id
-from skyloom.model.cached import CachedNetwork
 from skyloom.score.config import SamplingConfig
 from skyloom.score.requests import Asked, Likelihood
 
@@ -66,17 +65,14 @@ class BenchmarkModel(Protocol):
     def dtype(self) -> torch.dtype: ...
     @property
     def device(self) -> torch.device: ...
-    def cached(self) -> CachedNetwork: ...
-    def encode(self, texts: Sequence[str]) -> list[list[int]]: ...
+    def encode(self, texts: Sequence[str], ids: Sequence[str] | None = None) -> list[list[int]]: ...
     def describe(self) -> Mapping[str, object]: ...
 
 
 class BenchmarkEngine(Protocol):
     """What is asked of the engine (`score.likelihood`)."""
 
-    def likelihoods(
-        self, asked: Sequence[Asked], done: Callable[[int, Likelihood], None] | None = None, *, context: int | None = None
-    ) -> list[Likelihood]: ...
+    def likelihoods(self, asked: Sequence[Asked], done: Callable[[int, Likelihood], None] | None = None) -> list[Likelihood]: ...
 
     def rolling(
         self,
@@ -163,13 +159,13 @@ class HarnessModel(LM):  # type: ignore[misc]  # lm-eval is not typed
 
         if left:
             with self._named([requests[n] for n in left]):
-                self.engine.likelihoods([asked[n] for n in left], done, context=self.model.context)
+                self.engine.likelihoods([asked[n] for n in left], done)
             self.journal.flush()
         return [answer for answer in found if answer is not None]
 
     def rolling(self, requests: Sequence[Instance]) -> list[float]:
         """Nats of each text in rolling windows, the first behind the begin token."""
-        texts = self.model.encode([str(request.args[0]) for request in requests])
+        texts = self.model.encode([str(request.args[0]) for request in requests], [item_of(request) for request in requests])
         keys = [answer_key(self.identity, "rolling", text) for text in texts]
         found: list[float | None] = [_number(self.journal.get(key)) for key in keys]
         left = [number for number, nats in enumerate(found) if nats is None]
@@ -244,9 +240,10 @@ class HarnessModel(LM):  # type: ignore[misc]  # lm-eval is not typed
         """Context and continuation of each request as token ids."""
         new = list(dict.fromkeys(pair for r in requests if (pair := (str(r.args[0]), str(r.args[1]))) not in self._pairs))
         moved = [_moved(context, continuation) for context, continuation in new]
+        owners = {(str(r.args[0]), str(r.args[1])): item_of(r) for r in reversed(requests)}
         contexts = list(dict.fromkeys(context for context, _ in moved if context))
+        wholes = self.model.encode([context + continuation for context, continuation in moved], [owners[pair] for pair in new])
         heads = dict(zip(contexts, self.model.encode(contexts), strict=True))
-        wholes = self.model.encode([context + continuation for context, continuation in moved])
         for pair, (context, _), whole in zip(new, moved, wholes, strict=True):
             head = heads[context] if context else []
             front = self.front if context else (self.model.begin,)
@@ -279,7 +276,8 @@ class HarnessModel(LM):  # type: ignore[misc]  # lm-eval is not typed
     def wanted(self, requests: Sequence[Instance]) -> list[_Wanted]:
         """What each request wants to be generated."""
         prompts = [str(request.args[0]) for request in requests]
-        rows = dict(zip(dict.fromkeys(prompts), self.model.encode(list(dict.fromkeys(prompts))), strict=True))
+        owners = {text: item_of(request) for request, text in zip(reversed(requests), reversed(prompts), strict=True)}
+        rows = dict(zip(owners, self.model.encode(list(owners), list(owners.values())), strict=True))
         found = []
         for request, text in zip(requests, prompts, strict=True):
             settings = dict(normalize_gen_kwargs(request.args[1], MOST_NEW))

@@ -15,7 +15,6 @@ import io
 import logging
 import os
 import re
-import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -375,13 +374,9 @@ _SWITCHES = {
 @contextlib.contextmanager
 def without_network() -> Iterator[None]:
     """The libraries of the hub make no call, also where a task's program asks them to."""
-    for module in _SWITCHES:
-        importlib.import_module(module)
+    found = {place: importlib.import_module(place) for place in _SWITCHES}
     before = [
-        (sys.modules[m], name, getattr(sys.modules[m], name))
-        for m, names in _SWITCHES.items()
-        for name in names
-        if hasattr(sys.modules[m], name)
+        (found[p], name, getattr(found[p], name)) for p, names in _SWITCHES.items() for name in names if hasattr(found[p], name)
     ]
     names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE")
     environment = {name: os.environ.get(name) for name in names}

@@ -8,13 +8,12 @@ a table over many needs the memory of one. Answers go to a journal in the output
 from __future__ import annotations
 
 import gc
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 from skyloom.core.errors import ConfigError
 from skyloom.core.json_files import Row, Rows
@@ -79,19 +78,24 @@ class Asking:
     cut: bool = False
 
 
+Opened = TypeVar("Opened", bound=BenchmarkModel)
+
+
 def evaluate_tasks(
-    models: Sequence[str],
+    models: Sequence[tuple[str, str]],
     asking: Asking,
     *,
-    open_one: Callable[[str], BenchmarkModel],
-    engine: Callable[[BenchmarkModel], BenchmarkEngine],
+    open_one: Callable[[str, str], Opened],
+    engine: Callable[[Opened], BenchmarkEngine],
     out: Path | None,
     compared: tuple[str, str] | None = None,
     command: str = "",
     progress: Progress,
 ) -> TaskReport:
-    """The report over all models and tasks; see the module's docstring for errors and files."""
-    check_names(models)
+    """The report over all models and tasks. `models`: a name, which is given to no other, and where the model is.
+
+    See `build` and `ask` for errors.
+    """
     built = build(asking.tasks, shots=asking.shots, limit=asking.limit, data=asking.data, offline=asking.offline)
     for note in built.notes:
         progress.log(f"warning: {note}")
@@ -102,10 +106,8 @@ def evaluate_tasks(
     }  # fmt: skip
     records: dict[str, dict[str, list[ItemRecord]]] = {}
     with AnswerJournal(out) as journal:
-        for text in models:
-            model = open_one(text)
-            if model.name in records:
-                raise ConfigError(f"two models are called {model.name}: {text} and another; each needs a name of its own")
+        for name, place in models:
+            model = open_one(name, place)
             records[model.name] = _one(model, engine(model), built, asking, journal, report, progress)
             if out is not None:
                 write(report, records, out)
@@ -116,13 +118,6 @@ def evaluate_tasks(
         if out is not None:
             write(report, records, out)
     return report
-
-
-def check_names(models: Sequence[str]) -> None:
-    """ConfigError if the same model is named twice."""
-    for one, other in itertools.combinations(models, 2):
-        if one == other or Path(one).absolute() == Path(other).absolute():
-            raise ConfigError(f"the model {one} is named twice")
 
 
 def compare_two(

@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 OWN = Path(__file__).parent / "definitions"
 """Our own task files."""
+HARNESS = "0.4.13"
+"""The version of lm-evaluation-harness whose definitions these are."""
 NEAREST = 5
 """How many names are offered for one that is unknown."""
 
@@ -62,11 +65,13 @@ def index() -> dict[str, Entry]:
 
 
 def require() -> None:
-    """ConfigError with the command that installs it, if lm-eval is not there."""
+    """ConfigError with the command that installs it, if lm-eval is not there, or is another one: definitions and their inside differ."""
     try:
-        import lm_eval  # noqa: F401
-    except ImportError as problem:
-        raise ConfigError(f"benchmarks need the package lm-eval: pip install 'skyloom[eval]' ({problem})") from problem
+        found = version("lm-eval")
+    except PackageNotFoundError as problem:
+        raise ConfigError("benchmarks need the package lm-eval: pip install 'skyloom[eval]'") from problem
+    if found != HARNESS:
+        raise ConfigError(f"benchmarks need lm-eval {HARNESS}, {found} is installed: pip install 'skyloom[eval]'")
 
 
 def find(names: Sequence[str]) -> list[str]:
@@ -83,7 +88,9 @@ def find(names: Sequence[str]) -> list[str]:
         if not matches:
             near = difflib.get_close_matches(name, known, NEAREST, 0.6) or sorted(k for k in known if name and name in k)[:NEAREST]
             hint = f"; the nearest names are {', '.join(near)}" if near else ""
-            raise ConfigError(f"unknown task '{name}'{hint} (lm-evaluation-harness 0.4.13 and skyloom have {len(known):,} names)")
+            raise ConfigError(
+                f"unknown task '{name}'{hint} (lm-evaluation-harness {HARNESS} and skyloom have {len(known):,} names)"
+            )
         found += [match for match in matches if match not in found]
     if not found:
         raise ConfigError("no task was named: give --tasks NAME,NAME")

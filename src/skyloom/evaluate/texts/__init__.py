@@ -8,15 +8,16 @@ from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
     from skyloom.evaluate.texts.measure import DISJOINT, ROLLING, Scoring
-    from skyloom.evaluate.texts.perplexity_run import NONE, THIRD, Asked, PerplexityJson, perplexity
+    from skyloom.evaluate.texts.perplexity_run import NONE, THIRD, Asked, PerplexityJson, named, perplexity
     from skyloom.evaluate.texts.text_sets import Texts, as_set, read_sets
 else:
     __getattr__ = lazy(__name__, {
         "measure": ("DISJOINT", "ROLLING", "Scoring",),
-        "perplexity_run": ("Asked", "NONE", "PerplexityJson", "THIRD", "perplexity",),
+        "perplexity_run": ("Asked", "NONE", "PerplexityJson", "THIRD", "named", "perplexity",),
         "text_sets": ("Texts", "as_set", "read_sets",),
     })  # fmt: skip
 
 __all__ = [
-    "DISJOINT", "NONE", "ROLLING", "THIRD", "Asked", "PerplexityJson", "Scoring", "Texts", "as_set", "perplexity", "read_sets",
+    "DISJOINT", "NONE", "ROLLING", "THIRD", "Asked", "PerplexityJson", "Scoring", "Texts", "as_set", "named",
+    "perplexity", "read_sets",
 ]  # fmt: skip

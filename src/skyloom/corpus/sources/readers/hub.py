@@ -210,7 +210,7 @@ def _location(name: str) -> str:
 
 def _library() -> Any:
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets
     except ImportError as problem:
         raise StorageError(f"kind 'hub' needs the datasets library: pip install 'skyloom[hub]' ({problem})") from problem
     datasets.disable_progress_bars()
