@@ -26,7 +26,7 @@ from skyloom.evaluate.benchmarks.item_records import ItemRecord
 from skyloom.evaluate.benchmarks.task_building import Built, build, example_split, scored_split, settings_of
 from skyloom.evaluate.benchmarks.task_comparison import ITEMS, TASKS, ComparisonRow, Records, compare, groups_of, one_of, packed
 from skyloom.evaluate.benchmarks.task_index import find
-from skyloom.evaluate.benchmarks.task_scores import ScoreRow, group_rows, task_rows
+from skyloom.evaluate.benchmarks.task_scores import BenchmarkRow, group_rows, task_rows
 from skyloom.evaluate.benchmarks.template_fields import Shape, example, has_functions
 
 
@@ -43,7 +43,7 @@ class TaskReport(TypedDict):
     `groups`: their tasks."""
 
     models: list[Mapping[str, object]]
-    rows: list[ScoreRow]
+    rows: list[BenchmarkRow]
     comparison: list[ComparisonRow]
     noise: list[NoiseEntry]
     data: dict[str, str]
@@ -176,7 +176,7 @@ def fields(names: Sequence[str]) -> list[TaskFields]:
     return found
 
 
-def table(rows: Sequence[ScoreRow]) -> Rows:
+def table(rows: Sequence[BenchmarkRow]) -> Rows:
     """Rows for the terminal: groups first, intervals and ranges as texts."""
     shown: Rows = []
     for row in rows:

@@ -65,7 +65,7 @@ def index() -> dict[str, Entry]:
 
 
 def require() -> None:
-    """ConfigError with the command that installs it, if lm-eval is not there, or is another one: definitions and their inside differ."""
+    """ConfigError with the command that installs it, if lm-eval is not there, or has another version."""
     try:
         found = version("lm-eval")
     except PackageNotFoundError as problem:

@@ -30,7 +30,7 @@ WILSON, BOOTSTRAP = "wilson", "bootstrap"
 Aggregation = Callable[[Sequence[object]], object]
 
 
-class ScoreRow(TypedDict):
+class BenchmarkRow(TypedDict):
     """A row of `tasks.json`: a metric of a task, or of a group of `parts` tasks. `least` and `most`: the range of `value` that
     near ties leave (None: they are not known, as for generated texts). `right_bits_per_byte`: of the right answers, None where
     the task has none to score. `cut`: items that were cut from the left. `prompts`: SHA-256 of all that was asked."""
@@ -61,9 +61,9 @@ class ScoreRow(TypedDict):
     prompts: str
 
 
-def task_rows(model: str, name: str, found: TaskAnswers, *, seed: int = 1) -> list[ScoreRow]:
+def task_rows(model: str, name: str, found: TaskAnswers, *, seed: int = 1) -> list[BenchmarkRow]:
     """A row for each metric and filter."""
-    rows: list[ScoreRow] = []
+    rows: list[BenchmarkRow] = []
     bits = right_bits(found.items, seed=seed)
     for (metric, chosen), values in found.values.items():
         aggregate = _aggregation(found, metric)
@@ -91,11 +91,11 @@ def task_rows(model: str, name: str, found: TaskAnswers, *, seed: int = 1) -> li
 
 
 def group_rows(
-    model: str, group: Group, answers: Mapping[str, TaskAnswers], rows: Sequence[ScoreRow], *, seed: int = 1
-) -> list[ScoreRow]:
+    model: str, group: Group, answers: Mapping[str, TaskAnswers], rows: Sequence[BenchmarkRow], *, seed: int = 1
+) -> list[BenchmarkRow]:
     """A row for each metric that the group takes the mean of. `rows`: those of its tasks."""
     members = [task.task_name for task in group.get_all_tasks()]
-    made: list[ScoreRow] = []
+    made: list[BenchmarkRow] = []
     for wanted in group.aggregate_metric_list or []:
         mine = [r for r in rows if r["model"] == model and r["task"] in members and r["metric"] == wanted.metric]
         for chosen in dict.fromkeys(r["filter"] for r in mine):
@@ -106,8 +106,8 @@ def group_rows(
 
 
 def _group_row(
-    model: str, group: Group, parts: Sequence[ScoreRow], answers: Mapping[str, TaskAnswers], by_size: bool, seed: int
-) -> ScoreRow:
+    model: str, group: Group, parts: Sequence[BenchmarkRow], answers: Mapping[str, TaskAnswers], by_size: bool, seed: int
+) -> BenchmarkRow:
     first = parts[0]
     sizes = np.array([row["n"] for row in parts], np.float64)
     weights = sizes / sizes.sum() if by_size else np.full(len(parts), 1 / len(parts))
