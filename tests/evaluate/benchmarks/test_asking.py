@@ -273,3 +273,53 @@ def test_a_killed_evaluation_goes_on(data: list[str], whole: tuple[TaskReport, P
             [v for v in same.values() if isinstance(v, float)], abs=1e-5
         )
     assert Store(tmp_path).exists("items.jsonl.gz")
+
+
+FORMS: dict[str, tuple[list[small.Item], str]] = {
+    "lambada_openai": ([{"text": "The bird sat on the tree"}, {"text": "他去了 学校"}], "loglikelihood"),
+    "wikitext": ([{"page": " = River = \n\n A river is long . \n"}, {"page": " = 河 = \n\n 河很长。 \n"}], "loglikelihood_rolling"),
+    "truthfulqa_mc2": (
+        [
+            {
+                "question": "河是什么？", "mc1_targets": {"choices": ["水", "fire"], "labels": [1, 0]},
+                "mc2_targets": {"choices": ["水", "water", "fire"], "labels": [1, 1, 0]},
+            }
+        ]
+        * 2,
+        "multiple_choice",
+    ),
+    "hellaswag": (
+        [{"ind": n, "activity_label": "Sport", "ctx_a": "A man", "ctx_b": "he 跑", "endings": ["runs.", "eats 饭.", "x", "y"], "label": "1"} for n in range(2)],
+        "multiple_choice",
+    ),
+    "triviaqa": ([{"question": "谁？", "answer": {"aliases": ["甲", "A"], "value": "甲"}}] * 2, "generate_until"),
+    "copa": ([{"premise": "He ran.", "choice1": "He fell.", "choice2": "他累了。", "question": "effect", "label": 1}] * 2, "multiple_choice"),
+    "ceval-valid_law": ([{"question": "法？", "A": "甲", "B": "乙", "C": "丙", "D": "丁", "answer": "B"}] * 2, "multiple_choice"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", sorted(FORMS))
+def test_forms_of_tasks(task: str, tmp_path: Path) -> None:
+    """Likelihoods, rolling windows, several right answers, programs: each gives a row with a value."""
+    items, mode = FORMS[task]
+    path = small.lines(tmp_path / "题.jsonl", items)
+    data = [f"{task}={path}", f"{task}:train={path}", f"{task}:dev={path}"]
+    report = run(tmp_path, Asking([task], shots=0, data=data, offline=True))
+    assert {row["mode"] for row in report["rows"]} <= {mode, "None"} and len(report["rows"]) >= 1
+    assert all(row["value"] is not None and row["n"] == 2 for row in report["rows"]), report["rows"]
+    assert len(records(tmp_path)) == 2
+
+
+def test_a_metric_that_must_be_fetched_is_told(tmp_path: Path) -> None:
+    """squadv2's comes from the hub, when the answers are there; they are kept."""
+    item = {
+        "id": "甲",
+        "title": "河",
+        "context": "河很长。",
+        "question": "什么长？",
+        "answers": {"text": ["河"], "answer_start": [0]},
+    }
+    data = [f"squadv2={small.lines(tmp_path / 'a.jsonl', [item])}"]
+    with pytest.raises(DataError, match="task squadv2: its metric exact cannot be computed"):
+        run(tmp_path, Asking(["squadv2"], shots=0, data=data, offline=True))
+    assert (tmp_path / NAME).read_bytes().count(b"\n") == 2

@@ -7,6 +7,7 @@ a table over many needs the memory of one. Answers go to a journal in the output
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,18 @@ from skyloom.evaluate.benchmarks.answer_journal import AnswerJournal
 from skyloom.evaluate.benchmarks.asking import ask
 from skyloom.evaluate.benchmarks.harness_model import BenchmarkEngine, BenchmarkModel, HarnessModel
 from skyloom.evaluate.benchmarks.item_records import ItemRecord
-from skyloom.evaluate.benchmarks.task_building import Built, build, example_split, scored_split, settings_of
-from skyloom.evaluate.benchmarks.task_comparison import ITEMS, TASKS, ComparisonRow, Records, compare, groups_of, one_of, packed
+from skyloom.evaluate.benchmarks.task_building import Built, build, example_split, scored_split, settings_of, without_network
+from skyloom.evaluate.benchmarks.task_comparison import (
+    ITEMS,
+    RIGHT,
+    TASKS,
+    ComparisonRow,
+    Records,
+    compare,
+    groups_of,
+    one_of,
+    packed,
+)
 from skyloom.evaluate.benchmarks.task_index import find
 from skyloom.evaluate.benchmarks.task_scores import BenchmarkRow, group_rows, task_rows
 from skyloom.evaluate.benchmarks.template_fields import Shape, example, has_functions
@@ -105,7 +116,7 @@ def evaluate_tasks(
         "versions": {name: version(name) for name in ("lm-eval", "datasets", "skyloom")},
     }  # fmt: skip
     records: dict[str, dict[str, list[ItemRecord]]] = {}
-    with AnswerJournal(out) as journal:
+    with AnswerJournal(out) as journal, without_network() if asking.offline else contextlib.nullcontext():
         for name, place in models:
             model = open_one(name, place)
             records[model.name] = _one(model, engine(model), built, asking, journal, report, progress)
@@ -186,7 +197,7 @@ def table(rows: Sequence[BenchmarkRow]) -> Rows:
             "metric": name, "value": row["value"], "95 % interval": _span(row["low"], row["high"]), "chance": row["chance"],
             "items": row["n"], "shots": row["shots"] if row["shots"] >= 0 else None, "near ties": row["near_ties"],
             "they leave": _span(row["least"], row["most"]) if row["near_ties"] else None,
-            "bits/byte of right answer": row["right_bits_per_byte"],
+            "bits/byte, right": row["right_bits_per_byte"],
         }  # fmt: skip
         shown.append(line)
     return shown
@@ -196,10 +207,10 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> Rows:
     """Rows for the terminal."""
     return [
         {
-            "task": row["task"], "metric": row["metric"].removesuffix(",none"),
+            "task": row["task"], "metric": "bits/byte" if row["metric"] == RIGHT else row["metric"].removesuffix(",none"),
             row["model"]: row["value"], row["other"]: row["other_value"],
             "difference": row["difference"], "95 % interval": _span(row["low"], row["high"]), "items": row["n"],
-            "only first right": row["only_model"], "only second right": row["only_other"],
+            "only 1st right": row["only_model"], "only 2nd right": row["only_other"],
             "p (McNemar)": None if row["p"] is None else f"{row['p']:.3g}",
         }
         for row in rows
@@ -207,4 +218,4 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> Rows:
 
 
 def _span(low: float | None, high: float | None) -> str | None:
-    return None if low is None or high is None else f"{low:.3f} – {high:.3f}"
+    return None if low is None or high is None else f"{low:.3f} to {high:.3f}"

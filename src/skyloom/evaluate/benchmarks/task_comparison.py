@@ -111,7 +111,7 @@ def _paired(task: str, name: str, mine: Sequence[ItemRecord], other: str, theirs
 
 def _metric_row(task: str, metric: str, name: str, other: str, values: Values, seed: int) -> ComparisonRow:
     ones = np.ones(len(values))
-    found = ratio(values[:, 0] - values[:, 1], ones, generator(seed, task, metric), RESAMPLES)
+    found = ratio(values[:, 0] - values[:, 1], ones, generator(seed, task), RESAMPLES)
     row = _row(task, metric, name, other, len(values), float(values[:, 0].mean()), float(values[:, 1].mean()), found)
     if np.isin(values, (0.0, 1.0)).all():
         first, second = int((values[:, 0] > values[:, 1]).sum()), int((values[:, 0] < values[:, 1]).sum())
@@ -121,7 +121,7 @@ def _metric_row(task: str, metric: str, name: str, other: str, values: Values, s
 
 def _bits_row(task: str, name: str, other: str, values: Values, seed: int) -> ComparisonRow:
     bits = values[:, :2] / math.log(2)
-    found = ratio(bits[:, 0] - bits[:, 1], values[:, 2], generator(seed, task, RIGHT), RESAMPLES)
+    found = ratio(bits[:, 0] - bits[:, 1], values[:, 2], generator(seed, task), RESAMPLES)
     size = values[:, 2].sum()
     return _row(task, RIGHT, name, other, len(values), float(bits[:, 0].sum() / size), float(bits[:, 1].sum() / size), found)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
+from skyloom.core.errors import DataError
 from skyloom.evaluate.benchmarks.asking import TaskAnswers
 from skyloom.evaluate.benchmarks.item_records import ItemRecord
 from skyloom.evaluate.intervals import Estimate, Floats, estimate, figure, generator, ratio, replicates, wilson
@@ -62,12 +63,17 @@ class BenchmarkRow(TypedDict):
 
 
 def task_rows(model: str, name: str, found: TaskAnswers, *, seed: int = 1) -> list[BenchmarkRow]:
-    """A row for each metric and filter."""
+    """A row for each metric and filter. DataError names a metric that cannot be computed."""
     rows: list[BenchmarkRow] = []
     bits = right_bits(found.items, seed=seed)
     for (metric, chosen), values in found.values.items():
         aggregate = _aggregation(found, metric)
-        value, kind = scored(values, aggregate, seed=seed, name=f"{name}/{metric}")
+        try:
+            value, kind = scored(values, aggregate, seed=seed, name=f"{name}/{metric}")
+        except Exception as problem:  # metrics of many authors, some of which fetch a program from the hub
+            raise DataError(
+                f"task {name}: its metric {metric} cannot be computed ({type(problem).__name__}: {problem})"
+            ) from problem
         accuracy = metric.startswith("acc") and found.mode == "multiple_choice"
         known = accuracy or (metric == "acc" and found.mode == "loglikelihood")
         near = found.near.get(metric, {})
