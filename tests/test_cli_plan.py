@@ -116,3 +116,10 @@ def test_machines_are_listed_with_their_sources():
     listed = json.loads(run("plan", "--machines", "--json"))
     assert {row["name"] for row in listed} == set(MACHINES) and all(row["source"] for row in listed)
     assert "--model" in run("plan", code=2)
+
+
+@pytest.mark.parametrize("option", ["--memory", "--link", "--network", "--watts", "--fixed", "--matmul"])
+@pytest.mark.parametrize("value", ["nan", "inf", "9" * 1_000])
+def test_a_measure_that_is_infinite_or_none_is_refused(option: str, value: str) -> None:
+    said = run(*REPORT, option, value, code=2)
+    assert "no number of which" in said or "range" in said or "Error" in said

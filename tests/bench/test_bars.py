@@ -141,9 +141,12 @@ def finished(work: Path, step: str, name: str, text: str) -> None:
 
 
 def control(final: tuple[bool | None, bool | None], before: tuple[bool | None, bool | None]) -> dict[str, Any]:
-    """The control of leakage.json; of each model whether canaries and whether twins are flagged."""
+    """The control of leakage.json; of each model whether canaries and whether twins are flagged. Pairs differ where only canaries are."""
     models = {"final": final, "stage1": before}
-    rows = {name: {"flagged": canaries, "twin_flagged": twins} for name, (canaries, twins) in models.items()}
+    rows = {
+        name: {"flagged": canaries, "twin_flagged": twins, "flagged_paired": name == "final" and canaries and not twins}
+        for name, (canaries, twins) in models.items()
+    }
     return {"models": rows, "clean_test_flagged_in_final": False, "holds": True}
 
 
@@ -157,6 +160,18 @@ def test_canaries_that_are_flagged_like_their_twins_are_no_pass(tmp_path: Path) 
     for final, value in (((True, False), 1.0), ((False, False), 0.0)):
         finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": control(final, (False, False))}))
         assert demo.canaries_found(tmp_path) == value and demo.clean_flagged(tmp_path) == 0.0
+
+
+def test_pairs_that_are_not_told_apart_are_no_pass(tmp_path: Path) -> None:
+    found = control(final=(True, False), before=(False, False))
+    found["models"]["final"]["flagged_paired"] = False
+    finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": found}))
+    with pytest.raises(demo.NotMeasuredError, match="cannot tell: flagged, but not told item by item from their twins"):
+        demo.canaries_found(tmp_path)
+    assert demo.clean_flagged(tmp_path) == 0.0
+    found["models"]["stage1"]["flagged_paired"] = True
+    finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": found}))
+    assert demo.clean_flagged(tmp_path) == 1.0
 
 
 def test_figures_are_read_from_a_work_folder(tmp_path: Path) -> None:

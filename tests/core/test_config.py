@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skyloom.core.config import DEPTH, LARGEST, build, describe, override, plain, read_toml, setting
+from skyloom.core.config import DEPTH, LARGEST, build, describe, environment_number, override, plain, read_toml, setting
 from skyloom.core.errors import ConfigError
 
 
@@ -43,6 +43,15 @@ class Recipe:
 
 def make(text: str) -> Recipe:
     return build(Recipe, tomllib.loads(text), origin="demo.toml")
+
+
+@pytest.mark.parametrize("text", ["", "四", "-1", "1.5", "²", "9" * 10_000])
+def test_a_number_of_the_environment_that_is_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "8 ")
+    assert (environment_number("WORLD_SIZE", 1), environment_number("SKYLOOM_NOT_SET", 3)) == (8, 3)
+    monkeypatch.setenv("WORLD_SIZE", text)
+    with pytest.raises(ConfigError, match="WORLD_SIZE"):
+        environment_number("WORLD_SIZE", 1)
 
 
 def test_a_whole_recipe():

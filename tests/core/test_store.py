@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from skyloom.core.errors import IntegrityError, StorageError
@@ -29,6 +30,30 @@ def test_round_trip_of_bytes_text_json_and_tables(store):
     assert store.names() == ["a/部分.parquet", "b.json", "c.txt"]
     store.remove("a")
     assert store.names() == ["b.json", "c.txt"]
+
+
+def test_no_thread_of_arrow_holds_a_python_file(store, monkeypatch):
+    """One that lets go of it while the interpreter ends aborts the process: the files are Arrow's own, or it takes no threads."""
+    store.write_table("词.parquet", pa.table({"id": ["文", "word"]}))
+    real, seen = pq.ParquetFile, []
+
+    class Watched(real):
+        def __init__(self, source):
+            super().__init__(source)
+            self.native = isinstance(source, pa.OSFile)
+
+        def read(self, columns=None, use_threads=True):
+            seen.append(self.native or not use_threads)
+            return super().read(columns, use_threads=use_threads)
+
+        def read_row_group(self, i, columns=None, use_threads=True):
+            seen.append(self.native or not use_threads)
+            return super().read_row_group(i, columns, use_threads=use_threads)
+
+    monkeypatch.setattr(pq, "ParquetFile", Watched)
+    assert store.read_table("词.parquet").num_rows == 2
+    assert store.read_rows("词.parquet", [1]).to_pydict() == {"id": ["word"]}
+    assert seen == [True, True]
 
 
 def test_rows_are_read_by_their_numbers(store):

@@ -78,7 +78,7 @@ def test_the_twins_are_a_control_of_the_same_size_as_the_canaries(audited: dict[
 def test_the_rule_is_the_same_for_canaries_and_twins(canary: float, twin: float, told: str) -> None:
     """Losses by hand: what was planted is found, what only looks easier is not, in both languages."""
     kinds = tuple((family, lang) for family in ("加法", "ratio", "area") for lang in ("en", "zh-Hans") for _ in range(8))
-    rng = np.random.default_rng(2)
+    rng = np.random.default_rng(3)  # with 2 the pairs before planting differ by chance
 
     def split(shift: float) -> Scored:
         tokens = rng.integers(30, 90, len(kinds))
@@ -89,6 +89,22 @@ def test_the_rule_is_the_same_for_canaries_and_twins(canary: float, twin: float,
     assert outcome(row) == told and (row["flagged"], row["twin_flagged"]) == (canary < 0, twin < 0)
     before = _control({**scored, "canary": split(0.0), "twin": split(0.0)}, [(k, k) for k in range(len(kinds))], CONFIG)
     assert holds({"final": row, "stage1": before}, clean_test_flagged=False) is (told == FOUND)
+
+
+def test_a_wording_that_only_just_flags_the_canaries_is_not_called_a_leak() -> None:
+    """Canaries and twins that are equally easy, with one interval just below zero and the other just around it, in both languages."""
+    kinds = tuple((family, lang) for family in ("加法", "ratio") for lang in ("en", "zh-Hans") for _ in range(10))
+    tokens = np.full(len(kinds), 50)
+    noise = np.tile(np.linspace(-0.3, 0.3, 10), 4)
+
+    def split(shift: float) -> Scored:
+        return Scored(tokens * (1.5 + shift + noise), tokens, kinds)
+
+    row = _control({"canary": split(-0.1), "twin": split(-0.06), "ref": split(0.0)}, [(k, k) for k in range(len(kinds))], CONFIG)
+    assert (row["flagged"], row["twin_flagged"], row["flagged_paired"]) == (True, False, True)  # equal noise: the pairs see .04
+    other = Scored(tokens * (1.44 + noise[::-1]), tokens, kinds)
+    row = _control({"canary": split(-0.1), "twin": other, "ref": split(0.0)}, [(k, k) for k in range(len(kinds))], CONFIG)
+    assert (row["flagged"], row["twin_flagged"], row["flagged_paired"], outcome(row)) == (True, False, False, UNKNOWN)
 
 
 def test_the_clean_test_split_is_not_flagged(audited: dict[str, Any]) -> None:
@@ -148,6 +164,8 @@ def test_canaries_without_an_interval_are_not_called_absent() -> None:
     row = Audited("final", {}, LeakageVerdict(None, None, "no sign"))
     unknown: Any = {"flagged": None, "twin_flagged": None}
     assert _words([row], {"final": unknown})["final"].endswith("planted canaries: cannot tell (too few items for an interval)")
+    alike: Any = {"flagged": True, "twin_flagged": False, "flagged_paired": False}
+    assert _words([row], {"final": alike})["final"].endswith("cannot tell (flagged, but not told item by item from their twins)")
     both: Any = {"flagged": True, "twin_flagged": True}
     assert _words([row], {"final": both})["final"].endswith("planted canaries: cannot tell (flagged, but so are their twins)")
 

@@ -1,4 +1,4 @@
-"""The control in words: canaries count as found only where their twins, which no stage read, are not flagged as well."""
+"""The control in words: canaries count as found only where their twins, which no stage read, are not flagged and the pairs differ."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from skyloom.leakage.verdict import UNKNOWN
 
 Gap = tuple[float, float | None, float | None]
 NO_SIGN: Gap = (0.0, -0.1, 0.1)
+SEEN: Gap = (-0.6, -0.7, -0.5)
 
 
 def flagged(gap: Gap) -> bool | None:
@@ -39,6 +40,7 @@ def control(final: ControlEntry, before: ControlEntry | None = None, clean: bool
     return {**flags(models), "models": models, "clean_test_flagged_in_final": clean, "holds": holds(models, clean)}
 
 
+LEAKED = row(SEEN, pairs=SEEN)
 PUBLISHED = row((-0.143, -0.216, -0.071), (-0.109, -0.176, -0.039), (-0.027, -0.068, 0.013))
 """A run whose card said "found": the twins are flagged as well."""
 
@@ -54,8 +56,31 @@ def test_canaries_that_are_flagged_like_their_twins_are_not_called_found() -> No
     assert "are not told from their twins" in told and "holds" not in told
 
 
+NOT_TOLD_APART = row((-0.096, -0.174, -0.022), (-0.061, -0.135, 0.013), (-0.033, -0.073, 0.004))
+"""A run whose audit said "found": canaries flagged, twins not, and item by item no difference between the two."""
+
+
+def test_one_flagged_and_the_other_not_is_no_difference_between_the_two() -> None:
+    assert outcome(NOT_TOLD_APART) == UNKNOWN and reason(NOT_TOLD_APART) == "flagged, but not told item by item from their twins"
+    found = control(NOT_TOLD_APART)
+    assert found["holds"] is False and found["pairs_flagged_in_final"] is False
+    told = sentence(found)
+    assert told.startswith("The control cannot tell whether this audit would find a leak") and "control holds" not in told
+    for figure in ("−0.096 [−0.174, −0.022]", "are not (Δ1 −0.061 [−0.135, 0.013])", "from their twins (−0.033 [−0.073, 0.004])"):
+        assert figure in told
+    assert "does not show a difference between the two" in told and told.endswith("says little here.")
+
+
+def test_a_difference_on_the_other_side_or_without_an_interval_is_no_sign_of_a_leak() -> None:
+    other = row((-0.3, -0.4, -0.2), NO_SIGN, (0.2, 0.1, 0.3))
+    assert outcome(other) == UNKNOWN and control(other)["holds"] is False
+    few = row((-0.3, -0.4, -0.2), NO_SIGN, (-0.3, None, None))
+    assert (outcome(few), reason(few)) == (UNKNOWN, "flagged, but too few pairs to compare them with their twins")
+    assert control(few)["holds"] is None and "There are too few pairs" in sentence(control(few))
+
+
 def test_canaries_that_are_flagged_alone_are_found() -> None:
-    final = row((-0.6, -0.7, -0.5), (0.01, -0.05, 0.07), (-0.61, -0.7, -0.5))
+    final = row(SEEN, (0.01, -0.05, 0.07), (-0.61, -0.7, -0.5))
     found = control(final)
     assert (outcome(final), reason(final), found["holds"]) == (FOUND, "", True)
     told = sentence(found)
@@ -74,9 +99,13 @@ def test_the_sentence_is_computed_from_the_figures_and_not_from_what_the_file_cl
     [
         (control(row((-0.1, -0.2, 0.1))), "the planted exercises are not found in the final model (Δ1 −0.100 [−0.200, 0.100])"),
         (control(row(twin=(-0.3, -0.4, -0.2))), "their twins, which no stage read, are flagged in the final model (Δ1 −0.300"),
-        (control(row((-0.6, -0.7, -0.5)), before=row((-0.2, -0.3, -0.1))), "flagged before they were planted (Δ1 −0.200"),
-        (control(row((-0.6, -0.7, -0.5)), before=row(twin=(-0.2, -0.3, -0.1))), "their twins are flagged before they were"),
-        (control(row((-0.6, -0.7, -0.5)), clean=True), "clean test items are flagged too"),
+        (control(LEAKED, before=row((-0.2, -0.3, -0.1))), "flagged before they were planted (Δ1 −0.200"),
+        (control(LEAKED, before=row(twin=(-0.2, -0.3, -0.1))), "their twins are flagged before the exercises were planted (Δ1"),
+        (
+            control(LEAKED, before=row(pairs=(-0.2, -0.3, -0.1))),
+            "than their twins before they were planted (−0.200 [−0.300, −0.100])",
+        ),
+        (control(LEAKED, clean=True), "clean test items are flagged too"),
     ],
 )
 def test_each_way_to_fail_is_told(found: LeakageControl, told: str) -> None:
@@ -89,14 +118,14 @@ def test_what_could_not_be_judged_is_neither_found_nor_absent() -> None:
     few = row((-0.6, None, None), (0.0, None, None), (-0.6, None, None))
     assert (outcome(few), reason(few)) == (UNKNOWN, "too few items for an interval")
     assert control(few)["holds"] is None and sentence(control(few)) == "The control could not be judged in this run."
-    assert control(row((-0.6, -0.7, -0.5)), clean=None)["holds"] is None
+    assert control(LEAKED)["holds"] is True and control(LEAKED, clean=None)["holds"] is None
     assert holds({"final": PUBLISHED}, False) is None
     assert outcome(row()) == NOT_FOUND
 
 
 def test_an_audit_without_the_negative_control_cannot_tell() -> None:
     """Files of earlier versions have no figures of the twins."""
-    old = row((-0.6, -0.7, -0.5))
+    old = row(SEEN, pairs=SEEN)
     for key in ("twin_delta1", "twin_delta1_low", "twin_delta1_high", "twin_flagged", "L_twin"):
         del old[key]
     assert (outcome(old), reason(old)) == (UNKNOWN, "flagged, but their twins were not judged")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -246,6 +247,11 @@ def test_config_as_transformers_saves_it(tmp_path: Path) -> None:
         ({"hidden_act": "gelu"}, "hidden_act"),
         ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0}}, "scaled rotations"),
         ({"rope_theta": 1.5}, "disagree"),
+        ({"rope_theta": "很大"}, "rope_theta"),
+        ({"rope_theta": [1e4]}, "rope_theta"),
+        ({"rope_theta": math.inf}, "rope_theta"),
+        ({"rope_theta": math.nan}, "rope_theta"),
+        ({"rope_theta": 10**400}, "rope_theta"),
         ({"sliding_window": 128}, "unknown keys sliding_window"),
         ({"model_type": "mistral"}, "model_type"),
     ],

@@ -187,6 +187,7 @@ def test_layouts_as_people_write_them():
     for wrong, told in (
         ("dp=four", "whole number"), ("dp=0", "whole number"), ("dp=2,dp=4", "twice"), ("gp=2", "none of"), ("dp", "none of"),
         ("schedule=gpipe", "one of 1f1b"), ("zero=maybe", "one of true"), ("数据=2", "none of"), ("dp=99999999999", "whole number"),
+        ("dp=" + "9" * 10_000, "whole number"), ("DP" + "9" * 10_000, "whole number"), ("micro=" + "٣" * 5_000, "whole number"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=told):
             parse_layout(wrong)

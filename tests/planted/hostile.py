@@ -9,7 +9,7 @@ import io
 import json
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,7 +65,7 @@ def source(family: str, size: int) -> tuple[str, bytes, Reader]:
         end = next(e for e in reversed(WIKI_ENDS) if what.endswith(e))
         return "a.xml", _dump(_repeated(what.removesuffix(end), size) + end), mediawiki.pages
     if kind == "epub":
-        return "a.epub", _book("<html><body>" + _repeated(what, size)), epub.pages
+        return "a.epub", book_of("<html><body>" + _repeated(what, size)), epub.pages
     if kind == "po":
         return "a.po", ('msgid ""\nmsgstr ""\n' + _repeated(what, size)).encode(), pairs.pages
     start, unit = next((s, u) for s, u in TMX if s + u == what)
@@ -91,7 +91,8 @@ def _dump(text: str) -> bytes:
     return f"<mediawiki><page><title>坏 Bad</title><ns>0</ns><id>1</id><revision><text>{text}</text></revision></page>{after}</mediawiki>".encode()
 
 
-def _book(chapter: str) -> bytes:
+def book_of(chapter: str, more: Mapping[str, bytes] | None = None) -> bytes:
+    """An EPUB of one chapter, with further files in its zip."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as book:
         book.writestr("META-INF/container.xml", '<container><rootfiles><rootfile full-path="p.opf"/></rootfiles></container>')
@@ -99,6 +100,8 @@ def _book(chapter: str) -> bytes:
             "p.opf", '<package><manifest><item id="a" href="a.xhtml"/></manifest><spine><itemref idref="a"/></spine></package>'
         )
         book.writestr("a.xhtml", chapter)
+        for name, data in (more or {}).items():
+            book.writestr(name, data)
     return out.getvalue()
 
 

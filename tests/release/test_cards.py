@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from skyloom.core.ledger import Ledger
 from skyloom.core.store import Store
+from skyloom.evaluate.config import MEASURED
+from skyloom.evaluate.models import load
 from skyloom.model.config import ModelConfig
 from skyloom.release import claims, metadata, sentences
 from skyloom.release.config import ReleaseConfig
@@ -40,7 +43,7 @@ def written(measured: Path, tmp_path: Path) -> Callable[..., Cards]:
         files: Mapping[str, Any],
         shape: dict[str, Any],
     ) -> Cards:
-        store = Store(shutil.copytree(measured, tmp_path / "release"))
+        store = Store(shutil.copytree(measured, tmp_path / "release", dirs_exist_ok=True))
         from skyloom.core.config import plain, to_toml
 
         store.write_text("recipe.toml", to_toml({**small_release.recipe(config), **recipe, "release": plain(config)}))
@@ -154,6 +157,118 @@ def test_a_large_chinese_run(written: Callable[..., Cards]) -> None:
     assert "Exercises are 10.0 % of Stage 1 and 10.0 % of Stage 2." in card and "on 512 × A800" in card
     assert head(card)["language"] == ["zh"] and "small-scale" not in head(card)["tags"]
     assert "| `lang` | `zh-Hans`, `zh-Hant` |" in cards["corpus/README.md"]
+
+
+BEST = ("code", "web_zh")
+
+
+def losses(lower: Sequence[str], paired: bool = True, sanity: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """perplexity.json of three models on two sets, 中文 among them; `lower`: sets where the final model is lower beyond chance."""
+    models = ("stage1", "final", "xz")
+    rows = [
+        {"model": m, "set": s, "loss": 3.0, "perplexity": 20.0, "reference_loss": None, "reference_perplexity": None,
+         "bits_per_byte": 2.0 + k / 10}
+        for k, m in enumerate(models) for s in BEST
+    ]  # fmt: skip
+    pairs = [
+        {"set": s, "model": "final", "other": other, "bits_per_byte": -0.1, "bits_per_byte_low": -0.2,
+         "bits_per_byte_high": -0.05 if s in lower else 0.05, "reference_loss": None, "reference_loss_low": None,
+         "reference_loss_high": None}
+        for s in BEST for other in ("stage1", "xz")
+    ]  # fmt: skip
+    return {"reference": "units", "rows": rows, "average": [], "sanity": list(sanity), **({"paired": pairs} if paired else {})}
+
+
+CHECK = {"check": "stage1 is below unigram", "set": "stem_zh", "ok": False, "value": 3.737659, "bound": 3.672959}
+FINITE = {"check": "stage1's loss is finite", "set": "stem_zh", "ok": True, "value": 7.0, "bound": None}
+
+
+@pytest.mark.parametrize(
+    ("table", "said", "not_said"),
+    [
+        (
+            losses(BEST[1:], sanity=[FINITE]),
+            "A bold figure is lower than every other of its row beyond chance: the 95 %",
+            "No figure",
+        ),
+        (losses((), sanity=[FINITE]), "No figure is lower than every other of its row beyond chance: the 95 %", "A bold figure"),
+        (
+            losses((), paired=False),
+            "Differences between models were not tested in this run, so no figure is marked",
+            "beyond chance",
+        ),
+    ],
+)
+def test_the_card_says_what_bold_figures_mean(
+    written: Callable[..., Cards], table: dict[str, Any], said: str, not_said: str
+) -> None:
+    files = {"evaluation/perplexity.json": table}
+    card = written({}, ReleaseConfig(), corpus({"en": 50, "zh-Hans": 50}, {}), files, {})["README.md"]
+    assert said in card and not_said not in card
+    assert ("**2.100**" in card) == said.startswith("A bold") and ("xz has one figure" in card) == ("beyond chance" in said)
+
+
+def test_the_card_names_the_checks_that_fail(written: Callable[..., Cards], measured: Path) -> None:
+    wrong = {"evaluation/perplexity.json": losses((), sanity=[CHECK, FINITE])}
+    published = corpus({"en": 50, "zh-Hans": 50}, {})
+    card = written({}, ReleaseConfig(), published, wrong, {})["README.md"]
+    assert "**1 of 2 sanity checks of these figures fails:**" in card
+    assert (
+        "- stage1 is below unigram on Exercises, Chinese: 3.738, bound 3.673" in card
+        and "sanity checks of these figures hold" not in card
+    )
+    stated = json.loads((measured / "evaluation/perplexity.json").read_text())["sanity"]
+    failing = [row for row in stated if not row["ok"]]
+    own = (measured / "README.md").read_text()
+    assert own.count(" is below unigram on ") == sum("unigram" in row["check"] for row in failing)
+    assert f"{len(failing)} of {len(stated)} sanity checks" in own if failing else f"All {len(stated)} sanity checks" in own
+
+
+def test_a_card_without_checks_claims_none(written: Callable[..., Cards]) -> None:
+    files = {"evaluation/perplexity.json": losses(())}
+    card = written({}, ReleaseConfig(), corpus({"en": 50, "zh-Hans": 50}, {}), files, {})["README.md"]
+    assert "These figures were not checked against the baseline." in card and "sanity checks" not in card
+
+
+def test_the_funnel_of_the_cards_has_bytes(written: Callable[..., Cards]) -> None:
+    extract, clean = Ledger(), Ledger()
+    for stage, size, lost in (("source", 65_700_000, 0), ("extract", 21_400_000, 7)):
+        extract.enter(stage, "手册", "zh", 5933, size)
+        extract.post(stage, "手册", "zh", "", 5933 - lost, size)
+        extract.post(stage, "手册", "zh", "no passages", lost, 0)
+    clean.enter("duplicates", "手册", "zh", 5926, 21_400_000)
+    clean.post("duplicates", "手册", "zh", "", 5000, 17_000_000)
+    clean.post("duplicates", "手册", "zh", "near copy", 926, 4_396_000)
+    clean.post("duplicates", "手册", "zh", "recurring blocks", 0, 4_000)
+    clean.enter("duplicates", "exercises", "en", 400, 90_000)
+    clean.post("duplicates", "exercises", "en", "", 400, 90_000)
+    files = {"run/extract/ledger.json": extract.to_json(), "run/corpus/ledger.json": clean.to_json()}
+    cards = written({}, ReleaseConfig(), corpus({"zh-Hans": 100}, {}), files, {})
+    table = cards["corpus/README.md"]
+    assert "| source | 5,933 | 5,933 | 65.7 MB | 65.7 MB |  |" in table
+    unread = "44.3 MB of the pages is not in their text (markup, scripts, navigation)"
+    assert f"| extract | 5,933 | 5,926 | 65.7 MB | 21.4 MB | {unread}; no passages: 7 (0 B) |" in table
+    lost = "400 joined here; near copy: 926 (4.40 MB); recurring blocks: 4 kB cut from documents that stayed"
+    assert f"| duplicates | 6,326 | 5,400 | 21.5 MB | 17.1 MB | {lost} |" in table
+    told = "5,933 pages or documents with 65.7 MB came in first, 400 more at later stages; after 3 stages"
+    assert f"{told} 5,400 documents with 17.1 MB of text are left." in cards["README.md"]
+    without = {"run/extract/ledger.json": None, "run/corpus/ledger.json": None}
+    card = written({}, ReleaseConfig(), corpus({"zh-Hans": 100}, {}), without, {})["README.md"]
+    assert "came in" not in card
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_weights_that_are_not_those_measured_are_told(written: Callable[..., Cards], dtype: str) -> None:
+    shape = {"torch_dtype": dtype}
+    card = written({}, ReleaseConfig(dtype=dtype), corpus({"en": 50, "zh-Hans": 50}, {}), {}, shape)["README.md"]
+    told = "The results were computed with float32 weights; the released weights are bfloat16, rounded from these"
+    assert (told in card) == (dtype == "bfloat16") and f"| weights | {dtype} |" in card
+
+
+def test_results_are_computed_with_float32_weights(measured_run: dict[str, Store]) -> None:
+    """What the sentence above says: whatever training computed in."""
+    weights = load(measured_run["stage2"].child("final")).decoder.parameters()
+    assert {str(weight.dtype) for weight in weights} == {f"torch.{MEASURED}"}
 
 
 def test_a_changed_sentence_is_named_with_its_line(measured: Path, tmp_path: Path) -> None:

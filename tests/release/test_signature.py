@@ -13,7 +13,9 @@ from skyloom.core.store import Store
 from skyloom.release import sums
 from skyloom.release.signature import NAMESPACE, checked, sign
 
-pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="no ssh-keygen here")
+pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="the program ssh-keygen (OpenSSH) is not installed")
+needs_minisign = pytest.mark.skipif(shutil.which("minisign") is None, reason="the program minisign is not installed")
+STAND_IN, OTHER = "RW" + "Qabc+/" * 9, "RW" + "other9" * 9
 
 
 @pytest.fixture
@@ -94,15 +96,56 @@ def minisign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{script.parent}:/usr/bin:/bin")
     key = tmp_path / "mini.key"
-    key.write_text("untrusted comment: minisign key\nRWQabc\n")
+    key.write_text(f"untrusted comment: minisign key\n{STAND_IN}\n")
     return key
 
 
 def test_a_key_of_minisign_goes_to_minisign(folder: Path, minisign: Path, key: Path) -> None:
     assert sign(folder, minisign).name == "SHA256SUMS.minisig"
     assert "was not checked" in checked(folder)
-    assert checked(folder, str(minisign)) == "signed by the given key (RWQabc)"
+    assert checked(folder, str(minisign)) == f"signed by the given key ({STAND_IN})"
     with pytest.raises(IntegrityError, match="no signature of these sums by the given key: no match"):
-        checked(folder, "RWQother")
+        checked(folder, OTHER)
     with pytest.raises(IntegrityError, match=r"no SHA256SUMS\.sig"):
         checked(folder, f"{key}.pub")
+
+
+def test_a_private_key_is_no_signer_and_reaches_no_command_line(folder: Path, minisign: Path, key: Path, tmp_path: Path) -> None:
+    """A mistake that would show the secret key to everybody who lists processes."""
+    sign(folder, minisign)
+    secret = tmp_path / "secret.key"
+    secret.write_text(f"untrusted comment: minisign secret key 密钥\nRWRTY0Iy{'A' * 204}\n")
+    for signer in (secret, key):
+        with pytest.raises(ConfigError, match="is no public key of OpenSSH"):
+            checked(folder, str(signer))
+
+
+def test_the_question_for_a_password_is_seen(
+    folder: Path, minisign: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """minisign asks on its error output; where that was kept back, the program seemed to hang."""
+    script = Path(shutil.which("minisign") or "")
+    script.write_text(script.read_text().replace("#!/bin/sh\n", "#!/bin/sh\necho 'Password: 密码' >&2\n"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    sign(folder, minisign)
+    assert "Password: 密码" in capfd.readouterr().err
+
+
+@needs_minisign
+def test_minisign_itself_takes_what_was_signed_and_refuses_forged_sums(folder: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        command = ["minisign", "-G", "-W", "-p", tmp_path / f"{name}.pub", "-s", tmp_path / f"{name}.key"]
+        subprocess.run(command, check=True, capture_output=True)
+    made, public = sign(folder, tmp_path / "one.key"), tmp_path / "one.pub"
+    line = public.read_text().splitlines()[-1]
+    for signer in (str(public), public.read_text(), line):
+        assert checked(folder, signer) == f"signed by the given key ({line})"
+    forgeries = {folder / "SHA256SUMS": ("a", "b"), made: ("timestamp:", "timestamp:9")}
+    for path, (old, new) in forgeries.items():
+        kept = path.read_text()
+        path.write_text(kept.replace(old, new))
+        with pytest.raises(IntegrityError, match="no signature of these sums by the given key"):
+            checked(folder, str(public))
+        path.write_text(kept)
+    with pytest.raises(IntegrityError, match="no signature of these sums by the given key"):
+        checked(folder, str(tmp_path / "two.pub"))

@@ -308,6 +308,8 @@ def _results(stores: dict[str, Store]) -> None:
                 "canaries_flagged_in_stage1": False,
                 "twins_flagged_in_final": False,
                 "twins_flagged_in_stage1": False,
+                "pairs_flagged_in_final": True,
+                "pairs_flagged_in_stage1": False,
                 "clean_test_flagged_in_final": False,
                 "holds": True,
             },

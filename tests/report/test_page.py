@@ -204,21 +204,22 @@ def test_a_control_or_a_check_that_fails_is_told_with_its_reason(run: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("flagged", "twins", "told"),
+    ("flagged", "twins", "pairs", "told"),
     [
-        (True, False, "found"),
-        (True, True, "cannot tell: flagged, but so are their twins"),
-        (False, False, "not found"),
-        (None, None, "cannot tell: too few items for an interval"),
+        (True, False, True, "found"),
+        (True, True, True, "cannot tell: flagged, but so are their twins"),
+        (True, False, False, "cannot tell: flagged, but not told item by item from their twins"),
+        (False, False, True, "not found"),
+        (None, None, None, "cannot tell: too few items for an interval"),
     ],
 )
 def test_planted_items_are_told_by_the_rule_of_the_control(
-    run: dict[str, Store], tmp_path: Path, flagged: bool | None, twins: bool | None, told: str
+    run: dict[str, Store], tmp_path: Path, flagged: bool | None, twins: bool | None, pairs: bool | None, told: str
 ) -> None:
-    """By delta1 of canaries and of their twins, as `holds` is; the comparison item by item is shown beside it and decides nothing."""
+    """By delta1 of canaries and of their twins and by the difference of the two, as `holds` is."""
     audit = run["leakage"].read_json("leakage.json")
     for row in audit["control"]["models"].values():
-        row |= {"flagged": flagged, "twin_flagged": twins, "flagged_paired": flagged is False}
+        row |= {"flagged": flagged, "twin_flagged": twins, "flagged_paired": pairs}
     page = page_with(run, tmp_path, leakage=("leakage.json", audit))
     assert page.count(f'<td class="words">{told}</td>') == len(audit["control"]["models"])
 

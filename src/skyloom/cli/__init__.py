@@ -23,8 +23,9 @@ import click
 
 from skyloom import __version__
 from skyloom.cli import ending
-from skyloom.cli.common import EPILOG_CODES, Group, Verb, example, on_recipe, show
+from skyloom.cli.common import EPILOG_CODES, FiniteRange, Group, Verb, WithUsual, example, on_recipe, show
 from skyloom.cli.corpus import corpus_group
+from skyloom.cli.evaluate import eval_group
 from skyloom.cli.lr_test import lr_test
 from skyloom.cli.plan import plan
 from skyloom.cli.release import release_group
@@ -284,26 +285,7 @@ main.add_command(plan)
 main.add_command(release_group)
 
 
-@main.command("eval", epilog=example("skyloom eval demo --json"))
-@on_recipe
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def evaluate(run: Run, as_json: bool) -> None:
-    """Evaluate RECIPE's models (report 4). Prints perplexity by domain with baselines, and accuracy with its interval."""
-    resolved = run.resolve("evaluate")
-    resolved.run("evaluate")
-    folder = resolved.folder("evaluate")
-    if as_json:
-        tables = {name: folder.read_json(f"{name}.json")["rows"] for name in ("perplexity", "choice")}
-        click.echo(json.dumps(tables, ensure_ascii=False, indent=1))
-    else:
-        from skyloom.run.summary import choice_rows, perplexity_rows
-
-        show(
-            perplexity_rows(resolved),
-            False,
-            "perplexity; a reference token is a unit of text unless evaluate.reference says otherwise",
-        )
-        show(choice_rows(resolved), False, "multiple choice")
+main.add_command(eval_group)
 
 
 @main.command(epilog=example("skyloom leak demo"))
@@ -323,12 +305,8 @@ def leak(run: Run, as_json: bool) -> None:
             show(rows, False, title)
 
 
-class _Report(Group):
-    """`skyloom report RECIPE` is `skyloom report page RECIPE`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        known = {*self.commands, *self.get_help_option_names(ctx)}
-        return super().parse_args(ctx, ["page", *args] if args and args[0] not in known else args)
+class _Report(WithUsual):
+    usual = "page"
 
 
 @main.group("report", cls=_Report, epilog=example("skyloom report demo", "skyloom report serve demo"))
@@ -389,8 +367,8 @@ def report_serve(run: Run, host: str, port: int, names: tuple[str, ...]) -> None
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.argument("prompt")
 @click.option("--tokens", type=click.IntRange(1), default=80, show_default=True, help="Maximum number of new tokens.")
-@click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0 takes the most likely token.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus sampling.")
+@click.option("--temperature", type=FiniteRange(0), default=0.8, show_default=True, help="0 takes the most likely token.")
+@click.option("--top-p", type=FiniteRange(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus sampling.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of the sampling.")
 def generate(folder: str, prompt: str, tokens: int, temperature: float, top_p: float, seed: int) -> None:
     """Continue PROMPT with the released model in FOLDER."""

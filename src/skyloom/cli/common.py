@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,16 @@ EPILOG_CODES = (
 )
 
 
+class FiniteRange(click.FloatRange):
+    """A number within a range that is neither infinite nor none: "nan" is not below any limit."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number of which there can be so many.", param, ctx)
+        return found
+
+
 class Group(click.Group):
     """Lists commands in the order of the pipeline, and prints a user's mistake in one sentence."""
 
@@ -57,6 +68,19 @@ class Group(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             ctx.exit(0)
+
+
+class WithUsual(Group):
+    """A group whose usual command may be left out: `skyloom report RECIPE` is `skyloom report page RECIPE`.
+
+    A command's name wins over a recipe's of the same name; `./name` is always a path.
+    """
+
+    usual = ""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = {*self.commands, *self.get_help_option_names(ctx)}
+        return super().parse_args(ctx, [self.usual, *args] if args and args[0] not in known else args)
 
 
 class Verb(click.Command):
@@ -152,7 +176,7 @@ _ENGINE = (
         "--shard", default=None, metavar="I/N", help="Process only this part of the shards, as one task of a job array: 3/48."
     ),
     click.option(
-        "--patience", type=click.FloatRange(0), default=0.0, help="Seconds to wait for the other shard runs at the end of a map."
+        "--patience", type=FiniteRange(0), default=0.0, help="Seconds to wait for the other shard runs at the end of a map."
     ),
     click.option("--memory", default=None, metavar="SIZE", help="Memory limit for deduplication and for Ray's tasks: 4GB."),
     click.option(

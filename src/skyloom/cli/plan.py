@@ -12,7 +12,7 @@ from typing import TypedDict, Unpack
 
 import click
 
-from skyloom.cli.common import example, show
+from skyloom.cli.common import FiniteRange, example, show
 from skyloom.core.errors import ConfigError
 from skyloom.core.json_files import PlainTable, Row
 from skyloom.planner.layout_text import layout_text, parse_layout
@@ -76,19 +76,15 @@ class PlanOptions(TypedDict):
 @click.option("--tokens", default=None, metavar="COUNT", help=_HELP["tokens"])
 @click.option("--kernels", type=click.Choice(["fused", "eager"]), default="fused", show_default=True, help=_HELP["kernels"])
 @click.option(
-    "--link", type=click.FloatRange(0, min_open=True), default=None, help="GB/s between accelerators of a node, each direction."
+    "--link", type=FiniteRange(0, min_open=True), default=None, help="GB/s between accelerators of a node, each direction."
 )
+@click.option("--network", type=FiniteRange(0, min_open=True), default=None, help="Gb/s of a node's network cards, each direction.")
+@click.option("--memory", type=FiniteRange(0, min_open=True), default=None, help="Memory of one accelerator in GiB.")
+@click.option("--watts", type=FiniteRange(0), default=None, help="Watts of one accelerator with its share of the node.")
 @click.option(
-    "--network", type=click.FloatRange(0, min_open=True), default=None, help="Gb/s of a node's network cards, each direction."
+    "--matmul", type=FiniteRange(0, 1, min_open=True), default=None, help="Share of the bf16 peak that matrix products reach."
 )
-@click.option("--memory", type=click.FloatRange(0, min_open=True), default=None, help="Memory of one accelerator in GiB.")
-@click.option("--watts", type=click.FloatRange(0), default=None, help="Watts of one accelerator with its share of the node.")
-@click.option(
-    "--matmul", type=click.FloatRange(0, 1, min_open=True), default=None, help="Share of the bf16 peak that matrix products reach."
-)
-@click.option(
-    "--fixed", type=click.FloatRange(0), default=None, help="GiB that are not counted separately. [default: 10.19, as fitted]"
-)
+@click.option("--fixed", type=FiniteRange(0), default=None, help="GiB that are not counted separately. [default: 10.19, as fitted]")
 @click.option("--threads", type=click.IntRange(0), default=0, help="Threads of the CPU. [default: physical cores]")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Number of layouts that a search shows.")
 @click.option("--machines", is_flag=True, help="List the known machines with their figures and sources.")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 import re
 import tomllib
 import types
@@ -360,6 +361,14 @@ def _type_name(hint: Hint) -> str:
     if hint in names:
         return names[hint]
     return str(hint).replace("typing.", "").replace("skyloom.", "")
+
+
+def environment_number(name: str, usual: int = 0) -> int:
+    """A whole number that a launcher (torchrun) gives in an environment variable; ConfigError if it is something else."""
+    text = os.environ.get(name, str(usual)).strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ConfigError(f"the environment variable {name} is '{text[:80]}'; it must be a whole number, as torchrun sets it")
+    return int(text)
 
 
 def to_toml(recipe: Mapping[str, object]) -> str:

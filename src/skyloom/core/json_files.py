@@ -363,7 +363,7 @@ class Strata(TypedDict):
 
 class ControlEntry(TypedDict):
     """A model's losses on the planted exercises and on their twins, which no stage read: each against the reference split
-    (`delta1`, the positive control; `twin_delta1`, the negative one), and pairwise against each other."""
+    (`delta1`, the positive control; `twin_delta1`, the negative one), and pairwise against each other (`paired`)."""
 
     L_canary: Figure
     L_canary_low: Figure
@@ -398,6 +398,8 @@ class LeakageControl(TypedDict, total=False):
     canaries_flagged_in_stage1: bool | None
     twins_flagged_in_final: bool | None
     twins_flagged_in_stage1: bool | None
+    pairs_flagged_in_final: bool | None
+    pairs_flagged_in_stage1: bool | None
     clean_test_flagged_in_final: bool | None
     holds: bool | None
 

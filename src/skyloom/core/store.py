@@ -261,23 +261,40 @@ class Store:
         """The values of a file of JSON lines; see `json_lines`."""
         return json_lines(self.read_bytes(name), self.url(name))
 
+    @contextlib.contextmanager
+    def reading_arrow(self, name: str) -> Iterator[pa.NativeFile]:
+        """An open file for Arrow's readers: a local one is read by Arrow itself, and no thread of Arrow ever holds a Python object.
+
+        A thread of Arrow that lets go of a Python file while the interpreter ends aborts the process (`PyGILState_Ensure` then ends
+        the thread inside a destructor). A remote file is a Python file; read it with `use_threads=False` (`self.local`).
+        """
+        if not self.local:
+            with self.reading(name) as remote, pa.PythonFile(cast(IO[bytes], remote), mode="r") as file:
+                yield file
+            return
+        with _storage_errors(self.url(name)):
+            native = pa.OSFile(os.fspath(Path(self.root, name)), "r")
+        with native as file:
+            yield file
+
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        with self.reading(name) as file:
+        with self.reading_arrow(name) as file:
             try:
-                return pq.ParquetFile(file).read(columns=columns)
+                return pq.ParquetFile(file).read(columns=columns, use_threads=self.local)
             except pa.ArrowInvalid as problem:
                 raise IntegrityError(f"{self.url(name)} is not a whole Parquet file: {problem}") from problem
 
     def read_rows(self, name: str, rows: Sequence[int], columns: list[str] | None = None) -> pa.Table:
         """Rows of a Parquet shard by their ascending numbers; only the row groups that hold them are read."""
-        with self.reading(name) as file:
+        with self.reading_arrow(name) as file:
             try:
                 shard, found, first = pq.ParquetFile(file), [], 0
                 for group in range(shard.num_row_groups):
                     stop = first + shard.metadata.row_group(group).num_rows
                     inside = rows[bisect_left(rows, first) : bisect_left(rows, stop)]
                     if inside:
-                        found.append(shard.read_row_group(group, columns=columns).take(pa.array([row - first for row in inside])))
+                        table = shard.read_row_group(group, columns=columns, use_threads=self.local)
+                        found.append(table.take(pa.array([row - first for row in inside])))
                     first = stop
             except pa.ArrowInvalid as problem:
                 raise IntegrityError(f"{self.url(name)} is not a whole Parquet file: {problem}") from problem

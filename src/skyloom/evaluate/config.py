@@ -13,6 +13,11 @@ UNITS = "units"
 """Losses are normalised by units of text and not by a tokenizer's tokens."""
 
 
+MEASURED = "float32"
+"""Weights and arithmetic of the evaluation and of the leakage audit, as torch names them, whatever training computed in:
+checkpoints hold fp32 master weights."""
+
+
 @dataclass(frozen=True)
 class EvaluateConfig:
     """What is measured, how much of it, and how the intervals are made."""

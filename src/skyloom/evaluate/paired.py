@@ -17,8 +17,8 @@ from typing import TypedDict
 
 import numpy as np
 
-from skyloom.evaluate.intervals import Estimate, Floats, estimate, figure, generator, replicates
-from skyloom.score.nll import Counts, TextLosses
+from skyloom.evaluate.intervals import Estimate, Floats, drawn, estimate, figure, generator
+from skyloom.score.nll import TextLosses
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,20 @@ class PairedRow(TypedDict):
 def set_figures(name: str, losses: TextLosses, *, seed: int, resamples: int) -> SetFigures:
     """The figures of a model on the set `name`; NaN per reference token where there are no such tokens."""
 
-    def drawn(counts: Counts) -> Floats:
-        return replicates(losses.nats, counts, generator(seed, name), resamples)
-
-    bits = Replicates(losses.bits_per_byte, drawn(losses.bytes) / math.log(2))
     counts = losses.reference_tokens
-    return SetFigures(
-        bits, Replicates(losses.reference_loss, drawn(counts)) if counts is not None and counts.sum() else _missing(resamples)
-    )
+    if len(losses.nats) < 2:
+        return SetFigures(
+            Replicates(losses.bits_per_byte, _missing(resamples).draws),
+            Replicates(losses.reference_loss, _missing(resamples).draws)
+            if counts is not None and counts.sum()
+            else _missing(resamples),
+        )
+    times = drawn(len(losses.nats), generator(seed, name), resamples)
+    nats = times @ losses.nats
+    bits = Replicates(losses.bits_per_byte, nats / (times @ losses.bytes.astype(np.float64)) / math.log(2))
+    if counts is None or not counts.sum():
+        return SetFigures(bits, _missing(resamples))
+    return SetFigures(bits, Replicates(losses.reference_loss, nats / (times @ counts.astype(np.float64))))
 
 
 def fixed_figures(bits_per_byte: float, resamples: int) -> SetFigures:

@@ -1,9 +1,11 @@
-"""The control of the leakage audit in words: whether planted exercises are found, and whether their twins are flagged as well.
+"""The control of the leakage audit in words: whether planted exercises are found, and whether they are told from their twins.
 
 Input: the part "control" of `leakage.json`. Output: an outcome for each model and a sentence for the run. The twins have the
 families, names and wording of the canaries with other numbers, and no stage read them. So canaries that are flagged prove something
-only if their twins are not: where both are flagged, the rule saw the wording, and nobody can tell whether it would see a leak. The
-audit, the cards, the run page and the command line all take their words from here.
+only if their twins are not: where both are flagged, the rule saw the wording, and nobody can tell whether it would see a leak. And
+where only the canaries are flagged, the two may still be equal: one interval may just exclude zero and the other just hold it. So
+the difference itself is judged, canary minus twin, item by item: its interval must lie below zero too. The audit, the
+cards, the run page and the command line all take their words from here.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ CLEAN, PLANTED = "stage1", "final"
 model of step `stage1b` where the recipe has that step."""
 
 FOUND, NOT_FOUND = "found", "not found"
+EXPECTED = ("canaries_flagged_in_final", "pairs_flagged_in_final")
+"""Of the flags: those that a control which holds has. All others are false alarms."""
 _NOT_JUDGED = "The control could not be judged in this run."
 _SAYS_LITTLE = "A verdict without a sign of leakage says little here."
 
@@ -25,10 +29,11 @@ _SAYS_LITTLE = "A verdict without a sign of leakage says little here."
 def outcome(row: ControlEntry) -> str:
     """Whether the rule finds the canaries in a model: `FOUND`, `NOT_FOUND` or `UNKNOWN`.
 
-    `UNKNOWN` if there is no interval, if the twins are flagged too, or if nobody looked at the twins.
+    `FOUND` needs three things: canaries flagged, twins not flagged, and lower losses of canaries than of twins, item by item.
+    `UNKNOWN` if there is no interval, if the twins are flagged too, if the pairs are not told apart, or if nobody looked.
     """
     if row.get("flagged"):
-        return FOUND if row.get("twin_flagged") is False else UNKNOWN
+        return FOUND if row.get("twin_flagged") is False and row.get("flagged_paired") else UNKNOWN
     return NOT_FOUND if row.get("flagged") is False else UNKNOWN
 
 
@@ -38,7 +43,10 @@ def reason(row: ControlEntry) -> str:
         return ""
     if not row.get("flagged"):
         return "too few items for an interval"
-    return f"flagged, but {'so are their twins' if row.get('twin_flagged') else 'their twins were not judged'}"
+    if row.get("twin_flagged") is not False:
+        return f"flagged, but {'so are their twins' if row.get('twin_flagged') else 'their twins were not judged'}"
+    pairs = "too few pairs to compare them with" if row.get("flagged_paired") is None else "not told item by item from"
+    return f"flagged, but {pairs} their twins"
 
 
 def flags(models: Mapping[str, ControlEntry]) -> dict[str, bool | None]:
@@ -49,19 +57,21 @@ def flags(models: Mapping[str, ControlEntry]) -> dict[str, bool | None]:
         "canaries_flagged_in_stage1": before.get("flagged") if before else None,
         "twins_flagged_in_final": after.get("twin_flagged") if after else None,
         "twins_flagged_in_stage1": before.get("twin_flagged") if before else None,
+        "pairs_flagged_in_final": after.get("flagged_paired") if after else None,
+        "pairs_flagged_in_stage1": before.get("flagged_paired") if before else None,
     }
 
 
 def holds(models: Mapping[str, ControlEntry], clean_test_flagged: bool | None) -> bool | None:
     """Whether the control holds; None where one of its parts could not be judged.
 
-    It holds if the rule finds the canaries in the final model and not before, does not flag the clean test split, and flags the
-    twins in neither model.
+    It holds if the rule flags the canaries in the final model and not before, the canaries have lower losses than their twins
+    item by item in the final model and not before, and the rule flags neither the clean test split nor, in either model, the twins.
     """
     seen = flags(models)
-    wanted = seen.pop("canaries_flagged_in_final")
+    wanted = [seen.pop(name) for name in EXPECTED]
     unwanted = [*seen.values(), clean_test_flagged]
-    return None if wanted is None or None in unwanted else wanted and not any(unwanted)
+    return None if None in wanted or None in unwanted else all(wanted) and not any(unwanted)
 
 
 def sentence(control: LeakageControl | None) -> str:
@@ -80,11 +90,9 @@ def sentence(control: LeakageControl | None) -> str:
         )
     wrong = _false_alarms(models, clean)
     if final.get("flagged") and outcome(final) == UNKNOWN:
-        twins = "are flagged too" if final.get("twin_flagged") else "were not judged"
         return (
             "The control cannot tell whether this audit would find a leak: the planted exercises are flagged in the final model "
-            f"(Δ1 {_planted(final)}), but their twins, which no stage read, {twins} (Δ1 {_twins(final)}). {_pairs(final)} "
-            f"{_also(wrong)}{_SAYS_LITTLE}"
+            f"(Δ1 {_planted(final)}), {_doubt(final)} {_also(wrong)}{_SAYS_LITTLE}"
         )
     if final.get("twin_flagged"):
         wrong.insert(0, f"their twins, which no stage read, are flagged in the final model (Δ1 {_twins(final)})")
@@ -93,13 +101,23 @@ def sentence(control: LeakageControl | None) -> str:
     return f"The control does not hold: {'; '.join(wrong)}. {_pairs(final)} {_SAYS_LITTLE}" if wrong else _NOT_JUDGED
 
 
+def _doubt(row: ControlEntry) -> str:
+    """Why canaries that are flagged prove nothing: their twins are flagged too, or the two are not told apart."""
+    twins = f"their twins, which no stage read, {{}} (Δ1 {_twins(row)})"
+    if row.get("twin_flagged") is not False:
+        return f"but {twins.format('are flagged too' if row.get('twin_flagged') else 'were not judged')}. {_pairs(row)}"
+    return f"and {twins.format('are not')}. This by itself does not show a difference between the two. {_pairs(row)}"
+
+
 def _false_alarms(models: Mapping[str, ControlEntry], clean_test_flagged: bool | None) -> list[str]:
     """What was flagged and should not have been, save for the twins in the final model."""
     found, before = [], models.get(CLEAN)
     if before and before.get("flagged"):
         found.append(f"the planted exercises are flagged before they were planted (Δ1 {_planted(before)})")
     if before and before.get("twin_flagged"):
-        found.append(f"their twins are flagged before they were planted (Δ1 {_twins(before)})")
+        found.append(f"their twins are flagged before the exercises were planted (Δ1 {_twins(before)})")
+    if before and before.get("flagged_paired"):
+        found.append(f"the planted exercises have lower losses than their twins before they were planted ({_difference(before)})")
     return [*found, "clean test items are flagged too"] if clean_test_flagged else found
 
 
@@ -112,8 +130,7 @@ def _pairs(row: ControlEntry) -> str:
     if row.get("flagged_paired") is None:
         return "There are too few pairs to compare the planted exercises with their twins item by item."
     told = "have lower losses than their twins" if row["flagged_paired"] else "are not told from their twins"
-    gap = _interval(row.get("paired"), row.get("paired_low"), row.get("paired_high"))
-    return f"Item by item the planted exercises {told} ({gap})."
+    return f"Item by item the planted exercises {told} ({_difference(row)})."
 
 
 def _planted(row: ControlEntry) -> str:
@@ -122,6 +139,10 @@ def _planted(row: ControlEntry) -> str:
 
 def _twins(row: ControlEntry) -> str:
     return _interval(row.get("twin_delta1"), row.get("twin_delta1_low"), row.get("twin_delta1_high"))
+
+
+def _difference(row: ControlEntry) -> str:
+    return _interval(row.get("paired"), row.get("paired_low"), row.get("paired_high"))
 
 
 def _interval(value: Figure, low: Figure, high: Figure) -> str:

@@ -9,7 +9,8 @@ The control shows whether the audit can see: canaries, planted in the tokens of 
 must be found in the final model and not in the model at the end of Stage 1, before they were planted, and the clean test split
 must not be flagged. Each canary has a twin of the same family, names and wording with other numbers, which no stage read. The
 twins are the negative control, of the same size and under the same rule: where they are flagged too, the rule saw the wording, and
-flagged canaries prove nothing. Comparing the two item by item removes the spread between families.
+flagged canaries prove nothing. Comparing the two item by item removes the spread between families; the interval of this difference
+must exclude zero as well, because "one is flagged and the other is not" does not show that the two differ.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ CONTROL_WORDS = (
     "canaries, which were planted in the second stage, stand in for the test split: delta1 = L_canary - L_ref. Their twins, "
     "of the same families, names and wording with other numbers, were read by no stage and stand in for it as well: "
     "twin_delta1 = L_twin - L_ref, the negative control. paired = L_canary - L_twin, item by item. Each is flagged if its "
-    "interval lies below 0. The control holds if delta1, the rule that the test split is judged by, finds the canaries in "
-    "the final model and not in the first stage, and flags neither the clean test split nor the twins. If canaries and "
-    "twins are both flagged, it cannot tell"
+    "interval lies below 0. The control holds if delta1, the rule that the test split is judged by, flags the canaries in "
+    "the final model and not in the first stage, and neither the clean test split nor the twins, and if paired is flagged in "
+    "the final model and not in the first stage. If the canaries are flagged and so are the twins, or paired is not, it cannot tell"
 )
 NO_CONTROL_WORDS = "no canaries were planted: nothing shows that this audit would have found a leak"
 

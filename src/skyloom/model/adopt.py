@@ -52,7 +52,7 @@ def read_shape(folder: Path) -> ModelConfig:
 def fingerprint(folder: Path) -> str:
     """SHA-256 over the config, the vocabulary, and sizes, headers and ends of the weights: 26 GB need not be read to name a run."""
     digest = hashlib.sha256()
-    for path in (folder / CONFIG, *_vocabulary_files(folder), *_shards(folder)):
+    for path in (folder / CONFIG, *_vocabulary_files(folder), *weight_files(folder)):
         with path.open("rb") as file:
             digest.update(f"{path.name} {path.stat().st_size}\n".encode())
             digest.update(file.read(_SAMPLE))
@@ -176,8 +176,8 @@ def _vocabulary_files(folder: Path) -> Iterable[Path]:
     return (p for p in (folder / "tokenizer.model", folder / "tokenizer.json") if p.exists())
 
 
-def _shards(folder: Path) -> list[Path]:
-    """The files that hold the weights. DataError if there are none that can be read safely."""
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold a Hugging Face model's weights. DataError if there are none that can be read safely."""
     if (folder / INDEX).exists():
         try:
             listed = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
@@ -198,7 +198,7 @@ def _shards(folder: Path) -> list[Path]:
 def _where(folder: Path) -> dict[str, Path]:
     """The file of each weight, by their own headers."""
     found: dict[str, Path] = {}
-    for path in _shards(folder):
+    for path in weight_files(folder):
         with _readable(path), safetensors.safe_open(path, "pt") as file:
             found |= dict.fromkeys(file.keys(), path)
     return found

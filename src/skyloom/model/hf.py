@@ -176,11 +176,17 @@ def from_hf_config(table: Mapping[str, Any]) -> ModelConfig:
     )
 
 
+_MOST_THETA = 1e12
+
+
 def _rope_theta(table: Mapping[str, Any]) -> float:
     parameters = dict(table.get("rope_parameters") or {})
     if parameters.pop("rope_type", "default") != "default" or set(parameters) - {"rope_theta"}:
         raise ConfigError(f"config.json: scaled rotations {table['rope_parameters']!r}; our decoder has plain ones")
-    given = {float(v) for v in (table.get("rope_theta"), parameters.get("rope_theta")) if v is not None}
+    found = [v for v in (table.get("rope_theta"), parameters.get("rope_theta")) if v is not None]
+    if not all(isinstance(v, (int, float)) and 0 < v <= _MOST_THETA for v in found):
+        raise ConfigError(f"config.json: rope_theta is {str(found)[:80]}; it must be a number above 0 and at most {_MOST_THETA:g}")
+    given = {float(v) for v in found}
     if len(given) > 1:
         raise ConfigError(f"config.json: rope_theta and rope_parameters disagree: {sorted(given)}")
     return given.pop() if given else 10_000.0

@@ -62,6 +62,8 @@ def _value(text: str, key: str, value: str) -> Any:
         if value not in allowed:
             raise ConfigError(f"layout '{text}': {key} is one of {', '.join(allowed)}, not '{value}'")
         return value == "true" if key == "zero" else value
-    if not value.isascii() or not value.isdigit() or int(value) < (0 if key == "micro" else 1) or len(value) > 9:
-        raise ConfigError(f"layout '{text}': {key} is a positive whole number, not '{value}'")
+    whole = value.isascii() and value.isdigit() and len(value) <= 9  # Python reads no number of thousands of digits
+    if not whole or int(value) < (0 if key == "micro" else 1):
+        shown = value if len(value) < 80 else f"{value[:80]}…"
+        raise ConfigError(f"layout '{text[:200]}': {key} is a positive whole number of at most 9 digits, not '{shown}'")
     return int(value)

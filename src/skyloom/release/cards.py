@@ -46,12 +46,13 @@ def model_card(
 ) -> str:
     """`README.md` of the release. `checkpoints`: (folder, stage, step, tokens) of each intermediate model."""
     tokens = evidence.metrics[-1].get("tokens") if evidence.metrics else None
-    codes = sentences.languages(facts, published)
+    codes, found = sentences.languages(facts, published), tables.perplexity(evidence)
     return _render(
         "model.md.jinja", metadata.model_head(facts, shape, published, evidence, codes), facts=facts, shape=shape,
         checkpoints=checkpoints, evidence=evidence, canaries=canaries, mixture=tables.mixture(evidence),
         stages=[(row, sentences.what_was_read(evidence, row["stage"])) for row in tables.stages(evidence)],
-        perplexity=tables.perplexity(evidence), tokens=tokens,
+        perplexity=found, bold=sentences.bold("paired" in (evidence.perplexity or {}), found), checks=sentences.checks(evidence),
+        rounded=sentences.rounded(facts), intake=sentences.intake(evidence), tokens=tokens,
         copies=evidence.tokens.get("canary_copies") if evidence.tokens else None,
         report_tokens=REPORT_TOKENS, measure=tables.measure(evidence), control=tables.control(evidence),
         kind=sentences.kind(codes), form=sentences.form(shape),
@@ -103,6 +104,7 @@ def _render(template: str, head: CardHead | ModelHead, **context: object) -> str
     for name in ("count", "short", "size", "percent", "decimal", "span", "scientific"):
         environment.filters[name] = getattr(formats, name)
     environment.filters.update(domain=tables.domain_name, language=tables.language_name, model=tables.model_name, cell=_cell)
+    environment.filters["losses"] = tables.losses
     environment.filters["code_span"] = lambda text: f"`{text}`"
     text = environment.get_template(template).render(**context)
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n{text}"

@@ -7,23 +7,27 @@ recorded is left out or says so.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from skyloom.core.config import TomlTable
 from skyloom.core.json_files import RunFacts
+from skyloom.evaluate.config import MEASURED
 from skyloom.model.config import ModelConfig
 from skyloom.release import tables
 from skyloom.release.config import ReleaseConfig
 from skyloom.release.corpus_shards import PublishedCorpus
 from skyloom.release.evidence import Evidence
-from skyloom.release.formats import percent, short, size
+from skyloom.release.formats import count, percent, short, size
+from skyloom.release.tables import SetTable
 from skyloom.train.config import STAGES
 
 SMALL_PARAMETERS, SMALL_TOKENS = 1e9, 2e10
 """Below one of them a model is called small: it has few parameters, or read fewer tokens than 20 for each of 10^9 parameters."""
 _CODES = {"en": "en", "zh-Hans": "zh", "zh-Hant": "zh", "zh": "zh"}
 _NUMBERS = ("No", "One", "Two", "Three")
+XZ = tables.model_name("xz")
 _LEAST = 0.005
 """Smallest share that a list of what was read names."""
 
@@ -162,6 +166,54 @@ def prompt(evidence: Evidence, codes: list[str]) -> str:
         if _CODES.get(row["lang"]) in codes and "\n" not in row["prompt"] and '"' not in row["prompt"]:
             return row["prompt"]
     return "今天" if codes == ["zh"] else "The"
+
+
+def intake(evidence: Evidence) -> str:
+    """From what came in to what is left, in documents and bytes; "" if the funnel was not recorded."""
+    rows = tables.funnel(evidence)
+    if not rows:
+        return ""
+    first, last = rows[0], rows[-1]
+    joined = sum(row["joined"] for row in rows)
+    told = f"{count(first['documents'])} pages or documents with {size(first['bytes'])} came in first"
+    told += f", {count(joined)} more at later stages" if joined else ""
+    return f"{told}; after {len(rows)} stages {count(last['kept'])} documents with {size(last['kept_bytes'])} of text are left."
+
+
+def bold(tested: bool, found: Sequence[SetTable]) -> str:
+    """What bold figures mean in the tables of perplexity. `tested`: the run has paired differences between models."""
+    if not found:
+        return ""
+    if not tested:
+        return "Differences between models were not tested in this run, so no figure is marked as the best of its row."
+    marked = any(cell["best"] for table in found for row in table["rows"] for cell in row["cells"])
+    xz = "; xz has one figure for a whole set, which stays as it is" if any(XZ in table["models"] for table in found) else ""
+    rule = (
+        "is lower than every other of its row beyond chance: the 95 % interval of each paired difference excludes zero (the same "
+        f"documents are resampled for both models{xz})"
+    )
+    return f"A bold figure {rule}." if marked else f"No figure {rule}, so none is bold."
+
+
+def checks(evidence: Evidence) -> tuple[str, list[str]]:
+    """What the sanity checks of the evaluation say (finite losses, below the unigram baseline), and those that fail."""
+    rows = evidence.perplexity.get("sanity", []) if evidence.perplexity else []
+    if not rows:
+        return "These figures were not checked against the baseline.", []
+    wrong = tables.failed_checks(evidence)
+    if not wrong:
+        return f"All {len(rows)} sanity checks of these figures hold: losses are finite, and below the unigram baseline.", []
+    return f"{len(wrong)} of {len(rows)} sanity checks of these figures {'fail' if len(wrong) > 1 else 'fails'}:", wrong
+
+
+def rounded(facts: Facts) -> str:
+    """That the released weights are not quite those that were measured; "" if they are."""
+    if not facts.dtype or facts.dtype == MEASURED:
+        return ""
+    return (
+        f"The results were computed with {MEASURED} weights; the released weights are {facts.dtype}, rounded from these: with them "
+        "figures may differ a little, and a verdict or a bold figure whose interval ends close to its limit may turn out otherwise."
+    )
 
 
 def cost(facts: Facts) -> str:

@@ -7,8 +7,10 @@ SHA256SUMS.sig) or minisign (file SHA256SUMS.minisig). Keys stay where they are:
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,6 +21,7 @@ NAMESPACE = "skyloom-release"
 """What an OpenSSH signature is for, so that one made for something else is not taken for it."""
 _NAME = "publisher"
 _SECONDS = 600  # time for a passphrase
+_MINISIGN = re.compile("RW[A-Za-z0-9+/]{54}")  # base64 of two bytes "Ed", a key id of 8 bytes and an Ed25519 key of 32
 
 
 def sign(folder: Path, key: Path) -> Path:
@@ -33,7 +36,8 @@ def sign(folder: Path, key: Path) -> Path:
     made = folder / (MINISIG if _is_minisign(key) else SSHSIG)
     made.unlink(missing_ok=True)  # ssh-keygen would ask
     if made.name == MINISIG:
-        done = _run("minisign", "-S", "-s", str(key), "-m", str(folder / SUMS), "-x", str(made))
+        asks = sys.stdin is not None and sys.stdin.isatty()
+        done = _run("minisign", "-S", "-s", str(key), "-m", str(folder / SUMS), "-x", str(made), asks=asks)
     else:
         done = _run("ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(key), str(folder / SUMS))
     if done.returncode or not made.is_file():
@@ -51,15 +55,24 @@ def checked(folder: Path, signer: str = "") -> str:
         if signer:
             raise IntegrityError(f"unsigned: there is no {SSHSIG} and no {MINISIG}, so nothing binds these sums to that key")
         return "unsigned: the checksums show that nothing was damaged, not who published it"
-    public = Path(signer).read_text().strip() if signer and Path(signer).is_file() else signer.strip()
+    public = Path(signer).read_text(errors="replace").strip() if signer and Path(signer).is_file() else signer.strip()
     wanted = ""
     if public:
-        wanted = SSHSIG if public.split()[0].startswith(("ssh-", "ecdsa-", "sk-")) else MINISIG
+        wanted = _kind(public)
         if wanted not in present:
             raise IntegrityError(f"there is no {wanted}, which a signature by the given key would be")
     said = [_openssh(folder, public if wanted == SSHSIG else "") if name == SSHSIG else _minisign(folder, public if wanted else "")
             for name in ([wanted] if wanted else present)]  # fmt: skip
     return "; ".join(said)
+
+
+def _kind(public: str) -> str:
+    """The signature's file that fits a public key. ConfigError for anything else: a private key must not reach a command line."""
+    if public.split()[0].startswith(("ssh-", "ecdsa-", "sk-")):
+        return SSHSIG
+    if _MINISIGN.fullmatch(public.splitlines()[-1].strip()):
+        return MINISIG
+    raise ConfigError("what was given as the signer is no public key of OpenSSH (KEY.pub) or minisign (a line that begins with RW)")
 
 
 def _openssh(folder: Path, public: str) -> str:
@@ -83,7 +96,7 @@ def _minisign(folder: Path, public: str) -> str:
         return f"{MINISIG} is there and was not checked: minisign signatures name no key, so give --signer"
     if shutil.which("minisign") is None:
         raise IntegrityError(f"{MINISIG} cannot be checked: minisign is not installed")
-    done = _run("minisign", "-V", "-P", lines[-1], "-m", str(folder / SUMS), "-x", str(folder / MINISIG))
+    done = _run("minisign", "-V", "-P", lines[-1].strip(), "-m", str(folder / SUMS), "-x", str(folder / MINISIG))
     if done.returncode:
         raise IntegrityError(f"{MINISIG} is no signature of these sums by the given key: {_last(done)}")
     return f"signed by the given key ({lines[-1]})"
@@ -93,11 +106,12 @@ def _is_minisign(key: Path) -> bool:
     return key.read_bytes()[:100].startswith(b"untrusted comment:")
 
 
-def _run(*command: str, given: bytes | None = None) -> subprocess.CompletedProcess[str]:
-    """ConfigError if the tool is not installed or never ends."""
+def _run(*command: str, given: bytes | None = None, asks: bool = False) -> subprocess.CompletedProcess[str]:
+    """`asks`: the tool asks for a password on its error output, which people must see. ConfigError if it is not installed or never
+    ends."""
     try:
-        text = None if given is None else given.decode()
-        return subprocess.run(command, input=text, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        text, errors = None if given is None else given.decode(), None if asks else subprocess.PIPE
+        return subprocess.run(command, input=text, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=_SECONDS, check=False)
     except FileNotFoundError as problem:
         raise ConfigError(f"{command[0]} is not installed; it is needed for this kind of key") from problem
     except subprocess.TimeoutExpired as problem:
@@ -105,5 +119,5 @@ def _run(*command: str, given: bytes | None = None) -> subprocess.CompletedProce
 
 
 def _last(done: subprocess.CompletedProcess[str]) -> str:
-    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    lines = ((done.stderr or "").strip() or done.stdout.strip()).splitlines()
     return lines[-1] if lines else f"exit code {done.returncode}"

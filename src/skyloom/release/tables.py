@@ -15,7 +15,7 @@ from skyloom.core.ledger import KEPT, Ledger
 from skyloom.core.records import DOMAINS
 from skyloom.leakage.control_words import sentence
 from skyloom.release.evidence import Evidence
-from skyloom.release.formats import decimal, known, short
+from skyloom.release.formats import count, decimal, known, short, size
 from skyloom.train.config import STAGES
 
 LANGUAGES = {"en": "English", "zh": "Chinese", "zh-Hans": "Chinese", "zh-Hant": "Chinese (traditional)", "code": "Code"}
@@ -167,6 +167,15 @@ def funnel(evidence: Evidence) -> list[FunnelStage]:
     return rows
 
 
+def losses(row: FunnelStage) -> list[str]:
+    """What happened at a stage of the funnel, each in a phrase with its documents and bytes."""
+    told = [f"{count(row['joined'])} joined here"] if row["joined"] else []
+    told += [f"{count(row['merged'])} left before this stage without being dropped"] if row["merged"] else []
+    told += [f"{size(row['unread'])} of the pages is not in their text (markup, scripts, navigation)"] if row["unread"] else []
+    told += [f"{lost['reason']}: {count(lost['documents'])} ({size(lost['bytes'])})" for lost in row["reasons"]]
+    return told + [f"{cut['reason']}: {size(cut['bytes'])} cut from documents that stayed" for cut in row["cuts"]]
+
+
 def sources(evidence: Evidence) -> list[SourceSummary]:
     """One row per source: where it came from, its documents at the first stage and those that stayed after the last."""
     known = {row["name"]: row for row in evidence.sources or []}
@@ -276,6 +285,16 @@ def _better(table: PerplexityTable, key: Literal["bits_per_byte", "reference_per
         elif known(low) and low > 0:
             found.add((row["set"], row["other"], row["model"]))
     return found
+
+
+def failed_checks(evidence: Evidence) -> list[str]:
+    """The checks of the evaluation that fail, each in a phrase with its figures."""
+    rows = evidence.perplexity.get("sanity", []) if evidence.perplexity else []
+    return [
+        f"{row['check']} on {domain_name(row['set'])}: {decimal(row['value'])}, bound {decimal(row['bound'])}"
+        for row in rows
+        if not row["ok"]
+    ]
 
 
 def measure(evidence: Evidence) -> list[Compression]:

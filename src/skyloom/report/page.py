@@ -88,7 +88,7 @@ def render(found: evidence.Evidence, config: ReportConfig, run: RunFacts, *, has
         "leakage": results.leakage(found),
         "control": tables.control(found),
         "control_failed": results.control_failed(found),
-        "failed": results.failed(found),
+        "failed": tables.failed_checks(found),
         "samples": (found.samples or [])[: config.samples],
         "recipe": to_toml(run.get("recipe") or {}),
         "has_release": has_release,

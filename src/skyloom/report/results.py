@@ -147,16 +147,6 @@ def _range(numbers: list[int]) -> str:
     return " to ".join(dict.fromkeys((size(min(numbers)), size(max(numbers)))))
 
 
-def failed(evidence: Evidence) -> list[str]:
-    """The checks of the evaluation that fail, each in a sentence with its figures."""
-    rows = evidence.perplexity.get("sanity", []) if evidence.perplexity else []
-    return [
-        f"{row['check']} on {domain_name(row['set'])}: {decimal(row['value'])}, bound {decimal(row['bound'])}"
-        for row in rows
-        if not row["ok"]
-    ]
-
-
 def control_failed(evidence: Evidence) -> bool:
     """Whether the leakage audit has a control that does not hold."""
     found: LeakageControl = (evidence.leakage.get("control") if evidence.leakage else None) or {}

@@ -83,11 +83,12 @@ def export(checkpoint: Path, out: Path, tokenizer: Path | None = None, dtype: st
     tokens seen and bytes. ConfigError for what does not fit together, StorageError if `out` is there, IntegrityError if the
     checkpoint is damaged. `out` appears whole or not at all.
     """
+    from skyloom.evaluate.opened import tokenizer_beside
     from skyloom.release.weights import write_model
 
     if out.exists():
         raise StorageError(f"{out} is there already; name a new folder")
-    vocabulary = tokenizer or _tokenizer_beside(checkpoint)
+    vocabulary = tokenizer or tokenizer_beside(checkpoint)
     unfinished = out.with_name(f".{out.name}.unfinished")
     try:
         made, records = write_model(Store(checkpoint), Store(vocabulary), Store(unfinished), "", dtype)
@@ -95,19 +96,6 @@ def export(checkpoint: Path, out: Path, tokenizer: Path | None = None, dtype: st
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return {"stage": made.stage, "step": made.step, "tokens": made.tokens, "bytes": sum(r.size for r in records)}
-
-
-def _tokenizer_beside(checkpoint: Path) -> Path:
-    """The tokenizer of the work folder above a checkpoint."""
-    for folder in checkpoint.absolute().parents[:4]:
-        found = [path for path in folder.glob("tokenizer-*") if path.is_dir()]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ConfigError(
-                f"{folder} has {len(found)} tokenizers ({', '.join(sorted(p.name for p in found))}): give --tokenizer"
-            )
-    raise ConfigError(f"no tokenizer was found above {checkpoint}: give --tokenizer")
 
 
 def continue_text(folder: Path, prompt: str, *, tokens: int, temperature: float, top_p: float, seed: int) -> str:

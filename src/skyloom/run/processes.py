@@ -7,9 +7,9 @@ with rank 0, and exit when rank 0 has finished. Collecting and cleaning text is 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
+from skyloom.core.config import environment_number
 from skyloom.core.engine import Engine
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
@@ -25,12 +25,12 @@ MEETING = 1200.0
 
 def processes() -> int:
     """Processes that torchrun started, 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return environment_number("WORLD_SIZE", 1)
 
 
 def follows() -> bool:
     """Whether this process is not rank 0, so that it waits for rank 0."""
-    return int(os.environ.get("RANK", "0")) > 0 and processes() > 1
+    return environment_number("RANK") > 0 and processes() > 1
 
 
 def meet(recipe: Recipe) -> None:

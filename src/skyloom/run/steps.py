@@ -212,12 +212,12 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
     base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *general, last))
     judged = Step("evaluate", evaluate, recipe.evaluate, version=2, needs=base)
-    audited = Step("leakage", leak, recipe.leakage, version=2, needs=base)
+    audited = Step("leakage", leak, recipe.leakage, version=3, needs=base)
     # A release carries the resolved recipe, so every setting is part of it; so does the run page, which is in the release as well.
     others = tuple(done[name] for name in ("references",) if name in done)
     inputs = (*others, *base, done["pages"], done["extract"], done["parallel"], judged, audited)
-    released = Step("release", publish, recipe, version=2, needs=inputs)
-    shown = Step("report", show, recipe, needs=(*released.needs, released))
+    released = Step("release", publish, recipe, version=3, needs=inputs)
+    shown = Step("report", show, recipe, version=2, needs=(*released.needs, released))
     return {s.name: s for s in (judged, audited, released, shown)}
 
 

@@ -5,13 +5,15 @@ code. One pass gives a document's loss in all the units we publish: nats over it
 tokenizer's tokens (report 4: loss × own tokens / reference tokens, which makes tokenizers comparable); per byte and per
 character. The training monitor, the perplexity tables and the leakage tests all call `score_texts`.
 
-**Convention.** A document of n tokens is scored in windows of `context` tokens that do not overlap. The first window is
-preceded by BOS; each later one by the last token of the window before it. So every token of the document is scored
-exactly once, given at most `context` tokens, and BOS and EOS themselves are never scored. This is the convention of
-rolling log-likelihoods in lm-eval with a context of one token.
+**Convention.** A document of n tokens is scored in windows of `context` tokens. The first window is preceded by BOS. In
+*disjoint* windows, which the monitor, the audit and all published figures use, each later one is preceded by the last token of the
+window before it and by nothing else. With a `stride` the windows overlap: each scores `stride` new tokens behind as many tokens as
+the context holds. A stride of the whole context is lm-evaluation-harness' rolling log-likelihood: its windows differ from the
+disjoint ones in the last, which is filled up with context from the left. Either way every token of the document is scored exactly
+once, given at most `context` tokens, and BOS and EOS themselves are never scored.
 
-Log-probabilities are taken in fp32 and added in float64. Windows are batched by length, right-padded: causal attention
-never looks at the padding.
+Log-probabilities are taken in fp32 (float64 for a float64 model) and added in float64. Windows are batched by length,
+right-padded: causal attention never looks at the padding.
 """
 
 from __future__ import annotations
@@ -97,11 +99,13 @@ class TextLosses:
 
 
 def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """Nats of each target, fp32[batch, sequence], for logits [batch, sequence, vocabulary] and int64[batch, sequence].
+    """Nats of each target, fp32[batch, sequence] (float64 for float64 logits), for logits [batch, sequence, vocabulary] and
+    int64[batch, sequence].
 
     Training takes the mean of it; everything else here adds it up.
     """
-    flat = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+    exact = logits if logits.dtype == torch.float64 else logits.float()
+    flat = F.cross_entropy(exact.flatten(0, 1), targets.flatten(), reduction="none")
     return flat.view(targets.shape)
 
 
@@ -170,21 +174,41 @@ def score_tokens(
     context: int,
     batch_tokens: int,
     bos_id: int,
+    stride: int | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Nats of each document of a token column, float64[documents]; see the module for the windows."""
+    """Nats of each document of a token column, float64[documents]; see the module for the windows.
+
+    `stride`: None for disjoint windows. ConfigError for a context below 1 or a stride beyond it.
+    """
     if context < 1:
         raise ConfigError(f"a context of {context} tokens leaves nothing to score; give at least 1")
+    if stride is not None and not 0 < stride <= context:
+        raise ConfigError(f"a stride of {stride} tokens does not fit a context of {context}; give 1 to {context}")
     owners: list[int] = []
-    windows: list[npt.NDArray[np.int64]] = []  # each with the token before it in front
+    rows: list[npt.NDArray[np.int64]] = []  # each with the token before it in front
+    counted: list[int] = []  # tokens at a window's end that are scored in it
     for document in range(len(offsets) - 1):
         own = np.concatenate(([bos_id], ids[offsets[document] : offsets[document + 1]])).astype(np.int64)
-        for start in range(0, len(own) - 1, context):
+        for start, stop, new in windows(len(own) - 1, context, stride):
             owners.append(document)
-            windows.append(own[start : start + context + 1])
+            rows.append(own[start : stop + 1])
+            counted.append(new)
     nats = np.zeros(len(offsets) - 1)
-    for rows, losses in _losses(model, windows, batch_tokens):
-        np.add.at(nats, [owners[r] for r in rows], losses.double().sum(1).numpy())
+    for numbers, losses in _losses(model, rows, batch_tokens):
+        for place, number in enumerate(numbers):
+            width = len(rows[number]) - 1
+            nats[owners[number]] += float(losses[place, width - counted[number] : width].double().sum())
     return nats
+
+
+def windows(tokens: int, context: int, stride: int | None) -> Iterator[tuple[int, int, int]]:
+    """(first, last, new) of each window over BOS and `tokens` tokens: it reads positions first..last - 1 and predicts
+    first + 1..last, of which the last `new` have not been scored before."""
+    done = 0
+    while done < tokens:
+        new = min(context if stride is None or not done else stride, tokens - done)
+        done += new
+        yield (done - new if stride is None else max(0, done - context)), done, new
 
 
 @dataclass(frozen=True)

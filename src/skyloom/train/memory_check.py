@@ -8,12 +8,12 @@ says what a layout is expected to take.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import psutil
 import torch
 
+from skyloom.core.config import environment_number
 from skyloom.core.errors import ConfigError
 from skyloom.model.config import ModelConfig
 from skyloom.planner.machines import GIB
@@ -37,13 +37,13 @@ def least_bytes(config: TrainConfig, model: ModelConfig) -> float:
 def memory_here() -> tuple[float, str]:
     """Bytes that one process may take, and of what: its card, or its share of this computer's (a container's) memory."""
     if torch.cuda.is_available():
-        card = torch.cuda.get_device_properties(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        card = torch.cuda.get_device_properties(environment_number("LOCAL_RANK") % torch.cuda.device_count())
         return float(card.total_memory), card.name
     there = float(psutil.virtual_memory().total)
     limit = CGROUP.read_text().strip() if CGROUP.exists() else "max"
     if limit.isdecimal():
         there = min(there, float(limit))
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    processes = max(environment_number("LOCAL_WORLD_SIZE", 1), 1)
     return there / processes, "this machine" if processes == 1 else f"each of the {processes} processes on this machine"
 
 

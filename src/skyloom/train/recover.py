@@ -32,6 +32,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 
+from skyloom.core.config import environment_number
 from skyloom.core.errors import IntegrityError, SkyloomError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
@@ -91,7 +92,7 @@ def _broken(problem: RuntimeError) -> bool:
     if dist.is_available() and dist.is_initialized():
         world = dist.get_world_size()
     else:  # it failed before the processes met
-        world = int(os.environ.get("WORLD_SIZE", "1"))
+        world = environment_number("WORLD_SIZE", 1)
     if world == 1:
         return False
     known = isinstance(problem, dist.DistBackendError | dist.DistNetworkError | dist.DistStoreError)

@@ -182,6 +182,8 @@ def test_what_is_wrong_with_an_item_set_is_told(tmp_path: Path) -> None:
     for name, content, match in (
         ("broken.jsonl", '{"text": "x"}\n{"text"', r"broken\.jsonl.*line 2\b.*JSON"),
         ("list.jsonl", "[1]\n", r"line 1\b.*JSON object"),
+        ("number.jsonl", '{"text": "文", "id": ' + "9" * 10_000 + "}\n", r"line 1\b.*not JSON Lines"),
+        ("deep.jsonl", '{"text": ' + "[" * 100_000 + "\n", r"line 1\b.*not JSON Lines"),
         ("field.jsonl", '{"question": "x"}\n', r"item 1\b.*'text'.*question"),
         ("cut.jsonl.gz", "not gzip", r"cut\.jsonl\.gz.*line 0\b"),
         ("no.parquet", "x", r"no\.parquet.*Parquet"),

@@ -107,6 +107,19 @@ def test_a_model_file_is_plain_checked_and_the_same_again(tmp_path: Path) -> Non
         np.savez(tmp_path / "d.npz", header=kept["header"], weights=other["weights"])
     with pytest.raises(IntegrityError, match="was changed"):
         Classifier.load(store, "d.npz")
+    for name, bias in (
+        ("f", '{"zh": NaN}'),
+        ("g", '{"en": 1e999}'),
+        ("h", '{"zh": "高"}'),
+        ("i", "[]"),
+        ("j", '{"en": 1' + "0" * 400 + "}"),
+    ):
+        with np.load(tmp_path / "a.npz") as kept:
+            header = kept["header"].tobytes().decode()
+            changed = header[: header.index('"bias": ') + 8] + bias + header[header.index(', "sha256"') :]
+            np.savez(tmp_path / f"{name}.npz", header=np.frombuffer(changed.encode(), np.uint8), weights=kept["weights"])
+        with pytest.raises(IntegrityError, match="a bias that is no number"):
+            Classifier.load(store, f"{name}.npz")
     (tmp_path / "e.npz").write_bytes(b"no archive")
     with pytest.raises(IntegrityError, match="linear judge"):
         Classifier.load(store, "e.npz")

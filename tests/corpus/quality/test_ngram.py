@@ -181,6 +181,38 @@ def test_the_scorer_is_kenlms(tmp_path: Path) -> None:
         assert one == pytest.approx(other, rel=1e-5)
 
 
+ARPA = "\\data\\\nngram 1={count}\n\n\\1-grams:\n{number}\t<unk>\n-0.5\t桥\t{backoff}\n-0.5\ttea\n\n\\end\\\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"count": "9" * 10_000}, "header line"),
+        ({"count": "²"}, "header line"),
+        ({"count": "999999999999"}, "more than it has bytes"),
+        ({"count": "7"}, "3 good lines|good lines in section"),
+        ({"number": "inf"}, "infinite"),
+        ({"number": "1e9999"}, "infinite"),
+        ({"number": "9" * 10_000}, "infinite"),
+        ({"backoff": "inf"}, "infinite"),
+        ({"number": "nan"}, "good lines"),
+    ],
+)
+def test_numbers_of_an_arpa_file_that_cannot_be(tmp_path: Path, change: dict[str, str], told: str) -> None:
+    store = Store(tmp_path)
+    whole = {"count": "3", "number": "-0.25", "backoff": "-0.1"}
+    store.write_bytes("m.arpa", ARPA.format(**whole | change).encode())
+    with pytest.raises(DataError, match=told):
+        read_arpa(store, "m.arpa")
+
+
+def test_odd_but_good_numbers_of_an_arpa_file(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for number, value in (("0e9999", 0.0), ("-0." + "3" * 10_000, -1 / 3), ("-inf", -np.inf), ("-1e-9999", 0.0)):
+        store.write_bytes("m.arpa", ARPA.format(count=3, number=number, backoff="0").encode())
+        assert read_arpa(store, "m.arpa").logs[0][0, 0] == pytest.approx(value)
+
+
 def test_an_arpa_file_without_all_endings_scores_by_backoff(tmp_path: Path) -> None:
     """SRILM prunes "b c" and keeps "a b c"; kenlm is the judge of what that means."""
     others = [f"{x} {y}" for x in "abcd" for y in "abcd" if (x, y) != ("a", "b")]  # kenlm needs room for what is missing

@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import json
 import random
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import polib
 import pytest
 from mwparserfromhell.parser.tokenizer import Tokenizer
-from tests.planted import hostile
+from tests.planted import hostile, hostile_records
 
-from skyloom.corpus.sources.readers import folders, latex, pairs
+from skyloom.corpus.sources.readers import epub, folders, latex, pairs
 from skyloom.corpus.sources.readers.byte_streams import File, listing
 from skyloom.corpus.sources.readers.markup import latex_text, wikitext
 from skyloom.corpus.sources.readers.markup.work import FREE_STEPS, STEPS_PER_CHARACTER, TOO_LONG, TookTooLongError, Work
@@ -58,6 +61,40 @@ def test_twice_the_size_is_at_most_some_more_than_twice_the_work(family: str, co
         assert rows or family.startswith("po")
         assert 0 < steps[-1] <= 2 * (FREE_STEPS + STEPS_PER_CHARACTER * 3 * size)
     assert steps[1] <= 2.3 * steps[0], (steps, hostile.steps_of(rows))
+
+
+def lines_run(call: Callable[[], object]) -> int:
+    """How many lines of the readers a call runs: of Python, so that scans of compiled libraries are not seen (the bench sees them)."""
+    count, before = 0, sys.gettrace()
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+        nonlocal count
+        count += event == "line"
+        return trace if "/corpus/sources/" in frame.f_code.co_filename else None
+
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("family", hostile_records.families())
+def test_records_of_twice_the_size_are_read_in_about_twice_the_lines(family: str, tmp_path: Path) -> None:
+    hostile_records.read(family, 100, tmp_path)  # what is remembered from here on
+    counts = [lines_run(lambda size=size: hostile_records.read(family, size, tmp_path)) for size in (12_000, 24_000)]  # type: ignore[misc]
+    assert 0 < counts[1] <= 2.3 * counts[0], counts
+
+
+@pytest.mark.parametrize("what", ["digits", "records"])
+def test_headers_that_tarfile_searches_again_and_again_are_not_given_to_it(what: str, tmp_path: Path) -> None:
+    (row,) = hostile_records.read(f"tar {what}", 30_000, tmp_path)
+    assert isinstance(row, dict)
+    assert (row["error"], row["url"]) == ("broken: damaged header in the archive", "a.tar#0")
+    (row,) = hostile_records.read("tar values", 30_000, tmp_path)
+    assert isinstance(row, dict)
+    assert row["error"] is None
 
 
 def test_a_page_that_takes_too_long_keeps_its_name_and_the_next_is_read(tmp_path: Path) -> None:
@@ -191,3 +228,42 @@ def test_spaces_before_a_title_are_looked_at_once() -> None:
 def test_a_macro_at_the_end_of_the_text_has_no_argument(macro: str) -> None:
     _, text = latex_text.plain_text(f"中文 text \\{macro}")
     assert text.split()[:2] == ["中文", "text"]
+
+
+def test_a_book_of_too_many_files_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "书 book.epub"
+    path.write_bytes(hostile.book_of("<p>中文 text", {f"图/{i}.png": b"" for i in range(50_000)}))
+    file = File(str(path), path.name, path.stat().st_size)
+    (row,) = epub.pages(file, ABOUT)
+    assert (row["error"], row["body"], row["url"]) == ("too large: a book of more than 50,000 files", b"", "epub://s/书 book.epub")
+    path.write_bytes(hostile.book_of("<p>中文 text", {f"图/{i}.png": b"" for i in range(5)}))
+    for most, error in ((8, None), (7, "too large: a book of more than 50,000 files")):  # three files make a book
+        monkeypatch.setattr(epub, "_FILES", most)
+        (row,) = epub.pages(file, ABOUT)
+        assert (row["error"], row["body"].decode()) == (error, "" if error else "中文 text")
+
+
+def test_a_book_whose_file_is_far_beyond_the_limit_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.epub"
+    for size, error in ((19_000, None), (20_000, "too large: more than 0.001 MB")):
+        path.write_bytes(hostile.book_of("<p>中文 text", {"图.png": bytes(size)}))
+        (row,) = epub.pages(File(str(path), "a.epub", path.stat().st_size), About("s", "web", None, 1_000))
+        assert (row["error"], row["body"].decode()) == (error, "" if error else "中文 text")
+
+
+def test_of_the_variants_of_a_unit_few_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
+    chosen = pairs._chosen
+    monkeypatch.setattr(pairs, "_chosen", lambda variants: held.append(len(variants)) or chosen(variants))
+    variant = '<tuv xml:lang="{}"><seg>{}</seg></tuv>'
+    others = [variant.format(lang, f"mot {i}") for i in range(3_000) for lang in ("fr", "de")]
+    units = (
+        [variant.format("en-GB", "Good tea"), *others, variant.format("ZH-cn", "好茶"), variant.format("en", "no")],
+        [*others, variant.format("zh", "打开"), variant.format("zh", "不"), *others, variant.format("en", "Open")],
+        [variant.format("", "Two sides"), variant.format("", "两边"), *[variant.format("", "x")] * 3_000],
+    )
+    text = "<tmx><body>" + "".join(f"<tu>{''.join(unit)}</tu>" for unit in units) + "</body></tmx>"
+    (tmp_path / "a.tmx").write_text(text)
+    (row,) = pairs.pages(File(str(tmp_path / "a.tmx"), "a.tmx", len(text)), ABOUT)
+    assert pairs.pairs_of(row["body"]) == [("Good tea", "好茶"), ("Open", "打开"), ("Two sides", "两边")]
+    assert max(held) <= 4

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def _records(file: Path) -> Iterator[Item]:
                     if not isinstance(record, dict):
                         raise DataError(f"{file}, line {number}: an item is a JSON object on one line")
                     yield record
-    except (json.JSONDecodeError, UnicodeDecodeError, EOFError, OSError) as problem:
+    except (ValueError, RecursionError, EOFError, OSError, zlib.error) as problem:
         raise DataError(f"{file}, after line {number}: not JSON Lines in UTF-8: {problem}") from problem
 
 

@@ -56,7 +56,7 @@ def write_buckets(out: Store, name: str, schema: pa.Schema, parts: Iterable[pa.T
 def stream(store: Store, names: Sequence[str], bucket: int) -> Iterator[pa.Table]:
     """The rows of one bucket, one table for each file that has any, in the order of `names`."""
     for name in names:
-        with store.reading(name) as file:
+        with store.reading_arrow(name) as file:
             try:
                 batch = pa.ipc.open_file(file).get_batch(bucket)
             except pa.ArrowInvalid as problem:

@@ -73,11 +73,11 @@ class Shards:
 
     def batches(self, shard: int, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
         """Columns of a shard in tables of about `BATCH` bytes of text, each with the number of its first row."""
-        with self.store.reading(self.names[shard]) as file:
+        with self.store.reading_arrow(self.names[shard]) as file:
             try:
                 source = pq.ParquetFile(file)
                 first = 0
-                for batch in source.iter_batches(self._rows(source.metadata), columns=columns):
+                for batch in source.iter_batches(self._rows(source.metadata), columns=columns, use_threads=self.store.local):
                     yield first, pa.Table.from_batches([batch]).select(columns)
                     first += len(batch)
             except pa.ArrowInvalid as problem:
@@ -116,7 +116,7 @@ def sizes(shards: Shards) -> Sizes:
     """Rows and bytes of the text column of each shard. DataError if a shard or one of its columns is not there."""
     rows, text = [], []
     for name in shards.names:
-        with shards.store.reading(name) as file:
+        with shards.store.reading_arrow(name) as file:
             try:
                 meta = pq.ParquetFile(file).metadata
             except pa.ArrowInvalid as problem:
@@ -174,7 +174,7 @@ def _schema(config: DedupConfig) -> pa.Schema:
 
 def read_sketch(work: Store, shard: int, config: DedupConfig) -> Sketch:
     """What `sketches` wrote for a shard."""
-    with work.reading(f"sketch/{shard:05d}.arrow") as file:
+    with work.reading_arrow(f"sketch/{shard:05d}.arrow") as file:
         batch = pa.ipc.open_file(file).get_batch(0)
     keys = batch.column("keys").flatten().to_numpy().reshape(-1, config.bands)
     who = Standing(batch.column("score").to_numpy(), batch.column("tie").to_numpy())

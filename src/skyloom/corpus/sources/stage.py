@@ -154,7 +154,7 @@ def _work(source: ResolvedSource) -> list[Parts]:
     return [(p,) for p in parts]
 
 
-_SPLIT = {"jsonl": "", "parquet": "", "warc": ".gz", "wet": ".gz", "mediawiki": "multistream"}
+_SPLIT = {"jsonl": "", "parquet": "", "warc": ".gz", "wet": ".gz", "mediawiki": mediawiki.MULTISTREAM}
 """Kinds whose files can be read in ranges, and what a file's name must hold for it."""
 
 

@@ -1,1 +1,23 @@
-"""Any model as the evaluation sees it: opened from a path or a name, with its tokenizer and as a network with a cache."""
+"""Models of any kind, opened for evaluation: ours, Hugging Face folders and names, GGUF files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyloom.core.doors import lazy
+
+if TYPE_CHECKING:
+    from skyloom.evaluate.opened.any_model import Described, Opening, OpenModel, open_model, open_words
+    from skyloom.evaluate.opened.places import Place, locate, tokenizer_beside
+    from skyloom.evaluate.opened.words import HubWords, OwnWords, Words, begin_of, changed, columns
+else:
+    __getattr__ = lazy(__name__, {
+        "any_model": ("Described", "OpenModel", "Opening", "open_model", "open_words",),
+        "places": ("Place", "locate", "tokenizer_beside",),
+        "words": ("HubWords", "OwnWords", "Words", "begin_of", "changed", "columns",),
+    })  # fmt: skip
+
+__all__ = [
+    "Described", "HubWords", "OpenModel", "Opening", "OwnWords", "Place", "Words", "begin_of", "changed", "columns", "locate",
+    "open_model", "open_words", "tokenizer_beside",
+]  # fmt: skip

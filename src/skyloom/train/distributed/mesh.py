@@ -23,6 +23,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import HashStore
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
+from skyloom.core.config import environment_number
 from skyloom.core.errors import ConfigError
 from skyloom.planner.layout import Layout
 
@@ -60,7 +61,7 @@ def join(layout: Layout, device: torch.device | None = None, *, timeout_seconds:
     finish within `timeout_seconds` ends the process. ConfigError if there are more or fewer processes than the layout
     needs, or more on this node than cards.
     """
-    running = dist.get_world_size() if dist.is_initialized() else int(os.environ.get("WORLD_SIZE", "1"))
+    running = dist.get_world_size() if dist.is_initialized() else environment_number("WORLD_SIZE", 1)
     if running != layout.world:
         raise ConfigError(
             f"the layout {layout} needs {layout.world} processes, but {running} {'is' if running == 1 else 'are'} running; start "
@@ -113,7 +114,7 @@ def _check_restarts() -> None:
     Its agents keep one store over all restarts (pytorch issue 135712), and a new gloo or NCCL group then waits for ever for a
     process of the life before. `TORCHELASTIC_RESTART_COUNT` cannot tell the lives apart: each agent counts for itself.
     """
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")):
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and environment_number("TORCHELASTIC_MAX_RESTARTS"):
         raise ConfigError(
             "torchrun --max-restarts would keep the addresses of dead workers, and a restart would hang: set "
             "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun and give it --rdzv-backend c10d --rdzv-endpoint HOST:PORT"
@@ -123,7 +124,7 @@ def _check_restarts() -> None:
 def _own_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    local, cards = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    local, cards = environment_number("LOCAL_RANK"), torch.cuda.device_count()
     if local >= cards:
         raise ConfigError(
             f"process {local} of this node has no card: there are {cards}; start torchrun with --nproc-per-node {cards}"

@@ -11,6 +11,7 @@ Memory: the file (unpacked) and 16 to 28 bytes for each n-gram.
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from skyloom.core.store import Store
 
 UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
 MAX_ORDER = 9
+_COUNT = re.compile(rb"ngram\s+(\d{1,3})\s*=\s*(\d{1,15})\s*")
 _CHUNK = 1 << 20  # n-grams that are written at once
 
 
@@ -74,6 +76,8 @@ def read_arpa(store: Store, name: str) -> NgramTable:
             raise DataError(f"{place} has no section {title.decode()}: it was cut off; copy or train it again")
         spans, logs = np.zeros((count, n, 2), np.int64), np.zeros((count, 2), np.float32)
         at, read = _parse(raw, start + len(title), spans, logs)
+        if np.isnan(logs).any() or np.isposinf(logs).any():
+            raise DataError(f"{place}: a number in section {title.decode()} is infinite or none; train it again")
         if read != count:
             raise DataError(f"{place}: {read:,} good lines in section {title.decode()}, its header says {count:,}; train it again")
         sections.append((spans, logs))
@@ -107,10 +111,12 @@ def _header(data: bytes, place: str) -> tuple[list[int], int]:
     counts: list[int] = []
     for line in data[start:stop].splitlines():
         if line.startswith(b"ngram "):
-            order, _, count = line[6:].partition(b"=")
-            if not (order.strip().isdigit() and count.strip().isdigit()) or int(order) != len(counts) + 1:
-                raise DataError(f"{place}: cannot read the header line {line.decode(errors='replace')!r}")
-            counts.append(int(count))
+            match = _COUNT.fullmatch(line)
+            if match is None or int(match[1]) != len(counts) + 1:
+                raise DataError(f"{place}: cannot read the header line {line[:200].decode(errors='replace')!r}")
+            counts.append(int(match[2]))
+    if sum(counts) > len(data):
+        raise DataError(f"{place}: its header says {sum(counts):,} n-grams, more than it has bytes; copy or train it again")
     if not 1 <= len(counts) <= MAX_ORDER:
         raise DataError(f"{place} has {len(counts)} orders; from 1 to {MAX_ORDER} can be read")
     return counts, stop
@@ -194,5 +200,6 @@ def _number(data: Bytes, at: Int) -> tuple[float, Int, Bool]:
             at += 1
         seen = any_digit
         scale += -power if down else power
+    scale = scale if digits else 0  # no power of ten makes anything of nothing
     value = digits * 10.0**scale if scale >= 0 else digits / 10.0**-scale
     return (-value if negative else value), at, seen and (at >= len(data) or data[at] <= 32)

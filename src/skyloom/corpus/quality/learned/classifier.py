@@ -64,7 +64,18 @@ class Classifier:
             raise IntegrityError(f"{store.url(name)} is not a linear judge of ours: {problem}") from problem
         if header.get("format") != _FORMAT or header.get("sha256") != _digest(weights):
             raise IntegrityError(f"{store.url(name)} was changed after it was written: train it again or fetch it again")
-        return cls(weights, {str(k): float(v) for k, v in header["bias"].items()})
+        return cls(weights, _biases(header.get("bias"), store.url(name)))
+
+
+_LARGEST_BIAS = 1e9
+
+
+def _biases(found: object, place: str) -> dict[str, float]:
+    """The biases by language; IntegrityError if they are no finite numbers."""
+    numbers = {str(k): v for k, v in found.items() if isinstance(v, (int, float))} if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or len(numbers) < len(found) or not all(abs(v) <= _LARGEST_BIAS for v in numbers.values()):
+        raise IntegrityError(f"{place} has a bias that is no number: train it again or fetch it again")
+    return {k: float(v) for k, v in numbers.items()}
 
 
 def train_classifier(

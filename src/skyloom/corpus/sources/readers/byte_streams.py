@@ -15,7 +15,7 @@ import io
 import itertools
 import lzma
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
@@ -184,9 +184,9 @@ def unpacked(raw: BinaryIO, ratio: float, *, dictionary: bytes = b"") -> BinaryI
     elif magic.startswith(ZSTD) or dictionary:
         inner = ZstdStream(raw, dictionary)
     elif magic.startswith(BZIP2) and magic[3:4].isdigit():
-        inner = bz2.BZ2File(raw)
+        inner = _Streams(raw, bz2.BZ2Decompressor)
     elif magic == XZ:
-        inner = XzStream(raw)
+        inner = _Streams(raw, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY))
     else:
         return raw
     return io.BufferedReader(_Counted(inner, raw, ratio), 1 << 18)
@@ -240,15 +240,12 @@ class ZstdStream:
         return piece
 
 
-class XzStream:
-    """The content of xz streams one after the other, with the padding that may stand between them, in bounded memory."""
+class _Streams:
+    """The content of xz or bzip2 streams one after the other, with the padding that may stand between them, in bounded memory.
+    What stands behind a stream and is none is told; bz2's own reader takes it for the end."""
 
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw, self._unpacker, self._input, self._first = raw, self._new(), b"", True
-
-    @staticmethod
-    def _new() -> lzma.LZMADecompressor:
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
+    def __init__(self, raw: BinaryIO, new: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor]) -> None:
+        self._raw, self._new, self._unpacker, self._input, self._first = raw, new, new(), b"", True
 
     def read1(self, size: int) -> bytes:
         while True:
@@ -259,7 +256,7 @@ class XzStream:
             data = self._input or (self._raw.read(_PIECE) if self._unpacker.needs_input else b"")
             if not data and self._unpacker.needs_input:
                 if not self._first:
-                    raise EOFError("the file ends inside an xz stream")
+                    raise EOFError("the file ends inside a packed stream")
                 return b""
             self._input = b""
             if self._first and not (data := data.lstrip(b"\x00")):

@@ -19,7 +19,7 @@ from typing import BinaryIO, cast
 from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, opened, reason_of
 from skyloom.corpus.sources.readers.jsonl import record_row
-from skyloom.corpus.sources.readers.page_columns import FIELDS
+from skyloom.corpus.sources.readers.page_columns import FIELDS, fields
 from skyloom.corpus.sources.readers.rows import About, broken_row
 from skyloom.corpus.text import charset
 
@@ -57,6 +57,7 @@ def _records(file: File, about: About, lines: _Lines) -> Iterator[PageRow]:
     names, rows, delimiter = _opened(file, lines)
     keys = [name if name == about.text_field or name.lower() not in FIELDS else name.lower() for name in names]
     texts = {*TEXTS, about.text_field}
+    wanted = [(i, key) for key, i in {key: i for i, key in reversed(list(enumerate(keys)))}.items() if key in fields(about)]
     while True:
         place = lines.begin()
         try:
@@ -71,15 +72,13 @@ def _records(file: File, about: About, lines: _Lines) -> Iterator[PageRow]:
         if row and lines.done:  # the reader asked for another line: it is in a quoted cell
             yield broken_row(about, file.name, place, UNCLOSED)
         elif row:
-            yield record_row(_record(keys, row, texts, lines), place, file.name, about)
+            yield record_row(_record(wanted, row, texts, lines), place, file.name, about)
 
 
-def _record(keys: Sequence[str], row: Sequence[str], texts: set[str], lines: _Lines) -> dict[str, str | bytes]:
-    record: dict[str, str | bytes] = {}
-    for key, cell in zip(keys, row, strict=False):
-        if key and key not in record:
-            record[key] = lines.body(cell) if key in texts else lines.text(cell)
-    return record
+def _record(wanted: Sequence[tuple[int, str]], row: Sequence[str], texts: set[str], lines: _Lines) -> dict[str, str | bytes]:
+    """The cells that a record may have, by name; of two columns of one name the first."""
+    found = ((key, row[i]) for i, key in wanted if i < len(row))
+    return {key: lines.body(cell) if key in texts else lines.text(cell) for key, cell in found}
 
 
 def _opened(file: File, lines: _Lines) -> tuple[list[str], Iterator[list[str]], str]:
@@ -87,7 +86,7 @@ def _opened(file: File, lines: _Lines) -> tuple[list[str], Iterator[list[str]], 
     first = next(lines, "")
     delimiter = _delimiter(file, first)
     rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter)
-    return [lines.text(cell) for cell in next(rows, [])], rows, delimiter
+    return lines.texts(next(rows, [])), rows, delimiter
 
 
 def _delimiter(file: File, line: str) -> str:
@@ -161,3 +160,10 @@ class _Lines:
         """A cell as text in any charset, without spaces around it."""
         found = self.body(cell)
         return (found if isinstance(found, str) else charset.decode(found).text).strip()
+
+    def texts(self, cells: Sequence[str]) -> list[str]:
+        """Cells as `text` gives them, where those that are not UTF-8 have one charset: a few bytes say little of theirs."""
+        found = [self.body(cell) for cell in cells]
+        odd = [" ".join(cell.splitlines()) for cell, known in zip(cells, found, strict=True) if not isinstance(known, str)]
+        read = iter(charset.decode("\n".join(odd).encode("latin-1")).text.split("\n"))
+        return [(known if isinstance(known, str) else next(read, "")).strip() for known in found]

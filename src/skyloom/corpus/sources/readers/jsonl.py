@@ -54,7 +54,7 @@ def line_blocks(file: File, about: About) -> Iterator[tuple[int, bytes, str]]:
 
 
 def _blocks(stream: BinaryIO, start: int, end: int | None, limit: int, about: About) -> Iterator[tuple[int, bytes, str]]:
-    offset, rest = start, b""
+    offset, rest = start, _Rest()
     skipping = start > 0
     if skipping:  # a line that begins at `start` follows a line end; any other belongs to the range before
         offset = stream.seek(start - 1)
@@ -71,21 +71,43 @@ def _blocks(stream: BinaryIO, start: int, end: int | None, limit: int, about: Ab
             if not found:
                 continue
             data, skipping = data[found:], False
-        block = rest + data
-        last = block.find(b"\n", end - 1 - offset) + 1 if end is not None and offset + len(block) >= end else 0
-        cut = last or block.rfind(b"\n") + 1
+        read = offset + rest.size
+        last = data.find(b"\n", max(end - 1 - read, 0)) + 1 if end is not None and read + len(data) >= end else 0
+        cut = last or data.rfind(b"\n") + 1
         if cut:
-            yield offset, block[:cut], ""
+            block = rest.with_(data[:cut])
+            yield offset, block, ""
+            offset += len(block)
         if last:
             return
-        offset, rest = offset + cut, block[cut:]
-        if len(rest) > limit:
+        rest.add(data[cut:])
+        if rest.size > limit:
             yield offset, b"", about.too_large
-            offset, rest, skipping = offset + len(rest), b"", True
+            offset, skipping = offset + rest.size, True
+            rest.with_(b"")
     if problem is not None:
         yield offset, b"", reason_of(problem)  # what stands before it on its line is lost with it
-    elif rest:
-        yield offset, rest, ""
+    elif rest.size:
+        yield offset, rest.with_(b""), ""
+
+
+class _Rest:
+    """The beginning of a line of many blocks, joined once: `size` bytes."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        if data:
+            self._parts.append(data)
+            self.size += len(data)
+
+    def with_(self, data: bytes) -> bytes:
+        """All that was added and what follows it; nothing is left."""
+        found = b"".join([*self._parts, data])
+        self._parts, self.size = [], 0
+        return found
 
 
 def _filled(stream: BinaryIO) -> tuple[bytes, Exception | None]:

@@ -48,6 +48,7 @@ def pages(file: File, about: About) -> Iterator[PageRow]:
 def _bulk(raw: BinaryIO, file: File, about: About) -> Iterator[PageRow]:
     """An archive of papers, each packed by itself; an archive whose members are .tex files is one paper."""
     own: dict[str, bytes] = {}
+    size = 0
     for number, member, content in members(raw, about.max_body):
         name = safe_name(member.name)
         if member.size > about.max_body:
@@ -57,8 +58,9 @@ def _bulk(raw: BinaryIO, file: File, about: About) -> Iterator[PageRow]:
         elif name.endswith(".pdf"):
             yield page_row(about, url=_url(name, file), place=str(number), body=content, kind="text", meta={"member": name})
         elif name.endswith(_TEX):
+            size += len(name) + len(content) - (len(name) + len(own[name]) if name in own else 0)
             own[name] = content
-            if sum(map(len, own.values())) > about.max_body:
+            if size > about.max_body:
                 yield broken_row(about, file.name, name, about.too_large)
                 return
     if own:

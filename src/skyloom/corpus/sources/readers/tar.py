@@ -9,6 +9,7 @@ before it, which may ask for gigabytes.
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -22,8 +23,11 @@ from skyloom.corpus.sources.readers.rows import About, broken_row, page_row, pai
 _HTML = (".html", ".htm", ".xhtml")
 _TEXT = (".txt", ".md", ".rst", ".text")
 _HEADERS = 1 << 20  # bytes of headers and names before one file
-_GLOBALS = 1000  # headers that an archive may set for all its files
+_GLOBALS = 100  # headers that an archive may set for all its files; tarfile copies and reads them again for each
+_GLOBAL_BYTES = 1 << 14
+_DIGITS = 256  # of a number, and of a file's name
 _PIECE = 1 << 18
+_NUMBER = re.compile(rb"\d+")
 CUT = "broken: the archive ends inside a file"
 LONG_HEADERS = "headers or names of more than 1 MB"
 
@@ -80,7 +84,7 @@ def members(stream: BinaryIO, limit: int) -> Iterator[tuple[int, tarfile.TarInfo
 
 def _check_globals(headers: Mapping[str, str]) -> None:
     """ReadError if the headers that are meant for all files, which tarfile keeps, are no longer a few words."""
-    if headers and (len(headers) > _GLOBALS or sum(len(k) + len(v) for k, v in headers.items()) > _HEADERS):
+    if headers and (len(headers) > _GLOBALS or sum(len(k) + len(v) for k, v in headers.items()) > _GLOBAL_BYTES):
         raise ReadError(LONG_HEADERS)
 
 
@@ -89,7 +93,7 @@ class _Forward:
     header, its long name and its extended headers, and each of them says how long it is."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._place = stream, 0
+        self._stream, self._place, self._held = stream, 0, b""
         self.left: int | None = _HEADERS
 
     def tell(self) -> int:
@@ -103,13 +107,24 @@ class _Forward:
         return self._place
 
     def read(self, size: int) -> bytes:
+        if size < 0:
+            raise ReadError("damaged header in the archive")
         if self.left is not None:
             if size > self.left:
                 raise ReadError(LONG_HEADERS)
             self.left -= size
-        found = self._stream.read(size)
+        found, self._held = self._held[:size], self._held[size:]
+        if len(found) < size:
+            found += self._stream.read(size - len(found))
         self._place += len(found)
         return found
+
+    def peek(self, size: int) -> bytes:
+        """What `read` will give."""
+        left, place = self.left, self._place
+        self._held = self.read(size) + self._held
+        self.left, self._place = left, place
+        return self._held[:size]
 
 
 class _Header(tarfile.TarInfo):
@@ -121,6 +136,27 @@ class _Header(tarfile.TarInfo):
             return super().fromtarfile(tarfile)
         except InvalidHeaderError as problem:
             raise ReadError("damaged header in the archive") from problem
+
+    def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        """Extended headers are checked first: tarfile, before Python 3.12.6, looks for their ends in quadratic time."""
+        if isinstance(forward := archive.fileobj, _Forward):
+            _check_records(forward.peek(self.size + -self.size % tarfile.BLOCKSIZE))
+        found: tarfile.TarInfo = super()._proc_pax(archive)  # type: ignore[misc]  # what no annotations tell of
+        return found
+
+
+def _check_records(data: bytes) -> None:
+    """ReadError if extended headers are not one record `LENGTH KEY=VALUE\\n` after the other, or hold a number without end."""
+    place = 0
+    while place < len(data) and data[place]:
+        space = data.find(b" ", place, place + 9)
+        size = int(data[place:space]) if space > 0 and data[place:space].isdigit() else 0
+        end = place + size
+        if end <= space + 1 or end > len(data) or data[end - 1] != 10 or data.find(b"=", space + 2, end) < 0:
+            raise ReadError("damaged header in the archive")
+        place = end
+    if any(m.end() - m.start() > _DIGITS for m in _NUMBER.finditer(data)):
+        raise ReadError("damaged header in the archive")
 
 
 def safe_name(name: str) -> str:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _MAGIC = b"\x1f\x8b\x08"
-_CHUNK = 1 << 18
+_CHUNK = 1 << 15  # a member may be a few bytes, and what is read beyond it is copied
+_HEAD = 4096  # bytes of a member that are looked at, to see whether it is one
 _FREE = 1 << 20
 _HTML = ("text/html", "application/xhtml+xml")
 CUT = "broken: the archive ends inside a gzip member"
@@ -39,9 +40,7 @@ def pages(file: File, about: About) -> Iterator[PageRow]:
     Requests, metadata, redirects and images are no pages and are passed over.
     """
     with open_file(file) as raw:
-        packed = raw.read(3) == _MAGIC
-        raw.seek(0)
-        if packed:
+        if _is_packed(raw, file):
             yield from _packed(raw, file, about)
         elif file.start == 0:  # plain, or zstd: read as a whole by whoever has the first range
             try:
@@ -52,14 +51,27 @@ def pages(file: File, about: About) -> Iterator[PageRow]:
             yield from _records(stream, file, about, 0)
 
 
+def _is_packed(raw: BinaryIO, file: File) -> bool:
+    """Whether a file holds gzip members, perhaps the first of them damaged. Leaves the stream at its beginning."""
+    head = raw.read(5)
+    raw.seek(0)
+    if head.startswith(_MAGIC) or head == b"WARC/" or not file.name.lower().endswith(".gz"):
+        return head.startswith(_MAGIC)
+    packed = _next_member(raw, 0) < file.size
+    raw.seek(0)
+    return packed
+
+
 def _packed(raw: BinaryIO, file: File, about: About) -> Iterator[PageRow]:
+    """The records of the members that begin in a range, and the damage that follows the last of them: the next range looks for its
+    first member and finds one behind the damage."""
     start: int | None = _next_member(raw, file.start) if file.start else 0
     end = file.end if file.end >= 0 else file.size
     total, seen = Yield(about.max_ratio), file.start
-    while start is not None and start < end:
+    while start is not None and (start < end or not _begins(raw, start)):
         begin, start = start, None
         for place, member, error in members(raw, about.max_body + _HEADERS, begin, ratio=about.max_ratio):
-            if place >= end:
+            if place >= end and _begins(raw, place):
                 return
             total.take(raw.tell() - seen, file.size)
             total.give(len(member or b""))
@@ -78,6 +90,22 @@ def _packed(raw: BinaryIO, file: File, about: About) -> Iterator[PageRow]:
                 break
             else:
                 yield from _records(io.BytesIO(member), file, about, place)
+
+
+def _begins(raw: BinaryIO, place: int) -> bool:
+    """Whether a member with a WARC record begins at an offset, or the file ends there. Leaves the stream where it was."""
+    before = raw.tell()
+    raw.seek(place)
+    head = raw.read(_HEAD)
+    raw.seek(before)
+    return not head or _is_member(head)
+
+
+def _is_member(head: bytes) -> bool:
+    try:
+        return zlib.decompressobj(31).decompress(head, 5).startswith(b"WARC/")
+    except zlib.error:
+        return False
 
 
 def members(raw: BinaryIO, limit: int, start: int = 0, *, ratio: float = 1e9) -> Iterator[tuple[int, bytes | None, str | None]]:
@@ -190,24 +218,19 @@ class _Ended:
 def _next_member(raw: BinaryIO, start: int) -> int:
     """The first offset from `start` on where a gzip member that unpacks to a WARC record begins, or the file's end."""
     raw.seek(start)
-    offset, window = start, raw.read(_CHUNK)
+    offset, window, place = start, raw.read(_CHUNK), 0
     while window:
-        found = window.find(_MAGIC)
+        found = window.find(_MAGIC, place)
+        if found >= 0 and (len(window) - found >= _HEAD or not (more := raw.read(_CHUNK))):
+            if _is_member(window[found : found + _HEAD]):
+                return offset + found
+            place = found + 1
+            continue
         if found < 0:
-            more = raw.read(_CHUNK)
+            found, more = max(len(window) - 2, 0), raw.read(_CHUNK)
             if not more:
                 return offset + len(window)
-            offset += max(len(window) - 2, 0)
-            window = window[-2:] + more
-            continue
-        if len(window) - found < 4096:
-            window += raw.read(_CHUNK)
-        try:
-            if zlib.decompressobj(31).decompress(window[found : found + 4096], 5).startswith(b"WARC/"):
-                return offset + found
-        except zlib.error:
-            pass
-        offset, window = offset + found + 1, window[found + 1 :] or raw.read(_CHUNK)
+        offset, window, place = offset + found, window[found:] + more, 0
     return offset
 
 

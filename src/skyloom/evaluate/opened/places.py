@@ -1,0 +1,153 @@
+"""Which kind of model a user's word names, and the files behind it.
+
+Input: a path, or a model's name on the Hugging Face hub. Output: a `Place`: its kind, its files and their digest, without
+reading the weights. An existing path wins over a name on the hub. The kinds: a checkpoint of ours (`state.json`), a folder for
+transformers (which a release of ours is too), one GGUF file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from skyloom.core.errors import ConfigError, DataError, StorageError
+from skyloom.evaluate.opened.words import files_digest
+from skyloom.model.adopt import weight_files
+
+CHECKPOINT, RELEASE, FOLDER, GGUF = "checkpoint", "release", "hugging face", "gguf"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.tiktoken", "*.jinja")
+
+
+@dataclass(frozen=True)
+class Place:
+    """`path`: a folder, or the GGUF file. `tokenizer`: the folder of a checkpoint's tokenizer, else `path`. `digest`: SHA-256 over
+    the names, sizes and ends of all files that make the model, hex."""
+
+    kind: str
+    name: str
+    path: Path
+    tokenizer: Path
+    digest: str
+
+
+def locate(text: str, *, offline: bool = False, trust_code: bool = False) -> Place:
+    """The place of a model. ConfigError if the word names none, DataError for a folder or file that holds none."""
+    path = Path(text)
+    if path.is_file():
+        return _file(path)
+    if path.is_dir():
+        return _folder(path, trust_code)
+    if _HUB_NAME.fullmatch(text) and not text.startswith((".", "/")):
+        return _folder(_from_hub(text, offline, trust_code), trust_code, text)
+    raise ConfigError(
+        f"{text} is no model: no folder of a checkpoint, a release or a Hugging Face model, no .gguf file, and no name on the hub "
+        "(owner/name)"
+    )
+
+
+def _file(path: Path) -> Place:
+    if path.suffix != ".gguf":
+        raise DataError(f"{path} is no model: a single file must be a .gguf file; else give the folder that holds config.json")
+    check_gguf(path)
+    return Place(GGUF, path.stem, path, path, files_digest([path]))
+
+
+def _folder(path: Path, trust_code: bool, name: str = "") -> Place:
+    if (path / "state.json").is_file():
+        tokenizer = tokenizer_beside(path)
+        files = [p for folder in (path, tokenizer) for p in _files(folder)]
+        return Place(CHECKPOINT, _checkpoint_name(path), path, tokenizer, files_digest(files))
+    if not (path / "config.json").is_file():
+        raise DataError(f"{path} holds no model: it has neither config.json (Hugging Face) nor state.json (a checkpoint of ours)")
+    files = _files(path)
+    weight_files(path)
+    _check_code(path, trust_code)
+    kind = RELEASE if (path / "parts.json").is_file() else FOLDER
+    return Place(kind, name or path.resolve().name, path, path, files_digest(files))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files that make a model: settings, vocabulary, weights. Not what lies in folders below."""
+    return sorted({path for pattern in _MODEL_FILES for path in folder.glob(pattern) if path.is_file()})
+
+
+def _check_code(folder: Path, trust_code: bool) -> None:
+    try:
+        table = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as problem:
+        raise DataError(f"{folder / 'config.json'} is no JSON: {problem}") from problem
+    if not isinstance(table, dict):
+        raise DataError(f"{folder / 'config.json'} is no table of settings")
+    if table.get("auto_map") and not trust_code:
+        raise ConfigError(f"{folder} needs code of its own ({json.dumps(table['auto_map'])[:200]}); --trust-code runs it")
+
+
+def tokenizer_beside(checkpoint: Path) -> Path:
+    """The tokenizer of the work folder above a checkpoint. ConfigError if there is none, or several."""
+    for folder in checkpoint.absolute().parents[:4]:
+        found = [path for path in folder.glob("tokenizer-*") if path.is_dir()]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ConfigError(
+                f"{folder} has {len(found)} tokenizers ({', '.join(sorted(p.name for p in found))}): give --tokenizer"
+            )
+    raise ConfigError(f"no tokenizer was found above {checkpoint}: give --tokenizer")
+
+
+def _checkpoint_name(path: Path) -> str:
+    """`stage2/final` of `runs/demo/stage2-805e3cd308c4077c/final`."""
+    whole = path.resolve()
+    return f"{whole.parent.name.rpartition('-')[0] or whole.parent.name}/{whole.name}"
+
+
+def _from_hub(name: str, offline: bool, trust_code: bool) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = [*_MODEL_FILES, *(["*.py"] if trust_code else [])]
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns, local_files_only=offline))
+    except LocalEntryNotFoundError as problem:
+        if offline:
+            raise StorageError(f"{name} is not among the models downloaded before, and --offline allows no download") from problem
+        raise StorageError(f"{name} cannot be downloaded from the Hugging Face hub: {_first_line(problem)}") from problem
+    except (HfHubHTTPError, OSError, ValueError) as problem:
+        raise StorageError(f"{name} cannot be downloaded from the Hugging Face hub: {_first_line(problem)}") from problem
+
+
+def _first_line(problem: BaseException) -> str:
+    return (str(problem).strip().splitlines() or [repr(problem)])[0][:300]
+
+
+def check_gguf(path: Path) -> None:
+    """That a GGUF file is whole and all its quantisation types can be read. ConfigError without the package, else DataError."""
+    try:
+        import gguf
+    except ImportError as problem:
+        raise ConfigError("reading GGUF needs the package gguf: pip install 'skyloom[gguf]'") from problem
+    try:
+        reader = gguf.GGUFReader(path)
+    except Exception as problem:  # the reader raises whatever numpy does on a file that is cut, and ValueError for an unknown type
+        raise DataError(f"{path} cannot be read as GGUF: {_first_line(problem)}") from problem
+    unknown = {kind.name for kind in {tensor.tensor_type for tensor in reader.tensors} if not _dequantizes(int(kind))}
+    if unknown:
+        raise DataError(f"{path} has weights of the types {', '.join(sorted(unknown))}, which cannot be turned into numbers here")
+    if not reader.tensors:
+        raise DataError(f"{path} holds no weights, only a vocabulary or settings")
+
+
+def _dequantizes(kind: int) -> bool:
+    import gguf
+
+    size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(kind)][1]
+    try:
+        gguf.dequantize(np.zeros((1, size), np.uint8), gguf.GGMLQuantizationType(kind))
+    except NotImplementedError:
+        return False
+    return True
