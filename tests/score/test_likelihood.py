@@ -15,7 +15,7 @@ from skyloom.model.cached import CachedDecoder
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.score.likelihood import InferenceEngine
-from skyloom.score.requests import Asked, Costs
+from skyloom.score.requests import Asked, Costs, distinct, plan
 
 CONTEXT = 96
 SHAPES = {
@@ -243,3 +243,27 @@ def test_a_loss_that_is_no_number_names_request_and_dtype() -> None:
         engine.likelihoods([Asked((0,), (1,)), Asked((1,), (2,))])
     with pytest.raises(DataError, match="document 0 has a loss of nan in float32"):
         engine.rolling([[1, 2]], context=8, first=0)
+
+
+def test_a_request_that_begins_another_and_one_that_is_it() -> None:
+    """Chains: each request goes on where the one before ends, so the tree has no branches, or very many levels."""
+    model = random_decoder(SHAPES["grouped, tied"])
+    text = (0, *ids("一二三四五，上山打老虎。One, two, three."))
+    asked = [Asked(text[:n], text[n : n + 1]) for n in range(1, len(text) - 1)] + [
+        Asked(text[:9], text[9:]),
+        Asked(text[:9], text[9:]),
+    ]
+    for costs in COSTS.values():
+        same(InferenceEngine(CachedDecoder(model), batch_tokens=100, costs=costs), model, asked, 1e-5)
+
+
+def test_a_plan_of_very_many_levels() -> None:
+    """No recursion: two thousand beginnings, each a token longer."""
+    leaves, _ = distinct([Asked((5,) * n, (5,)) for n in range(1, 2000)], 4000)
+    for costs in (Costs(1, 0.001), Costs(1, 1.0), Costs(1e6, 1e-9)):
+        waiting, rows = [plan(leaves, costs, 100)], 0
+        while waiting:
+            group = waiting.pop()
+            rows += sum(stop - start for start, stop, _ in group.rows)
+            waiting += group.inner
+        assert rows == len(leaves.leaves) == 1999

@@ -19,7 +19,7 @@ from skyloom.model.cached import Cache, CachedNetwork, RowCache, to_rows
 from skyloom.model.decoder import wide
 from skyloom.score.config import SamplingConfig
 from skyloom.score.generate import choose
-from skyloom.score.requests import Costs, PrefixGroup, Leaf, batches, in_order, plan
+from skyloom.score.requests import Costs, Leaf, PrefixGroup, batches, in_order, plan
 
 Stop = Callable[[int, list[int]], bool]
 """Whether the text of a prompt (its number) is complete with these new tokens; asked after each token."""

@@ -25,7 +25,7 @@ from skyloom.model.cached import Cache, CachedNetwork
 from skyloom.model.decoder import wide
 from skyloom.score.decode import Choice, Limits, Stop, decode
 from skyloom.score.packing import Packed, pack
-from skyloom.score.requests import Asked, Costs, PrefixGroup, Leaves, Likelihood, batches, distinct, plan
+from skyloom.score.requests import Asked, Costs, Leaves, Likelihood, PrefixGroup, batches, distinct, plan
 
 LOGITS = 1 << 25
 """Bytes of logits that exist at a time on a CPU, whose cache they should not leave by far; elsewhere 16 times as many."""
