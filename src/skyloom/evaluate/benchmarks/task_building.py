@@ -309,7 +309,7 @@ def _built(factory: Factory, name: str) -> Task | Group | list[Task]:
     except Exception as problem:  # definitions are programs of many authors; data comes from the network or from the user
         said = (str(problem).strip() or type(problem).__name__).splitlines()[0]
         raise DataError(
-            f"task {name} cannot be prepared ({type(problem).__name__}: {said}); local items are given with --data {name}=FILE, and "
+            f"task {name} cannot be prepared ({type(problem).__name__}: {said}); local items: --data {name}=FILE, and "
             f"`skyloom eval tasks --fields {name}` prints the fields that they need"
         ) from problem
 
