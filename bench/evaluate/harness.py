@@ -35,7 +35,7 @@ import torch
 
 from bench.answers import NotMeasuredError, answer, offer
 from bench.evaluate import harness_forms as data
-from skyloom.evaluate.opened.transformers_network import transformers_network
+from skyloom.evaluate.opened import cached_network
 from skyloom.model.cached import CachedDecoder, CachedNetwork
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
@@ -95,7 +95,7 @@ class Bench:
         self.peer: Any = HFLM(
             pretrained=self.model, tokenizer=self.tokenizer, max_length=CONTEXT, add_bos_token=False, batch_size=1
         )
-        network = own_decoder(self.model) if engine == "decoder" else transformers_network(self.model, context=CONTEXT)
+        network = own_decoder(self.model) if engine == "decoder" else cached_network(self.model, context=CONTEXT)
         self.engine = InferenceEngine(network, batch_tokens=TOKENS, context=CONTEXT)
         ids = list(range(100, 300))
         for _ in range(2):  # memory and kernels of both sides have been used once before anything is timed

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from skyloom.evaluate.opened.transformers_network import SharedPrefixes, WholeSequences, transformers_network
+from skyloom.evaluate.opened import SharedPrefixes, WholeSequences, cached_network
 from skyloom.score.likelihood import InferenceEngine
 from skyloom.score.requests import Asked, Costs
 from tests.score.test_decode import PROMPTS, greedy
@@ -57,7 +57,7 @@ def test_random_trees_equal_a_loop(kind: str) -> None:
     text = list("床前明月光。The sun rises.".encode())
     with torch.no_grad():
         plain = model(torch.tensor([text])).logits
-    network = transformers_network(model, context=CONTEXT)
+    network = cached_network(model, context=CONTEXT)
     assert isinstance(network, SharedPrefixes if shares else WholeSequences)
     for seed, costs in enumerate(list(COSTS)[:2] if shares else list(COSTS)[1:2]):
         engine = InferenceEngine(network, batch_tokens=300, context=96, costs=COSTS[costs])
@@ -69,7 +69,7 @@ def test_random_trees_equal_a_loop(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma2, capped scores", "mamba, no attention"])
 def test_generation_and_rolling_windows_equal_a_loop(kind: str) -> None:
     model = random_model(MODELS[kind][0](), torch.float64 if "mamba" not in kind else torch.float32)
-    engine = InferenceEngine(transformers_network(model, context=CONTEXT), batch_tokens=120, costs=Costs(1, 0.01))
+    engine = InferenceEngine(cached_network(model, context=CONTEXT), batch_tokens=120, costs=Costs(1, 0.01))
     ends = [n for n in range(256) if n % 23 == 5]
     most = [12, 7, 12, 20, 60]
     found = engine.generate(PROMPTS, most=most, stop=lambda _, text: text[-1] in ends)
@@ -81,7 +81,7 @@ def test_generation_and_rolling_windows_equal_a_loop(kind: str) -> None:
 
 def test_logits_that_do_not_follow_from_the_output_matrix_are_taken_whole() -> None:
     """Granite divides its logits, Cohere multiplies them: then they stand in the place of hidden states."""
-    network = transformers_network(random_model(MODELS["granite"][0]()), context=CONTEXT)
+    network = cached_network(random_model(MODELS["granite"][0]()), context=CONTEXT)
     assert network.hidden == network.vocabulary == 256
-    plain = transformers_network(random_model(MODELS["llama"][0]()), context=CONTEXT)
+    plain = cached_network(random_model(MODELS["llama"][0]()), context=CONTEXT)
     assert (plain.hidden, plain.vocabulary) == (32, 256)

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from skyloom.model.cached import Cache, CachedNetwork, RowCache, attend_beside, to_rows
-from skyloom.model.decoder import wide
+from skyloom.model.cached import Cache, CachedDecoder, CachedNetwork, RowCache, attend_beside, to_rows
+from skyloom.model.decoder import Decoder, wide
 
 NAME = "skyloom_shared_prefix"
 """Of our attention in transformers' list."""
@@ -93,12 +93,15 @@ def _attention(
     return attend_beside(query.transpose(1, 2), keys, values, one.bias, shared), None
 
 
-def transformers_network(model: nn.Module, *, context: int) -> CachedNetwork:
-    """The model as a network with a cache, which shares prefixes where that gives the model's own logits.
+def cached_network(model: nn.Module, *, context: int) -> CachedNetwork:
+    """Our decoder, or a causal model of transformers, as a network with a cache.
 
-    `context`: most tokens of a sequence. The model is put into evaluation mode.
+    It shares prefixes where that gives the model's own logits. `context`: most tokens of a sequence of a model of transformers; our
+    decoder knows its own. The model is put into evaluation mode.
     """
     model.eval()
+    if isinstance(model, Decoder):
+        return CachedDecoder(model)
     whole = WholeSequences(model, context)
     shared = SharedPrefixes.of(model, whole, context)
     return shared or whole
