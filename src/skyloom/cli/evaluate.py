@@ -16,7 +16,7 @@ from skyloom.core.json_files import Cell
 
 if TYPE_CHECKING:
     from skyloom.core.progress import Progress
-    from skyloom.evaluate.opened import Opening
+    from skyloom.evaluate.opened import OpeningOptions
     from skyloom.evaluate.texts import PerplexityJson, Texts
     from skyloom.run.run import Run
 
@@ -82,15 +82,15 @@ def on_models(function: Callable[..., None], *, required: bool = True) -> Callab
     return function
 
 
-def opening_of(dtype: str, device: str, context: int | None, offline: bool, trust_code: bool) -> Opening:
+def opening_of(dtype: str, device: str, context: int | None, offline: bool, trust_code: bool) -> OpeningOptions:
     """How the models are opened. With `offline` the libraries are told as well, before they are imported."""
     if offline:
         import os
 
         os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-    from skyloom.evaluate.opened import Opening
+    from skyloom.evaluate.opened import OpeningOptions
 
-    return Opening(dtype, device, context, offline, trust_code)
+    return OpeningOptions(dtype, device, context, offline, trust_code)
 
 
 def command_line() -> str:
@@ -166,14 +166,14 @@ def eval_perplexity(
     """
     opening = opening_of(dtype, device, context, offline, trust_code)
     from skyloom.core.store import Store
-    from skyloom.evaluate.texts import Asked, Scoring, perplexity, read_sets
+    from skyloom.evaluate.texts import PerplexityRequest, Scoring, perplexity, read_sets
 
     progress = make_progress()
     ours = [s.removeprefix(OF_A_RUN) for s in sets if s.startswith(OF_A_RUN)]
     given = read_sets([s for s in sets if not s.startswith(OF_A_RUN)])
     given += [one for recipe in ours for one in _held_out(recipe, progress)]
     scoring = Scoring(windows, stride, batch_tokens, seed=seed)
-    asked = Asked(models, cut, reference, scoring, opening, command_line())
+    asked = PerplexityRequest(models, cut, reference, scoring, opening, command_line())
     folder = Path(out or "perplexity")
     table = perplexity(asked, given, Store(folder), progress=progress)
     if as_json:

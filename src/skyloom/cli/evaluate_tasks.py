@@ -126,13 +126,10 @@ def tasks(
 
 
 def _engine(model: OpenModel) -> InferenceEngine:
-    from skyloom.evaluate.opened.transformers_network import transformers_network
-    from skyloom.model.cached import CachedDecoder
-    from skyloom.model.decoder import Decoder
+    from skyloom.evaluate.opened import cached_network
     from skyloom.score.likelihood import InferenceEngine
 
-    network = model.network
-    cached = CachedDecoder(network) if isinstance(network, Decoder) else transformers_network(network, context=model.context)
+    cached = cached_network(model.network, context=model.context)
     tokens = BATCH_TOKENS.get(model.device.type, OTHER_BATCH_TOKENS)
     return InferenceEngine(cached, batch_tokens=tokens, context=model.context)
 

@@ -22,7 +22,7 @@ from skyloom.core.store import Store
 from skyloom.evaluate.config import ReferencesConfig
 from skyloom.evaluate.figures import Figures, spread
 from skyloom.evaluate.intervals import figure
-from skyloom.evaluate.opened import Opening, OpenModel, changed, columns, open_model
+from skyloom.evaluate.opened import OpeningOptions, OpenModel, changed, columns, open_model
 from skyloom.score.nll import bootstrap, score_texts
 
 REFERENCES = "references.json"
@@ -48,7 +48,7 @@ def other_model(folder: Path) -> OpenModel:
     """A model and its tokenizer, read from their folder, on the processor in fp32. DataError if they cannot be read."""
     if not (folder / "config.json").is_file():
         raise DataError(f"{folder} holds no Hugging Face model: it has no config.json")
-    return open_model(str(folder), Opening(dtype="float32", offline=True))
+    return open_model(str(folder), OpeningOptions(dtype="float32", offline=True))
 
 
 def score_sets(model: OpenModel, sets: Mapping[str, Sequence[str]], *, progress: Progress) -> list[SetLoss]:

@@ -367,3 +367,12 @@ def test_names_that_are_no_utf_8(tmp_path: Path) -> None:
     assert sorted(r["body"].decode() for r in rows if not r["error"]) == ["好 good", "茶"]
     assert [r["error"] for r in rows if r["error"]] == ["broken: not a JSON object"]
     assert any("\\udcff" in r["meta"] or "\\\\udcff" in r["meta"] for r in rows)
+
+
+@pytest.mark.parametrize("data", ["13 path=文a\nno-space=文\n".encode(), b"13 path=word\n=\n", b"9 a=bcdef\n00000000000=\n"])
+def test_extended_headers_whose_later_record_has_no_length_are_damaged(data: bytes) -> None:
+    """The first record ends in a line end and holds a `=`; what follows has no space to end its length."""
+    from skyloom.corpus.sources.readers.tar import check_records
+
+    with pytest.raises(tarfile.TarError, match="damaged header"):
+        check_records(data)

@@ -12,7 +12,7 @@ from lm_eval.api.instance import Instance
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.evaluate.benchmarks.answer_journal import AnswerJournal
 from skyloom.evaluate.benchmarks.harness_model import HarnessModel, front_of
-from skyloom.evaluate.opened.any_model import Opening, open_model
+from skyloom.evaluate.opened.any_model import OpeningOptions, open_model
 from skyloom.model.cached import CachedDecoder
 from skyloom.score.likelihood import InferenceEngine
 from tests.evaluate.benchmarks import stand_in as small
@@ -44,7 +44,7 @@ def test_answers_are_those_of_hf(tmp_path: Path, adds_bos: bool) -> None:
     from lm_eval.models.huggingface import HFLM
 
     folder = small.hub_folder(tmp_path, adds_bos=adds_bos, context=64)
-    opened = open_model(str(folder), Opening(dtype="float32", offline=True))
+    opened = open_model(str(folder), OpeningOptions(dtype="float32", offline=True))
     engine = InferenceEngine(CachedDecoder(opened.network), batch_tokens=256)  # type: ignore[arg-type]
     mine = HarnessModel(opened, engine, AnswerJournal(None), cut=True)  # type: ignore[arg-type]
     theirs = HFLM(pretrained=str(folder), device="cpu", dtype="float32", batch_size=2, max_length=64)

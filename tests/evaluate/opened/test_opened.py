@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, SkyloomError, StorageError
-from skyloom.evaluate.opened import Opening, changed, locate, open_model, open_words
+from skyloom.evaluate.opened import OpeningOptions, changed, locate, open_model, open_words
 from tests.evaluate.opened.small import TEXTS, save_gpt2, save_llama, write_gguf
 
 
@@ -178,11 +178,11 @@ def test_words_that_name_no_model_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no model"):
         open_model(str(tmp_path))
     with pytest.raises(ConfigError, match="takes at most 32 tokens"):
-        open_model(str(save_llama(tmp_path / "m")), Opening(context=64))
+        open_model(str(save_llama(tmp_path / "m")), OpeningOptions(context=64))
     with pytest.raises(ConfigError, match="no CUDA device"):
         if torch.cuda.is_available():  # then the same sentence cannot be had
             raise ConfigError("no CUDA device")
-        open_model(str(tmp_path / "m"), Opening(device="cuda"))
+        open_model(str(tmp_path / "m"), OpeningOptions(device="cuda"))
 
 
 def test_a_tokenizer_that_does_not_fit_names_the_text(tmp_path: Path) -> None:
@@ -202,6 +202,6 @@ def test_offline_makes_no_network_call(llama: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    assert open_model(str(llama), Opening(offline=True)).name == "小羊驼"
+    assert open_model(str(llama), OpeningOptions(offline=True)).name == "小羊驼"
     with pytest.raises(StorageError, match="not among the models downloaded before"):
-        open_model("nobody/nothing", Opening(offline=True))
+        open_model("nobody/nothing", OpeningOptions(offline=True))

@@ -19,9 +19,9 @@ from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.core.units import count_units
-from skyloom.evaluate.opened import Opening
+from skyloom.evaluate.opened import OpeningOptions
 from skyloom.evaluate.paired import differences, set_figures
-from skyloom.evaluate.texts import DISJOINT, Asked, PerplexityJson, Scoring, Texts, as_set, perplexity
+from skyloom.evaluate.texts import DISJOINT, PerplexityJson, PerplexityRequest, Scoring, Texts, as_set, perplexity
 from skyloom.score.nll import TextLosses
 from tests.evaluate.opened.small import TEXTS, save_gpt2, save_llama, write_gguf
 
@@ -34,7 +34,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return str(save_llama(place / "一")), str(save_llama(place / "two", seed=2))
 
 
-def run(asked: Asked, out: Path, sets: list[Texts] = SETS) -> PerplexityJson:
+def run(asked: PerplexityRequest, out: Path, sets: list[Texts] = SETS) -> PerplexityJson:
     return perplexity(asked, sets, Store(out), progress=Progress.silent())
 
 
@@ -58,7 +58,7 @@ def by_hand(folder: str, text: str, context: int) -> tuple[float, int]:
 
 
 def test_all_figures_of_one_pass_are_those_by_hand(models: tuple[str, str], tmp_path: Path) -> None:
-    table = run(Asked(models, command="skyloom eval perplexity …"), tmp_path)
+    table = run(PerplexityRequest(models, command="skyloom eval perplexity …"), tmp_path)
     assert [m["model"] for m in table["models"]] == ["一", "two"] and table["command"].startswith("skyloom")
     for row in table["rows"]:
         folder = models[0] if row["model"] == "一" else models[1]
@@ -87,7 +87,7 @@ def test_all_figures_of_one_pass_are_those_by_hand(models: tuple[str, str], tmp_
 
 def test_gguf_gives_the_perplexity_of_its_weights(models: tuple[str, str], tmp_path: Path) -> None:
     place = write_gguf(Path(models[0]), tmp_path / "m.gguf")
-    table = run(Asked((models[0], f"gguf={place}")), tmp_path / "out")
+    table = run(PerplexityRequest((models[0], f"gguf={place}")), tmp_path / "out")
     for a, b in zip(table["rows"][::2], table["rows"][1::2], strict=True):
         assert a["bits_per_byte"] is not None and b["bits_per_byte"] is not None
         assert abs(a["bits_per_byte"] - b["bits_per_byte"]) < 1e-6
@@ -95,31 +95,31 @@ def test_gguf_gives_the_perplexity_of_its_weights(models: tuple[str, str], tmp_p
 
 def test_windows_cuts_and_references(models: tuple[str, str], tmp_path: Path) -> None:
     one = models[:1]
-    short = Opening(context=8)
-    rolling = run(Asked(one, opening=short), tmp_path / "a")["rows"]
-    disjoint = run(Asked(one, opening=short, scoring=Scoring(windows=DISJOINT)), tmp_path / "b")["rows"]
-    overlapping = run(Asked(one, opening=short, scoring=Scoring(stride=4)), tmp_path / "c")["rows"]
+    short = OpeningOptions(context=8)
+    rolling = run(PerplexityRequest(one, opening=short), tmp_path / "a")["rows"]
+    disjoint = run(PerplexityRequest(one, opening=short, scoring=Scoring(windows=DISJOINT)), tmp_path / "b")["rows"]
+    overlapping = run(PerplexityRequest(one, opening=short, scoring=Scoring(stride=4)), tmp_path / "c")["rows"]
     for k in range(len(TEXTS)):
         assert len({rows[k]["loss"] for rows in (rolling, disjoint, overlapping)}) == 3
-    cut = run(Asked(one, cut="third"), tmp_path / "d")["rows"]
+    cut = run(PerplexityRequest(one, cut="third"), tmp_path / "d")["rows"]
     assert [r["chars"] for r in cut] == [sum(len(t[:10]) for t in texts) for texts in TEXTS.values()]
     assert [r["cut"] for r in cut] == [sum(len(t) > 10 for t in texts) for texts in TEXTS.values()]
-    table = run(Asked((*one, models[1]), reference=models[1], cut="5"), tmp_path / "e")
+    table = run(PerplexityRequest((*one, models[1]), reference=models[1], cut="5"), tmp_path / "e")
     assert table["reference"] == "tokens of two (320 ids)"
     for row in table["rows"]:
         assert row["reference_loss"] == row["loss"], "both have the same vocabulary"
     for wrong in ("-1", "0", "most", "9" * 30):
         with pytest.raises(ConfigError, match="--cut takes third, none or a number"):
-            run(Asked(one, cut=wrong), tmp_path / "f")
+            run(PerplexityRequest(one, cut=wrong), tmp_path / "f")
     with pytest.raises(ConfigError, match="leave --windows disjoint out"):
-        run(Asked(one, scoring=Scoring(windows=DISJOINT, stride=4)), tmp_path / "g")
+        run(PerplexityRequest(one, scoring=Scoring(windows=DISJOINT, stride=4)), tmp_path / "g")
 
 
 def test_a_killed_evaluation_goes_on(models: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from skyloom.evaluate.texts import measure as module
+    from skyloom.evaluate.texts import text_scores as module
 
     monkeypatch.setattr(module, "PART_TOKENS", 1)
-    whole = run(Asked(models), tmp_path / "whole")
+    whole = run(PerplexityRequest(models), tmp_path / "whole")
     real, calls = module.score_tokens, []
 
     def failing(*args: object, **settings: object) -> object:
@@ -130,10 +130,10 @@ def test_a_killed_evaluation_goes_on(models: tuple[str, str], tmp_path: Path, mo
 
     monkeypatch.setattr(module, "score_tokens", failing)
     with pytest.raises(KeyboardInterrupt):
-        run(Asked(models), tmp_path / "killed")
+        run(PerplexityRequest(models), tmp_path / "killed")
     assert len(list((tmp_path / "killed/parts").iterdir())) == 3 and not (tmp_path / "killed/perplexity.json").exists()
     calls[:] = [1] * 4
-    assert run(Asked(models), tmp_path / "killed") == whole
+    assert run(PerplexityRequest(models), tmp_path / "killed") == whole
     assert len(calls) == 4 + 2 * sum(map(len, TEXTS.values())) - 3, "what was scored is not scored again"
 
 
@@ -163,7 +163,7 @@ def test_a_loss_that_is_no_number_names_document_and_dtype(tmp_path: Path) -> No
         model.lm_head.weight[5] = float("nan")
     model.save_pretrained(folder)
     with pytest.raises(DataError, match=r"m gives a loss of nan in float32 for record en-0 of the set en \(2 of its 2 documents\)"):
-        run(Asked((str(folder),)), tmp_path / "out")
+        run(PerplexityRequest((str(folder),)), tmp_path / "out")
 
 
 def command(*words: str) -> Result:
@@ -189,6 +189,6 @@ def test_the_command_prints_tables_and_mistakes(models: tuple[str, str], tmp_pat
 
 
 def test_two_architectures_in_one_table(models: tuple[str, str], tmp_path: Path) -> None:
-    table = run(Asked((models[0], str(save_gpt2(tmp_path / "gpt2")))), tmp_path / "out")
+    table = run(PerplexityRequest((models[0], str(save_gpt2(tmp_path / "gpt2")))), tmp_path / "out")
     assert [m["engine"] for m in table["models"]] == ["skyloom", "transformers"]
     assert [m["context"] for m in table["models"]] == [32, 16]

@@ -1,4 +1,4 @@
-"""Opening any model: a checkpoint or release of ours, a Hugging Face folder or hub name, a GGUF file. Report 4.
+"""OpeningOptions any model: a checkpoint or release of ours, a Hugging Face folder or hub name, a GGUF file. Report 4.
 
 Input: a user's word for it. Output: an `OpenModel`: token ids to logits, with its tokenizer, context and device, and what
 tables say of it. A model of the plain LLaMA layout runs on our own decoder (equal to transformers' within 1e-4 of a logit in fp32,
@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from skyloom.core.errors import ConfigError, DataError, IntegrityError
 from skyloom.core.store import Store
 from skyloom.evaluate import models
-from skyloom.evaluate.opened.places import CHECKPOINT, GGUF, RELEASE, Place, locate
-from skyloom.evaluate.opened.words import HubWords, OwnWords, Words, begin_of, files_digest
+from skyloom.evaluate.opened.model_words import HubWords, OwnWords, Words, begin_of, files_digest
+from skyloom.evaluate.opened.places import CHECKPOINT, GGUF, RELEASE, ModelPlace, locate
 from skyloom.model.adopt import weight_files
 from skyloom.model.decoder import Decoder
 from skyloom.model.hf import from_hf, from_hf_config
@@ -59,7 +59,7 @@ class Described(TypedDict):
 
 
 @dataclass(frozen=True)
-class Opening:
+class OpeningOptions:
     """How models are opened. `dtype`: one of DTYPES, or "auto": fp32 on the processor, the weights' own on an accelerator.
     `context`: None for the model's, at most LONGEST."""
 
@@ -73,7 +73,9 @@ class Opening:
 class OpenModel:
     """Token ids int64[batch, sequence] to logits [batch, sequence, vocabulary], position t predicting token t + 1."""
 
-    def __init__(self, place: Place, name: str, words: Words, network: nn.Module, longest: int, opening: Opening) -> None:
+    def __init__(
+        self, place: ModelPlace, name: str, words: Words, network: nn.Module, longest: int, opening: OpeningOptions
+    ) -> None:
         self.place, self.name, self.words, self.network = place, name, words, network
         self.own = isinstance(network, Decoder)
         self.begin, self.begins_with = begin_of(words)
@@ -124,7 +126,7 @@ class OpenModel:
         }
 
 
-def open_model(text: str, opening: Opening = Opening(), name: str = "") -> OpenModel:
+def open_model(text: str, opening: OpeningOptions = OpeningOptions(), name: str = "") -> OpenModel:
     """Read a model. ConfigError or DataError if there is none or it cannot be opened, IntegrityError for damaged weights."""
     device = _device(opening.device)
     place = locate(text, offline=opening.offline, trust_code=opening.trust_code)
@@ -135,7 +137,7 @@ def open_model(text: str, opening: Opening = Opening(), name: str = "") -> OpenM
     return OpenModel(place, name or place.name, words, network, longest, opening)
 
 
-def open_words(text: str, opening: Opening = Opening()) -> Words:
+def open_words(text: str, opening: OpeningOptions = OpeningOptions()) -> Words:
     """The tokenizer of a model alone; its weights are not read. Errors as `open_model`."""
     place = locate(text, offline=opening.offline, trust_code=opening.trust_code)
     if place.kind in (CHECKPOINT, RELEASE):
@@ -162,19 +164,19 @@ def _dtype(name: str, device: torch.device, network: nn.Module) -> torch.dtype:
 
 
 @contextlib.contextmanager
-def _room(place: Place) -> Iterator[None]:
+def _room(place: ModelPlace) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as problem:
         raise ConfigError(f"{place.path} does not fit into the device's memory; give --dtype bfloat16 or --device cpu") from problem
 
 
-def _checkpoint(place: Place) -> tuple[Words, nn.Module, int]:
+def _checkpoint(place: ModelPlace) -> tuple[Words, nn.Module, int]:
     loaded = models.load(Store(place.path))
     return OwnWords(Tokenizer.load(place.tokenizer), place.name), loaded.decoder, loaded.context
 
 
-def _for_transformers(place: Place, opening: Opening) -> tuple[Words, nn.Module, int]:
+def _for_transformers(place: ModelPlace, opening: OpeningOptions) -> tuple[Words, nn.Module, int]:
     own = _own_decoder(place) if place.kind != GGUF else None
     if place.kind == RELEASE and own is not None:
         return OwnWords(Tokenizer.load(place.path), place.name), own, own.config.context
@@ -186,7 +188,7 @@ def _for_transformers(place: Place, opening: Opening) -> tuple[Words, nn.Module,
     return words, _converted(network) or network, int(longest)
 
 
-def _own_decoder(place: Place) -> Decoder | None:
+def _own_decoder(place: ModelPlace) -> Decoder | None:
     """Our decoder with the weights of a folder, or None if its model is another one."""
     try:
         shape = from_hf_config(json.loads((place.path / "config.json").read_text(encoding="utf-8")))
@@ -225,7 +227,7 @@ def _converted(network: transformers.PreTrainedModel) -> Decoder | None:
     return decoder
 
 
-def _tokenizer(place: Place, opening: Opening) -> tuple[transformers.PreTrainedTokenizerBase, str, str]:
+def _tokenizer(place: ModelPlace, opening: OpeningOptions) -> tuple[transformers.PreTrainedTokenizerBase, str, str]:
     import transformers
 
     folder, file = _source(place)
@@ -237,7 +239,7 @@ def _tokenizer(place: Place, opening: Opening) -> tuple[transformers.PreTrainedT
     return read, place.name, files_digest(files)
 
 
-def _network(place: Place, opening: Opening) -> transformers.PreTrainedModel:
+def _network(place: ModelPlace, opening: OpeningOptions) -> transformers.PreTrainedModel:
     import transformers
 
     folder, file = _source(place)
@@ -249,13 +251,13 @@ def _network(place: Place, opening: Opening) -> transformers.PreTrainedModel:
     return network
 
 
-def _source(place: Place) -> tuple[str, dict[str, str]]:
+def _source(place: ModelPlace) -> tuple[str, dict[str, str]]:
     """The folder, and what names the file in it."""
     return (str(place.path.parent), {"gguf_file": place.path.name}) if place.kind == GGUF else (str(place.path), {})
 
 
 @contextlib.contextmanager
-def _readable(place: Place, what: str) -> Iterator[None]:
+def _readable(place: ModelPlace, what: str) -> Iterator[None]:
     """What transformers raises (anything) as a sentence with its first line; its progress bars are not shown."""
     import transformers
 

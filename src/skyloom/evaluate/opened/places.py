@@ -1,6 +1,6 @@
 """Which kind of model a user's word names, and the files behind it.
 
-Input: a path, or a model's name on the Hugging Face hub. Output: a `Place`: its kind, its files and their digest, without
+Input: a path, or a model's name on the Hugging Face hub. Output: a `ModelPlace`: its kind, its files and their digest, without
 reading the weights. An existing path wins over a name on the hub. The kinds: a checkpoint of ours (`state.json`), a folder for
 transformers (which a release of ours is too), one GGUF file.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from skyloom.core.errors import ConfigError, DataError, StorageError
-from skyloom.evaluate.opened.words import files_digest
+from skyloom.evaluate.opened.model_words import files_digest
 from skyloom.model.adopt import weight_files
 
 CHECKPOINT, RELEASE, FOLDER, GGUF = "checkpoint", "release", "hugging face", "gguf"
@@ -24,7 +24,7 @@ _MODEL_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.tiktoken", "*.
 
 
 @dataclass(frozen=True)
-class Place:
+class ModelPlace:
     """`path`: a folder, or the GGUF file. `tokenizer`: the folder of a checkpoint's tokenizer, else `path`. `digest`: SHA-256 over
     the names, sizes and ends of all files that make the model, hex."""
 
@@ -35,7 +35,7 @@ class Place:
     digest: str
 
 
-def locate(text: str, *, offline: bool = False, trust_code: bool = False) -> Place:
+def locate(text: str, *, offline: bool = False, trust_code: bool = False) -> ModelPlace:
     """The place of a model. ConfigError if the word names none, DataError for a folder or file that holds none."""
     path = Path(text)
     if path.is_file():
@@ -50,25 +50,25 @@ def locate(text: str, *, offline: bool = False, trust_code: bool = False) -> Pla
     )
 
 
-def _file(path: Path) -> Place:
+def _file(path: Path) -> ModelPlace:
     if path.suffix != ".gguf":
         raise DataError(f"{path} is no model: a single file must be a .gguf file; else give the folder that holds config.json")
     check_gguf(path)
-    return Place(GGUF, path.stem, path, path, files_digest([path]))
+    return ModelPlace(GGUF, path.stem, path, path, files_digest([path]))
 
 
-def _folder(path: Path, trust_code: bool, name: str = "") -> Place:
+def _folder(path: Path, trust_code: bool, name: str = "") -> ModelPlace:
     if (path / "state.json").is_file():
         tokenizer = tokenizer_beside(path)
         files = [p for folder in (path, tokenizer) for p in _files(folder)]
-        return Place(CHECKPOINT, _checkpoint_name(path), path, tokenizer, files_digest(files))
+        return ModelPlace(CHECKPOINT, _checkpoint_name(path), path, tokenizer, files_digest(files))
     if not (path / "config.json").is_file():
         raise DataError(f"{path} holds no model: it has neither config.json (Hugging Face) nor state.json (a checkpoint of ours)")
     files = _files(path)
     weight_files(path)
     _check_code(path, trust_code)
     kind = RELEASE if (path / "parts.json").is_file() else FOLDER
-    return Place(kind, name or path.resolve().name, path, path, files_digest(files))
+    return ModelPlace(kind, name or path.resolve().name, path, path, files_digest(files))
 
 
 def _files(folder: Path) -> list[Path]:

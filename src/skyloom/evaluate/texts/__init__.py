@@ -7,17 +7,27 @@ from typing import TYPE_CHECKING
 from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
-    from skyloom.evaluate.texts.measure import DISJOINT, ROLLING, Scoring
-    from skyloom.evaluate.texts.perplexity_run import NONE, THIRD, Asked, PerplexityJson, named, perplexity
+    from skyloom.evaluate.texts.perplexity_run import NONE, THIRD, PerplexityJson, PerplexityRequest, named, perplexity
+    from skyloom.evaluate.texts.text_scores import DISJOINT, ROLLING, Scoring
     from skyloom.evaluate.texts.text_sets import Texts, as_set, read_sets
 else:
     __getattr__ = lazy(__name__, {
-        "measure": ("DISJOINT", "ROLLING", "Scoring",),
-        "perplexity_run": ("Asked", "NONE", "PerplexityJson", "THIRD", "named", "perplexity",),
+        "text_scores": ("DISJOINT", "ROLLING", "Scoring",),
+        "perplexity_run": ("PerplexityRequest", "NONE", "PerplexityJson", "THIRD", "named", "perplexity",),
         "text_sets": ("Texts", "as_set", "read_sets",),
     })  # fmt: skip
 
 __all__ = [
-    "DISJOINT", "NONE", "ROLLING", "THIRD", "Asked", "PerplexityJson", "Scoring", "Texts", "as_set", "named",
-    "perplexity", "read_sets",
+    "DISJOINT",
+    "NONE",
+    "ROLLING",
+    "THIRD",
+    "PerplexityJson",
+    "PerplexityRequest",
+    "Scoring",
+    "Texts",
+    "as_set",
+    "named",
+    "perplexity",
+    "read_sets",
 ]  # fmt: skip

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
-from skyloom.evaluate.texts.measure import SetRow
+from skyloom.evaluate.texts.text_scores import TextRow
 
 WIDTH, LABEL, RIGHT, LINE, HEAD = 760.0, 230.0, 90.0, 18.0, 26.0
 COLOURS = ("#0b6e99", "#c2410c", "#3f7d20", "#7a3e9d", "#a16207", "#b0125b")
 
 
-def draw(rows: Sequence[SetRow], models: Sequence[str]) -> str:
+def draw(rows: Sequence[TextRow], models: Sequence[str]) -> str:
     """The SVG file's text. `models`: in the order of the command, which decides their colours."""
     sets = list(dict.fromkeys(row["set"] for row in rows))
     ends = [v for r in rows for v in (r["bits_per_byte"], r["bits_per_byte_low"], r["bits_per_byte_high"]) if v is not None]
@@ -49,7 +49,7 @@ def draw(rows: Sequence[SetRow], models: Sequence[str]) -> str:
     )
 
 
-def _line(row: SetRow, y: float, colour: str, x: Callable[[float], float]) -> list[str]:
+def _line(row: TextRow, y: float, colour: str, x: Callable[[float], float]) -> list[str]:
     value, low, high = row["bits_per_byte"], row["bits_per_byte_low"], row["bits_per_byte_high"]
     label = f'<text x="20" y="{y:.1f}">{escape(row["model"])}</text>'
     if value is None:

@@ -19,11 +19,11 @@ from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.evaluate.config import UNITS
-from skyloom.evaluate.opened import Described, Opening, Words, locate, open_model, open_words
+from skyloom.evaluate.opened import Described, OpeningOptions, Words, locate, open_model, open_words
 from skyloom.evaluate.paired import PairedRow, SetFigures, differences, set_figures
 from skyloom.evaluate.perplexity import reference_counter
-from skyloom.evaluate.texts.measure import MeanRow, Measured, Prepared, Scoring, SetRow, mean_row, measure, prepare, set_row
 from skyloom.evaluate.texts.perplexity_figure import draw
+from skyloom.evaluate.texts.text_scores import MeanRow, Measured, ReadySet, Scoring, TextRow, mean_row, measure, prepare, set_row
 from skyloom.evaluate.texts.text_sets import Texts
 from skyloom.score.nll import Counts
 
@@ -40,24 +40,24 @@ class PerplexityJson(TypedDict):
     windows: str
     stride: int | None
     cut: int
-    rows: list[SetRow]
+    rows: list[TextRow]
     average: list[MeanRow]
     paired: list[PairedRow]
 
 
 @dataclass(frozen=True)
-class Asked:
+class PerplexityRequest:
     """What the command line asked for. `cut`: THIRD, NONE or characters; `reference`: UNITS, a SentencePiece file or a model."""
 
     models: tuple[str, ...]
     cut: str = NONE
     reference: str = UNITS
     scoring: Scoring = field(default_factory=Scoring)
-    opening: Opening = field(default_factory=Opening)
+    opening: OpeningOptions = field(default_factory=OpeningOptions)
     command: str = ""
 
 
-def named(words: Sequence[str], opening: Opening) -> list[tuple[str, str]]:
+def named(words: Sequence[str], opening: OpeningOptions) -> list[tuple[str, str]]:
     """(name, model) of each word: MODEL or NAME=MODEL. All are looked for before any is read.
 
     ConfigError for a name given twice."""
@@ -72,7 +72,7 @@ def named(words: Sequence[str], opening: Opening) -> list[tuple[str, str]]:
     return found
 
 
-def perplexity(asked: Asked, sets: Sequence[Texts], out: Store, *, progress: Progress) -> PerplexityJson:
+def perplexity(asked: PerplexityRequest, sets: Sequence[Texts], out: Store, *, progress: Progress) -> PerplexityJson:
     """Score all models on all sets and write the folder; the content of `perplexity.json`."""
     words = named(asked.models, asked.opening)
     counted, count = _reference(asked.reference, asked.opening)
@@ -102,7 +102,7 @@ def perplexity(asked: Asked, sets: Sequence[Texts], out: Store, *, progress: Pro
     return table
 
 
-def _reference(reference: str, opening: Opening) -> tuple[str, Callable[[Sequence[str]], Counts]]:
+def _reference(reference: str, opening: OpeningOptions) -> tuple[str, Callable[[Sequence[str]], Counts]]:
     """What the reference tokens are, and what counts them."""
     if reference == UNITS or reference.endswith(".model"):
         return reference_counter(reference)
@@ -113,7 +113,7 @@ def _reference(reference: str, opening: Opening) -> tuple[str, Callable[[Sequenc
     )
 
 
-def _characters(asked: Asked, words: Sequence[tuple[str, str]]) -> int:
+def _characters(asked: PerplexityRequest, words: Sequence[tuple[str, str]]) -> int:
     """Characters that all documents are cut to. A third of the context (the report's) is that of the smallest context."""
     if asked.cut == NONE:
         return 0
@@ -125,7 +125,7 @@ def _characters(asked: Asked, words: Sequence[tuple[str, str]]) -> int:
     return int(asked.cut)
 
 
-def _paired(found: Sequence[Measured], sets: Sequence[Prepared], scoring: Scoring) -> list[PairedRow]:
+def _paired(found: Sequence[Measured], sets: Sequence[ReadySet], scoring: Scoring) -> list[PairedRow]:
     first, *others = found
 
     def figures(one: Measured) -> dict[str, SetFigures]:
@@ -134,7 +134,7 @@ def _paired(found: Sequence[Measured], sets: Sequence[Prepared], scoring: Scorin
     return [row for other in others for row in differences({other.model: figures(other), first.model: figures(first)})]
 
 
-def _documents(found: Sequence[Measured], sets: Sequence[Prepared]) -> pa.Table:
+def _documents(found: Sequence[Measured], sets: Sequence[ReadySet]) -> pa.Table:
     """Each document's nats and counts under each model."""
     parts = []
     for one in found:

@@ -140,19 +140,19 @@ class _Header(tarfile.TarInfo):
     def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         """Extended headers are checked first: tarfile, before Python 3.12.6, looks for their ends in quadratic time."""
         if isinstance(forward := archive.fileobj, _Forward):
-            _check_records(forward.peek(self.size + -self.size % tarfile.BLOCKSIZE))
+            check_records(forward.peek(self.size + -self.size % tarfile.BLOCKSIZE))
         found: tarfile.TarInfo = super()._proc_pax(archive)  # type: ignore[misc]  # what no annotations tell of
         return found
 
 
-def _check_records(data: bytes) -> None:
+def check_records(data: bytes) -> None:
     """ReadError if extended headers are not one record `LENGTH KEY=VALUE\\n` after the other, or hold a number without end."""
     place = 0
     while place < len(data) and data[place]:
         space = data.find(b" ", place, place + 9)
         size = int(data[place:space]) if space > 0 and data[place:space].isdigit() else 0
         end = place + size
-        if end <= space + 1 or end > len(data) or data[end - 1] != 10 or data.find(b"=", space + 2, end) < 0:
+        if space < 0 or end <= space + 1 or end > len(data) or data[end - 1] != 10 or data.find(b"=", space + 2, end) < 0:
             raise ReadError("damaged header in the archive")
         place = end
     if any(m.end() - m.start() > _DIGITS for m in _NUMBER.finditer(data)):

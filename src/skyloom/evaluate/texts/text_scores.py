@@ -54,7 +54,7 @@ class Scoring:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ReadySet:
     """A set that is ready: `texts` after the cut, int64 `reference` tokens of each, and how many documents the cut shortened."""
 
     name: str
@@ -68,7 +68,7 @@ class Prepared:
         return record_id(self.name, *self.ids, *self.texts)
 
 
-def prepare(sets: Sequence[Texts], characters: int, count: Callable[[Sequence[str]], Counts]) -> list[Prepared]:
+def prepare(sets: Sequence[Texts], characters: int, count: Callable[[Sequence[str]], Counts]) -> list[ReadySet]:
     """Cut all documents to `characters` (0: whole) and count their reference tokens."""
     ready = []
     for one in sets:
@@ -78,11 +78,11 @@ def prepare(sets: Sequence[Texts], characters: int, count: Callable[[Sequence[st
         if short:
             raise DataError(f"the set {one.name}, record {short[0]}: the cut to {characters} characters leaves no text of it")
         shortened = sum(len(a) < len(b) for a, b in zip(texts, whole, strict=True))
-        ready.append(Prepared(one.name, tuple(d.id for d in one.documents), texts, count(texts), shortened))
+        ready.append(ReadySet(one.name, tuple(d.id for d in one.documents), texts, count(texts), shortened))
     return ready
 
 
-class SetRow(TypedDict):
+class TextRow(TypedDict):
     """A model on a set. Losses in nats; `*_low` and `*_high` are ends of 95 % intervals. `low` and `high` bound `loss`."""
 
     model: str
@@ -139,7 +139,7 @@ class Measured:
     changed: dict[str, int]
 
 
-def measure(model: OpenModel, sets: Sequence[Prepared], scoring: Scoring, out: Store, *, progress: Progress) -> Measured:
+def measure(model: OpenModel, sets: Sequence[ReadySet], scoring: Scoring, out: Store, *, progress: Progress) -> Measured:
     """Score all documents, or read the parts of them that an earlier try has scored. DataError names a document whose loss is no
     number, or that has no tokens."""
     losses, differing = {}, {}
@@ -171,7 +171,7 @@ def _parts(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _part(
-    model: OpenModel, one: Prepared, rows: Sequence[Sequence[int]], span: tuple[int, int], scoring: Scoring, out: Store
+    model: OpenModel, one: ReadySet, rows: Sequence[Sequence[int]], span: tuple[int, int], scoring: Scoring, out: Store
 ) -> npt.NDArray[np.float64]:
     start, stop = span
     stride = scoring.new(model.context)
@@ -188,7 +188,7 @@ def _part(
     return nats
 
 
-def _check(nats: Floats, one: Prepared, model: OpenModel) -> None:
+def _check(nats: Floats, one: ReadySet, model: OpenModel) -> None:
     wrong = np.flatnonzero(~np.isfinite(nats))
     if len(wrong):
         dtype = str(model.dtype).removeprefix("torch.")
@@ -199,7 +199,7 @@ def _check(nats: Floats, one: Prepared, model: OpenModel) -> None:
         )
 
 
-def set_row(found: Measured, one: Prepared, scoring: Scoring) -> SetRow:
+def set_row(found: Measured, one: ReadySet, scoring: Scoring) -> TextRow:
     """One line of the table. All intervals of a set draw the same documents, for all models."""
     losses = found.losses[one.name]
     counts = losses.reference_tokens
@@ -228,7 +228,7 @@ def set_row(found: Measured, one: Prepared, scoring: Scoring) -> SetRow:
     }  # fmt: skip
 
 
-def mean_row(found: Measured, sets: Sequence[Prepared], scoring: Scoring) -> MeanRow:
+def mean_row(found: Measured, sets: Sequence[ReadySet], scoring: Scoring) -> MeanRow:
     """The averages of a model: over sets as in the report's Table 6, and over all documents."""
     each = [found.losses[one.name] for one in sets]
     draws = [
