@@ -190,8 +190,11 @@ def convert(source: Path, out: Path) -> None:
         _mmlu(read(path), out / "mmlu_stem_18")
     if (path := source / "cmmlu" / "cmmlu_data.tar.gz").is_file():
         with tarfile.open(path) as archive:
-            archive.extractall(out / "cmmlu", filter="data")
-        print(f"{out / 'cmmlu' / 'data'}: unpacked")
+            for member in archive.getmembers():
+                if member.isfile():
+                    member.name = member.name.removeprefix("./").removeprefix("data/")  # so that OUT/cmmlu holds dev/ and test/
+                    archive.extract(member, out / "cmmlu", filter="data")
+        print(f"{out / 'cmmlu'}: unpacked")
     for name, subject in GAOKAO.items():
         path = source / "gaokao_bench" / f"{name}.json.gz"
         if path.is_file():

@@ -97,8 +97,7 @@ def test_the_public_files(names: tuple[str, ...], shots: tuple[str, ...], tmp_pa
         pytest.skip("SKYLOOM_BENCH_DATA names no folder with eval/")
     folder = small.hub_folder(tmp_path / "model", adds_bos=False, context=2048)
     convert.convert(root, tmp_path / "sets")
-    places = {"cmmlu": tmp_path / "sets" / "cmmlu" / "data"}
-    data = [word for name in names for word in ("--data", f"{name}={places.get(name, tmp_path / 'sets' / name)}")]
+    data = [word for name in names for word in ("--data", f"{name}={tmp_path / 'sets' / name}")]
     words = [
         "eval",
         "tasks",
