@@ -22,6 +22,12 @@ BOXES = {
         ("extract", "distribution", "heldout"),
         ("clean",),
     ),
+    "evaluate": (
+        ("config", "intervals"),
+        ("models", "paired", "perplexity", "figures"),
+        ("baselines", "samples", "tasks", "opened"),
+        ("reference", "report", "texts", "benchmarks"),
+    ),
     "train": (
         ("config",),
         ("rate_schedule", "recover", "inputs"),

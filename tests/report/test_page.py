@@ -123,6 +123,8 @@ def test_alarms_skips_and_scores_stand_beside_the_curves(text: str, outline: Out
     assert "Left out: 1; the last 1:" in body and "the loss is nan <script>alert(1)</script>" in body
     assert "<script>alert" not in text
     assert body.count("exercises") == 13 and body.count("40.0 %") == 24 and text.count("95 % 22.0 % to 61.0 %; chance 25.0 %") == 24
+    assert "arc_easy, acc, 0-shot50 / 2,37634.0 %" in body and "1.2341.100 to 1.400" in body
+    assert "wikitext, bits_per_byte, 0-shot621.612" in body and "34.0 %, 95 % 22.5 % to 47.9 %; chance 25.0 %" in text
 
 
 def test_hostile_text_is_shown_and_not_obeyed(text: str, outline: Outline) -> None:

@@ -88,6 +88,9 @@ def test_released_checkpoints_are_scored(repeated: tuple[Store, Listener]) -> No
     board = EventAccumulator(str(out.path("telemetry/tensorboard")))
     board.Reload()
     assert [(e.step, e.value) for e in board.Scalars("score/sums/zh")] == [(s["step"], s["accuracy"]) for s in found[1::2]]
+    told = lines(out, "telemetry/scoring.jsonl")
+    assert [(s["step"], s["kind"]) for s in told] == [(step, "sums") for step in (30, 60, 90)]
+    assert all(s["share"] == pytest.approx(s["seconds"] / s["between_seconds"]) and s["seconds"] > 0 for s in told)
 
 
 def test_speed_is_told_every_so_many_steps(repeated: tuple[Store, Listener]) -> None:

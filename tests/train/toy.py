@@ -144,7 +144,9 @@ def train(
     stage = stage or StageConfig(name="stage1", peak=3e-3, warmup_steps=2, monitor_points=4, releases=2)
     loader = loader or ToyLoader(steps, config.batch, config.context)
     shown = progress or Progress.silent()
-    train_stage(config, stage, model, loader, heldout(), ToyTokenizer(), start, out, progress=shown, make=make, scores=scores)
+    train_stage(
+        config, stage, model, loader, heldout(), ToyTokenizer(), start, out, progress=shown, make=make, scores={"sums": scores}
+    )
 
 
 if __name__ == "__main__":

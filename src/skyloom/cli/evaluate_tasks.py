@@ -15,7 +15,7 @@ from skyloom.cli.evaluate import command_line, on_models, opening_of
 from skyloom.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from skyloom.evaluate.benchmarks.task_command import TaskReport
+    from skyloom.evaluate.benchmarks import TaskReport
     from skyloom.evaluate.opened import OpenModel
     from skyloom.score.likelihood import InferenceEngine
 
@@ -92,13 +92,13 @@ def tasks(
     opening = opening_of(dtype, device, context, offline, trust_code)
     if offline:
         os.environ["HF_EVALUATE_OFFLINE"] = "1"
-    from skyloom.evaluate.benchmarks.task_index import require
+    from skyloom.evaluate.benchmarks import require_harness
 
-    require()
+    require_harness()
     if wanted:
         _print_fields(wanted, as_json)
         return
-    from skyloom.evaluate.benchmarks.task_command import Asking, compare_two, comparison_table, evaluate_tasks
+    from skyloom.evaluate.benchmarks import Asking, compare_two, comparison_table, evaluate_tasks
 
     if not models:
         if compare is None:
@@ -135,7 +135,7 @@ def _engine(model: OpenModel) -> InferenceEngine:
 
 
 def _print(report: TaskReport, out: Path, as_json: bool) -> None:
-    from skyloom.evaluate.benchmarks.task_command import comparison_table, table
+    from skyloom.evaluate.benchmarks import comparison_table, table
 
     if as_json:
         click.echo(json.dumps(report, ensure_ascii=False, indent=1))
@@ -149,7 +149,7 @@ def _print(report: TaskReport, out: Path, as_json: bool) -> None:
 
 
 def _print_fields(wanted: str, as_json: bool) -> None:
-    from skyloom.evaluate.benchmarks.task_command import fields
+    from skyloom.evaluate.benchmarks import fields
 
     found = fields([name.strip() for name in wanted.split(",")])
     if as_json:

@@ -214,7 +214,8 @@ class SkipEntry(TypedDict):
 
 
 class ScoreEntry(TypedDict):
-    """A line of `scores.jsonl`, one per released checkpoint and language, and one for both."""
+    """A line of `scores.jsonl`: of exercises one per released checkpoint and language, and one for both; of benchmark tasks one
+    per released checkpoint, task and metric, without a language and with what follows `chance` (see `journal.Score`)."""
 
     stage: str
     step: int
@@ -222,10 +223,19 @@ class ScoreEntry(TypedDict):
     benchmark: str
     lang: str
     items: int
-    accuracy: float
-    low: float
-    high: float
-    chance: float
+    accuracy: Figure
+    low: Figure
+    high: Figure
+    chance: Figure
+    metric: NotRequired[str]
+    filter: NotRequired[str]
+    value: NotRequired[Figure]
+    bits_per_byte: NotRequired[Figure]
+    bits_low: NotRequired[Figure]
+    bits_high: NotRequired[Figure]
+    shots: NotRequired[int]
+    of: NotRequired[int]
+    prompts: NotRequired[str]
 
 
 class ReferenceEntry(TypedDict):

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from skyloom.core.config import build
 from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
-from skyloom.model.decoder import Decoder
+from skyloom.model.decoder import Decoder, holding
 from skyloom.score.nll import Counts, TextLosses, score_texts
 from skyloom.tokenizer import Tokenizer
 from skyloom.train.checkpoint import read
@@ -53,9 +53,8 @@ def load(source: LoadedModel | Store) -> LoadedModel:
         return source
     found = read(source, moments=False)
     config = build(ModelConfig, found.state["model"], origin=source.url("state.json"), key="model")
-    decoder = Decoder(config)
-    decoder.load_state_dict(found.weights, strict=not config.tied)  # a tied output matrix is stored once
-    return LoadedModel(decoder.eval(), min(config.context, found.state["train"]["context"]))
+    decoder = holding(config, found.weights)
+    return LoadedModel(decoder, min(config.context, found.state["train"]["context"]))
 
 
 def as_tokenizer(source: Tokenizer | Store) -> Tokenizer:

@@ -16,10 +16,13 @@ by their number, so that a part of the model (a pipeline's stage) keeps the name
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skyloom.core.errors import IntegrityError
 from skyloom.model.attention import attend
 from skyloom.model.config import ModelConfig
 
@@ -211,6 +214,25 @@ class Decoder(nn.Module):
         first = next(iter(self.blocks.values()))
         assert isinstance(first, Block)
         return x.to(first.ffn.down.weight.dtype)
+
+
+def holding(config: ModelConfig, weights: Mapping[str, Tensor]) -> Decoder:
+    """A decoder that holds these tensors themselves, by name, on their device: nothing is copied, and no dropout is applied.
+
+    A tied output matrix may be left out. IntegrityError if a weight is missing or has no place.
+    """
+    with torch.device("meta"):
+        model = Decoder(config)
+    missing, unknown = model.load_state_dict(dict(weights), strict=False, assign=True)
+    if wrong := sorted({*missing, *unknown} - ({"head.weight"} if config.tied else set())):
+        raise IntegrityError(f"weights and model differ: {wrong[:5]}")
+    assert model.embedding is not None and model.head is not None
+    if config.tied:
+        model.head.weight = model.embedding.weight
+    if model.rotate is not None:
+        with model.embedding.weight.device:
+            model.rotate = Rotation(config)
+    return model.eval().requires_grad_(False)
 
 
 def inside(documents: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from skyloom.core.json_files import PlainTable, RunFacts
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
 from skyloom.model.config import ModelConfig
-from skyloom.model.decoder import Decoder
+from skyloom.model.decoder import Decoder, holding
 from skyloom.model.hf import from_hf, from_hf_config, to_hf, to_hf_config
 from skyloom.release import canaries, claims, licenses, sums
 from skyloom.release import corpus_shards as corpus
@@ -193,6 +193,5 @@ def load_released(folder: Store) -> tuple[Decoder, Tokenizer, int]:
         state = safetensors.torch.load(folder.read_bytes("model.safetensors"))
     except safetensors.SafetensorError as problem:
         raise IntegrityError(f"{folder.url('model.safetensors')} is damaged: {problem}") from problem
-    model = Decoder(shape)
-    model.load_state_dict({name: tensor.float() for name, tensor in from_hf(state, shape).items()}, strict=not shape.tied)
-    return model.eval(), Tokenizer.load(folder), shape.context
+    model = holding(shape, {name: tensor.float() for name, tensor in from_hf(state, shape).items()})
+    return model, Tokenizer.load(folder), shape.context

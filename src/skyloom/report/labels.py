@@ -73,6 +73,10 @@ CHINESE = {
         "题目不多，区间较宽；检查点的好坏主要看保留集损失。"
     ),
     "tick: chance": "刻度：随机水平",
+    "{accuracy}, 95 % {low} to {high}": "{accuracy}，95 % 区间 {low} 至 {high}",
+    "{shots}-shot": "{shots} 个示例",
+    "bits per byte, right answer": "正确答案的比特每字节",
+    "95 % interval": "95 % 区间",
     "of {steps} steps": "步，共 {steps} 步",
     "over {time}": "最近 {time} 内",
     "{stage}, step {step}:": "{stage}，第 {step} 步：",

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from skyloom.core.json_files import AlarmEntry, Figure, HeldoutEntry, MetricsEntry, ScoreEntry, SkipEntry, SpeedEntry
 from skyloom.release.evidence import Evidence
-from skyloom.release.formats import known, percent, scientific, short
+from skyloom.release.formats import count, decimal, known, percent, scientific, short, span
 from skyloom.release.tables import in_order
 from skyloom.report.charts import NARROW, Level, Point, Series, line_chart, strip, thin
 from skyloom.report.labels import ENGLISH, Say
@@ -73,6 +73,10 @@ class ScoreRow(ScoreEntry):
     name: str
     language: str
     told: str
+    counted: str
+    shown: str
+    bits: str
+    bits_span: str
     strip: Markup
 
 
@@ -189,26 +193,42 @@ def _documents(row: SkipEntry) -> int:
 
 
 def scores(evidence: Evidence, say: Say = ENGLISH) -> list[ScoreRow]:
-    """Benchmark scores of released checkpoints: accuracy with its interval on a line from 0 to 1, chance as a tick on it."""
+    """Benchmark scores of released checkpoints: accuracy with its interval on a line from 0 to 1, chance as a tick on it. A score
+    that is no accuracy has no line. Bits per byte are of the right answers."""
     rows: list[ScoreRow] = []
     for row in evidence.scores or []:
-        title = say(
-            "{accuracy}, 95 % {low} to {high}; chance {chance}",
-            accuracy=percent(row["accuracy"]), low=percent(row["low"]), high=percent(row["high"]), chance=percent(row["chance"]),
-        )  # fmt: skip
-        line = strip(
-            row["accuracy"], row["low"], row["high"], left=0.0, right=1.0, mark=row["chance"], title=title, tone=row["stage"]
-        )
+        low, high, chance, bits = row["low"], row["high"], row["chance"], row.get("bits_per_byte")
+        words = {"accuracy": percent(row["accuracy"]), "low": percent(low), "high": percent(high), "chance": percent(chance)}
+        title = say("{accuracy}, 95 % {low} to {high}", **words)
+        if known(chance):
+            title = say("{accuracy}, 95 % {low} to {high}; chance {chance}", **words)
+        line = strip(row["accuracy"], low, high, left=0.0, right=1.0, mark=chance, title=title, tone=row["stage"])
+        of = row.get("of", row["items"])
         rows.append(
             {
                 **row,
                 "name": say.stage(row["stage"]),
-                "language": say.language(row["lang"]),
-                "told": say.benchmark(row["benchmark"]),
+                "language": say.language(row["lang"]) if row["lang"] else "",
+                "told": _told(row, say),
+                "counted": count(row["items"]) + (f" / {count(of)}" if of != row["items"] else ""),
+                "shown": percent(row["accuracy"]) if known(row["accuracy"]) else decimal(row.get("value")),
+                "bits": decimal(bits) if known(bits) else "",
+                "bits_span": span(row.get("bits_low"), row.get("bits_high")) if known(bits) else "",
                 "strip": line,
             }
         )
     return rows
+
+
+def _told(row: ScoreEntry, say: Say) -> str:
+    """The benchmark with its metric and number of examples."""
+    told = say.benchmark(row["benchmark"])
+    if "metric" not in row:
+        return told
+    chosen = row.get("filter", "none")
+    metric = row["metric"] if chosen == "none" else f"{row['metric']} ({chosen})"
+    shots = row.get("shots", -1)
+    return f"{told}, {metric}" + (f", {say('{shots}-shot', shots=str(shots))}" if shots >= 0 else "")
 
 
 def shares(evidence: Evidence) -> ShareTable | None:

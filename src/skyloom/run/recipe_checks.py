@@ -112,6 +112,13 @@ def check_files(recipe: CheckedRecipe, *, corpus: bool, evaluation: bool) -> Non
         from skyloom.train.watch import check_trackers
 
         check_trackers(recipe.train.trackers)
+    if recipe.train.score_tasks:
+        from skyloom.evaluate.benchmarks import require_harness
+
+        require_harness()
+        from skyloom.evaluate.benchmarks import built_tasks
+
+        built_tasks(recipe.train.score_tasks)
 
 
 def _stages(recipe: CheckedRecipe) -> Iterator[tuple[str, Phase, StageConfig]]:

@@ -6,8 +6,10 @@ Input: the recipe and the folders of the steps before. Used by the training stag
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from skyloom.core.progress import Progress
@@ -21,7 +23,9 @@ from skyloom.suites import HeldOut, heldout_sets
 from skyloom.tokenizer import Tokenizer
 from skyloom.train.distributed import share_of_many
 from skyloom.train.loop import MakeLearner, one_process
+from skyloom.train.rate_schedule import evenly
 from skyloom.train.step import Weights
+from skyloom.train.watch import Scores
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,6 @@ def open_stage(recipe: Recipe, name: str, ctx: StepContext, *, begins: bool) -> 
 def train_stage_step(recipe: Recipe, name: str, ctx: StepContext) -> None:
     """Trains one stage, on this process alone or as one of many ranks."""
     from skyloom.data.mixture_table import mixture_table, show_mixture
-    from skyloom.evaluate.tasks import scorer
     from skyloom.train.loop import train_stage
 
     before = [need for need in ctx.step.needs if need.name.startswith("stage")]
@@ -71,15 +74,45 @@ def train_stage_step(recipe: Recipe, name: str, ctx: StepContext) -> None:
         progress=ctx.progress,
         make=inputs.make,
         weights=inputs.weights,
-        scores=scorer(ctx.need("exercises"), inputs.tokenizer, recipe.train),
+        scores=checkpoint_scores(recipe, ctx, inputs),
     )
     ctx.progress.log(f"{name}: what was read of each part, in shares of the stage and in passes with earlier stages")
     for told in show_mixture(mixture_table(inputs.feed.plan, inputs.feed.realised(inputs.feed.steps))).splitlines():
         ctx.progress.log(told)
 
 
+def checkpoint_scores(recipe: Recipe, ctx: StepContext, inputs: StageInputs) -> dict[str, Scores]:
+    """What the released checkpoints are scored with: our exercises, and the tasks of `train.score_tasks`."""
+    from skyloom.evaluate.tasks import scorer
+    from skyloom.train.recording import TASKS
+
+    found: dict[str, Scores] = {}
+    if (exercises := scorer(ctx.need("exercises"), inputs.tokenizer, recipe.train)) is not None:
+        found["exercises"] = exercises
+    if recipe.train.score_tasks:
+        import torch
+
+        from skyloom.evaluate.benchmarks import task_scores
+
+        between = math.inf
+        for name, feed in open_streams(recipe, ctx.need("tokens"), Progress.silent()).items():
+            released = evenly(stage_of(recipe, name).rate.releases, feed.steps)
+            steps = min(after - before for before, after in pairwise([0, *released]))
+            between = min(between, steps * recipe.train.batch * recipe.train.context)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        tasks = task_scores(recipe.train, inputs.tokenizer, inputs.shape.hidden, between, device, ctx.progress)
+        if tasks is not None:
+            found[TASKS] = tasks
+    return found
+
+
 def open_stream(recipe: Recipe, stage: str, tokens: Store, progress: Progress, *, vocabulary: int | None = None) -> Loader:
-    """The stream of samples of a stage, which continues in each source where the stage before stopped.
+    """The stream of samples of a stage, see `open_streams`."""
+    return open_streams(recipe, tokens, progress, vocabulary=vocabulary)[stage]
+
+
+def open_streams(recipe: Recipe, tokens: Store, progress: Progress, *, vocabulary: int | None = None) -> dict[str, Loader]:
+    """The stream of samples of each stage, which continues in each source where the stage before stopped.
 
     `vocabulary`: of the model that will read it. ConfigError if that is not the one of the tokens, or a stage cannot work.
     All stages are planned, so that one that cannot work is refused before the first is trained, not after.
@@ -94,4 +127,4 @@ def open_stream(recipe: Recipe, stage: str, tokens: Store, progress: Progress, *
         plan = resolve(stage_of(recipe, name).data, manifest, progress=progress, name=f"{name}.data", used=used)
         made[name] = Loader(tokens, plan, seed=train.seed, batch=train.batch, context=train.context, vocabulary=vocabulary)
         used |= made[name].consumed(made[name].steps)
-    return made[stage]
+    return made

@@ -21,7 +21,7 @@ from skyloom.run import watch
 from skyloom.run.recipe import Recipe, meaning, stage_of, stages
 from skyloom.tokenizer.base import read_base
 from skyloom.tokenizer.config import TokenizerConfig
-from skyloom.train.config import STAGES
+from skyloom.train.config import STAGES, ScoreTaskConfig
 
 ORDER = (
     "pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens", "lr-test", "references",
@@ -162,6 +162,8 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         from skyloom.model.adopt import fingerprint
 
         begun = fingerprint(Path(recipe.train.init_from))
+    if recipe.train.score_tasks:  # they change what is written, so they are part of the step; where there are none, nothing changes
+        begun = json.dumps([begun, [_scored(task) for task in recipe.train.score_tasks], recipe.train.score_share])
     steps: dict[str, Step] = {}
     for place, name in enumerate(names):
         settings: dict[str, object] = {**shared, "stage": stage_of(recipe, name)}
@@ -169,6 +171,19 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
             settings["before"] = [stage_of(recipe, earlier).data for earlier in names[:place]]
         steps[name] = Step(name, stage(name), settings, needs=(*inputs, *steps.values()), identity="" if place else begun)
     return steps
+
+
+def _scored(task: ScoreTaskConfig) -> list[str | int]:
+    """What a benchmark task writes follows from: its items count by what they hold, not by where they lie."""
+    digest = hashlib.sha256()
+    root = Path(task.data)
+    if task.data:
+        if not root.exists():
+            raise ConfigError(f"train.score_tasks: {root}, the data of {task.task}, is not there")
+        for path in sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]:
+            digest.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
+            digest.update(path.read_bytes())
+    return [task.task, task.items, task.shots, digest.hexdigest()]
 
 
 def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:

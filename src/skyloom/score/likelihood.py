@@ -101,15 +101,11 @@ class InferenceEngine:
         size = _context(self.network, context)
         self._check([np.array([first]), *(np.asarray(d, np.int64) for d in documents)])
         found = [np.zeros(len(d)) for d in documents]
-        left = [0] * len(documents)
-        windows: list[tuple[int, int, int]] = []  # document, start and stop of what is scored
-        for number, document in enumerate(documents):
-            starts = range(0, len(document), size)
-            left[number] = len(starts)
-            windows += [(number, start, min(start + size, len(document))) for start in starts]
-            if done and not starts:
+        windows, rows = rolling_windows(documents, size, first)
+        left = [-(-len(document) // size) for document in documents]
+        for number, count in enumerate(left):
+            if done and not count:
                 done(number, found[number])
-        rows = [_window(documents[n], start, stop, size, first) for n, start, stop in windows]
         for batch in batches([len(row) - 1 for row in rows], self.batch_tokens, self._costs.call):
             for place, nats in zip(batch, self._whole([rows[n] for n in batch], [windows[n] for n in batch]), strict=True):
                 number, start, stop = windows[place]
@@ -223,9 +219,11 @@ def _tied(rows: Tensor, margins: Tensor) -> Tensor:
     return tied
 
 
-def _window(document: Sequence[int], start: int, stop: int, context: int, first: int) -> Ids:
-    """What is read to score document[start:stop], with its last token: at most context + 1 tokens."""
-    return np.array([first, *document[:stop]] if not start else document[stop - context - 1 : stop], np.int64)
+def rolling_windows(documents: Sequence[Sequence[int]], context: int, first: int) -> tuple[list[tuple[int, int, int]], list[Ids]]:
+    """(document, start, stop) of what is scored in each window, and what is read for it, at most context + 1 tokens."""
+    pieces = [(n, start, min(start + context, len(d))) for n, d in enumerate(documents) for start in range(0, len(d), context)]
+    rows = [[first, *documents[n][:stop]] if not start else documents[n][stop - context - 1 : stop] for n, start, stop in pieces]
+    return pieces, [np.array(row, np.int64) for row in rows]
 
 
 def _context(network: CachedNetwork, asked: int | None) -> int:

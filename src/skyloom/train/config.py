@@ -37,6 +37,16 @@ class RecoverConfig:
 
 
 @dataclass(frozen=True)
+class ScoreTaskConfig:
+    """A benchmark task of lm-evaluation-harness that released checkpoints are scored with (extra `eval`)."""
+
+    task: str = setting(doc="name of the task or group, as `skyloom eval tasks --tasks` takes it")
+    data: str = setting("", doc="file or folder of its items, as `--data` takes it; empty: from the hub")
+    items: int = setting(50, doc="items of each task, the first ones; fewer where score_share asks for it", unit="items", low=1)
+    shots: int = setting(-1, doc="examples before each item; -1: the task's own number", unit="examples", low=-1, high=1000)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Optimiser, precision and bookkeeping, the same for all stages."""
 
@@ -68,6 +78,13 @@ class TrainConfig:
         20, doc="multiple-choice items of each language scored at released checkpoints; 0: none", unit="items", low=0
     )
     score_shots: int = setting(1, doc="worked examples before each of them", unit="examples", low=0)
+    score_tasks: tuple[ScoreTaskConfig, ...] = setting(
+        (), doc="benchmark tasks scored at released checkpoints, on the same few items each time", identity=False
+    )
+    score_share: float = setting(
+        0.02, doc="most of the training time between two released checkpoints that score_tasks may take", low=0.0, high=1.0,
+        identity=False,
+    )  # fmt: skip
     mask_documents: bool = setting(False, doc="keep attention inside the documents of a packed sequence")
     init_from: str = setting(
         "", doc="folder of a Hugging Face LLaMA to continue; the model's shape is then its own", identity=False

@@ -21,6 +21,7 @@ import gc
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -71,15 +72,15 @@ def train_stage(
     progress: Progress,
     make: MakeLearner = one_process,
     weights: Weights | None = None,
-    scores: Scores | None = None,
+    scores: Mapping[str, Scores] = MappingProxyType({}),
 ) -> None:
     """Train one stage into `out`, going on where an earlier, stopped run of the same settings left it.
 
     `start`: a checkpoint, or the folder of the stage before with its `final/`, or None. `weights`: what the first stage begins
     with, seeded weights if None. `make`: how a step is done; all processes call this function alike. `scores`: benchmark scores
-    of the released checkpoints. Raises `Interrupted` after SIGINT or SIGTERM (a checkpoint is written first), `NotFiniteError`
-    where the loss stays bad, ConfigError for settings that do not fit together, IntegrityError if `start` or `out` holds
-    something else than these settings write.
+    of the released checkpoints, by kind. Raises `Interrupted` after SIGINT or SIGTERM (a checkpoint is written first),
+    `NotFiniteError` where the loss stays bad, ConfigError for settings that do not fit together, IntegrityError if `start` or
+    `out` holds something else than these settings write.
     """
     if config.context > model_config.context:
         raise ConfigError(f"train.context is {config.context}, but the model is made for at most {model_config.context} tokens")
@@ -121,7 +122,7 @@ class StageRun:
     opening: Opening
     learner: Learner
     monitor: Monitor
-    scores: Scores | None
+    scores: Mapping[str, Scores]
     compiled: bool
     threads: int
     rollbacks: list[recover.Rollback]

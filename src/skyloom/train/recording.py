@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -42,6 +44,8 @@ from skyloom.train.watch import (
     score_line,
 )
 
+TASKS = "tasks"
+"""The name of the scores of `train.score_tasks`."""
 JOURNALS = (METRICS, HELDOUT, SKIPS, ALARMS, SCORES)
 
 
@@ -59,7 +63,7 @@ class Recorder:
     ranks: Ranks
     progress: Progress
     monitor: Monitor
-    scores: Scores | None
+    scores: Mapping[str, Scores]
     journals: disk.Journals
     alarms: Alarms
     telemetry: Telemetry | None
@@ -73,7 +77,7 @@ class Recorder:
         ranks: Ranks,
         progress: Progress,
         monitor: Monitor,
-        scores: Scores | None,
+        scores: Mapping[str, Scores],
         journals: disk.Journals,
         *,
         first_step: int,
@@ -172,11 +176,28 @@ class Recorder:
                 self.journals[ALARMS].add(alarm)
                 if self.telemetry is not None:
                     self.telemetry.alarm(alarm)
-        if self.scores is not None and done in calendar.released:
-            for scored in (score_line(*where, score) for score in self.scores(learner)):
+        if done in calendar.released:
+            self._score(where, learner)
+
+    def _score(self, where: tuple[str, int, int], learner: Learner) -> None:
+        """The benchmark scores of a checkpoint, and the time that each kind of them takes."""
+        released = self.spec.calendar.released
+        between = min(b - a for a, b in pairwise([0, *released]))
+        for name, scores in self.scores.items():
+            started = time.perf_counter()
+            for scored in (score_line(*where, score) for score in scores(learner)):
                 self.journals[SCORES].add(scored)
                 if self.telemetry is not None:
                     self.telemetry.score(scored)
+            if self.telemetry is not None:
+                took = time.perf_counter() - started
+                share = self.telemetry.scored(where[0], where[1], name, took, between)
+                if name == TASKS and share is not None and share > self.spec.config.score_share:
+                    self.progress.log(
+                        f"warning: {where[0]}, step {where[1]:,}: scoring train.score_tasks took {took:.1f} s, "
+                        f"{100 * share:.1f} % of the training time between two released checkpoints (train.score_share: "
+                        f"{100 * self.spec.config.score_share:g} %): give it fewer items"
+                    )
 
     def name_stragglers(self, busy: float, waited: float, took: float) -> None:
         """Name ranks that compute slowly, and ranks that wait long for data. The two times are compared separately."""

@@ -113,10 +113,12 @@ def tokens(step: int, rows: int = BATCH, width: int = SHAPE["context"]) -> Tenso
 
 @dataclass
 class Trained:
-    """Of each step the loss and the gradient's norm; nats of some other rows at half time; weights and moments in the end."""
+    """Of each step the loss and the gradient's norm; nats of some other rows at half time, and by how much the token that is called
+    likeliest is less likely than the reference's (the reference: its logits); weights and moments in the end."""
 
     steps: list[tuple[float, float]]
     scores: Tensor
+    likeliest: Tensor
     state: dict[str, Tensor]
 
 
@@ -127,7 +129,7 @@ def reference(model: ModelConfig, precision: str, documents: bool, rate: Rate) -
     decoder = initialise(Decoder(model), config.seed)
     masters = {name: weight.detach().clone() for name, weight in decoder.named_parameters()}
     optimiser = MasterAdamW(to_precision(decoder, precision), masters, config)
-    steps, scores = [], torch.empty(0)
+    steps, scores, logits = [], torch.empty(0), torch.empty(0)
     for step in range(STEPS):
         batch = tokens(step)
         mask = (batch[:, :-1] == BOS).cumsum(1) if documents else None
@@ -136,9 +138,10 @@ def reference(model: ModelConfig, precision: str, documents: bool, rate: Rate) -
         if step == STEPS // 2:
             with torch.no_grad():
                 other = tokens(99, 3, 13)
+                logits = decoder(other).float()
                 scores = token_losses(decoder(other[:, :-1]), other[:, 1:])
         steps.append((float(loss.detach()), optimiser.step(rate(step))))
-    return Trained(steps, scores, {**optimiser.weights(), **optimiser.moments()})
+    return Trained(steps, scores, logits, {**optimiser.weights(), **optimiser.moments()})
 
 
 def train(case: Case, precision: str, rate: Rate) -> tuple[ParallelLearner, Trained]:
@@ -148,7 +151,7 @@ def train(case: Case, precision: str, rate: Rate) -> tuple[ParallelLearner, Trai
     bos = BOS if case.documents else None
     place = mesh.join(case.layout, timeout_seconds=120)
     learner = ParallelLearner.build(config, model, place, bos_id=bos, compiled=case.compiled)
-    steps, scores = [], torch.empty(0)
+    steps, scores, likeliest = [], torch.empty(0), torch.empty(0)
     for step in range(STEPS):
         if step == STEPS // 2:
             state = learner.state()
@@ -159,8 +162,9 @@ def train(case: Case, precision: str, rate: Rate) -> tuple[ParallelLearner, Trai
         steps.append(learner.measure(tokens(step)[learner.replica :: learner.replicas]))
         if step == STEPS // 2:  # between gradient and update: neither may notice
             scores = learner.token_losses(tokens(99, 3, 13))
+            likeliest = learner.likeliest(tokens(99, 3, 13))
         learner.apply(rate(step))
-    return learner, Trained(steps, scores, learner.state())
+    return learner, Trained(steps, scores, likeliest, learner.state())
 
 
 def deviations(case: Case, precision: str, rate: Rate) -> dict[str, float]:
@@ -168,6 +172,8 @@ def deviations(case: Case, precision: str, rate: Rate) -> dict[str, float]:
     learner, found = train(case, precision, rate)
     expected = reference(learner.model, precision, case.documents, rate)
     assert found.scores.shape == expected.scores.shape
+    logits = expected.likeliest
+    named = logits.gather(-1, found.likeliest[..., None])[..., 0]
 
     def weights(name: str) -> float:
         tensor = found.state[name]
@@ -179,6 +185,7 @@ def deviations(case: Case, precision: str, rate: Rate) -> dict[str, float]:
         max(abs(a[0] - b[0]) for a, b in zip(found.steps, expected.steps, strict=True)),
         max(abs(a[1] / b[1] - 1) for a, b in zip(found.steps, expected.steps, strict=True)),
         float((found.scores - expected.scores).abs().max()),
+        float((logits.amax(-1) - named).max()),
         max(weights(name) for name in found.state if name not in moments),
         max(weights(name) for name in moments),
     ])  # fmt: skip
@@ -186,7 +193,7 @@ def deviations(case: Case, precision: str, rate: Rate) -> dict[str, float]:
     if learner.place.layout.pipeline > 1:  # stages hold different weights: all of them once
         torch.distributed.all_reduce(count, group=learner.place.mesh.get_group(mesh.PIPELINE))
     torch.distributed.all_reduce(own, torch.distributed.ReduceOp.MAX)
-    names = ("loss", "norm", "scores", "weights", "moments")
+    names = ("loss", "norm", "scores", "likeliest", "weights", "moments")
     return {**dict(zip(names, own.tolist(), strict=True)), "missing": learner.model.parameters - float(count)}
 
 

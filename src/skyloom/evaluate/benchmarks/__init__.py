@@ -4,7 +4,45 @@ Input: task names, local or hub data, models; output: `tasks.json` and `items.js
 to definitions), `task_data` (local files), `task_building` (definitions and data to tasks, with all checks), `harness_model` (the
 harness' LM class over the engine), `answer_journal` (going on after a kill), `asking` (requests to answers to items),
 `item_records`, `task_scores` (figures with intervals and near ties), `task_comparison`, `task_command` (all of it, as the command
-line calls it).
+line calls it), `training_scores` (a few items of each task, asked of a model in training, with `training_engine`).
 
 lm-eval is imported inside functions only: it is an extra, and takes seconds.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyloom.core.doors import lazy
+
+if TYPE_CHECKING:
+    from skyloom.evaluate.benchmarks.task_command import (
+        Asking,
+        TaskReport,
+        compare_two,
+        comparison_table,
+        evaluate_tasks,
+        fields,
+        table,
+    )
+    from skyloom.evaluate.benchmarks.task_index import require_harness
+    from skyloom.evaluate.benchmarks.training_scores import built_tasks, task_scores
+else:
+    __getattr__ = lazy(__name__, {
+        "task_command": ("Asking", "TaskReport", "compare_two", "comparison_table", "evaluate_tasks", "fields", "table",),
+        "task_index": ("require_harness",),
+        "training_scores": ("built_tasks", "task_scores",),
+    })  # fmt: skip
+
+__all__ = [
+    "Asking",
+    "TaskReport",
+    "built_tasks",
+    "compare_two",
+    "comparison_table",
+    "evaluate_tasks",
+    "fields",
+    "require_harness",
+    "table",
+    "task_scores",
+]  # fmt: skip

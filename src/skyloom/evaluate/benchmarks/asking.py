@@ -42,7 +42,7 @@ EXACT_NOISE = 1e-4
 PROBES = 64
 """Requests that are asked again, alone, to measure the noise elsewhere."""
 
-_KINDS = ("loglikelihood", "loglikelihood_rolling", "generate_until")
+KINDS = ("loglikelihood", "loglikelihood_rolling", "generate_until")
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ class TaskAnswers:
     """Of each item the share of its choices that are right."""
 
 
-def ask(built: Built, lm: HarnessModel, *, limit: int | None, progress: Progress) -> tuple[dict[str, TaskAnswers], Noise]:
-    """The answers to all tasks by name. DataError names the item that cannot be asked or has no finite loss."""
-    random.seed(0)
-    np.random.seed(SEED)
-    requests = {name: _requests(name, task, limit) for name, task in built.tasks.items()}
-    together: dict[str, list[Instance]] = {kind: [] for kind in _KINDS}
-    for asked in requests.values():
-        for request in asked:
-            together[request.request_type] += [request] * (request.repeats or 1)
+def ask(
+    built: Built, lm: HarnessModel, *, limit: int | Mapping[str, int] | None, progress: Progress
+) -> tuple[dict[str, TaskAnswers], Noise]:
+    """The answers to all tasks by name. `limit`: items of each task, the same of all or by name; None for all items.
+
+    DataError names the item that cannot be asked or has no finite loss.
+    """
+    limits = limit if isinstance(limit, Mapping) else dict.fromkeys(built.tasks, limit)
+    requests, together = requests_of(built, limits)
     lm.check(together)
     likelihoods: dict[int, Likelihood] = {}
     with progress.task(lm.model.name, sum(map(len, together.values())), unit="requests") as lm.bar:
@@ -91,7 +91,19 @@ def ask(built: Built, lm: HarnessModel, *, limit: int | None, progress: Progress
             request.resps.append(text)
     noise = measure_noise(lm, together["loglikelihood"])
     with quiet():
-        return {n: _judged(n, t, requests[n], likelihoods, lm, noise.nats, limit) for n, t in built.tasks.items()}, noise
+        return {n: _judged(n, t, requests[n], likelihoods, lm, noise.nats, limits[n]) for n, t in built.tasks.items()}, noise
+
+
+def requests_of(built: Built, limits: Mapping[str, int | None]) -> tuple[dict[str, list[Instance]], dict[str, list[Instance]]]:
+    """The requests of each task, and those of all together by their type, as often as each is asked."""
+    random.seed(0)
+    np.random.seed(SEED)
+    requests = {name: _requests(name, task, limits[name]) for name, task in built.tasks.items()}
+    together: dict[str, list[Instance]] = {kind: [] for kind in KINDS}
+    for asked in requests.values():
+        for request in asked:
+            together[request.request_type] += [request] * (request.repeats or 1)
+    return requests, together
 
 
 def _requests(name: str, task: Task, limit: int | None) -> list[Instance]:

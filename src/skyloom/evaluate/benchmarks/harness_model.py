@@ -108,12 +108,28 @@ class _Wanted:
         return answer_key(identity, "generate", self.prompt, extra=(self.most, repr(self.until), *how))
 
 
+@dataclass(frozen=True)
+class ContextWords:
+    """How an error names the setting of the context, and what it advises for a request that is longer."""
+
+    setting: str = "--context"
+    shorter: str = "use fewer --shots, or --cut to cut it from the left"
+
+
 class HarnessModel(LM):  # type: ignore[misc]  # lm-eval is not typed
     """See the module's docstring. `cut`: requests that are too long are cut from the left; `cut_items` counts them by task."""
 
-    def __init__(self, model: BenchmarkModel, engine: BenchmarkEngine, journal: AnswerJournal, *, cut: bool = False) -> None:
+    def __init__(
+        self,
+        model: BenchmarkModel,
+        engine: BenchmarkEngine,
+        journal: AnswerJournal,
+        *,
+        cut: bool = False,
+        words: ContextWords = ContextWords(),
+    ) -> None:
         super().__init__()
-        self.model, self.engine, self.journal, self.cut = model, engine, journal, cut
+        self.model, self.engine, self.journal, self.cut, self.words = model, engine, journal, cut, words
         self.front = front_of(model.words)
         self.identity = _identity(model)
         self.cut_items: dict[str, set[str]] = {}
@@ -268,8 +284,8 @@ class HarnessModel(LM):  # type: ignore[misc]  # lm-eval is not typed
 
     def _too_long(self, request: Instance, size: int, more: str, hopeless: bool) -> None:
         if hopeless or not self.cut:
-            advice = "take a model with a longer context" if hopeless else "use fewer --shots, or --cut to cut it from the left"
-            takes = f"{self.model.name} takes {self.model.context:,} (--context)"
+            advice = "take a model with a longer context" if hopeless else self.words.shorter
+            takes = f"{self.model.name} takes {self.model.context:,} ({self.words.setting})"
             raise DataError(f"{item_of(request)} has {size:,} tokens{more}, {takes}: {advice}")
         self.cut_items.setdefault(str(request.task_name), set()).add(item_id(request.doc, request.doc_id or 0))
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from skyloom.core.errors import ConfigError, DataError, SkyloomError
 from skyloom.evaluate.benchmarks.task_data import Given, columns_of, parse, read_items
-from skyloom.evaluate.benchmarks.task_index import find, index, require
+from skyloom.evaluate.benchmarks.task_index import find, index, require_harness
 from skyloom.evaluate.benchmarks.template_fields import example
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def build(
 
     ConfigError: an unknown name, a task that needs images or runs code. DataError: data that is missing or cannot be used.
     """
-    require()
+    require_harness()
     wanted, given = find(names), parse(data)
     sources = _Sources(given, shots, offline)
     found = Built(origins=sources.origins)
@@ -82,7 +82,7 @@ def build(
 
 def settings_of(name: str) -> dict[str, Settings]:
     """The settings of a task, or of each task of a group or tag, without any data."""
-    require()
+    require_harness()
     from lm_eval.tasks._yaml_loader import load_yaml
 
     with quiet():

@@ -55,7 +55,7 @@ class _Named:
 @functools.cache
 def index() -> dict[str, Entry]:
     """All tasks, groups and tags by name. ConfigError if lm-eval is not installed."""
-    require()
+    require_harness()
     import lm_eval.tasks
 
     found: dict[str, Entry] = {}
@@ -64,7 +64,7 @@ def index() -> dict[str, Entry]:
     return found
 
 
-def require() -> None:
+def require_harness() -> None:
     """ConfigError with the command that installs it, if lm-eval is not there, or has another version."""
     try:
         found = version("lm-eval")

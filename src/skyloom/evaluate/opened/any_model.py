@@ -26,7 +26,7 @@ from skyloom.evaluate import models
 from skyloom.evaluate.opened.model_words import HubWords, OwnWords, Words, begin_of, files_digest
 from skyloom.evaluate.opened.places import CHECKPOINT, GGUF, RELEASE, ModelPlace, locate
 from skyloom.model.adopt import weight_files
-from skyloom.model.decoder import Decoder
+from skyloom.model.decoder import Decoder, holding
 from skyloom.model.hf import from_hf, from_hf_config
 from skyloom.tokenizer import Tokenizer
 
@@ -202,15 +202,11 @@ def _own_decoder(place: ModelPlace) -> Decoder | None:
         except SafetensorError as problem:
             raise IntegrityError(f"{path} is damaged or cut short: {problem}") from problem
     weights = {name: tensor for name, tensor in weights.items() if not name.endswith("rotary_emb.inv_freq")}
-    decoder = Decoder(shape)
-    decoder.load_state_dict(from_hf(weights, shape), strict=not shape.tied, assign=True)
-    if shape.tied and decoder.embedding is not None and decoder.head is not None:
-        decoder.head.weight = decoder.embedding.weight
-    return decoder
+    return holding(shape, from_hf(weights, shape))
 
 
 def _converted(network: transformers.PreTrainedModel) -> Decoder | None:
-    """Our decoder with the weights of a plain LLaMA that transformers read from another format, or None."""
+    """Our decoder with the weights of a plain LLaMA that transformers read from another format, or None for another model."""
     if type(network).__name__ != "LlamaForCausalLM":
         return None
     table = network.config.to_dict()
@@ -218,13 +214,9 @@ def _converted(network: transformers.PreTrainedModel) -> Decoder | None:
     table.pop("unk_token_id", None)
     try:
         shape = from_hf_config(table)
-        decoder = Decoder(shape)
-        decoder.load_state_dict(from_hf(network.state_dict(), shape), strict=not shape.tied, assign=True)
-    except (ConfigError, IntegrityError):
+    except ConfigError:
         return None
-    if shape.tied and decoder.embedding is not None and decoder.head is not None:
-        decoder.head.weight = decoder.embedding.weight
-    return decoder
+    return holding(shape, from_hf(network.state_dict(), shape))
 
 
 def _tokenizer(place: ModelPlace, opening: OpeningOptions) -> tuple[transformers.PreTrainedTokenizerBase, str, str]:

@@ -21,7 +21,7 @@ from skyloom.model.decoder import Decoder
 from skyloom.planner.layout import Layout
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed.mesh import Place, join
-from skyloom.train.distributed.pipeline import Pipeline, Runner, Whole
+from skyloom.train.distributed.pipeline import Pipeline, Reading, Runner, Whole, likeliest_of, losses_of
 from skyloom.train.distributed.shard import materialise, parallelize
 from skyloom.train.step import MEAN, SQUARE, Weights, probe
 
@@ -154,6 +154,18 @@ class ParallelLearner:
 
         In the precision of training, unlike a single process's monitor, which scores with the fp32 masters.
         """
+        return self._read(tokens, losses_of)
+
+    def likeliest(self, tokens: Tensor) -> Tensor:
+        """See `Learner`; as `token_losses`."""
+        behind = torch.nn.functional.pad(tokens, (0, 1))  # what is read is one shorter than what is handed over
+        return self._read(behind, likeliest_of).round().long()
+
+    def whole(self) -> None:
+        """No process has all of the model."""
+
+    def _read(self, tokens: Tensor, reading: Reading) -> Tensor:
+        """What is read of the logits before each token but the first, fp32[rows, width] for int64[rows, width + 1]."""
         count, width = tokens.shape[0], tokens.shape[1] - 1
         rows = max(
             1, self.place.layout.micro(self.config.batch) * self.config.context // max(width, 1)
@@ -165,10 +177,10 @@ class ParallelLearner:
             device=self.place.device,
         )
         padded[:count, : width + 1] = tokens
-        losses = torch.zeros(len(padded), padded.shape[1] - 1, device=self.place.device)
-        losses[self.replica :: self.replicas] = self.runner.score(padded[self.replica :: self.replicas], rows)
-        dist.all_reduce(losses)
-        return (losses[:count, :width] / self.place.layout.tensor).cpu()
+        found = torch.zeros(len(padded), padded.shape[1] - 1, device=self.place.device)
+        found[self.replica :: self.replicas] = self.runner.score(padded[self.replica :: self.replicas], rows, reading)
+        dist.all_reduce(found)
+        return (found[:count, :width] / self.place.layout.tensor).cpu()
 
     def state(self) -> dict[str, Tensor]:
         """fp32 masters `<name>` and moments `<name>.mean`, `<name>.square` (not copies); of this process's stages only."""

@@ -45,6 +45,10 @@ SCHEDULES: dict[str, Callable[..., _PipelineSchedule]] = {
 }
 
 
+Reading = Callable[[Tensor, Tensor], Tensor]
+"""Logits and targets to fp32[rows, width]: `losses_of` or `likeliest_of`. The same on all processes that share the logits."""
+
+
 class Runner(Protocol):
     """Tokens are int64[rows, width + 1], of this process's replica; rows are a multiple of the micro-batch's."""
 
@@ -55,8 +59,8 @@ class Runner(Protocol):
         """
         ...
 
-    def score(self, tokens: Tensor, rows: int) -> Tensor:
-        """Nats fp32[rows, width] without gradients, `rows` at a time; 0 where the last stage is elsewhere."""
+    def score(self, tokens: Tensor, rows: int, reading: Reading) -> Tensor:
+        """What `reading` gives, fp32[rows, width], without gradients, `rows` at a time; 0 where the last stage is elsewhere."""
         ...
 
 
@@ -73,7 +77,7 @@ class Whole:
         for number, (chunk, mask) in enumerate(zip(micro, masks, strict=True)):
             self._synchronise(number == len(micro) - 1)
             with loss_parallel():
-                loss = _losses(self.model(chunk[:, :-1], mask), chunk[:, 1:]).mean() / len(micro)
+                loss = losses_of(self.model(chunk[:, :-1], mask), chunk[:, 1:]).mean() / len(micro)
                 torch.autograd.backward(loss)
             total += loss.detach()
         return total
@@ -85,9 +89,9 @@ class Whole:
         self.model.set_reshard_after_backward(last)
         self.model.set_is_last_backward(last)
 
-    def score(self, tokens: Tensor, rows: int) -> Tensor:
+    def score(self, tokens: Tensor, rows: int, reading: Reading) -> Tensor:
         with _scoring([self.model]):
-            return torch.cat([_losses(self.model(chunk[:, :-1]), chunk[:, 1:]) for chunk in torch.split(tokens, rows)])
+            return torch.cat([reading(self.model(chunk[:, :-1]), chunk[:, 1:]) for chunk in torch.split(tokens, rows)])
 
 
 class Pipeline:
@@ -97,6 +101,7 @@ class Pipeline:
         """`dtype`: of the hidden states that stages exchange."""
         self.parts, self.place, self.config, self.micro_batch, self.dtype = parts, place, config, micro_batch, dtype
         self.first = 0 in parts
+        self._reading: Reading = losses_of
         self._schedules: dict[bool, tuple[tuple[int, int, int], _PipelineSchedule]] = {}  # one to train and the last one to score
 
     def train(self, tokens: Tensor, documents: Tensor | None) -> Tensor:
@@ -111,7 +116,8 @@ class Pipeline:
                 schedule.step(*inputs, target=targets, losses=losses, return_outputs=False, documents=documents)
         return torch.stack(losses).sum().detach() if losses else torch.zeros((), device=tokens.device)
 
-    def score(self, tokens: Tensor, rows: int) -> Tensor:
+    def score(self, tokens: Tensor, rows: int, reading: Reading) -> Tensor:
+        self._reading = reading
         pipeline, (count, width) = self.place.layout.pipeline, tokens.shape
         rows = min(rows, -(-count // pipeline))  # the schedules need at least as many micro-batches as processes, in rounds of them
         padded = torch.cat((tokens, tokens.new_zeros(-count % (rows * pipeline), width)))
@@ -130,8 +136,7 @@ class Pipeline:
             count, rows, width = shape
 
             def loss(logits: Tensor, targets: Tensor) -> Tensor:
-                values = _losses(logits, targets)
-                return values.mean() / count if training else values
+                return losses_of(logits, targets).mean() / count if training else self._reading(logits, targets)
 
             stages = [self._stage(number, rows, width) for number in self.parts]
             kind = self.place.layout.schedule
@@ -157,10 +162,16 @@ class Pipeline:
         )
 
 
-def _losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """`token_losses`, also of logits that are split by vocabulary (within `loss_parallel`); the same on all that share them."""
+def losses_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """`token_losses`, also of logits that are split by vocabulary (within `loss_parallel`)."""
     losses = token_losses(logits, targets)
     return losses.to_local() if isinstance(losses, DTensor) else losses
+
+
+def likeliest_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """The number of the largest logit at each place; fp32 holds numbers below 2²⁴ exactly."""
+    whole = logits.full_tensor() if isinstance(logits, DTensor) else logits
+    return whole.argmax(-1).float()
 
 
 @contextmanager

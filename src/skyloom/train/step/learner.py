@@ -17,7 +17,7 @@ from torch import Tensor
 
 from skyloom.core.errors import IntegrityError
 from skyloom.model.config import ModelConfig
-from skyloom.model.decoder import Decoder
+from skyloom.model.decoder import Decoder, holding
 from skyloom.score.nll import token_losses
 from skyloom.train.config import TrainConfig
 from skyloom.train.step.activations import recompute
@@ -63,6 +63,14 @@ class Learner(Protocol):
 
     def token_losses(self, tokens: Tensor) -> Tensor:
         """Nats of each token but the first, fp32[rows, width] on the host, for int64[rows, width + 1], the same everywhere."""
+        ...
+
+    def likeliest(self, tokens: Tensor) -> Tensor:
+        """The token that each one is followed by most likely, int64[rows, width] on the host, the same everywhere."""
+        ...
+
+    def whole(self) -> Decoder | None:
+        """The model with its fp32 masters (not copies), or None where no process has all of it."""
         ...
 
     def state(self) -> dict[str, Tensor]:
@@ -133,10 +141,20 @@ class SingleLearner:
     def token_losses(self, tokens: Tensor) -> Tensor:
         """With the fp32 masters, which are what is released, and plain eager code, which takes windows of any length."""
         tokens = tokens.to(self._device)
+        return token_losses(self._logits(tokens[:, :-1]), tokens[:, 1:]).cpu()
+
+    @torch.no_grad()
+    def likeliest(self, tokens: Tensor) -> Tensor:
+        return self._logits(tokens.to(self._device)).argmax(-1).cpu()
+
+    def _logits(self, tokens: Tensor) -> Tensor:
         self.model.eval()
-        logits: Tensor = torch.func.functional_call(self.model, self.optimiser.weights(), (tokens[:, :-1],))
+        logits: Tensor = torch.func.functional_call(self.model, self.optimiser.weights(), (tokens,))
         self.model.train()
-        return token_losses(logits, tokens[:, 1:]).cpu()
+        return logits
+
+    def whole(self) -> Decoder:
+        return holding(self.model.config, self.optimiser.weights())
 
     def state(self) -> dict[str, Tensor]:
         return {**self.optimiser.weights(), **self.optimiser.moments()}

@@ -17,7 +17,8 @@ from skyloom.core.store import TELEMETRY, Store
 
 METRICS, HELDOUT, SKIPS, SCORES = "metrics.jsonl", "heldout.jsonl", "skips.jsonl", "scores.jsonl"
 SPEED = f"{TELEMETRY}speed.jsonl"
-"""Rates; no part of a run's content."""
+SCORING = f"{TELEMETRY}scoring.jsonl"
+"""Rates, and the time of scoring; no part of a run's content."""
 
 
 Line: TypeAlias = Mapping[str, object]
@@ -95,8 +96,22 @@ class SpeedLine(CausalRate, DeviceMemory):
     seconds: float
 
 
+class ScoringLine(TypedDict):
+    """A line of `telemetry/scoring.jsonl`: how long one kind of scores of a checkpoint took, beside the training time of the steps
+    between two released checkpoints."""
+
+    stage: str
+    step: int
+    kind: str
+    seconds: float
+    between_seconds: float | None
+    share: float | None
+
+
 class Score(TypedDict):
-    """One benchmark score."""
+    """One benchmark score. What follows `chance` stands at those of `train.score_tasks` only: `accuracy` is null where `metric` is
+    none, `low` and `high` are of `value`; `bits_per_byte`: of the right answers; `of`: items of the task's split, of which the
+    first `items` are scored; `prompts`: SHA-256 of all that was asked."""
 
     benchmark: str
     lang: str
@@ -105,6 +120,15 @@ class Score(TypedDict):
     low: float | None
     high: float | None
     chance: float | None
+    metric: NotRequired[str]
+    filter: NotRequired[str]
+    value: NotRequired[float | None]
+    bits_per_byte: NotRequired[float | None]
+    bits_low: NotRequired[float | None]
+    bits_high: NotRequired[float | None]
+    shots: NotRequired[int]
+    of: NotRequired[int]
+    prompts: NotRequired[str]
 
 
 class ScoreLine(Score):

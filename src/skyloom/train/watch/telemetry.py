@@ -4,8 +4,9 @@ Every N steps (`train.log_every`) a line says tokens per second, of the run and 
 6·(N − input embedding) + 12·L·h·s FLOPs a token, which is as close to the report's (3.5) as a stated formula gets, and
 `mfu_causal` beside it, which counts half of the attention scores; memory; and the share of time spent waiting for data. On an
 accelerator the memory is its own: the most that tensors took since the last line, and what torch reserved for them. A line names
-the peak that its MFU is of; on a processor, which has none, both are null. It is written by rank 0, and memory is that of rank 0.
-What watches a run that goes on reads `live`.
+the peak that its MFU is of; on a processor, which has none, both are null. `telemetry/scoring.jsonl` says how long the scores of
+released checkpoints took, and what share of the training time between two of them that is. All of it is written by rank 0, and
+memory is that of rank 0. What watches a run that goes on reads `live`.
 
 Nothing here is part of a run's content: the figures differ from one run to the next.
 """
@@ -13,6 +14,8 @@ Nothing here is part of a run's content: the figures differ from one run to the 
 from __future__ import annotations
 
 import json
+import statistics
+from collections import deque
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
@@ -26,6 +29,7 @@ from skyloom.train.watch.journal import (
     HELDOUT,
     METRICS,
     SCORES,
+    SCORING,
     SKIPS,
     SPEED,
     CausalRate,
@@ -34,6 +38,7 @@ from skyloom.train.watch.journal import (
     Journal,
     MetricsLine,
     ScoreLine,
+    ScoringLine,
     SkipLine,
     SpeedLine,
 )
@@ -42,6 +47,10 @@ from skyloom.train.watch.trackers import BOARD, SENT, Board, Remote, Settings, T
 
 EVERY = 10
 """Steps of one line of `speed.jsonl` unless told."""
+
+
+RECENT = 1000
+"""Steps of this process whose time is remembered."""
 
 
 class Telemetry:
@@ -69,23 +78,13 @@ class Telemetry:
         ConfigError if a tracker's package is not installed."""
         self._out, self._flops, self._causal, self._peak = out, flops_per_token, causal_flops_per_token, peak_flops
         self._world, self._every, self._device = world, every, torch.device(device)
-        lines: list[str] = []
         shown = progress or Progress.silent()
-        try:
-            read = out.read_text(SPEED).splitlines(keepends=True) if out.exists(SPEED) else []
-            lines = [line for line in read if json.loads(line)["step"] <= first_step]
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            RecursionError,
-        ) as problem:  # rates are no part of the run, and no reason to refuse it
-            shown.log(f"{out.url(SPEED)} is damaged and begins anew ({problem})")
-        self._journal = Journal(lines)
+        self._journal, self._scoring = (_resumed(out, name, first_step, shown) for name in (SPEED, SCORING))
         self._remotes: list[Remote] = connect(trackers, out, settings or {}, shown)
         self._live = Live(out, {**(journals or {}), SPEED: self._journal}, shown)
         self._trackers: list[Tracker] = [*self._remotes, *([Board(out.path(BOARD), first_step)] if out.local else [])]
         self._last: SpeedLine | None = None
+        self._step_seconds: deque[float] = deque(maxlen=RECENT)
         self._restart()
 
     def __enter__(self) -> Telemetry:
@@ -110,6 +109,7 @@ class Telemetry:
         Returns whether it ended a line of `speed.jsonl`, which `note` then tells.
         """
         self._steps += 1
+        self._step_seconds.append(seconds)
         self._tokens += tokens
         self._seconds += seconds
         self._waited += waited
@@ -176,8 +176,25 @@ class Telemetry:
     def score(self, line: ScoreLine) -> None:
         """A line of `scores.jsonl`."""
         self._live.add(SCORES, line)
-        if line["accuracy"] is not None:
-            self._add({f"score/{line['benchmark']}/{line['lang']}": line["accuracy"]}, line["step"])
+        of = "/".join((line["benchmark"], *filter(None, (line["lang"], line.get("metric"), line.get("filter")))))
+        figures = {f"score/{of}": line.get("value", line["accuracy"]), f"score_bits_per_byte/{of}": line.get("bits_per_byte")}
+        self._add({name: value for name, value in figures.items() if value is not None}, line["step"])
+
+    def scored(self, stage: str, step: int, kind: str, seconds: float, between: int) -> float | None:
+        """The scoring of a checkpoint took so long. Its share of the training time of `between` steps, the fewest between two
+        released checkpoints of the stage, by the median of this process's steps; None before there was one."""
+        training = statistics.median(self._step_seconds) * between if self._step_seconds else None
+        share = None if not training else seconds / training
+        line: ScoringLine = {
+            "stage": stage,
+            "step": step,
+            "kind": kind,
+            "seconds": seconds,
+            "between_seconds": training,
+            "share": share,
+        }
+        self._scoring.add(line)
+        return share
 
     def alarm(self, line: AlarmLine) -> None:
         """A line of `alarms.jsonl`: a mark on the curves."""
@@ -190,6 +207,8 @@ class Telemetry:
 
     def write(self) -> None:
         self._journal.write(self._out, SPEED)
+        if len(self._scoring):
+            self._scoring.write(self._out, SCORING)
         for tracker in self._trackers:
             tracker.flush()
         self._write_sent()
@@ -201,3 +220,13 @@ class Telemetry:
     def _add(self, figures: Mapping[str, float], step: int) -> None:
         for tracker in self._trackers:
             tracker.add(figures, step)
+
+
+def _resumed(out: Store, name: str, step: int, progress: Progress) -> Journal:
+    """The lines of a file of telemetry up to a step. A damaged one begins anew: it is no part of the run."""
+    try:
+        read = out.read_text(name).splitlines(keepends=True) if out.exists(name) else []
+        return Journal([line for line in read if json.loads(line)["step"] <= step])
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        progress.log(f"{out.url(name)} is damaged and begins anew ({problem})")
+        return Journal()
