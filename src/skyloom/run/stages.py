@@ -92,7 +92,7 @@ def checkpoint_scores(recipe: Recipe, ctx: StepContext, inputs: StageInputs) -> 
     if recipe.train.score_tasks:
         import torch
 
-        from skyloom.evaluate.benchmarks import task_scores
+        from skyloom.evaluate.benchmarks import scores_in_training
 
         between = math.inf
         for name, feed in open_streams(recipe, ctx.need("tokens"), Progress.silent()).items():
@@ -100,7 +100,7 @@ def checkpoint_scores(recipe: Recipe, ctx: StepContext, inputs: StageInputs) -> 
             steps = min(after - before for before, after in pairwise([0, *released]))
             between = min(between, steps * recipe.train.batch * recipe.train.context)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        tasks = task_scores(recipe.train, inputs.tokenizer, inputs.shape.hidden, between, device, ctx.progress)
+        tasks = scores_in_training(recipe.train, inputs.tokenizer, inputs.shape.hidden, between, device, ctx.progress)
         if tasks is not None:
             found[TASKS] = tasks
     return found

@@ -15,7 +15,7 @@ from torch import Tensor
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.evaluate.benchmarks.task_command import Asking, evaluate_tasks
-from skyloom.evaluate.benchmarks.training_scores import ScoringWork, TaskScores, built_tasks, task_scores
+from skyloom.evaluate.benchmarks.training_scores import ScoringWork, TaskScores, built_tasks, scores_in_training
 from skyloom.model.decoder import Decoder
 from skyloom.planner.layout import Layout
 from skyloom.score.nll import token_losses
@@ -79,7 +79,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 
 
 def scores(config: TrainConfig, between: float = PLENTY, progress: Progress | None = None) -> Scores | None:
-    return task_scores(config, tokenizer(), 16, between, "cpu", progress or Progress.silent())
+    return scores_in_training(config, tokenizer(), 16, between, "cpu", progress or Progress.silent())
 
 
 def tokenizer() -> Tokenizer:
@@ -143,7 +143,7 @@ def test_no_more_items_than_fit(config: TrainConfig, share: float) -> None:
     assert all_of_it.limits == {"arc_easy": 6, "cmmlu_agronomy": 6}
     heard = Heard()
     work = all_of_it.reckoned * share / 0.02 * ScoringWork.of(choices, 1, "cpu").forward
-    fewer = task_scores(choices, tokenizer(), 16, work * (1 + 1e-9), "cpu", heard)
+    fewer = scores_in_training(choices, tokenizer(), 16, work * (1 + 1e-9), "cpu", heard)
     assert isinstance(fewer, TaskScores) and fewer.reckoned <= all_of_it.reckoned * share * (1 + 1e-6)
     assert fewer.limits["arc_easy"] == fewer.limits["cmmlu_agronomy"] and (fewer.limits["arc_easy"] == 6) == (share == 1)
     assert any("instead of 6" in said for said in heard.said) == (share < 1)

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
         table,
     )
     from skyloom.evaluate.benchmarks.task_index import require_harness
-    from skyloom.evaluate.benchmarks.training_scores import built_tasks, task_scores
+    from skyloom.evaluate.benchmarks.training_scores import built_tasks, scores_in_training
 else:
     __getattr__ = lazy(__name__, {
         "task_command": ("Asking", "TaskReport", "compare_two", "comparison_table", "evaluate_tasks", "fields", "table",),
         "task_index": ("require_harness",),
-        "training_scores": ("built_tasks", "task_scores",),
+        "training_scores": ("built_tasks", "scores_in_training",),
     })  # fmt: skip
 
 __all__ = [
@@ -43,6 +43,6 @@ __all__ = [
     "evaluate_tasks",
     "fields",
     "require_harness",
+    "scores_in_training",
     "table",
-    "task_scores",
 ]  # fmt: skip

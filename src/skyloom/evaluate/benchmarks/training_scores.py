@@ -129,7 +129,7 @@ class TaskScores:
         return [row for group in built.groups.values() for row in group_rows("", group, answers, rows)] + rows
 
 
-def task_scores(
+def scores_in_training(
     config: TrainConfig, tokenizer: Tokenizer, hidden: int, between: float, device: str, progress: Progress
 ) -> Scores | None:
     """What training asks at its released checkpoints of `train.score_tasks`, or None. It says where it takes fewer items.
