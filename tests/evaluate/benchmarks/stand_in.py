@@ -30,6 +30,7 @@ class Bytes:
 
     bos: int | None = BOS
     eos: int | None = EOS
+    puts_bos = True
 
     def decode(self, ids: Sequence[int]) -> str:
         return bytes(i for i in ids if i < 256).decode("utf-8", "replace")

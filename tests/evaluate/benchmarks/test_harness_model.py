@@ -11,7 +11,7 @@ from lm_eval.api.instance import Instance
 
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.evaluate.benchmarks.answer_journal import AnswerJournal
-from skyloom.evaluate.benchmarks.harness_model import HarnessModel, front_of
+from skyloom.evaluate.benchmarks.harness_model import HarnessModel
 from skyloom.evaluate.opened.any_model import OpeningOptions, open_model
 from skyloom.model.cached import CachedDecoder
 from skyloom.score.likelihood import InferenceEngine
@@ -63,7 +63,6 @@ def test_answers_are_those_of_hf(tmp_path: Path, adds_bos: bool) -> None:
 
 
 def test_bos_of_our_own_tokenizers_stands_in_front() -> None:
-    assert front_of(small.Bytes()) == (small.BOS,)
     lm = model()
     assert lm.asked([request("loglikelihood", "ab ", "c")])[0].context == (small.BOS, *b"ab")
     assert lm.asked([request("loglikelihood", "ab ", "c")])[0].continuation == tuple(b" c")

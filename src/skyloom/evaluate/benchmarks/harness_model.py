@@ -45,6 +45,8 @@ class BenchmarkWords(Protocol):
     def bos(self) -> int | None: ...
     @property
     def eos(self) -> int | None: ...
+    @property
+    def puts_bos(self) -> bool: ...
     def decode(self, ids: Sequence[int]) -> str: ...
 
 
@@ -130,7 +132,8 @@ class HarnessModel(LM):  # type: ignore[misc]  # lm-eval is not typed
     ) -> None:
         super().__init__()
         self.model, self.engine, self.journal, self.cut, self.words = model, engine, journal, cut, words
-        self.front = front_of(model.words)
+        self.front = (model.words.bos,) if model.words.puts_bos and model.words.bos is not None else ()
+        """What stands before each context that is not empty."""
         self.identity = _identity(model)
         self.cut_items: dict[str, set[str]] = {}
         self.bar: ProgressTask | None = None
@@ -342,17 +345,6 @@ class HarnessModel(LM):  # type: ignore[misc]  # lm-eval is not typed
             if loss is not None:
                 raise DataError(self._not_finite(named, float(loss[1]))) from problem
             raise DataError(str(problem).replace(numbered[0], named, 1)) from problem
-
-
-def front_of(words: BenchmarkWords) -> tuple[int, ...]:
-    """What stands before each non-empty context: BOS where the tokenizer puts it by itself, as in lm-eval; ours always does."""
-    tokenizer = getattr(words, "tokenizer", None)
-    if words.bos is None:
-        return ()
-    if callable(tokenizer):  # a Hugging Face tokenizer
-        probe = list(tokenizer("a")["input_ids"])
-        return (words.bos,) if probe[:1] == [words.bos] else ()
-    return (words.bos,)
 
 
 def item_of(request: Instance) -> str:

@@ -31,6 +31,8 @@ class Words(Protocol):
     """Ids that it can give: 0 to `size` - 1."""
     bos: int | None
     eos: int | None
+    puts_bos: bool
+    """Whether BOS stands in front of a text unless the tokenizer is told otherwise; lm-evaluation-harness asks so too."""
     digest: str
     """SHA-256 of the tokenizer's files, hex."""
 
@@ -72,6 +74,8 @@ def changed(words: Words, text: str) -> bool:
 class OwnWords:
     """A tokenizer of ours."""
 
+    puts_bos = True
+
     def __init__(self, tokenizer: Tokenizer, name: str) -> None:
         self.tokenizer = tokenizer
         self.name, self.size = name, tokenizer.vocab_size
@@ -94,14 +98,14 @@ class HubWords:
         self.name, self.size, self.digest = name, len(tokenizer), digest
         self.bos: int | None = tokenizer.bos_token_id
         self.eos: int | None = tokenizer.eos_token_id
-        probe = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
-        self._puts_begin = bool(probe) and probe[0] == self.bos
+        self.puts_bos = self.bos is not None and tokenizer(_PROBE)["input_ids"][:1] == [self.bos]
+        self._always = self.bos is not None and tokenizer(_PROBE, add_special_tokens=False)["input_ids"][:1] == [self.bos]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
             return []
         rows = self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
-        return [row[1:] if self._puts_begin and row[:1] == [self.bos] else row for row in rows]
+        return [row[1:] if self._always and row[:1] == [self.bos] else row for row in rows]
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))

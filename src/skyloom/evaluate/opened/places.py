@@ -57,6 +57,9 @@ def _file(path: Path) -> ModelPlace:
     return ModelPlace(GGUF, path.stem, path, path, files_digest([path]))
 
 
+_NAMED = "name one with `skyloom model export CHECKPOINT --tokenizer FOLDER`, which writes a folder that can be evaluated"
+
+
 def _folder(path: Path, trust_code: bool, name: str = "") -> ModelPlace:
     if (path / "state.json").is_file():
         tokenizer = tokenizer_beside(path)
@@ -94,10 +97,8 @@ def tokenizer_beside(checkpoint: Path) -> Path:
         if len(found) == 1:
             return found[0]
         if found:
-            raise ConfigError(
-                f"{folder} has {len(found)} tokenizers ({', '.join(sorted(p.name for p in found))}): give --tokenizer"
-            )
-    raise ConfigError(f"no tokenizer was found above {checkpoint}: give --tokenizer")
+            raise ConfigError(f"{folder} has {len(found)} tokenizers ({', '.join(sorted(p.name for p in found))}): {_NAMED}")
+    raise ConfigError(f"no tokenizer was found above {checkpoint}: {_NAMED}")
 
 
 def _checkpoint_name(path: Path) -> str:
