@@ -7,6 +7,7 @@ lets it go, because training needs the memory of what the engine holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -23,6 +24,15 @@ from skyloom.score.whole_texts import SpreadModel, WholeTexts
 from skyloom.tokenizer import Tokenizer
 
 BATCH_TOKENS = 4096
+
+
+@runtime_checkable
+class ModelInTraining(Protocol):
+    """What tells a learner (`train.step.Learner`) from other models."""
+
+    def whole(self) -> Decoder | None:
+        """The model with its fp32 masters, or None where no process has all of it."""
+        ...
 
 
 class WordsInTraining:
@@ -50,8 +60,8 @@ class EngineInTraining:
         self._engine: BenchmarkEngine | None = None
 
     def take(self, model: Model | Scorer) -> None:
-        whole = model if isinstance(model, Decoder) else getattr(model, "whole", lambda: None)()
-        if isinstance(whole, Decoder):
+        whole = model if isinstance(model, Decoder) else model.whole() if isinstance(model, ModelInTraining) else None
+        if whole is not None:
             self._engine = InferenceEngine(CachedDecoder(whole), batch_tokens=BATCH_TOKENS, context=self._context)
         elif isinstance(model, SpreadModel):
             self._engine = WholeTexts(model, context=self._context, batch_tokens=BATCH_TOKENS, costs=self.costs, greedy=self.greedy)
