@@ -30,7 +30,7 @@ BOXES = {
     ),
     "leakage": (
         ("config", "audit_items", "contrast", "item_files", "verdict"),
-        ("control_words", "corpus_overlap", "twins"),
+        ("control_words", "corpus_overlap", "twins", "family"),
         ("gap",),
     ),
     "train": (

@@ -27,7 +27,7 @@ from skyloom.cli.common import EPILOG_CODES, FiniteRange, Group, Verb, WithUsual
 from skyloom.cli.corpus import corpus_group
 from skyloom.cli.evaluate import eval_group
 from skyloom.cli.evaluate_tasks import tasks
-from skyloom.cli.leak_sets import leak_twins
+from skyloom.cli.leak_sets import leak_family, leak_twins
 from skyloom.cli.lr_test import lr_test
 from skyloom.cli.plan import plan
 from skyloom.cli.release import release_group
@@ -301,6 +301,7 @@ def leak_group() -> None:
 
 
 leak_group.add_command(leak_twins)
+leak_group.add_command(leak_family)
 
 
 @leak_group.command("run", epilog=example("skyloom leak demo", "skyloom leak run demo"))
