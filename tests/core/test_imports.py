@@ -28,6 +28,11 @@ BOXES = {
         ("baselines", "samples", "tasks", "opened"),
         ("reference", "report", "texts", "benchmarks"),
     ),
+    "leakage": (
+        ("config", "audit_items", "contrast", "item_files", "verdict"),
+        ("control_words", "corpus_overlap", "twins", "family"),
+        ("gap",),
+    ),
     "train": (
         ("config",),
         ("rate_schedule", "recover", "inputs"),

@@ -27,6 +27,7 @@ from skyloom.cli.common import EPILOG_CODES, FiniteRange, Group, Verb, WithUsual
 from skyloom.cli.corpus import corpus_group
 from skyloom.cli.evaluate import eval_group
 from skyloom.cli.evaluate_tasks import tasks
+from skyloom.cli.leak_sets import leak_family, leak_twins
 from skyloom.cli.lr_test import lr_test
 from skyloom.cli.plan import plan
 from skyloom.cli.release import release_group
@@ -290,10 +291,23 @@ eval_group.add_command(tasks)
 main.add_command(eval_group)
 
 
-@main.command(epilog=example("skyloom leak demo"))
+class _Leak(WithUsual):
+    usual = "run"
+
+
+@main.group("leak", cls=_Leak, epilog=example("skyloom leak demo", "skyloom leak twins test.jsonl.gz --out twins.jsonl"))
+def leak_group() -> None:
+    """Audit data leakage of a run (`run`, which may be left out), and make what other audits need."""
+
+
+leak_group.add_command(leak_twins)
+leak_group.add_command(leak_family)
+
+
+@leak_group.command("run", epilog=example("skyloom leak demo", "skyloom leak run demo"))
 @on_recipe
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def leak(run: Run, as_json: bool) -> None:
+def leak_run(run: Run, as_json: bool) -> None:
     """Audit data leakage (report 5.2). Prints losses on the splits, their gaps with intervals, and a positive control."""
     resolved = run.resolve("leakage")
     resolved.run("leakage")

@@ -1,0 +1,1 @@
+"""Benches of the leakage audit of any model."""

@@ -1,0 +1,37 @@
+"""A family of clean models, beside which a suspect's gap is judged: its file, its making, and the rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from skyloom.core.doors import lazy
+
+if TYPE_CHECKING:
+    from skyloom.leakage.family.family_file import Family, FamilyHead, FamilyRow, MemberCosts, family_of, read_family, write_family
+    from skyloom.leakage.family.family_rule import FamilyFinding, judge, judge_member, predict
+    from skyloom.leakage.family.family_run import FamilyRequest, SetTexts, ready, suspect_rows, write_family_of
+else:
+    __getattr__ = lazy(__name__, {
+        "family_file": ("Family", "FamilyHead", "FamilyRow", "MemberCosts", "family_of", "read_family", "write_family",),
+        "family_rule": ("FamilyFinding", "judge", "judge_member", "predict",),
+        "family_run": ("FamilyRequest", "SetTexts", "ready", "suspect_rows", "write_family_of",),
+    })  # fmt: skip
+
+__all__ = [
+    "Family",
+    "FamilyFinding",
+    "FamilyHead",
+    "FamilyRequest",
+    "FamilyRow",
+    "MemberCosts",
+    "SetTexts",
+    "family_of",
+    "judge",
+    "judge_member",
+    "predict",
+    "read_family",
+    "ready",
+    "suspect_rows",
+    "write_family",
+    "write_family_of",
+]  # fmt: skip
