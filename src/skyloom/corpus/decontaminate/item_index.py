@@ -200,9 +200,29 @@ def _covered(
 
 def count_documents(texts: Texts, index: ItemIndex) -> npt.NDArray[np.int64]:
     """In how many of these documents each n-gram of the index stands, int64[grams]."""
-    hits, _ = _find(texts, index)
+    return _count(_find(texts, index)[0], index)
+
+
+def _count(hits: _Hits, index: ItemIndex) -> npt.NDArray[np.int64]:
     once = np.unique(hits.rows * len(index.grams) + hits.grams)
     return np.bincount(once % len(index.grams), minlength=len(index.grams)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What one look at documents shows: `counts`, int64[grams], as `count_documents`, and `suspects`, bool[rows], those that hold
+    anything of an item. Only they can be judged contaminated, whatever is common in the rest of the corpus."""
+
+    counts: npt.NDArray[np.int64]
+    suspects: npt.NDArray[np.bool_]
+
+
+def glance_at(texts: Texts, index: ItemIndex) -> Glance:
+    """Count the n-grams of the index, and pick the documents that are worth a judgement."""
+    hits, near = _find(texts, index, edited=True)
+    suspects = np.zeros(len(texts), bool)
+    suspects[hits.rows], suspects[near.rows] = True, True
+    return Glance(_count(hits, index), suspects)
 
 
 def merge_counts(parts: Iterable[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
