@@ -29,6 +29,7 @@ from skyloom.cli.evaluate import eval_group
 from skyloom.cli.evaluate_tasks import tasks
 from skyloom.cli.leak import leak_group
 from skyloom.cli.leak_corpus import leak_corpus
+from skyloom.cli.leak_report import leak_report
 from skyloom.cli.lr_test import lr_test
 from skyloom.cli.plan import plan
 from skyloom.cli.release import release_group
@@ -293,6 +294,7 @@ main.add_command(eval_group)
 
 
 leak_group.add_command(leak_corpus)
+leak_group.add_command(leak_report)
 main.add_command(leak_group)
 
 

@@ -16,6 +16,7 @@ it, and the same command goes on where an interrupted one stopped.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -226,9 +227,15 @@ def _search(
     return found
 
 
+@functools.lru_cache(maxsize=1)
+def _loaded(root: str) -> ItemIndex:
+    """The index of a search, made ready once in each process: a folder is named after what is searched for."""
+    return ItemIndex.load(Store(root).child(ITEMS_FOLDER))
+
+
 def look_at_file(task: Task[_File], work: Store) -> Done[Looked]:
     """Search one file: set aside the rows that hold anything of an item, and count the n-grams of its documents."""
-    index, path = ItemIndex.load(work.child(ITEMS_FOLDER)), Path(task.payload.path)
+    index, path = _loaded(work.root), Path(task.payload.path)
     work.prepare()
     rejects = Rejects(work.path(f"{task.key}-rejected.jsonl"))
     counts, records = np.zeros(len(index.grams), np.int64), list[FileRecord]()
@@ -269,7 +276,7 @@ def _batches(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 def judge_file(task: Task[_Judged], work: Store) -> Done[None]:
     """Judge what was set aside of one file, with the counts of all files."""
-    index = ItemIndex.load(work.child(ITEMS_FOLDER))
+    index = _loaded(work.root)
     counts = work.read_table("counts.parquet").column("documents").to_numpy()
     file, found = work.read_text(f"{task.key}-file.txt"), [MATCHES.empty_table()]
     for part in range(task.payload.parts):
