@@ -64,12 +64,11 @@ def forest(rows: Sequence[Gap], *, centre: float, title: str) -> Markup:
     def at(value: float) -> str:
         return _n(EDGE + (value - left) / (right - left) * (WIDTH - 2 * EDGE))
 
-    base = _n(ROW * len(rows) + 4)
     body = []
     for value in ticks(left, right):
-        body.append(f'<line class="grid" x1="{at(value)}" x2="{at(value)}" y1="4" y2="{base}"/>')
+        body.append(_upright("grid", at(value), len(rows)))
         body.append(f'<text class="tick" x="{at(value)}" y="{_n(ROW * len(rows) + 19)}" text-anchor="middle">{axis(value)}</text>')
-    body.append(f'<line class="centre" x1="{at(centre)}" x2="{at(centre)}" y1="4" y2="{base}"/>')
+    body.append(_upright("centre", at(centre), len(rows)))
     for number, row in enumerate(rows):
         body.append(_gap(row, number * ROW, at))
     told = "; ".join(row.told for row in rows)
@@ -77,6 +76,11 @@ def forest(rows: Sequence[Gap], *, centre: float, title: str) -> Markup:
         f'<svg class="forest" viewBox="0 0 {_n(WIDTH)} {_n(height)}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title><desc>{escape(told)}</desc>{''.join(body)}</svg>"
     )
+
+
+def _upright(kind: str, x: str, rows: int) -> str:
+    """A vertical line that leaves the rows' names free."""
+    return "".join(f'<line class="{kind}" x1="{x}" x2="{x}" y1="{_n(k * ROW + 21)}" y2="{_n(k * ROW + 37)}"/>' for k in range(rows))
 
 
 def _gap(row: Gap, top: float, at: Callable[[float], str]) -> str:

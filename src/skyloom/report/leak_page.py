@@ -252,8 +252,8 @@ def _forests(detectors: Sequence[PageDetector], say: LeakSay) -> list[PageRow]:
 
 def _gap(one: PageDetector, say: LeakSay) -> Gap:
     name = _name(one, say)
-    own = one["name"] in ("delta1", "delta2")  # their names say what is compared
-    shown = name if own else say("{name} against {set}", name=name, set=say.set(one["set"]))
+    two = one["name"] in ("min_k", "min_k_plus", "zlib")  # the other names say what is compared
+    shown = say("{name} against {set}", name=name, set=say.set(one["set"])) if two else name
     told = f"{shown}{say.colon}{decimal(one['value'])} ({_interval(one['low'], one['high'], say)})"
     value, low, high = (_number(one["value"]), _number(one["low"]), _number(one["high"]))
     return Gap(printable(shown), value, low, high, one["counts"], one["flagged"], printable(told))
@@ -294,11 +294,11 @@ def _family(leak: PageLeak, say: LeakSay) -> dict[str, object] | None:
     return {
         "chart": _family_chart(family, name, say) or Markup('<p class="missing">{}</p>').format(say("not measured")),
         "sub": say(
-            "residual {residual}, interval {low} to {high}, p = {p}",
+            "residual {residual}, interval {low} to {high}, p {p}",
             residual=decimal(family["residual"]),
             low=decimal(family["low"]),
             high=decimal(family["high"]),
-            p=_chance(family["p"]),
+            p=_chance(family["p"]) if _chance(family["p"]).startswith("<") else f"= {_chance(family['p'])}",
         ),
         "why": why,
         "rows": [

@@ -91,7 +91,7 @@ LEAK_CHINESE = {
         "参考模型发布于基准之前，或已知未受污染：它们显示具有这种能力的模型通常有多大的差距。"
         "直线是对同族模型的回归；色带是对再来一个模型的 95 % 预测区间。"
     ),
-    "residual {residual}, interval {low} to {high}, p = {p}": "残差 {residual}，区间 {low} 至 {high}，p = {p}",
+    "residual {residual}, interval {low} to {high}, p {p}": "残差 {residual}，区间 {low} 至 {high}，p {p}",
     "reference models": "参考模型",
     "the model": "该模型",
     "The models of the family": "同族模型列表",
