@@ -7,10 +7,14 @@ by kind; alarms on prose as it is, with each accusation's passage to be read; MB
 common in it are counted first, as a run does. Alarms on the prose include true leaks: whoever reads them decides.
 
     python -m bench.corpus.decontamination [--show N]                                   the tables, and N alarms with their passages
-    python -m bench.corpus.decontamination --json planted|planted-real|accused|alarms|speed  one bar
+    python -m bench.corpus.decontamination --json planted|planted-real|accused|alarms|alarms-code|speed  one bar
+    python -m bench.corpus.decontamination --json edited-en|edited-zh|edited-code|edited-real-en|edited-real-zh|verb-ratio
 
 planted, planted-real: share of leaks found with the right item, of generated and of published items. accused: percent of generated
 documents without a leak that are accused. alarms: percent of prose documents accused. speed: MB per CPU-second over the prose.
+edited: share of items found after one number, or one name wherever it stands, was changed (tests/planted/edited_items.py), the
+worse of the two kinds. alarms-code: percent of real source files accused of 300 generated items of code. verb-ratio: CPU-seconds of
+`skyloom leak corpus` on the prose as files, reading included, over those of the step's two passes on the same texts in memory.
 """
 
 from __future__ import annotations
@@ -18,10 +22,13 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import itertools
 import os
 import random
+import statistics
 import sys
 import tarfile
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -31,8 +38,12 @@ import numpy as np
 import pyarrow as pa
 from tests.planted import decontamination as generated
 from tests.planted.decontamination import DISGUISES, Item, Plant
+from tests.planted.edited_items import EDITS, edit_items, edited_set, plant_edited
 
 from bench.answers import NotMeasuredError, answer, offer
+from skyloom.core.engine import Engine
+from skyloom.core.progress import Progress
+from skyloom.corpus.decontaminate.command import CorpusSearch, search_corpus
 from skyloom.corpus.decontaminate.config import DecontaminationConfig, ItemSet
 from skyloom.corpus.decontaminate.item_index import (
     Contamination,
@@ -43,10 +54,17 @@ from skyloom.corpus.decontaminate.item_index import (
     merge_counts,
 )
 from skyloom.corpus.decontaminate.item_sets import ITEMS, read_items
+from skyloom.corpus.dedup import row_lines
 
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 CONFIG = DecontaminationConfig()
 GENERATED, PLANTED, SEED = 700, 50, 2023
+EDITED, EDIT_SEED = 300, 2026
+ROUNDS = 5
+BARS = (
+    "planted", "planted-real", "accused", "alarms", "speed", "edited-en", "edited-zh", "edited-code", "edited-real-en",
+    "edited-real-zh", "alarms-code", "verb-ratio",
+)  # fmt: skip
 SOURCES = (
     ("gsm8k", "gsm8k/test.jsonl.gz", ("question",)),
     ("cmath", "cmath/test.jsonl.gz", ("question",)),
@@ -146,7 +164,76 @@ def share(found: dict[tuple[str, str], tuple[int, int]], leaked: bool) -> float:
     return sum(right for _, right in chosen) / sum(total for total, _ in chosen)
 
 
+def edit_published(items: pa.Table, prose: dict[str, pa.Table]) -> list[Plant]:
+    """At most `EDITED` published items of each language and kind, with a number or name changed, in real prose."""
+    rng, plants = random.Random(EDIT_SEED), list[Plant]()
+    rows = list(zip(items["item"].to_pylist(), items["text"].to_pylist(), strict=True))
+    for lang in generated.LANGS:
+        hosts = [t[:3000] for name, table in prose.items() if name.startswith(lang) for t in table["text"].slice(0, 40).to_pylist()]
+        own = [Item(n, lang, t) for n, t in rows if any("\u4e00" <= c <= "\u9fff" for c in t) == (lang == "zh")]
+        for kind in EDITS:
+            found = (plant_edited(item, rng.choice(hosts), kind, rng) for item in rng.sample(own, len(own)))
+            plants += itertools.islice((plant for plant in found if plant is not None), EDITED)
+    return plants
+
+
+def worst(found: dict[tuple[str, str], tuple[int, int]], lang: str) -> float:
+    return min(right / total for (_, own), (total, right) in found.items() if own == lang)
+
+
+def edited(what: str) -> float:
+    lang = what.rpartition("-")[2]
+    if "real" in what:
+        published = read_published()
+        plants = edit_published(published, read_prose())
+        return worst(outcomes(plants, judge(plants, build_index(published, CONFIG))), lang)
+    items, plants = edited_set(EDITED, EDIT_SEED)
+    return worst(outcomes(plants, judge(plants, build_index(table_of(items), CONFIG))), lang)
+
+
+def verb_ratio() -> float:
+    """CPU-seconds of the verb over those of the step: the median of five pairs in turn."""
+    published, prose = read_published(), read_prose()
+    index, found = build_index(published, CONFIG), []
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        texts, items = place / "texts", place / "items.jsonl"
+        texts.mkdir()
+        for number, table in enumerate(prose.values()):
+            (texts / f"{number:02d}.jsonl").write_bytes(row_lines(table))
+        ids = pa.array(
+            [f"{b}/{i}/{k}" for k, (b, i) in enumerate(zip(*(published[c].to_pylist() for c in ITEMS.names[:2]), strict=True))]
+        )
+        items.write_bytes(row_lines(pa.table({"id": ids, "text": published["text"]})))
+        asked = CorpusSearch((str(texts),), (str(items),))
+        for _ in range(ROUNDS):
+            _, speed = alarms(index, prose)
+            step = (
+                2 * sum(len(t) for table in prose.values() for t in table["text"].cast(pa.large_binary()).to_pylist()) / 1e6 / speed
+            )
+            started = time.process_time()
+            build_index(published, CONFIG)  # the verb makes its index; the step has it already
+            prepared = time.process_time()
+            search_corpus(asked, place / "matches.jsonl", CONFIG, engine=Engine(), progress=Progress.silent())
+            found.append((time.process_time() - prepared - (prepared - started)) / step)
+    return statistics.median(found)
+
+
+def code_alarms() -> float:
+    files = read_items([ItemSet("code", str(folder() / "text" / "code" / "code.jsonl.gz"))])
+    index = build_index(table_of(edit_items(EDITED, "code", EDIT_SEED)), CONFIG)
+    counts = count_documents(files["text"], index)
+    reason = judge_contamination(files["item"], files["text"], index, CONFIG, counts).reason
+    return 100 * float(len(reason) - reason.null_count) / len(reason)
+
+
 def bar(what: str) -> float:
+    if what.startswith("edited"):
+        return edited(what)
+    if what == "verb-ratio":
+        return verb_ratio()
+    if what == "alarms-code":
+        return code_alarms()
     if what in ("planted", "accused"):
         items, plants = generated.own_set(GENERATED, SEED)
         found = outcomes(plants, judge(plants, build_index(table_of(items), CONFIG)))
@@ -177,6 +264,12 @@ def tables(show: int) -> None:
     print("| published | language | documents | found |\n|---|---|---|---|")
     for (kind, lang), (total, right) in outcomes(plants, judge(plants, index)).items():
         print(f"| {kind} | {lang} | {total} | {right / total:.3f} |")
+    asked, changed = edited_set(EDITED, EDIT_SEED)
+    both = {"generated": (changed, build_index(table_of(asked), CONFIG)), "published": (edit_published(published, prose), index)}
+    print("\n| items | edited | language | documents | found |\n|---|---|---|---|---|")
+    for name, (plants, searched) in both.items():
+        for (kind, lang), (total, right) in outcomes(plants, judge(plants, searched)).items():
+            print(f"| {name} | {kind} | {lang} | {total} | {right / total:.3f} |")
     verdicts, speed = alarms(index, prose)
     print("\n| prose | documents | accused | percent |\n|---|---|---|---|")
     for name, verdict in verdicts.items():
@@ -193,7 +286,7 @@ def tables(show: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure decontamination.")
-    offer(parser, ("planted", "planted-real", "accused", "alarms", "speed"))
+    offer(parser, BARS)
     parser.add_argument("--show", type=int, default=0, help="passages to print of each file of prose")
     options = parser.parse_args()
     return answer(options.json, bar, lambda: tables(options.show))

@@ -18,7 +18,8 @@ BOXES = {
     "corpus": (
         ("text",),
         ("candidates",),
-        ("sources", "quality", "bitext", "exercises", "decontaminate", "redact", "code", "dedup", "stem"),
+        ("sources", "quality", "bitext", "exercises", "redact", "code", "dedup", "stem"),
+        ("decontaminate",),
         ("extract", "distribution", "heldout"),
         ("clean",),
     ),

@@ -27,6 +27,9 @@ from skyloom.cli.common import EPILOG_CODES, FiniteRange, Group, Verb, WithUsual
 from skyloom.cli.corpus import corpus_group
 from skyloom.cli.evaluate import eval_group
 from skyloom.cli.evaluate_tasks import tasks
+from skyloom.cli.leak import leak_group
+from skyloom.cli.leak_corpus import leak_corpus
+from skyloom.cli.leak_report import leak_report
 from skyloom.cli.leak_sets import leak_family, leak_twins
 from skyloom.cli.lr_test import lr_test
 from skyloom.cli.plan import plan
@@ -291,34 +294,11 @@ eval_group.add_command(tasks)
 main.add_command(eval_group)
 
 
-class _Leak(WithUsual):
-    usual = "run"
-
-
-@main.group("leak", cls=_Leak, epilog=example("skyloom leak demo", "skyloom leak twins test.jsonl.gz --out twins.jsonl"))
-def leak_group() -> None:
-    """Audit data leakage of a run (`run`, which may be left out), and make what other audits need."""
-
-
+leak_group.add_command(leak_corpus)
+leak_group.add_command(leak_report)
 leak_group.add_command(leak_twins)
 leak_group.add_command(leak_family)
-
-
-@leak_group.command("run", epilog=example("skyloom leak demo", "skyloom leak run demo"))
-@on_recipe
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def leak_run(run: Run, as_json: bool) -> None:
-    """Audit data leakage (report 5.2). Prints losses on the splits, their gaps with intervals, and a positive control."""
-    resolved = run.resolve("leakage")
-    resolved.run("leakage")
-    found = resolved.folder("leakage").read_json("leakage.json")
-    if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
-    else:
-        from skyloom.run.summary import leakage_tables
-
-        for title, rows in leakage_tables(resolved):
-            show(rows, False, title)
+main.add_command(leak_group)
 
 
 class _Report(WithUsual):

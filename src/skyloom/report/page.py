@@ -104,7 +104,7 @@ def environment() -> jinja2.Environment:
     """Templates that escape all text and refuse what they do not know."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("skyloom.report", "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
-        finalize=_printable, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        finalize=printable, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     for name in ("count", "short", "size", "percent", "decimal", "span", "seconds", "scientific"):
         environment.filters[name] = getattr(formats, name)
@@ -115,7 +115,7 @@ def environment() -> jinja2.Environment:
     return environment
 
 
-def _printable(value: T) -> T | str:
+def printable(value: T) -> T | str:
     """Text that HTML can hold: control characters and lone surrogates, which pages do contain, become U+FFFD."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.planted.decontamination import DISGUISES, own_set
+from tests.planted.edited_items import edited_set
 
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.store import Store
 from skyloom.core.units import hash_units, units
 from skyloom.corpus.decontaminate.config import DecontaminationConfig, ItemSet
+from skyloom.corpus.decontaminate.edited import SeedIndex, find_edited
 from skyloom.corpus.decontaminate.item_index import ItemIndex, build_index, count_documents, judge_contamination, merge_counts
 from skyloom.corpus.decontaminate.item_sets import ITEMS, read_items
 from skyloom.corpus.decontaminate.match import Lookup, find_grams, grams_of, narrow, unit_places
@@ -209,3 +211,98 @@ def test_more_ngrams_than_the_index_can_number_are_refused(monkeypatch: pytest.M
     monkeypatch.setattr("skyloom.corpus.decontaminate.item_index.MOST", distinct - 1)
     with pytest.raises(DataError, match=f"2 benchmark items have {distinct} different n-grams"):
         build_index(table([ZH, EN]), CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("item", "leak"),
+    [
+        ("芳芳买了一本书有99页，看了90页，她还剩多少页没有看？", "芳芳买了一本书有99页，看了75页，她还剩多少页没有看？"),
+        ("小红写了8个字，还差5个字，小红一共要写多少个字？", "小红军写了８个字，还差5个字，小红军一共要写多少个字？"),
+        ("Ali had $21. Leila gave him half of her $100. How much does Ali have now?",) * 2,
+        (
+            "Ali had $21. Leila gave him half of her $100. How much does Ali have now?",
+            "ALI HAD $21. LEILA GAVE HIM HALF OF HER $478. HOW MUCH DOES ALI HAVE NOW?",
+        ),
+        (
+            "Tim eats as many figs as Amir eats. If Amir eats 5 figs, how many figs do Tim and he eat?",
+            "Tim eats as many figs as Mary Ann eats. If Mary Ann eats 5 figs, how many figs do Tim and he eat?",
+        ),
+        (
+            "def cut(rows, size=3):\n    for row in rows:\n        yield row[:size] if row else None\n    return 7",
+            "def cut(data, size=3):\n    for row in data:\n        yield row[:size] if row else None\n    return 7",
+        ),
+    ],
+)
+def test_an_item_with_another_number_or_name_is_found_with_its_place(item: str, leak: str) -> None:
+    text = "前面的话。Something before: " + leak + " 后面的话, and something after."
+    index = build_index(table([ZH, item, EN]), CONFIG)
+    found = judge([text, "前面的话。Something before. 后面的话, and something after."], index)
+    assert found.reason.to_pylist() == ["contaminated: exam", None]
+    (span,) = found.spans.to_pylist()
+    assert (span["item"], units(text[span["start"] : span["stop"]])) == (
+        "exam/1",
+        units(leak),
+    )
+    assert (span["share"] == 1.0) == (item.lower() == leak.lower()) and span["share"] >= 0.8
+
+
+def test_half_of_the_words_of_a_short_item_are_not_the_item() -> None:
+    texts = [
+        "芳芳买了一本书有99页，她很喜欢，每天晚上都要看上一会儿才睡觉。",
+        "Ali had $21. Leila gave him half an hour to think about what he wanted to buy with it.",
+        "def cut(rows, size=3):\n    raise NotImplementedError",
+    ]
+    items = [
+        "芳芳买了一本书有99页，看了90页，她还剩多少页没有看？",
+        "Ali had $21. Leila gave him half of her $100. How much does Ali have now?",
+        "def cut(rows, size=3):\n    left = rows[size:]\n    rows = rows[:size]\n    return rows, left",
+    ]
+    assert judge(texts, build_index(table(items), CONFIG)).reason.null_count == 3
+
+
+def test_edited_items_are_found_in_each_language() -> None:
+    items, plants = edited_set(60, 5)
+    found = judge([p.text for p in plants], build_index(table([i.text for i in items]), CONFIG))
+    items_of: dict[int, set[str]] = {}
+    for row in found.spans.to_pylist():
+        items_of.setdefault(int(row["document"][3:]), set()).add(items[int(row["item"][5:])].id)
+    for lang in ("en", "zh", "code"):
+        right = [p.item is not None and p.item.id in items_of.get(k, ()) for k, p in enumerate(plants) if p.lang == lang]
+        assert len(right) == 60 and np.mean(right) >= 0.9, lang
+
+
+def _distance(item: list[str], text: list[str]) -> int:
+    """Fewest units to change, put in or leave out so that the item stands somewhere in the text."""
+    row = [0] * (len(text) + 1)
+    for i, unit in enumerate(item, 1):
+        last, row = row, [i]
+        for j, other in enumerate(text, 1):
+            row.append(min(last[j - 1] + (unit != other), last[j] + 1, row[j - 1] + 1))
+    return min(row)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.sampled_from("甲乙丙丁戊"), min_size=13, max_size=30),
+    st.lists(st.sampled_from("甲乙丙丁戊"), max_size=60),
+    st.data(),
+)
+def test_the_units_that_differ_are_counted_as_an_edit_distance_counts_them(
+    item: list[str], host: list[str], data: st.DataObject
+) -> None:
+    at, place = data.draw(st.integers(0, len(item) - 1)), data.draw(st.integers(0, len(host)))
+    changed = item[:at] + data.draw(st.sampled_from([[], ["己"], ["己", "己"]])) + item[at + 1 :]
+    text = host[:place] + changed + host[place:]
+    index = SeedIndex.of(hash_units(pa.array(["".join(item)])), 10)
+    found = find_edited(hash_units(pa.array(["".join(text)])), index)
+    least = _distance(item, text)
+    for start, stop, differ in zip(found.starts.tolist(), found.stops.tolist(), found.differ.tolist(), strict=True):
+        assert least <= differ <= len(item) * 0.2 and 0 <= start < stop <= len(text)
+    if at >= 7 or len(item) - at - 1 >= 7:  # a seed is left
+        assert len(found.rows) and (differ_least := min(found.differ.tolist())) <= 2 and differ_least >= least
+
+
+def test_text_of_one_unit_over_and_over_is_no_trouble() -> None:
+    index = build_index(table(["零" * 40, "0 " * 40]), CONFIG)
+    found = judge(["零" * 5000 + "一", "0 " * 5000], index)
+    assert found.reason.is_valid().to_pylist() == [True, True]

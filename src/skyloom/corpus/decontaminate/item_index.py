@@ -12,10 +12,11 @@ document holds nearly all of an item. The latter needs a first pass over the cor
 
 A document is contaminated by an item if the n-grams that both have cover `contained` of the item's units, common phrases left
 out, or nearly all of them (`WHOLE`), common or not, or a passage of `passage` units. Units are counted, not n-grams: one word
-changed in the middle breaks thirteen n-grams, but no more than a few units beside it go uncovered.
+changed in the middle breaks thirteen n-grams, but no more than a few units beside it go uncovered. Where the changes leave too few
+n-grams (short items; a name that stands in every sentence), items are compared unit by unit (`edited.py`).
 
 The index is a few sorted arrays in a Store, mapped into memory by every worker. Memory: 20 bytes for each distinct n-gram of the
-items, and 12 bytes for each unit of a slice of 32 MB of text.
+items, 28 for each of their units, and 12 bytes for each unit of a slice of 32 MB of text.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from skyloom.core.errors import DataError
 from skyloom.core.store import Store
 from skyloom.core.units import hash_units
 from skyloom.corpus.decontaminate.config import DecontaminationConfig
+from skyloom.corpus.decontaminate.edited import Edited, SeedIndex, find_edited
 from skyloom.corpus.decontaminate.match import Lookup, find_grams, grams_of, narrow, unit_places
 from skyloom.corpus.text import Texts, slices
 
@@ -65,7 +67,8 @@ class ItemIndex:
 
     `grams`: uint64[g], ascending. `offsets`: int64[g + 1] and `owners`: int32[...]: gram k is in the items
     owners[offsets[k]:offsets[k + 1]]. `sizes` and `units`: int64[items], n-grams of each item that are in the index, and the units
-    that they cover. `lengths`: uint8[g], units of each n-gram. `items`: benchmark and item of each number.
+    that they cover. `lengths`: uint8[g], units of each n-gram. `items`: benchmark and item of each number. `seeds`: to find items
+    of which a few units were changed.
     """
 
     grams: npt.NDArray[np.uint64]
@@ -75,6 +78,7 @@ class ItemIndex:
     units: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.uint8]
     items: pa.Table
+    seeds: SeedIndex
 
     def save(self, out: Store) -> None:
         """Write the index as a folder of .npy files and `items.parquet`."""
@@ -82,6 +86,7 @@ class ItemIndex:
             with out.writing(f"{name}.npy") as file:
                 np.save(cast(BinaryIO, file), getattr(self, name), allow_pickle=False)
         out.write_table("items.parquet", self.items)
+        self.seeds.save(out)
 
     @classmethod
     def load(cls, store: Store) -> ItemIndex:
@@ -90,7 +95,7 @@ class ItemIndex:
         for name in _ARRAYS:
             place = store.path(f"{name}.npy") if store.local else io.BytesIO(store.read_bytes(f"{name}.npy"))
             arrays[name] = np.asarray(np.load(place, mmap_mode="r" if store.local else None, allow_pickle=False))
-        return cls(**arrays, items=store.read_table("items.parquet"))
+        return cls(**arrays, items=store.read_table("items.parquet"), seeds=SeedIndex.load(store))
 
     @functools.cached_property
     def lookups(self) -> dict[int, Lookup]:
@@ -140,6 +145,7 @@ def build_index(items: pa.Table, config: DecontaminationConfig) -> ItemIndex:
         units=_covered(known.rows, known.places, known.lengths, len(items)),
         lengths=everywhere.lengths[order][new][first[kept]].astype(np.uint8),
         items=items.select(["benchmark", "item"]),
+        seeds=SeedIndex.of(column, config.common_items),
     )
 
 
@@ -169,15 +175,17 @@ class _Hits:
         return _Hits(self.rows[chosen], self.places[chosen], self.lengths[chosen], self.grams[chosen])
 
 
-def _find(texts: Texts, index: ItemIndex) -> _Hits:
-    """The n-grams of the index that stand in the texts."""
-    parts = [_Hits(*(np.zeros(0, np.int64),) * 4)]
+def _find(texts: Texts, index: ItemIndex, edited: bool = False) -> tuple[_Hits, Edited]:
+    """The n-grams of the index that stand in the texts, and where `edited` is set the items of which a few units were changed."""
+    parts, near = [_Hits(*(np.zeros(0, np.int64),) * 4)], list[Edited]()
     for start, stop in slices(texts):
         column = hash_units(narrow(texts.slice(start, stop - start)))
         for length, lookup in index.lookups.items():
             rows, places, grams = find_grams(column, length, lookup)
             parts.append(_Hits.of(rows + start, places, grams, length))
-    return _Hits.joined(parts)
+        if edited:
+            near.append(find_edited(column, index.seeds, start))
+    return _Hits.joined(parts), Edited.joined(near)
 
 
 def _covered(
@@ -192,9 +200,29 @@ def _covered(
 
 def count_documents(texts: Texts, index: ItemIndex) -> npt.NDArray[np.int64]:
     """In how many of these documents each n-gram of the index stands, int64[grams]."""
-    hits = _find(texts, index)
+    return _count(_find(texts, index)[0], index)
+
+
+def _count(hits: _Hits, index: ItemIndex) -> npt.NDArray[np.int64]:
     once = np.unique(hits.rows * len(index.grams) + hits.grams)
     return np.bincount(once % len(index.grams), minlength=len(index.grams)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What one look at documents shows: `counts`, int64[grams], as `count_documents`, and `suspects`, bool[rows], those that hold
+    anything of an item. Only they can be judged contaminated, whatever is common in the rest of the corpus."""
+
+    counts: npt.NDArray[np.int64]
+    suspects: npt.NDArray[np.bool_]
+
+
+def glance_at(texts: Texts, index: ItemIndex) -> Glance:
+    """Count the n-grams of the index, and pick the documents that are worth a judgement."""
+    hits, near = _find(texts, index, edited=True)
+    suspects = np.zeros(len(texts), bool)
+    suspects[hits.rows], suspects[near.rows] = True, True
+    return Glance(_count(hits, index), suspects)
 
 
 def merge_counts(parts: Iterable[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
@@ -223,16 +251,21 @@ def judge_contamination(
     `counts`: int64[grams], in how many documents of the whole corpus each n-gram stands (`merge_counts`); None: none is common.
     A document that holds several items is named after the one of which it has the largest share.
     """
-    hits = _find(texts, index)
+    hits, near = _find(texts, index, edited=True)
     common = np.zeros(len(index.grams), bool) if counts is None else counts > config.common_documents
     pairs = _pairs(hits, index, common)
     part = (pairs.uncommon >= config.contained) & (pairs.covered >= LEAST)
     guilty = pairs.take(part | (pairs.share >= WHOLE) | (pairs.longest >= config.passage))
+    key = len(index.sizes)
+    near = near.take(~np.isin(near.rows * key + near.items, guilty.rows * key + guilty.items))
+    near_share = 1 - near.differ / np.maximum(index.seeds.sizes[near.items], 1)
+    rows, items = np.concatenate([guilty.rows, near.rows]), np.concatenate([guilty.items, near.items])
+    share = np.concatenate([guilty.share, near_share])
     reasons: list[str | None] = [None] * len(texts)
     benchmarks = index.items["benchmark"].to_pylist()
-    for k in np.lexsort((-guilty.items, guilty.share)).tolist():  # the largest share is written last
-        reasons[int(guilty.rows[k])] = f"contaminated: {benchmarks[int(guilty.items[k])]}"
-    return Contamination(pa.array(reasons, pa.string()), _spans(ids, texts, hits, index, guilty))
+    for k in np.lexsort((-items, share)).tolist():  # the largest share is written last
+        reasons[int(rows[k])] = f"contaminated: {benchmarks[int(items[k])]}"
+    return Contamination(pa.array(reasons, pa.string()), _spans(ids, texts, hits, index, guilty, near, near_share))
 
 
 @dataclass(frozen=True)
@@ -281,11 +314,19 @@ def _pairs(hits: _Hits, index: ItemIndex, common: npt.NDArray[np.bool_]) -> _Pai
     return _Pairs(rows, items, np.minimum(share, 1), np.minimum(uncommon, 1), covered, longest)
 
 
-def _spans(ids: Texts, texts: Texts, hits: _Hits, index: ItemIndex, guilty: _Pairs) -> pa.Table:
-    """Where the items of the guilty pairs stand: runs of their n-grams that overlap or touch are one span."""
+def _spans(
+    ids: Texts,
+    texts: Texts,
+    hits: _Hits,
+    index: ItemIndex,
+    guilty: _Pairs,
+    near: Edited,
+    near_share: npt.NDArray[np.float64],
+) -> pa.Table:
+    """Where the items of the guilty pairs stand: runs of their n-grams that overlap or touch are one span; and the edited ones."""
     found: list[tuple[str, int, int, str, str, int, float]] = []
     names = (index.items["benchmark"].to_pylist(), index.items["item"].to_pylist())
-    for row in np.unique(guilty.rows).tolist():
+    for row in np.unique(np.concatenate([guilty.rows, near.rows])).tolist():
         own, items = _expanded(hits.take(np.flatnonzero(hits.rows == row)), index)
         starts, stops = unit_places(texts[row].as_py())
         for k in np.flatnonzero(guilty.rows == row).tolist():
@@ -299,4 +340,9 @@ def _spans(ids: Texts, texts: Texts, hits: _Hits, index: ItemIndex, guilty: _Pai
             for a, b in itertools.pairwise(bounds):
                 begin, end = starts[int(first[a])], stops[int(first[b - 1] + lengths[b - 1]) - 1]
                 found.append((ids[row].as_py(), begin, end, names[0][item], names[1][item], b - a, float(guilty.share[k])))
+        for k in np.flatnonzero(near.rows == row).tolist():
+            item, first_unit, last = int(near.items[k]), int(near.starts[k]), int(near.stops[k])
+            inside = (items == item) & (own.places >= first_unit) & (own.places + own.lengths <= last)
+            where = (starts[first_unit], stops[last - 1])
+            found.append((ids[row].as_py(), *where, names[0][item], names[1][item], int(inside.sum()), float(near_share[k])))
     return pa.table([pa.array([f[k] for f in found], field.type) for k, field in enumerate(SPANS)], SPANS)

@@ -1,8 +1,9 @@
 """Benchmark items for decontamination: every test and validation set that the recipe names, as one table.
 
-Input: files of items (JSON Lines, plain or .gz, or Parquet), each with a name and the fields that hold an item's id and text.
-Output: one table (ITEMS). The report holds its models against C-Eval, CMMLU, MMLU, GSM8K and others (4) and shows what it means
-if they were trained on (5.2); these sets are third-party data, so the recipe names where they lie.
+Input: files of items (JSON Lines, plain or .gz, or Parquet), each with a name and the fields that hold an item's id and text; a
+command line names files only, and the fields are the usual ones (`read_benchmarks`). Output: one table (ITEMS). The report holds
+its models against C-Eval, CMMLU, MMLU, GSM8K and others (4) and shows what it means if they were trained on (5.2); these sets are
+third-party data, so the recipe names where they lie.
 
 Memory: all items, some 100 MB for the sets in use today.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -54,6 +56,65 @@ def _read_set(items: ItemSet) -> Iterator[tuple[str, str, str]]:
             text = "\n".join(part for field in items.text for part in _parts(record, field, f"{file}, item {number + 1}"))
             if text.strip():
                 yield items.name, str(record.get(items.id, f"{file.name}/{number}")), text
+
+
+QUESTIONS = ("question", "text", "problem", "prompt", "content")
+"""Fields of an item's text on a command line: the first of them that the file's first item has."""
+CHOICES = ("choices", "options", *"ABCDEF")
+"""Fields that belong to the question, where an item has them. Answers do not: a question leaks without its answer, too."""
+
+
+def read_benchmarks(files: Sequence[str], fields: Sequence[str] = ()) -> pa.Table:
+    """The items of benchmark files, a table ITEMS; each is FILE or NAME=FILE. Items without text are there with an empty one.
+
+    `fields`: what makes up an item; none: one of QUESTIONS, and CHOICES. An item without `id` is named by its number from 1.
+    ConfigError for a file that is not there, of another kind, or of the name of another; DataError for one that cannot be read,
+    has no item with text, an item without the fields, or an id twice.
+    """
+    given = [_named(file) for file in files]
+    stems = Counter(_stem(path) for name, path in given if not name)
+    named = [
+        (name or (_stem(path) if stems[_stem(path)] == 1 else f"{path.parent.name}/{_stem(path)}"), path) for name, path in given
+    ]
+    for name, count in Counter(name for name, _ in named).items():
+        if count > 1:
+            raise ConfigError(f"{count} benchmark files are named {name!r}: name them apart, as NAME=FILE")
+    rows = [row for name, path in named for row in _benchmark(name, path, fields)]
+    return pa.table([pa.array([r[k] for r in rows], f.type) for k, f in enumerate(ITEMS)], ITEMS)
+
+
+def _named(given: str) -> tuple[str, Path]:
+    """Name ("" if none is given) and path. A file that is there with a "=" in its path wins over a name."""
+    name, sign, rest = given.partition("=")
+    path = Path(given) if not sign or Path(given).is_file() else Path(rest)
+    if not path.is_file():
+        raise ConfigError(f"the benchmark file {path} {'is a folder' if path.is_dir() else 'does not exist'}: name files of items")
+    return ("" if path == Path(given) else name), path
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+
+
+def _benchmark(name: str, path: Path, fields: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    asked, seen, filled = list(fields), set[str](), False
+    for number, record in enumerate(_records(path), 1):
+        where = f"{path}, item {number}"
+        asked = asked or [next((f for f in QUESTIONS if f in record), QUESTIONS[0])]
+        if asked[0] not in record:
+            told = f"none of the fields {', '.join(QUESTIONS)}" if not fields else f"no field {asked[0]!r}"
+            names = ", ".join(record)
+            raise DataError(f"{where}: it has {told} (there are: {names}); name the fields of its text (--item-field)")
+        own = asked if fields else [*asked, *(f for f in CHOICES if f in record)]
+        text = "\n".join(part for field in own for part in _parts(record, field, where))
+        item = str(record["id"]) if record.get("id") is not None else str(number)
+        if item in seen:
+            raise DataError(f"{where}: its id {item!r} is that of an item before it; give each item an id of its own")
+        seen.add(item)
+        filled = filled or bool(text.strip())
+        yield name, item, text
+    if not filled:
+        raise DataError(f"{path} has {'only items without text' if seen else 'no item'}: there is nothing to search for")
 
 
 Field = str | int | float | bool | None

@@ -9,7 +9,8 @@ from skyloom.corpus.dedup.config import DedupConfig, RepeatsConfig
 
 if TYPE_CHECKING:
     from skyloom.corpus.dedup.clusters import exact_duplicates, near_duplicates, sequence_hashes
-    from skyloom.corpus.dedup.command import dedup_files, memory_size
+    from skyloom.corpus.dedup.command import INPUTS, dedup_files, input_files, memory_size, row_lines, write_tables
+    from skyloom.corpus.dedup.command_rows import Rejects, first_lines, read_rows
     from skyloom.corpus.dedup.minhash import band_keys, fingerprints, shingle_sets
     from skyloom.corpus.dedup.repeats import find_repeats, read_repeats, too_short, without_repeats
     from skyloom.corpus.dedup.shards import exact_duplicates_of, near_duplicates_of
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy(__name__, {
         "clusters": ("exact_duplicates", "near_duplicates", "sequence_hashes",),
-        "command": ("dedup_files", "memory_size",),
+        "command": ("INPUTS", "dedup_files", "input_files", "memory_size", "row_lines", "write_tables",),
+        "command_rows": ("Rejects", "first_lines", "read_rows",),
         "minhash": ("band_keys", "fingerprints", "shingle_sets",),
         "repeats": ("find_repeats", "read_repeats", "too_short", "without_repeats",),
         "shards": ("exact_duplicates_of", "near_duplicates_of",),
@@ -25,7 +27,8 @@ else:
     })  # fmt: skip
 
 __all__ = [
-    "Columns", "DedupConfig", "RepeatsConfig", "band_keys", "dedup_files", "exact_duplicates", "exact_duplicates_of",
-    "find_repeats", "fingerprints", "memory_size", "near_duplicates", "near_duplicates_of", "read_repeats", "sequence_hashes",
-    "shingle_sets", "too_short", "without_repeats",
+    "INPUTS", "Columns", "DedupConfig", "Rejects", "RepeatsConfig", "band_keys", "dedup_files", "exact_duplicates",
+    "exact_duplicates_of", "find_repeats", "fingerprints", "first_lines", "input_files", "memory_size", "near_duplicates",
+    "near_duplicates_of", "read_repeats", "read_rows", "row_lines", "sequence_hashes", "shingle_sets", "too_short",
+    "without_repeats", "write_tables",
 ]  # fmt: skip

@@ -127,7 +127,7 @@ def dedup_files(
     """
     columns = columns or Columns()
     given = [paths] if isinstance(paths, str | Path) else paths
-    files, target = [file for path in given for file in _inputs(Path(path))], Path(out)
+    files, target = [file for path in given for file in input_files(Path(path))], Path(out)
     _kind(target.name, ConfigError, "the output")
     if texts is not None:
         _kind(Path(texts).name, ConfigError, "the file of texts")
@@ -158,7 +158,7 @@ def dedup_files(
             staying = _staying(work, names, list(done.names))
             asked = repeats or RepeatsConfig()
             cut = _texts(staying, Path(texts), asked, memory=memory, engine=engine, progress=progress)
-        _write((work.child("found").read_table(name) for name in done.names), CLUSTERS, _verdicts, target)
+        write_tables((work.child("found").read_table(name) for name in done.names), CLUSTERS, _verdicts, target)
         beside = target.with_name(f"{target.name}.rejected.jsonl")
         if rejects.counts:
             os.replace(rejects.path, beside)
@@ -176,7 +176,8 @@ def _kind(name: str, error: type[ConfigError | DataError], what: str) -> str:
     raise error(f"{what} {name!r} must end in {', '.join(INPUTS)}")
 
 
-def _inputs(path: Path) -> list[Path]:
+def input_files(path: Path) -> list[Path]:
+    """The files of rows at a path: itself, or those of a folder in order. DataError if there is none."""
     if path.is_dir():
         files = sorted(f for f in path.iterdir() if f.is_file() and f.name.endswith(INPUTS))
         if not files:
@@ -281,12 +282,12 @@ def _texts(store: Store, target: Path, config: RepeatsConfig, *, memory: int, en
             yield table.cast(TEXTS)
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    _write(parts(), TEXTS, _documents, target)
+    write_tables(parts(), TEXTS, row_lines, target)
     return Cut(size, count, empty)
 
 
-def _write(tables: Iterator[pa.Table], schema: pa.Schema, lines: Callable[[pa.Table], bytes], target: Path) -> None:
-    """All tables in one file, whole or not at all: Parquet, or the `lines` of each."""
+def write_tables(tables: Iterator[pa.Table], schema: pa.Schema, lines: Callable[[pa.Table], bytes], target: Path) -> None:
+    """All tables in one file, whole or not at all: Parquet, or the `lines` of each. ConfigError for another suffix."""
     place, suffix = Store(target.parent), _kind(target.name, ConfigError, "the output")
     with place.writing(target.name) as file:
         if suffix == ".parquet":
@@ -311,7 +312,8 @@ def _verdicts(table: pa.Table) -> bytes:
     return "".join(lines).encode("utf-8")
 
 
-def _documents(table: pa.Table) -> bytes:
+def row_lines(table: pa.Table) -> bytes:
+    """The rows of a table as JSON lines."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist()).encode("utf-8")
 
 

@@ -1,7 +1,8 @@
 """Rows of JSONL and Parquet files as tables of bounded size, with every row that cannot be used named.
 
 Input: a file. Output: tables (id, text, quality if asked for, and the file and row they came from) and a log of rejected rows
-with a reason each. Ids that are whole numbers are written as text.
+with a reason each. Ids that are whole numbers are written as text; where the columns are `numbered`, rows without an id are named
+after their place.
 
 Memory: one block of 8 MB of JSONL, or one batch of 4,096 rows of Parquet, three times.
 """
@@ -78,14 +79,25 @@ def read_rows(path: Path, columns: Columns, rejects: Rejects) -> Iterator[pa.Tab
         raise StorageError(f"cannot read {path}: {problem.strerror or problem}") from problem
 
 
+def first_lines(path: Path) -> Iterator[bytes]:
+    """The lines of the first block of JSON lines, or none if it cannot be read."""
+    try:
+        yield from next(_blocks(path), b"").split(b"\n")
+    except (EOFError, zlib.error, OSError, zstandard.ZstdError):
+        return
+
+
 def _parquet(path: Path, columns: Columns, rejects: Rejects) -> Iterator[pa.Table]:
     file = pq.ParquetFile(path)
-    for name in columns.names:
+    there = [n for n in columns.names if not (columns.numbered and n == columns.id and n not in file.schema_arrow.names)]
+    for name in there:
         if name not in file.schema_arrow.names:
             raise DataError(f"{path} has no column {name!r}; it has {', '.join(file.schema_arrow.names) or 'none'}")
     first = 1
-    for batch in file.iter_batches(BATCH, columns=columns.names):
-        table = pa.Table.from_batches([batch]).select(columns.names)
+    for batch in file.iter_batches(BATCH, columns=there):
+        table = pa.Table.from_batches([batch]).select(there)
+        if columns.id not in there:
+            table = table.append_column(columns.id, pa.nulls(len(table), pa.string()))
         kinds = {name: table.column(name).type for name in columns.names}
         if not (_textual(kinds[columns.id]) or pa.types.is_integer(kinds[columns.id])) or not _textual(kinds[columns.text]):
             raise DataError(f"{path}: {columns.id!r} must hold text or whole numbers and {columns.text!r} text, not {kinds}")
@@ -186,7 +198,7 @@ def _slowly(block: bytes, columns: Columns, path: Path, first: int, rejects: Rej
     for number, line in enumerate(lines[:-1] if not lines[-1] else lines, start=first):
         if not line.strip():
             continue
-        found = _row(line, columns)
+        found = _row(line, columns, f"{path.name}:{number}")
         if isinstance(found, str):
             rejects.add(path.name, number, found)
         else:
@@ -194,8 +206,8 @@ def _slowly(block: bytes, columns: Columns, path: Path, first: int, rejects: Rej
     return pa.Table.from_pylist(rows, schema=schema(columns))
 
 
-def _row(line: bytes, columns: Columns) -> InputRow | str:
-    """The row of a line, or why it has none."""
+def _row(line: bytes, columns: Columns, place: str) -> InputRow | str:
+    """The row of a line, or why it has none. `place`: its name where it needs none of its own."""
     try:
         value = json_object(line.decode("utf-8"))
     except UnicodeDecodeError:
@@ -206,7 +218,9 @@ def _row(line: bytes, columns: Columns) -> InputRow | str:
     if isinstance(name, int) and not isinstance(name, bool):
         name = str(name)
     if not isinstance(name, str) or not name:
-        return NO_ID
+        if not columns.numbered:
+            return NO_ID
+        name = place
     if not isinstance(text, str) or not text.strip():
         return NO_TEXT
     try:
@@ -227,6 +241,9 @@ def _usable(table: pa.Table, columns: Columns, path: Path, numbers: npt.NDArray[
     """The rows with an id and a text, under our names."""
     ids = pc.fill_null(table.column(columns.id).cast(pa.string()), "")
     texts = pc.fill_null(table.column(columns.text).cast(pa.large_string()), "")
+    if columns.numbered:
+        places = pc.binary_join_element_wise(f"{path.name}:", pa.array(np.asarray(numbers)).cast(pa.string()), "")
+        ids = pc.if_else(pc.equal(ids, ""), places, ids)
     named = np.asarray(pc.greater(pc.binary_length(ids), 0).to_numpy(), bool)
     filled = np.asarray(pc.greater(pc.binary_length(pc.utf8_trim_whitespace(texts)), 0).to_numpy(), bool)
     for row in np.flatnonzero(~(named & filled)).tolist():

@@ -48,11 +48,15 @@ CLUSTERS = pa.schema(
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns that are read: `quality` (numbers, higher is better) is optional."""
+    """Names of the columns that are read: `quality` (numbers, higher is better) is optional.
+
+    `numbered`: a row without an id is named after its file and its number from 1 ("pages.jsonl:12"), instead of being rejected.
+    """
 
     id: str = "id"
     text: str = "text"
     quality: str | None = None
+    numbered: bool = False
 
     @property
     def names(self) -> list[str]:
