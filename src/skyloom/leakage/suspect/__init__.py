@@ -8,9 +8,11 @@ from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
     from skyloom.leakage.suspect.benchmark_sets import BenchmarkItem, BenchmarkSet, read_benchmark
+    from skyloom.leakage.suspect.blind import Auc, BlindBaseline, blind_baseline
 else:
     __getattr__ = lazy(__name__, {
         "benchmark_sets": ("BenchmarkItem", "BenchmarkSet", "read_benchmark",),
+        "blind": ("Auc", "BlindBaseline", "blind_baseline",),
     })  # fmt: skip
 
-__all__ = ["BenchmarkItem", "BenchmarkSet", "read_benchmark"]
+__all__ = ["Auc", "BenchmarkItem", "BenchmarkSet", "BlindBaseline", "blind_baseline", "read_benchmark"]
