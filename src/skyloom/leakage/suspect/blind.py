@@ -9,7 +9,7 @@ Words are those of English, numbers and signs; of Chinese the characters and pai
 logistic regression, trained on four fifths of the texts and asked about the last fifth, five times. Texts of one pair (an item and
 its twin) lie in one fold: otherwise the classifier would know a twin by its original. The AUC counts pairs within folds only,
 because scores of different folds are not comparable. Its interval is DeLong's (1988): it holds for the classifiers as they were
-trained, and is somewhat narrow for sets of some dozens of texts (of 120 pairs of sets of 60 texts by the same makers, 3 are vetoed).
+trained, and is somewhat narrow for sets of some dozens of texts (of 120 pairs of 60 texts by the same makers, 3 are vetoed).
 """
 
 from __future__ import annotations
