@@ -65,7 +65,7 @@ def test_greedy_to_the_end_is_what_the_engine_writes() -> None:
     model = stand_in.Small()
     engine = stand_in.engine(model)
     prompt = model.encode(["天空 the loom"])[0]
-    written = engine.generate([[model.begin, *prompt]], most=8, stop=lambda _: False)[0]
+    written = engine.generate([[model.begin, *prompt]], most=8, stop=lambda _number, _text: False)[0]
     ((_, found),) = token_scores(model.cached(), [[*prompt, *written]], begin=model.begin, batch_tokens=64)
     assert item_scores(found, "x").greedy_from <= len(prompt)
     other = [*prompt, *written[:-1], (written[-1] + 1) % 256]

@@ -48,8 +48,8 @@ class TokenScores:
 
 @dataclass(frozen=True)
 class ItemScores:
-    """What is kept of a text. `nats`: all; `min_k` and `min_k_plus`: means over the lowest `SHARE` of its tokens (higher:
-    more familiar); `zlib`: bytes of the text after zlib; `greedy_from`: the first token from which on greedy decoding writes the rest."""
+    """What is kept of a text. `nats`: all; `min_k` and `min_k_plus`: means over the lowest `SHARE` of its tokens (higher: more
+    familiar); `zlib`: bytes of the text after zlib; `greedy_from`: the token from which on greedy decoding writes all."""
 
     nats: float
     tokens: int
