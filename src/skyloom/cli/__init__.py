@@ -27,6 +27,7 @@ from skyloom.cli.common import EPILOG_CODES, FiniteRange, Group, Verb, WithUsual
 from skyloom.cli.corpus import corpus_group
 from skyloom.cli.evaluate import eval_group
 from skyloom.cli.evaluate_tasks import tasks
+from skyloom.cli.leak import leak_group
 from skyloom.cli.lr_test import lr_test
 from skyloom.cli.plan import plan
 from skyloom.cli.release import release_group
@@ -290,21 +291,7 @@ eval_group.add_command(tasks)
 main.add_command(eval_group)
 
 
-@main.command(epilog=example("skyloom leak demo"))
-@on_recipe
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def leak(run: Run, as_json: bool) -> None:
-    """Audit data leakage (report 5.2). Prints losses on the splits, their gaps with intervals, and a positive control."""
-    resolved = run.resolve("leakage")
-    resolved.run("leakage")
-    found = resolved.folder("leakage").read_json("leakage.json")
-    if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
-    else:
-        from skyloom.run.summary import leakage_tables
-
-        for title, rows in leakage_tables(resolved):
-            show(rows, False, title)
+main.add_command(leak_group)
 
 
 class _Report(WithUsual):

@@ -21,7 +21,7 @@ class LeftOut(TypedDict):
     reason: str
 
 
-class SetRow(TypedDict):
+class LeakSetRow(TypedDict):
     """A set. `items`: in the file; `used`: scored; `tokens` and `bytes`: of those."""
 
     name: str
@@ -134,7 +134,7 @@ class LeakJson(TypedDict):
     date: str | None
     model: Described
     template: str
-    sets: dict[str, SetRow | None]
+    sets: dict[str, LeakSetRow | None]
     declared: DeclaredRow
     blind: list[BlindRow]
     detectors: list[DetectorRow]

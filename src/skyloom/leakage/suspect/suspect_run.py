@@ -45,7 +45,7 @@ from skyloom.leakage.suspect.detectors import (
     twin_gap,
 )
 from skyloom.leakage.suspect.item_order import SHUFFLES, choice_shards, choice_text, item_shards, order_test, shard_text
-from skyloom.leakage.suspect.suspect_json import AucRow, BlindRow, BudgetRow, DetectorRow, EasiestRow, LeakJson, SetRow
+from skyloom.leakage.suspect.suspect_json import AucRow, BlindRow, BudgetRow, DetectorRow, EasiestRow, LeakJson, LeakSetRow
 from skyloom.leakage.suspect.suspect_scoring import ReadySuspectSet, SuspectScorer, ready
 from skyloom.leakage.suspect.suspect_verdict import (
     ABOUT_POWER,
@@ -67,10 +67,10 @@ FILE = "leak.json"
 BENCHMARK, ABILITY = "benchmark", "ability"
 SETS = (BENCHMARK, TRAIN, REFERENCE, TWINS)
 EASIEST = 20
+UNREAD = "a set of the same makers that the model has not read"
 NEEDS = {
-    DELTA1: "a set of the same makers that the model has not read", DELTA2: "the train split",
-    MIN_K: "a set of the same makers that the model has not read", MIN_K_PLUS: "a set of the same makers that the model has not read",
-    ZLIB: "a set of the same makers that the model has not read", FAMILY: "a family file of other models, and a text set for ability",
+    DELTA1: UNREAD, MIN_K: UNREAD, MIN_K_PLUS: UNREAD, ZLIB: UNREAD, DELTA2: "the train split",
+    FAMILY: "a family file of other models, and a text set for ability",
     TWINS: "twins of the items", ITEM_ORDER: "items with their published order; other orders are read too",
     CHOICE_ORDER: "items with choices; other orders are read too", COMPLETION: "a set to compare with",
 }  # fmt: skip
@@ -227,8 +227,9 @@ def _tell(
     kinds = {name: any(item.question for item in one.items) for name, one in sets.items()}
     for name, asks in kinds.items():
         if asks != kinds[BENCHMARK]:
+            alone, other = (BENCHMARK, name) if asks else (name, BENCHMARK)
             progress.log(
-                f"warning: the {name} set has text alone or the benchmark has: see to it that --template joins questions and answers alike"
+                f"warning: the {alone} file has text alone: --template must join the fields of the {other} file in the same way"
             )
 
 
@@ -240,8 +241,8 @@ def _prepared(sets: Mapping[str, BenchmarkSet], model: OpenModel) -> dict[str, R
         if len(found[name].items) < FEWEST:
             out = found[name].left_out
             raise DataError(
-                f"{one.path}: {len(found[name].items)} of {len(one.items)} items can be scored, and {FEWEST} are the least; the first "
-                f"that is left out is item {out[0]['id']} ({out[0]['reason']})"
+                f"{one.path}: {len(found[name].items)} of {len(one.items)} items can be scored, and {FEWEST} are the least; "
+                f"the first that is left out is item {out[0]['id']} ({out[0]['reason']})"
             )
         if name == BENCHMARK:
             seen = {item.text: name for item in one.items}
@@ -285,8 +286,9 @@ def _tell_power(sets: Mapping[str, ReadySuspectSet], scorer: SuspectScorer, budg
     share = trial.share_seen(LEVEL)
     told = "not even a leak of all of them" if share is None else f"a leak of {share:.0%} of them"
     progress.log(
-        f"{count} items of each set fit into {budget['seconds']:g} s at {budget['tokens_per_s']:,.0f} tokens/s; with so many, {told} "
-        f"(each easier by one standard deviation) or a gap of {trial.gap_seen(LEVEL):.2g} nats per token is seen four times in five"
+        f"{count} items of each set fit into {budget['seconds']:g} s at {budget['tokens_per_s']:,.0f} tokens/s; with so many, "
+        f"{told} (each easier by one standard deviation) or a gap of {trial.gap_seen(LEVEL):.2g} nats per token is seen four times "
+        "in five"
     )
 
 
@@ -393,7 +395,7 @@ def _of_family(found: FamilyResult, scores: Mapping[str, Sequence[ItemScores]], 
     return DetectorFinding(FAMILY, BENCHMARK, value, low, high, PER_BYTE, p, items, tokens, (high - low) / 2 / Z, spread), rule
 
 
-def _set_row(one: ReadySuspectSet, scores: Sequence[ItemScores]) -> SetRow:
+def _set_row(one: ReadySuspectSet, scores: Sequence[ItemScores]) -> LeakSetRow:
     return {
         "name": one.whole.name, "path": one.whole.path, "sha256": one.whole.sha256,
         "items": len(one.whole.items), "used": len(one.items), "left_out": list(one.left_out),

@@ -92,8 +92,8 @@ class SuspectScorer:
     def fit(
         self, sets: Sequence[ReadySuspectSet], seconds: float, others: float, what: Sequence[object], progress: Progress
     ) -> BudgetRow:
-        """How many items of each set can be scored in `seconds`, by the speed of the first ones. `others`: tokens that each item costs
-        beside those of the sets; `what`: all that the number may depend on, for the journal. ConfigError for fewer than FEWEST."""
+        """How many items of each set can be scored in `seconds`, by the speed of the first ones. `others`: tokens that each item
+        costs beside those of the sets; `what`: all that the number may depend on. ConfigError for fewer than FEWEST."""
         key = answer_key(self.identity, "budget", extra=(seconds, *what))
         known = self._journal.get(key)
         if known is None:
@@ -114,8 +114,8 @@ class SuspectScorer:
             known = {"seconds": seconds, "tokens_per_s": round(speed, 1), "items": items}
             if items < FEWEST:
                 raise ConfigError(
-                    f"in {seconds:g} s {items} items of each set can be scored ({speed:,.0f} tokens/s), and {FEWEST} are the least: "
-                    f"give --budget at least {math.ceil(FEWEST * each / speed)}s"
+                    f"in {seconds:g} s {items} items of each set fit ({speed:,.0f} tokens/s), and {FEWEST} are the least: give "
+                    f"--budget at least {math.ceil(FEWEST * each / speed)}s"
                 )
             self._journal.put(key, known)
             self._journal.flush(sync=True)
@@ -124,6 +124,10 @@ class SuspectScorer:
             "tokens_per_s": cast(float, known["tokens_per_s"]),
             "items": cast(int, known["items"]),
         }
+
+    def _pass(self, rows: Sequence[Sequence[int]]) -> None:
+        for _ in token_scores(self._network, rows, begin=self.model.begin, batch_tokens=self._batch_tokens):
+            pass
 
 
 def _scores(answer: Mapping[str, object] | None) -> ItemScores:
