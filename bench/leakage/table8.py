@@ -1,7 +1,7 @@
 """The report's Table 8 through the rule of `skyloom leak model`: what its figures say once the reference set was looked at.
 
-Input: `eval/gsm8k` in SKYLOOM_BENCH_DATA, and the 14 rows of the table (arXiv 2310.19341, Table 8: L_test, L_train, L_ref on GSM8K, in
-nats per token). Output: the verdict on each row. The train split is a random split of the same makers, which is declared; the
+Input: `eval/gsm8k` in SKYLOOM_BENCH_DATA, and the 14 rows of the table (arXiv 2310.19341, Table 8: L_test, L_train, L_ref on GSM8K,
+in nats per token). Output: the verdict on each row. The train split is a random split of the same makers, which is declared; the
 reference set was written by another model, and words alone tell it from the test split.
 
     python -m bench.leakage.table8                     the table
@@ -19,12 +19,21 @@ from bench.leakage.blind import measured
 from skyloom.leakage.suspect import SuspectVerdict, judge_published
 
 TABLE_8 = {
-    "ChatGLM3-6B": (0.99, 0.78, 0.99), "MOSS-7B": (1.51, 1.52, 1.49), "InternLM-7B": (1.21, 1.12, 1.27), "Qwen-7B": (1.07, 0.64, 1.10),
-    "Baichuan2-7B": (1.41, 1.42, 1.36), "LLaMA-13B": (1.41, 1.42, 1.36), "LLaMA2-13B": (1.36, 1.38, 1.33),
-    "Xverse-13B": (1.42, 1.43, 1.39), "Baichuan-13B": (1.41, 1.42, 1.37), "Baichuan2-13B": (1.09, 0.72, 1.12),
-    "Qwen-14B": (1.03, 0.42, 1.14), "InternLM-20B": (1.20, 1.09, 1.19), "Aquila2-34B": (0.78, 0.39, 1.29),
+    "ChatGLM3-6B": (0.99, 0.78, 0.99),
+    "MOSS-7B": (1.51, 1.52, 1.49),
+    "InternLM-7B": (1.21, 1.12, 1.27),
+    "Qwen-7B": (1.07, 0.64, 1.10),
+    "Baichuan2-7B": (1.41, 1.42, 1.36),
+    "LLaMA-13B": (1.41, 1.42, 1.36),
+    "LLaMA2-13B": (1.36, 1.38, 1.33),
+    "Xverse-13B": (1.42, 1.43, 1.39),
+    "Baichuan-13B": (1.41, 1.42, 1.37),
+    "Baichuan2-13B": (1.09, 0.72, 1.12),
+    "Qwen-14B": (1.03, 0.42, 1.14),
+    "InternLM-20B": (1.20, 1.09, 1.19),
+    "Aquila2-34B": (0.78, 0.39, 1.29),
     "Skywork-13B": (1.01, 0.97, 1.00),
-}  # fmt: skip
+}
 NAMED = {"ChatGLM3-6B", "Qwen-7B", "Qwen-14B", "Baichuan2-13B", "Aquila2-34B"}
 """Models that the report's text names for a markedly lower loss on the train split."""
 OVERFITTED = "train split overfitted"

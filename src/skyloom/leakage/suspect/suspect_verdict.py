@@ -109,7 +109,7 @@ def rule_for(name: str, other: str, *, declared: str | None, blind: Mapping[str,
     if found is not None and found.vetoes:
         by_words = found.words.low >= found.length.low
         one, (en, zh) = (found.words, ("a bag of words", "仅凭词袋")) if by_words else (found.length, ("length alone", "仅凭长度"))
-        area = f"AUC {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
+        area = f"AUC {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
         return Counting(
             False, f"{en} tells the {against} set from the benchmark ({area})", f"{zh}就能区分{_ZH[against]}与测试集（{area}）"
         )
