@@ -82,6 +82,13 @@ def on_models(function: Callable[..., None], *, required: bool = True) -> Callab
     return function
 
 
+def on_model(function: Callable[..., None]) -> Callable[..., None]:
+    """As `on_models`, for one MODEL: argument `model`."""
+    for option in (*reversed(_OPENING), click.argument("model", metavar="MODEL")):
+        function = option(function)
+    return function
+
+
 def opening_of(dtype: str, device: str, context: int | None, offline: bool, trust_code: bool) -> OpeningOptions:
     """How the models are opened. With `offline` the libraries are told as well, before they are imported."""
     if offline:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
+    from skyloom.evaluate.benchmarks.answer_journal import Answer, AnswerJournal, answer_key
     from skyloom.evaluate.benchmarks.task_command import (
         Asking,
         TaskReport,
@@ -25,23 +26,31 @@ if TYPE_CHECKING:
         fields,
         table,
     )
+    from skyloom.evaluate.benchmarks.task_data import Item, read_items
     from skyloom.evaluate.benchmarks.task_index import require_harness
     from skyloom.evaluate.benchmarks.training_scores import built_tasks, scores_in_training
 else:
     __getattr__ = lazy(__name__, {
+        "answer_journal": ("Answer", "AnswerJournal", "answer_key",),
+        "task_data": ("Item", "read_items",),
         "task_command": ("Asking", "TaskReport", "compare_two", "comparison_table", "evaluate_tasks", "fields", "table",),
         "task_index": ("require_harness",),
         "training_scores": ("built_tasks", "scores_in_training",),
     })  # fmt: skip
 
 __all__ = [
+    "Answer",
+    "AnswerJournal",
     "Asking",
+    "Item",
     "TaskReport",
+    "answer_key",
     "built_tasks",
     "compare_two",
     "comparison_table",
     "evaluate_tasks",
     "fields",
+    "read_items",
     "require_harness",
     "scores_in_training",
     "table",
