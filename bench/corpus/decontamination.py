@@ -60,7 +60,7 @@ DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 CONFIG = DecontaminationConfig()
 GENERATED, PLANTED, SEED = 700, 50, 2023
 EDITED, EDIT_SEED = 300, 2026
-ROUNDS = 5
+ROUNDS = 3
 BARS = (
     "planted", "planted-real", "accused", "alarms", "speed", "edited-en", "edited-zh", "edited-code", "edited-real-en",
     "edited-real-zh", "alarms-code", "verb-ratio",
@@ -192,7 +192,7 @@ def edited(what: str) -> float:
 
 
 def verb_ratio() -> float:
-    """CPU-seconds of the verb over those of the step: the median of five pairs in turn."""
+    """CPU-seconds of the verb over those of the step: the median of three pairs in turn."""
     published, prose = read_published(), read_prose()
     index, found = build_index(published, CONFIG), []
     with tempfile.TemporaryDirectory() as name:
