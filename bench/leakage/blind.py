@@ -1,6 +1,6 @@
 """How well words alone tell GSM8K's test split from the report's published reference set, and from its own train split.
 
-Input: `eval/gsm8k` in SKYLOOM_BENCH_DATA. Output: AUCs of the blind baseline (`leakage.suspect.blind`); no model is read.
+Input: `eval/gsm8k` in SKYLOOM_BENCH_DATA. Output: AUCs of the blind baseline (`leakage.blind`); no model is read.
 
     python -m bench.leakage.blind                      the table
     python -m bench.leakage.blind --json published     test against the published reference set
@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 from bench.answers import NotMeasuredError, answer, offer
-from skyloom.leakage.suspect import BlindBaseline, blind_baseline, read_benchmark
+from skyloom.leakage.benchmark_sets import read_benchmark
+from skyloom.leakage.blind import BlindBaseline, blind_baseline
 
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 FILES = {"published": "skywork_mock_test.jsonl.gz", "train": "train_text.jsonl.gz"}

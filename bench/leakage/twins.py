@@ -27,8 +27,8 @@ import numpy as np
 
 from bench.answers import NotMeasuredError, answer, offer
 from bench.bars import DATA_VARIABLE
-from skyloom.leakage.item_files import read_item_file
 from skyloom.leakage.twins import TwinsOutcome, make_twins
+from skyloom.leakage.twins.twins_run import read_questions
 
 BARS = ("gsm8k-share", "gsm8k-wrong", "gsm8k-auc", "cmath-share", "cmath-auc")
 SEED = 1
@@ -45,8 +45,8 @@ def folder() -> Path:
 
 @cache
 def outcome(name: str) -> TwinsOutcome:
-    train = read_item_file(folder() / "gsm8k/train_text.jsonl.gz") if name == "gsm8k" else None
-    return make_twins(read_item_file(folder() / f"{name}/test.jsonl.gz"), train, SEED)
+    train = read_questions(folder() / "gsm8k/train_text.jsonl.gz") if name == "gsm8k" else None
+    return make_twins(read_questions(folder() / f"{name}/test.jsonl.gz"), train, SEED)
 
 
 @cache

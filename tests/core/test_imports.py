@@ -30,9 +30,10 @@ BOXES = {
         ("reference", "report", "texts", "benchmarks"),
     ),
     "leakage": (
-        ("config", "audit_items", "contrast", "item_files", "verdict"),
-        ("control_words", "corpus_overlap", "twins", "family"),
-        ("gap",),
+        ("config", "audit_items", "contrast", "verdict", "benchmark_sets"),
+        ("control_words", "corpus_overlap", "blind"),
+        ("twins", "family"),
+        ("gap", "suspect"),
     ),
     "train": (
         ("config",),

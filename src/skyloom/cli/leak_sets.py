@@ -46,6 +46,12 @@ def leak_twins(benchmark: Path, train: Path | None, out: Path, seed: int, as_jso
     )
     if report["skipped"]:
         show([{"items": n, "no twin because": why} for why, n in report["skipped"].items()], False)
+    told = report["blind"]
+    if told["auc"] is not None:
+        click.echo(
+            f"words alone tell twins from originals with an AUC of {told['auc']:.3f} (95 %: {told['low']:.3f} to {told['high']:.3f}; "
+            "0.5: not at all)"
+        )
     click.echo(f"twins: {out}, {out.name}.report.json")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skyloom.evaluate.intervals import Floats
-from skyloom.leakage.suspect.benchmark_sets import BenchmarkItem
+from skyloom.leakage.benchmark_sets import BenchmarkItem
 from skyloom.leakage.suspect.completion import beginning, completed, completion
 from skyloom.leakage.suspect.detectors import DELTA1, DELTA2, MIN_K, MIN_K_PLUS, ZLIB, loss_gap, score_test, twin_gap
 from skyloom.leakage.suspect.item_order import choice_shards, choice_text, item_shards, order_test, shard_text

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from skyloom.leakage.suspect.blind import Auc, BlindBaseline
+from skyloom.leakage.blind import Auc, BlindBaseline
 from skyloom.leakage.suspect.detectors import DELTA1, DELTA2, FAMILY, MIN_K_PLUS, TWINS, DetectorFinding
 from skyloom.leakage.suspect.suspect_verdict import (
     LEAKED,

@@ -14,7 +14,6 @@ from click.testing import CliRunner
 
 from skyloom.cli import main
 from skyloom.core.errors import ConfigError, DataError, StorageError
-from skyloom.leakage.item_files import read_item_file
 from skyloom.leakage.twins import NumberPool, make_twins, question_twin, solved_twin, write_twins
 from skyloom.leakage.twins.calculator_notes import read_notes, worked
 from skyloom.leakage.twins.number_draws import free_numbers
@@ -23,6 +22,7 @@ from skyloom.leakage.twins.number_twins import NO_NOTES, NOTHING_FREE, ODD_ANSWE
 from skyloom.leakage.twins.people_names import count_names, other_names, renamed
 from skyloom.leakage.twins.question_formulas import formulas_for
 from skyloom.leakage.twins.question_twins import UNEXPLAINED, known_answer
+from skyloom.leakage.twins.twins_run import read_questions
 
 POOL = NumberPool(
     [
@@ -232,7 +232,7 @@ def test_the_command_writes_the_same_bytes_for_the_same_seed(tmp_path: Path) -> 
     assert report == json.loads((tmp_path / "a.jsonl.report.json").read_text("utf-8"))
     rows = [json.loads(line) for line in first.decode().splitlines()]
     assert len(rows) == report["twins"] and report["question_only"] == sum("answer" not in r for r in rows)
-    originals = {i.id: i for i in read_item_file(place).items}
+    originals = {i.id: i for i in read_questions(place).items}
     for row in rows:
         item = originals[row["id"]]
         assert row["twin_of"] == row["id"] and row["lang"] == item.lang and row["question"] != item.question
@@ -242,9 +242,9 @@ def test_the_command_writes_the_same_bytes_for_the_same_seed(tmp_path: Path) -> 
 
 
 def test_an_item_more_does_not_change_the_twins_of_others(tmp_path: Path) -> None:
-    train = read_item_file(items(tmp_path))
-    some = read_item_file(write(tmp_path / "a.jsonl", [{"id": "a", "question": WORKED["en"][0], "answer": WORKED["en"][1]}]))
-    more = read_item_file(
+    train = read_questions(items(tmp_path))
+    some = read_questions(write(tmp_path / "a.jsonl", [{"id": "a", "question": WORKED["en"][0], "answer": WORKED["en"][1]}]))
+    more = read_questions(
         write(
             tmp_path / "b.jsonl",
             [{"id": k, "question": q, "answer": a} for k, (q, a) in zip("za", WORKED.values(), strict=True)][::-1],
@@ -280,4 +280,4 @@ def test_the_benchmark_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is the benchmark"):
         write_twins(place, None, place, 1)
     with pytest.raises(StorageError, match="cannot be read"):
-        read_item_file(tmp_path / "none.jsonl")
+        read_questions(tmp_path / "none.jsonl")

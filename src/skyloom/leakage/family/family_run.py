@@ -22,6 +22,7 @@ from skyloom.core.records import record_id
 from skyloom.core.store import Store
 from skyloom.evaluate.opened import OpeningOptions, OpenModel, locate, open_model, open_words
 from skyloom.evaluate.texts import named
+from skyloom.leakage.benchmark_sets import TEMPLATE, BenchmarkSet, read_benchmark
 from skyloom.leakage.family.family_file import (
     ABILITY,
     BENCHMARK,
@@ -37,7 +38,6 @@ from skyloom.leakage.family.family_file import (
     family_of,
     write_family,
 )
-from skyloom.leakage.item_files import DEFAULT_TEMPLATE, ItemFile, read_item_file
 from skyloom.score.nll import score_tokens
 
 
@@ -52,7 +52,7 @@ class FamilyRequest:
     lineage: tuple[str, ...] = ()
     clean: tuple[str, ...] = ()
     benchmark_date: str | None = None
-    template: str = DEFAULT_TEMPLATE
+    template: str = TEMPLATE
     batch_tokens: int = 2048
     opening: OpeningOptions = field(default_factory=OpeningOptions)
 
@@ -79,7 +79,7 @@ def write_family_of(asked: FamilyRequest, out: Path, *, progress: Progress) -> l
     for name in asked.clean:
         _known(name, names, "--clean")
     day = check_date(asked.benchmark_date, "--benchmark-date")
-    sets = [ready(name, read_item_file(asked.sets[name]), asked.template) for name in SETS]
+    sets = [ready(name, read_benchmark(asked.sets[name], asked.template, fewest=1)) for name in SETS]
     _third(sets)
     head: FamilyHead = {
         "family": FORMAT, "benchmark_sha256": sets[0].sha256, "sha256": {s.name: s.sha256 for s in sets},
@@ -100,9 +100,9 @@ def write_family_of(asked: FamilyRequest, out: Path, *, progress: Progress) -> l
     return rows
 
 
-def ready(name: str, file: ItemFile, template: str) -> SetTexts:
-    """The texts of a set under the template."""
-    return SetTexts(name, file.sha256, tuple(i.id for i in file.items), tuple(i.rendered(template) for i in file.items))
+def ready(name: str, found: BenchmarkSet) -> SetTexts:
+    """The texts of a set."""
+    return SetTexts(name, found.sha256, found.ids, found.texts)
 
 
 def suspect_rows(model: OpenModel, sets: Sequence[SetTexts], batch_tokens: int) -> list[FamilyRow]:

@@ -1,8 +1,9 @@
 """Whether a model was trained on a benchmark: any model, with what the verdict rests on (report 5.2, Table 8).
 
-Read in this order: `benchmark_sets` (files to items), `blind` (what words alone tell), `suspect_verdict` (which detectors count,
-and the verdict), `token_scores` (one pass of a model over texts), `detectors`, `item_order`, `completion`, `suspect_scoring` (the
-journal and the budget), `suspect_run` (all of it, as the command line calls it), `suspect_json` (types of `leak.json`).
+Read in this order: `leakage.benchmark_sets` (files to items), `leakage.blind` (what words alone tell), `suspect_verdict` (which
+detectors count, and the verdict), `token_scores` (one pass of a model over texts), `detectors`, `item_order`, `completion`,
+`suspect_scoring` (the journal and the budget), `suspect_run` (all of it, as the command line calls it), `suspect_json` (types of
+`leak.json`).
 """
 
 from __future__ import annotations
@@ -12,16 +13,12 @@ from typing import TYPE_CHECKING
 from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
-    from skyloom.leakage.suspect.benchmark_sets import TEMPLATE, BenchmarkItem, BenchmarkSet, read_benchmark
-    from skyloom.leakage.suspect.blind import Auc, BlindBaseline, blind_baseline
     from skyloom.leakage.suspect.suspect_json import DetectorRow, LeakJson, Said, VerdictRow
     from skyloom.leakage.suspect.suspect_run import LeakRequest, audit_model
     from skyloom.leakage.suspect.suspect_verdict import SuspectVerdict, judge_published
     from skyloom.leakage.suspect.token_scores import ItemScores
 else:
     __getattr__ = lazy(__name__, {
-        "benchmark_sets": ("TEMPLATE", "BenchmarkItem", "BenchmarkSet", "read_benchmark",),
-        "blind": ("Auc", "BlindBaseline", "blind_baseline",),
         "suspect_json": ("DetectorRow", "LeakJson", "Said", "VerdictRow",),
         "suspect_run": ("LeakRequest", "audit_model",),
         "suspect_verdict": ("SuspectVerdict", "judge_published",),
@@ -29,11 +26,6 @@ else:
     })  # fmt: skip
 
 __all__ = [
-    "TEMPLATE",
-    "Auc",
-    "BenchmarkItem",
-    "BenchmarkSet",
-    "BlindBaseline",
     "DetectorRow",
     "ItemScores",
     "LeakJson",
@@ -42,7 +34,5 @@ __all__ = [
     "SuspectVerdict",
     "VerdictRow",
     "audit_model",
-    "blind_baseline",
     "judge_published",
-    "read_benchmark",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from scipy import stats
 
 from skyloom.evaluate.intervals import wilson
-from skyloom.leakage.suspect.benchmark_sets import BenchmarkItem
+from skyloom.leakage.benchmark_sets import BenchmarkItem
 from skyloom.leakage.suspect.detectors import COMPLETION, SHARES, DetectorFinding
 from skyloom.leakage.suspect.token_scores import ItemScores
 

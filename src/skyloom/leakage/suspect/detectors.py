@@ -23,7 +23,7 @@ import numpy as np
 from scipy import stats
 
 from skyloom.evaluate.intervals import LEVEL, Floats
-from skyloom.leakage.suspect.blind import auc
+from skyloom.leakage.blind import auc
 from skyloom.leakage.suspect.token_scores import ItemScores
 
 PER_TOKEN, AREA, SHARES, PER_ITEM, PER_BYTE = "nats/token", "auc", "share", "nats/item", "bits/byte"

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from skyloom.evaluate.intervals import Floats, generator
-from skyloom.leakage.suspect.benchmark_sets import BenchmarkItem
+from skyloom.leakage.benchmark_sets import BenchmarkItem
 from skyloom.leakage.suspect.detectors import PER_ITEM, DetectorFinding, mean_below_zero
 
 SHUFFLES = 5

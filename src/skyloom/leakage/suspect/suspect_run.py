@@ -24,8 +24,8 @@ from skyloom.core.store import Store
 from skyloom.evaluate.benchmarks import AnswerJournal
 from skyloom.evaluate.intervals import Z, figure
 from skyloom.evaluate.opened import OpeningOptions, OpenModel, open_model
-from skyloom.leakage.suspect.benchmark_sets import FEWEST, TEMPLATE, BenchmarkSet, read_benchmark
-from skyloom.leakage.suspect.blind import Auc, BlindBaseline, blind_baseline
+from skyloom.leakage.benchmark_sets import FEWEST, TEMPLATE, BenchmarkSet, read_benchmark
+from skyloom.leakage.blind import Auc, BlindBaseline, blind_baseline
 from skyloom.leakage.suspect.completion import beginning, completed, completion
 from skyloom.leakage.suspect.detectors import (
     CHOICE_ORDER,

@@ -19,7 +19,7 @@ from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.evaluate.benchmarks import AnswerJournal, answer_key
 from skyloom.evaluate.opened import OpenModel, cached_network
-from skyloom.leakage.suspect.benchmark_sets import FEWEST, BenchmarkItem, BenchmarkSet
+from skyloom.leakage.benchmark_sets import FEWEST, BenchmarkItem, BenchmarkSet
 from skyloom.leakage.suspect.suspect_json import BudgetRow, LeftOut
 from skyloom.leakage.suspect.token_scores import ItemScores, item_scores, token_scores
 

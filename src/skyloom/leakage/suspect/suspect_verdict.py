@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from skyloom.leakage.suspect.blind import BlindBaseline
+from skyloom.leakage.blind import BlindBaseline
 from skyloom.leakage.suspect.detectors import (
     CHOICE_ORDER,
     COMPLETION,

@@ -11,15 +11,16 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.store import Store
-from skyloom.evaluate.intervals import generator
-from skyloom.leakage.item_files import FiledItem, ItemFile, read_item_file
+from skyloom.evaluate.intervals import figure, generator
+from skyloom.leakage.benchmark_sets import BenchmarkItem, BenchmarkSet, read_benchmark
+from skyloom.leakage.blind import blind_baseline
 from skyloom.leakage.twins.number_draws import NumberPool
 from skyloom.leakage.twins.number_twins import solved_twin
 from skyloom.leakage.twins.people_names import count_names, other_names, renamed
@@ -44,8 +45,16 @@ class TwinRow(TypedDict):
     names: dict[str, str]
 
 
+class BlindTwins(TypedDict):
+    """The AUC with which a bag of words tells twins from originals, and its 95 % interval; null for too few."""
+
+    auc: float | None
+    low: float | None
+    high: float | None
+
+
 class TwinsReport(TypedDict):
-    """What stands beside the file. `skipped`: number of items by reason; `by_lang`: items and twins."""
+    """What stands beside the file. `skipped`: number of items by reason; `by_lang`: items and twins; `blind`: see `BlindTwins`."""
 
     benchmark: str
     benchmark_sha256: str
@@ -56,6 +65,7 @@ class TwinsReport(TypedDict):
     question_only: int
     by_lang: dict[str, dict[str, int]]
     skipped: dict[str, int]
+    blind: BlindTwins
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,7 @@ class TwinsOutcome:
     report: TwinsReport
 
 
-def make_twins(benchmark: ItemFile, train: ItemFile | None, seed: int) -> TwinsOutcome:
+def make_twins(benchmark: BenchmarkSet, train: BenchmarkSet | None, seed: int) -> TwinsOutcome:
     """A twin of every item that can be changed safely. The same for the same files and seed; each item's draws are its own, so
     that one item more does not change the twins of others. DataError if there is not one."""
     source = train or benchmark
@@ -89,15 +99,16 @@ def make_twins(benchmark: ItemFile, train: ItemFile | None, seed: int) -> TwinsO
         for lang in langs
     }
     report: TwinsReport = {
-        "benchmark": benchmark.path.name, "benchmark_sha256": benchmark.sha256, "train_sha256": train.sha256 if train else None,
+        "benchmark": Path(benchmark.path).name, "benchmark_sha256": benchmark.sha256, "train_sha256": train.sha256 if train else None,
         "seed": seed, "items": len(benchmark.items), "twins": len(rows),
         "question_only": sum(r["only"] == QUESTION_ONLY for r in rows), "by_lang": counts,
         "skipped": dict(sorted(skipped.items(), key=lambda pair: (-pair[1], pair[0]))),
+        "blind": blind_row(benchmark, rows, seed),
     }  # fmt: skip
     return TwinsOutcome(rows, report)
 
 
-def _questions(items: Iterable[FiledItem], lang: str) -> list[str]:
+def _questions(items: Iterable[BenchmarkItem], lang: str) -> list[str]:
     """The questions of a set. Of a text as a whole, what stands before its first calculator note, up to the last question mark."""
     found = []
     for item in items:
@@ -108,7 +119,7 @@ def _questions(items: Iterable[FiledItem], lang: str) -> list[str]:
     return found
 
 
-def _twin(item: FiledItem, pool: NumberPool, names: Counter[str], seed: int) -> TwinRow | str:
+def _twin(item: BenchmarkItem, pool: NumberPool, names: Counter[str], seed: int) -> TwinRow | str:
     if not item.question:
         return NO_QUESTION
     rng = generator(seed, "twins", item.id, item.question)
@@ -134,12 +145,33 @@ def _twin(item: FiledItem, pool: NumberPool, names: Counter[str], seed: int) -> 
     return row
 
 
+def read_questions(path: Path) -> BenchmarkSet:
+    """The items of a file, of which each needs a question or a text as a whole; answers are taken where there are any."""
+    return read_benchmark(path, "{question}", fewest=1)
+
+
+def blind_row(benchmark: BenchmarkSet, rows: Sequence[TwinRow], seed: int) -> BlindTwins:
+    """How well words alone tell twins from their originals, both as far as the twins go (question, and answer where it was worked
+    out)."""
+    originals = {item.id: item for item in benchmark.items}
+    mine: list[BenchmarkItem] = []
+    theirs: list[BenchmarkItem] = []
+    for row in rows:
+        item = originals[row["twin_of"]]
+        whole = row["only"] == WHOLE
+        mine.append(replace(item, text=f"{item.question}\n{item.answer}" if whole else item.question))
+        text = f"{row['question']}\n{row['answer']}" if whole else row["question"]
+        theirs.append(replace(item, text=text, twin_of=item.id))
+    found = blind_baseline(benchmark.only(mine), benchmark.only(theirs), seed=seed).words
+    return {"auc": figure(found.value), "low": figure(found.low), "high": figure(found.high)}
+
+
 def write_twins(benchmark: Path, train: Path | None, out: Path, seed: int) -> TwinsReport:
     """Read the files, make the twins and write them to `out` (.jsonl or .jsonl.gz), the report to the same name with
-    `.report.json` behind. ConfigError where `out` would replace an input; errors of `read_item_file` and `make_twins`."""
+    `.report.json` behind. ConfigError where `out` would replace an input; errors of `read_benchmark` and `make_twins`."""
     if out.resolve() in {p.resolve() for p in (benchmark, train) if p is not None}:
         raise ConfigError(f"--out {out} is the benchmark or its train split; give another file")
-    outcome = make_twins(read_item_file(benchmark), read_item_file(train) if train else None, seed)
+    outcome = make_twins(read_questions(benchmark), read_questions(train) if train else None, seed)
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in outcome.rows).encode()
     store = Store(out.parent)
     store.write_bytes(out.name, gzip.compress(lines, mtime=0) if out.suffix == ".gz" else lines)

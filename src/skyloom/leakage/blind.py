@@ -23,7 +23,7 @@ import numpy.typing as npt
 from scipy import optimize, sparse, special
 
 from skyloom.evaluate.intervals import Floats, Z, generator
-from skyloom.leakage.suspect.benchmark_sets import BenchmarkSet
+from skyloom.leakage.benchmark_sets import BenchmarkSet
 
 FOLDS = 5
 MOST = 2000

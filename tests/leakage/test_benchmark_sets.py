@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from skyloom.core.errors import ConfigError, DataError
-from skyloom.leakage.suspect import read_benchmark
+from skyloom.leakage.benchmark_sets import read_benchmark
 
 Row = Mapping[str, object]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skyloom.leakage.suspect import BenchmarkItem, BenchmarkSet, blind_baseline, read_benchmark
-from skyloom.leakage.suspect.blind import VETO, auc, bag_of_words, words_of
+from skyloom.leakage.benchmark_sets import BenchmarkItem, BenchmarkSet, read_benchmark
+from skyloom.leakage.blind import VETO, auc, bag_of_words, blind_baseline, words_of
 
 NAMES = {"en": ["Tom", "Mary", "Ann", "Bob"], "zh": ["小明", "小红", "老王", "丽丽"]}
 THINGS = {"en": ["melons", "pens", "cups", "birds"], "zh": ["西瓜", "铅笔", "杯子", "小鸟"]}
