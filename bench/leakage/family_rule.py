@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from bench.answers import answer, offer
 from skyloom.evaluate.intervals import wilson
-from skyloom.leakage.family import Family, FamilyHead, MemberCosts, judge_member, predict
+from skyloom.leakage.family import FamilyHead, MemberCosts, ModelFamily, judge_member, predict
 
 BARS = ("family-false", "family-plain")
 SEED, SUSPECTS, MODELS, ITEMS, LEVEL = 16, 2700, 8, 300, 0.05
@@ -40,7 +40,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Counts:
-    """Of all suspects: whom our rule judged, and whom each rule accused; `bare`: ours without the floor of the suspect's item noise."""
+    """Of all suspects: whom our rule judged, and whom each rule accused; `bare`: ours without the floor of the item noise."""
 
     suspects: int
     judged: int
@@ -88,7 +88,7 @@ def simulated(suspects: int = SUSPECTS, models: int = MODELS, own: float = OWN, 
         members = tuple(member(f"m{k}", a, shared, tokens, rng, OWN) for k, a in enumerate(rng.uniform(0, 1, models)))
         suspect = member("suspect", float(rng.uniform(0, 1)), shared, tokens, rng, own)
         found = judge_member(
-            Family(HEAD, dict.fromkeys(SETS, tuple(map(str, range(ITEMS)))), members), suspect, resamples=resamples
+            ModelFamily(HEAD, dict.fromkeys(SETS, tuple(map(str, range(ITEMS)))), members), suspect, resamples=resamples
         )
         judged += found.p is not None
         family += found.p is not None and found.p < LEVEL

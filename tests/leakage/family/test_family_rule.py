@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from skyloom.core.errors import DataError
-from skyloom.leakage.family import Family, FamilyRow, MemberCosts, judge, judge_member, predict
+from skyloom.leakage.family import FamilyRow, MemberCosts, ModelFamily, judge, judge_member, predict
 from skyloom.leakage.family.family_file import FamilyHead
 
 SETS = ("benchmark", "reference", "ability")
@@ -28,11 +28,11 @@ def costs(
     return MemberCosts(name, lineage or name, "2020-01-01", clean, nats, dict.fromkeys(SETS, np.full(ITEMS, 200)))
 
 
-def family(members: list[MemberCosts]) -> Family:
+def family(members: list[MemberCosts]) -> ModelFamily:
     head: FamilyHead = {
         "family": 1, "benchmark_sha256": "", "sha256": {}, "sets": dict.fromkeys(SETS, ITEMS), "template": "", "benchmark_date": None,
     }  # fmt: skip
-    return Family(head, dict.fromkeys(SETS, tuple(f"题{k}" for k in range(ITEMS))), tuple(members))
+    return ModelFamily(head, dict.fromkeys(SETS, tuple(f"题{k}" for k in range(ITEMS))), tuple(members))
 
 
 def eight(clean: str = "date") -> list[MemberCosts]:

@@ -7,23 +7,31 @@ from typing import TYPE_CHECKING
 from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
-    from skyloom.leakage.family.family_file import Family, FamilyHead, FamilyRow, MemberCosts, family_of, read_family, write_family
+    from skyloom.leakage.family.family_file import (
+        FamilyHead,
+        FamilyRow,
+        MemberCosts,
+        ModelFamily,
+        family_of,
+        read_family,
+        write_family,
+    )
     from skyloom.leakage.family.family_rule import FamilyFinding, judge, judge_member, predict
     from skyloom.leakage.family.family_run import FamilyRequest, SetTexts, ready, suspect_rows, write_family_of
 else:
     __getattr__ = lazy(__name__, {
-        "family_file": ("Family", "FamilyHead", "FamilyRow", "MemberCosts", "family_of", "read_family", "write_family",),
+        "family_file": ("ModelFamily", "FamilyHead", "FamilyRow", "MemberCosts", "family_of", "read_family", "write_family",),
         "family_rule": ("FamilyFinding", "judge", "judge_member", "predict",),
         "family_run": ("FamilyRequest", "SetTexts", "ready", "suspect_rows", "write_family_of",),
     })  # fmt: skip
 
 __all__ = [
-    "Family",
     "FamilyFinding",
     "FamilyHead",
     "FamilyRequest",
     "FamilyRow",
     "MemberCosts",
+    "ModelFamily",
     "SetTexts",
     "family_of",
     "judge",

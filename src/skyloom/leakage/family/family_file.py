@@ -81,7 +81,7 @@ class MemberCosts:
 
 
 @dataclass(frozen=True)
-class Family:
+class ModelFamily:
     """A family file. `items`: ids of each set; all models have the same."""
 
     head: FamilyHead
@@ -89,7 +89,7 @@ class Family:
     members: tuple[MemberCosts, ...]
 
 
-def read_family(path: Path) -> Family:
+def read_family(path: Path) -> ModelFamily:
     """The models of a family file. StorageError if it cannot be read; DataError, with the line or the model, for damaged lines,
     wrong dates, losses that are no numbers, an item twice, two models of one name, or models of other items."""
     try:
@@ -101,7 +101,7 @@ def read_family(path: Path) -> Family:
     return family_of(head, rows, str(path))
 
 
-def family_of(head: FamilyHead, rows: Sequence[FamilyRow], origin: str) -> Family:
+def family_of(head: FamilyHead, rows: Sequence[FamilyRow], origin: str) -> ModelFamily:
     """The models of a family from its rows. Errors as `read_family`."""
     if not rows:
         raise DataError(f"{origin} holds no models")
@@ -120,10 +120,10 @@ def family_of(head: FamilyHead, rows: Sequence[FamilyRow], origin: str) -> Famil
                 f"{origin}: {first[0]['model']} has {len(items[name]):,} items of the set {name}, the first line says "
                 f"{head['sets'].get(name)}: the file is cut short, or the model was scored in part"
             )
-    return Family(head, items, members)
+    return ModelFamily(head, items, members)
 
 
-def member_of(rows: Sequence[FamilyRow], family: Family, origin: str) -> MemberCosts:
+def member_of(rows: Sequence[FamilyRow], family: ModelFamily, origin: str) -> MemberCosts:
     """The suspect's costs, in the order of the family's items. DataError if it was scored on other items."""
     if not rows:
         raise DataError(f"{origin} holds no costs of the suspect")

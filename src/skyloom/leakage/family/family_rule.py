@@ -36,9 +36,9 @@ from skyloom.leakage.family.family_file import (
     DECLARED,
     REFERENCE,
     SETS,
-    Family,
     FamilyRow,
     MemberCosts,
+    ModelFamily,
     member_of,
 )
 
@@ -91,7 +91,7 @@ class FamilyFinding:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class LinePrediction:
     """A suspect beside a line. `spread`: standard error of the prediction; `leverage` h; `degrees` of freedom n − 2."""
 
     slope: float
@@ -104,7 +104,7 @@ class Prediction:
     reach: float
 
 
-def predict(abilities: Floats, gaps: Floats, ability: float, gap: float, item_variance: float = 0.0) -> Prediction:
+def predict(abilities: Floats, gaps: Floats, ability: float, gap: float, item_variance: float = 0.0) -> LinePrediction:
     """A least-squares line through points float64[n], n ≥ 3, and how far below it the suspect lies.
 
     `item_variance`: variance of the suspect's residual by its items alone, the smallest that the prediction may have."""
@@ -119,18 +119,18 @@ def predict(abilities: Floats, gaps: Floats, ability: float, gap: float, item_va
     residual = gap - intercept - slope * ability
     ratio = residual / spread if spread > 0 else (0.0 if residual == 0 else math.copysign(math.inf, residual))
     p = float(stats.t.cdf(ratio, count - 2))
-    return Prediction(
+    return LinePrediction(
         slope, intercept, residual, spread, leverage, count - 2, p, float(stats.t.ppf(0.5 + LEVEL / 2, count - 2)) * spread
     )
 
 
-def judge(family: Family, suspect_rows: Sequence[FamilyRow], *, seed: int = 1, resamples: int = RESAMPLES) -> FamilyFinding:
+def judge(family: ModelFamily, suspect_rows: Sequence[FamilyRow], *, seed: int = 1, resamples: int = RESAMPLES) -> FamilyFinding:
     """The suspect's gap against the family's. DataError if it was scored on other items, or is one of the family's models."""
     suspect = member_of(suspect_rows, family, "the suspect's costs")
     return judge_member(family, suspect, seed=seed, resamples=resamples)
 
 
-def judge_member(family: Family, suspect: MemberCosts, *, seed: int = 1, resamples: int = RESAMPLES) -> FamilyFinding:
+def judge_member(family: ModelFamily, suspect: MemberCosts, *, seed: int = 1, resamples: int = RESAMPLES) -> FamilyFinding:
     """As `judge`, for costs that have been brought into order."""
     members = [m for m in family.members if m.model != suspect.model and m.lineage != suspect.lineage]
     clean = [m for m in members if m.clean in (BY_DATE, DECLARED)]
@@ -165,7 +165,9 @@ def _shown(member: MemberCosts) -> FamilyMember:
     }  # fmt: skip
 
 
-def _missing(family: Family, suspect: MemberCosts, members: Sequence[MemberCosts], clean: Sequence[MemberCosts], count: int) -> str:
+def _missing(
+    family: ModelFamily, suspect: MemberCosts, members: Sequence[MemberCosts], clean: Sequence[MemberCosts], count: int
+) -> str:
     """Why a family is too small, "" if it is not."""
     if count >= FEWEST:
         return ""
@@ -191,7 +193,7 @@ def _outside(abilities: Floats, suspect: MemberCosts, inside: bool) -> str:
     )
 
 
-def _told(found: Prediction, count: int) -> str:
+def _told(found: LinePrediction, count: int) -> str:
     return (
         f"the gap lies {abs(found.residual):.4f} bits per byte {'below' if found.residual < 0 else 'above'} the line through "
         f"{count} clean lineages; prediction with leverage {found.leverage:.2f}, {found.degrees} degrees of freedom"
