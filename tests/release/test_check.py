@@ -12,11 +12,14 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skyloom.core.errors import IntegrityError
+from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.core.units import units
 from skyloom.release import sums
 from skyloom.release.canaries import Canary, Lookout, read_list
 from skyloom.release.check import check
+from skyloom.release.recompute import Recomputation
 from skyloom.tokenizer.invariants import InvariantFinding
 
 Sign = Callable[[Path], None]
