@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from skyloom.leakage.control_words import EXPECTED, FOUND, flags, outcome, reason
+from skyloom.leakage.control_words import EXPECTED, FOUND, UNUSED, clean_test, flags, outcome, reason
 from skyloom.leakage.verdict import UNKNOWN
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,8 +88,8 @@ def monitoring_points(work: Path) -> float:
 def canaries_found(work: Path) -> float:
     """1 if the planted canaries are found in the final model, 0 if not.
 
-    Not measured where the audit cannot tell: where it flags their twins, which no stage read, as well, or where the pairs are not
-    told apart.
+    Not measured where the audit cannot tell: where it flags the held-back half, which no stage read, as well, or where the halves
+    are not told apart.
     """
     row = _control(work)["models"]["final"]
     found = outcome(row)
@@ -99,10 +99,10 @@ def canaries_found(work: Path) -> float:
 
 
 def clean_flagged(work: Path) -> float:
-    """What must not be flagged but was: the clean test split in the final model, canaries and pairs before planting, twins."""
+    """What must not be flagged but was: the held-back half and the clean test split in both models, canaries before planting."""
     control = _control(work)
-    unwanted = (flag for name, flag in flags(control["models"]).items() if name not in EXPECTED)
-    return sum(_flag(flag) for flag in (control["clean_test_flagged_in_final"], *unwanted))
+    unwanted = (flag for name, flag in flags(control["models"]).items() if name not in (*EXPECTED, *UNUSED))
+    return sum(_flag(flag) for flag in (*clean_test(control), *unwanted))
 
 
 def _control(work: Path) -> Any:

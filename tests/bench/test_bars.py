@@ -141,35 +141,35 @@ def finished(work: Path, step: str, name: str, text: str) -> None:
 
 
 def control(final: tuple[bool | None, bool | None], before: tuple[bool | None, bool | None]) -> dict[str, Any]:
-    """The control of leakage.json; of each model whether canaries and whether twins are flagged. Pairs differ where only canaries are."""
+    """The control of leakage.json; of each model whether either half is flagged. The halves differ where only the planted one is."""
     models = {"final": final, "stage1": before}
     rows = {
-        name: {"flagged": canaries, "twin_flagged": twins, "flagged_paired": name == "final" and canaries and not twins}
-        for name, (canaries, twins) in models.items()
+        name: {"flagged": planted, "heldback_flagged": other, "flagged_paired": name == "final" and planted and not other}
+        for name, (planted, other) in models.items()
     }
-    return {"models": rows, "clean_test_flagged_in_final": False, "holds": True}
+    return {"models": rows, "clean_test_flagged_in_final": False, "clean_test_flagged_in_stage1": False, "holds": True}
 
 
-def test_canaries_that_are_flagged_like_their_twins_are_no_pass(tmp_path: Path) -> None:
+def test_canaries_that_are_flagged_like_the_held_back_half_are_no_pass(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench.bars", "--work", str(tmp_path), "--json", "--only", "demo-canaries", "demo-clean"]
     finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": control(final=(True, True), before=(False, False))}))
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     canaries, clean = json.loads(done.stdout)
-    assert (canaries["status"], canaries["note"]) == ("not measured", "cannot tell: flagged, but so are their twins")
+    assert (canaries["status"], canaries["note"]) == ("not measured", "cannot tell: flagged, but so is the held-back half")
     assert (clean["status"], clean["value"]) == ("fail", 1.0) and done.returncode == 1
     for final, value in (((True, False), 1.0), ((False, False), 0.0)):
         finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": control(final, (False, False))}))
         assert demo.canaries_found(tmp_path) == value and demo.clean_flagged(tmp_path) == 0.0
 
 
-def test_pairs_that_are_not_told_apart_are_no_pass(tmp_path: Path) -> None:
+def test_halves_that_are_not_told_apart_are_no_pass(tmp_path: Path) -> None:
     found = control(final=(True, False), before=(False, False))
     found["models"]["final"]["flagged_paired"] = False
     finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": found}))
-    with pytest.raises(demo.NotMeasuredError, match="cannot tell: flagged, but not told item by item from their twins"):
+    with pytest.raises(demo.NotMeasuredError, match="cannot tell: flagged, but not told from the held-back half"):
         demo.canaries_found(tmp_path)
     assert demo.clean_flagged(tmp_path) == 0.0
-    found["models"]["stage1"]["flagged_paired"] = True
+    found["models"]["stage1"]["heldback_flagged"] = True
     finished(tmp_path, "leakage", "leakage.json", json.dumps({"control": found}))
     assert demo.clean_flagged(tmp_path) == 1.0
 

@@ -1,4 +1,4 @@
-"""The audit over a small run: canaries stand beside their twins, and the clean splits stay clean."""
+"""The audit over a small run: the planted half of the control is found, the held-back half and the clean splits stay clean."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from skyloom.core.store import Store
 from skyloom.corpus.stem.config import StemConfig
 from skyloom.corpus.stem.stage import generate
 from skyloom.evaluate.models import load
-from skyloom.leakage.audit_items import pairs, read_split
+from skyloom.leakage.audit_items import Items, pairs, read_split
 from skyloom.leakage.config import LeakageConfig
 from skyloom.leakage.contrast import Scored
-from skyloom.leakage.control_words import FOUND, NOT_FOUND, holds, outcome
+from skyloom.leakage.control_words import FOUND, NOT_FOUND, CleanTest, holds, outcome
 from skyloom.leakage.corpus_overlap import corpus_overlap
 from skyloom.leakage.gap import Audited, _control, _words, audit
 from skyloom.leakage.verdict import UNKNOWN, LeakageVerdict
@@ -49,33 +49,33 @@ def audited(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return run(world, tmp_path_factory.mktemp("leakage"), corpus=world.corpus)
 
 
-def test_canaries_are_not_called_found_where_their_twins_are_flagged_as_well(audited: dict[str, Any]) -> None:
-    """Training on the canaries taught their names and wording, which the twins share: the rule flags both, though nobody read the
-    twins. Only the pairs tell canaries from twins."""
+def test_the_planted_half_is_found_and_the_held_back_half_is_not(audited: dict[str, Any]) -> None:
+    """A model that has memorised the planted half, and the one before it, which has read neither."""
     control = audited["control"]
     final, before = control["models"]["final"], control["models"]["stage1"]
     assert final["flagged"] and final["delta1_high"] < 0
-    assert final["twin_flagged"] and final["twin_delta1_high"] < 0
+    assert not final["heldback_flagged"] and final["heldback_delta1_low"] < 0 < final["heldback_delta1_high"]
     assert final["flagged_paired"] and final["paired_high"] < 0
-    assert control["holds"] is False and control["twins_flagged_in_final"] is True
     assert not before["flagged"] and before["delta1_low"] < 0 < before["delta1_high"]
-    assert not before["twin_flagged"] and before["twin_delta1_low"] < 0 < before["twin_delta1_high"]
+    assert not before["heldback_flagged"] and before["heldback_delta1_low"] < 0 < before["heldback_delta1_high"]
     assert before["paired_low"] < 0 < before["paired_high"]
-    assert audited["words"]["final"].endswith("planted canaries: cannot tell (flagged, but so are their twins)")
+    assert control["holds"] is True and control["clean_test_flagged_in_stage1"] is False
+    assert audited["words"]["final"].endswith("planted canaries: found")
     assert audited["words"]["stage1"].endswith("planted canaries: not found")
 
 
-def test_the_twins_are_a_control_of_the_same_size_as_the_canaries(audited: dict[str, Any]) -> None:
+def test_both_halves_are_of_one_size_and_judged_by_one_rule(audited: dict[str, Any]) -> None:
     for row in audited["control"]["models"].values():
-        assert row["n"]["twin"] == row["n"]["canary"] == row["n"]["pairs"] == 40
+        assert row["n"]["heldback"] == row["n"]["canary"] == row["n"]["pairs"] == 40
         assert row["delta1"] == pytest.approx(row["L_canary"] - row["L_ref"], abs=1e-5)
-        assert row["twin_delta1"] == pytest.approx(row["L_twin"] - row["L_ref"], abs=0.01)  # families weighted by the twins' tokens
+        # the families are weighted by the tokens of the half that is judged
+        assert row["heldback_delta1"] == pytest.approx(row["L_heldback"] - row["L_ref"], abs=0.05)
 
 
 @pytest.mark.parametrize(
-    ("canary", "twin", "told"), [(-0.3, 0.0, FOUND), (-0.3, -0.3, UNKNOWN), (0.0, 0.0, NOT_FOUND), (0.0, -0.3, NOT_FOUND)]
+    ("canary", "heldback", "told"), [(-0.3, 0.0, FOUND), (-0.3, -0.3, UNKNOWN), (0.0, 0.0, NOT_FOUND), (0.0, -0.3, NOT_FOUND)]
 )
-def test_the_rule_is_the_same_for_canaries_and_twins(canary: float, twin: float, told: str) -> None:
+def test_the_rule_is_the_same_for_both_halves(canary: float, heldback: float, told: str) -> None:
     """Losses by hand: what was planted is found, what only looks easier is not, in both languages."""
     kinds = tuple((family, lang) for family in ("加法", "ratio", "area") for lang in ("en", "zh-Hans") for _ in range(8))
     rng = np.random.default_rng(3)  # with 2 the pairs before planting differ by chance
@@ -84,15 +84,15 @@ def test_the_rule_is_the_same_for_canaries_and_twins(canary: float, twin: float,
         tokens = rng.integers(30, 90, len(kinds))
         return Scored(tokens * (1.5 + shift + rng.normal(0, 0.1, len(kinds))), tokens, kinds)
 
-    scored = {"canary": split(canary), "twin": split(twin), "ref": split(0.0)}
+    scored = {"canary": split(canary), "heldback": split(heldback), "ref": split(0.0)}
     row = _control(scored, [(k, k) for k in range(len(kinds))], CONFIG)
-    assert outcome(row) == told and (row["flagged"], row["twin_flagged"]) == (canary < 0, twin < 0)
-    before = _control({**scored, "canary": split(0.0), "twin": split(0.0)}, [(k, k) for k in range(len(kinds))], CONFIG)
-    assert holds({"final": row, "stage1": before}, clean_test_flagged=False) is (told == FOUND)
+    assert outcome(row) == told and (row["flagged"], row["heldback_flagged"]) == (canary < 0, heldback < 0)
+    before = _control({**scored, "canary": split(0.0), "heldback": split(0.0)}, [(k, k) for k in range(len(kinds))], CONFIG)
+    assert holds({"final": row, "stage1": before}, CleanTest(False, False)) is (told == FOUND)
 
 
-def test_a_wording_that_only_just_flags_the_canaries_is_not_called_a_leak() -> None:
-    """Canaries and twins that are equally easy, with one interval just below zero and the other just around it, in both languages."""
+def test_one_interval_that_only_just_excludes_zero_is_not_called_a_leak() -> None:
+    """Halves that are equally easy, with one interval just below zero and the other just around it, in both languages."""
     kinds = tuple((family, lang) for family in ("加法", "ratio") for lang in ("en", "zh-Hans") for _ in range(10))
     tokens = np.full(len(kinds), 50)
     noise = np.tile(np.linspace(-0.3, 0.3, 10), 4)
@@ -100,11 +100,13 @@ def test_a_wording_that_only_just_flags_the_canaries_is_not_called_a_leak() -> N
     def split(shift: float) -> Scored:
         return Scored(tokens * (1.5 + shift + noise), tokens, kinds)
 
-    row = _control({"canary": split(-0.1), "twin": split(-0.06), "ref": split(0.0)}, [(k, k) for k in range(len(kinds))], CONFIG)
-    assert (row["flagged"], row["twin_flagged"], row["flagged_paired"]) == (True, False, True)  # equal noise: the pairs see .04
+    row = _control(
+        {"canary": split(-0.1), "heldback": split(-0.06), "ref": split(0.0)}, [(k, k) for k in range(len(kinds))], CONFIG
+    )
+    assert (row["flagged"], row["heldback_flagged"], row["flagged_paired"]) == (True, False, True)  # equal noise: the pairs see .04
     other = Scored(tokens * (1.44 + noise[::-1]), tokens, kinds)
-    row = _control({"canary": split(-0.1), "twin": other, "ref": split(0.0)}, [(k, k) for k in range(len(kinds))], CONFIG)
-    assert (row["flagged"], row["twin_flagged"], row["flagged_paired"], outcome(row)) == (True, False, False, UNKNOWN)
+    row = _control({"canary": split(-0.1), "heldback": other, "ref": split(0.0)}, [(k, k) for k in range(len(kinds))], CONFIG)
+    assert (row["flagged"], row["heldback_flagged"], row["flagged_paired"], outcome(row)) == (True, False, False, UNKNOWN)
 
 
 def test_the_clean_test_split_is_not_flagged(audited: dict[str, Any]) -> None:
@@ -130,7 +132,7 @@ def test_rows_hold_gaps_of_the_losses_with_intervals(world: World, audited: dict
 def test_a_leaked_test_split_is_named(world: World, tmp_path: Path) -> None:
     """The canaries put in the place of the test split: now the verdict itself must say so, for the final model only."""
     folder = Store(str(tmp_path / "exercises"))
-    for split in ("train", "test", "ref", "canary", "twin"):
+    for split in ("train", "test", "ref", "canary", "heldback"):
         source = "canary" if split == "test" else split
         folder.write_bytes(f"exercises-{split}.parquet", world.exercises.read_bytes(f"exercises-{source}.parquet"))
     found = {row["model"]: row for row in run(world, tmp_path / "out", exercises=folder)["rows"]}
@@ -162,12 +164,12 @@ def test_canaries_that_training_did_not_read_are_no_control(world: World, tmp_pa
 
 def test_canaries_without_an_interval_are_not_called_absent() -> None:
     row = Audited("final", {}, LeakageVerdict(None, None, "no sign"))
-    unknown: Any = {"flagged": None, "twin_flagged": None}
+    unknown: Any = {"flagged": None, "heldback_flagged": None}
     assert _words([row], {"final": unknown})["final"].endswith("planted canaries: cannot tell (too few items for an interval)")
-    alike: Any = {"flagged": True, "twin_flagged": False, "flagged_paired": False}
-    assert _words([row], {"final": alike})["final"].endswith("cannot tell (flagged, but not told item by item from their twins)")
-    both: Any = {"flagged": True, "twin_flagged": True}
-    assert _words([row], {"final": both})["final"].endswith("planted canaries: cannot tell (flagged, but so are their twins)")
+    alike: Any = {"flagged": True, "heldback_flagged": False, "flagged_paired": False}
+    assert _words([row], {"final": alike})["final"].endswith("cannot tell (flagged, but not told from the held-back half)")
+    both: Any = {"flagged": True, "heldback_flagged": True}
+    assert _words([row], {"final": both})["final"].endswith("planted canaries: cannot tell (flagged, but so is the held-back half)")
 
 
 def test_a_missing_split_is_told(world: World, tmp_path: Path) -> None:
@@ -175,13 +177,16 @@ def test_a_missing_split_is_told(world: World, tmp_path: Path) -> None:
         run(world, tmp_path / "out", exercises=Store(str(tmp_path / "nothing")))
 
 
-def test_every_canary_meets_its_own_twin(world: World) -> None:
-    canaries, twins = read_split(world.exercises, "canary"), read_split(world.exercises, "twin")
-    matched = pairs(canaries, twins)
-    assert len(matched) == len(canaries) == 40
+def test_pairs_are_of_one_family_and_language_and_use_each_item_once(world: World) -> None:
+    canaries, heldback = read_split(world.exercises, "canary"), read_split(world.exercises, "heldback")
+    matched = pairs(canaries, heldback)
+    assert len(matched) == len(canaries) == len(heldback) == 40
+    assert all(len(set(rows)) == 40 for rows in zip(*matched, strict=True))
     for one, other in matched:
-        assert canaries.kinds[one] == twins.kinds[other] and canaries.canonical[one] != twins.canonical[other]
+        assert canaries.kinds[one] == heldback.kinds[other] and canaries.canonical[one] != heldback.canonical[other]
     assert {lang for _, lang in canaries.kinds} == {"en", "zh-Hans"}
+    some = Items(heldback.ids[:25], heldback.texts[:25], heldback.kinds[:25], heldback.canonical[:25])
+    assert len(pairs(canaries, some)) == len(pairs(some, canaries)) == 25 and pairs(canaries, Items((), (), (), ())) == []
 
 
 def test_items_are_a_fixed_sample_with_no_family_short(world: World) -> None:
@@ -195,7 +200,7 @@ def test_items_are_a_fixed_sample_with_no_family_short(world: World) -> None:
 def test_the_corpus_holds_its_own_exercises_and_no_others(audited: dict[str, Any]) -> None:
     rows = {row["split"]: row for row in audited["corpus"]["rows"]}
     assert rows["train"]["whole"] == rows["train"]["items"] and rows["train"]["share"] == 1.0
-    for split in ("test", "ref", "canary", "twin"):
+    for split in ("test", "ref", "canary", "heldback"):
         assert rows[split]["whole"] == 0 and 0 < rows[split]["share"] < 0.5
 
 

@@ -128,11 +128,11 @@ def test_pairing_finds_what_the_spread_between_families_hides() -> None:
     rng = np.random.default_rng(9)
     kinds = tuple(kind for kind in LEVELS for _ in range(6))
     tokens = rng.integers(25, 90, len(kinds))
-    own = rng.normal(0, 0.2, len(kinds))  # what a problem's wording costs, shared by canary and twin
+    own = rng.normal(0, 0.2, len(kinds))  # what both of a pair have in common
     level = np.array([LEVELS[kind] for kind in kinds]) + own
-    twin = Scored(tokens * (level + rng.normal(0, 0.02, len(kinds))), tokens, kinds)
+    other = Scored(tokens * (level + rng.normal(0, 0.02, len(kinds))), tokens, kinds)
     canary = Scored(tokens * (level - 0.05 + rng.normal(0, 0.02, len(kinds))), tokens, kinds)
-    close = paired(canary, twin, seed=1, name="pair", resamples=500)
+    close = paired(canary, other, seed=1, name="pair", resamples=500)
     apart = gap_of(canary, split(rng), 1)
     assert close.high < 0 and close.low < -0.05 < close.high
     assert close.half_width < apart.half_width / 4

@@ -12,11 +12,14 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skyloom.core.errors import IntegrityError
+from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.core.units import units
 from skyloom.release import sums
 from skyloom.release.canaries import Canary, Lookout, read_list
 from skyloom.release.check import check
+from skyloom.release.recompute import Recomputation
 from skyloom.tokenizer.invariants import InvariantFinding
 
 Sign = Callable[[Path], None]
@@ -109,6 +112,19 @@ def test_a_document_more_than_the_card_says_is_found(copy: Path, sign: Sign) -> 
     _write(shard, [*lines[:-1], lines[0]])
     sign(copy)
     assert "stands in" in _failed(copy)["corpus"]
+
+
+def test_a_release_of_the_earlier_control_is_refused_in_a_sentence(copy: Path, sign: Sign) -> None:
+    """Its exercises have twins and no held-back half, so neither cards nor audit can be done again; nothing else is in doubt."""
+    (copy / "exercises/exercises-heldback.parquet").rename(copy / "exercises/exercises-twin.parquet")
+    sign(copy)
+    failed = _failed(copy)
+    assert list(failed) == ["cards"] and "made by an earlier version of Skyloom" in failed["cards"]
+    assert "run/run.json" in failed["cards"]
+    again = Recomputation(Store(copy), Store(copy.parent / "scratch"), Progress.silent())
+    for proof in (again.exercises, again.leakage):
+        with pytest.raises(IntegrityError, match="twins of the same wording"):
+            proof()
 
 
 @pytest.mark.parametrize("lang", ["en", "zh-Hans"])

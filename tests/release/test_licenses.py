@@ -90,7 +90,7 @@ def test_a_publisher_is_told_what_to_put_right() -> None:
 
 def test_what_an_outsider_needs_is_in_the_folder(measured: Path) -> None:
     names = {p.relative_to(measured).as_posix() for p in measured.rglob("*") if p.is_file()}
-    splits = {f"exercises/exercises-{split}.parquet" for split in ("train", "valid", "test", "ref", "canary", "twin")}
+    splits = {f"exercises/exercises-{split}.parquet" for split in ("train", "valid", "test", "ref", "canary", "heldback")}
     journals = {f"run/{stage}/{name}" for stage in ("stage1", "stage2") for name in ("metrics.jsonl", "heldout.jsonl", "plan.json")}
     records = {"run/corpus/ledger.json", "run/extract/ledger.json", "run/tokens/tokens.json", "run/run.json", "run/models.json"}
     assert splits | journals | records <= names

@@ -200,42 +200,62 @@ def test_a_control_or_a_check_that_fails_is_told_with_its_reason(run: dict[str, 
     table["sanity"] = [{"check": "final is below unigram", "set": "web_zh", "ok": False, "value": 5.0, "bound": 4.0}]
     sections = Outline(page_with(run, tmp_path, leakage=("leakage.json", audit), evaluate=("perplexity.json", table))).sections
     for name in ("leakage", "summary"):
-        assert "not found in the final model" in sections[name] and "clean test items are flagged too" in sections[name]
+        assert (
+            "not found in the final model" in sections[name] and "clean test items are flagged in the final model" in sections[name]
+        )
     for name in ("evaluation", "summary"):
         assert "final is below unigram on Web, Chinese: 5.000, bound 4.000" in " ".join(sections[name].split())
 
 
 @pytest.mark.parametrize(
-    ("flagged", "twins", "pairs", "told"),
+    ("flagged", "heldback", "pairs", "told"),
     [
         (True, False, True, "found"),
-        (True, True, True, "cannot tell: flagged, but so are their twins"),
-        (True, False, False, "cannot tell: flagged, but not told item by item from their twins"),
+        (True, True, True, "cannot tell: flagged, but so is the held-back half"),
+        (True, False, False, "cannot tell: flagged, but not told from the held-back half"),
         (False, False, True, "not found"),
         (None, None, None, "cannot tell: too few items for an interval"),
     ],
 )
 def test_planted_items_are_told_by_the_rule_of_the_control(
-    run: dict[str, Store], tmp_path: Path, flagged: bool | None, twins: bool | None, pairs: bool | None, told: str
+    run: dict[str, Store], tmp_path: Path, flagged: bool | None, heldback: bool | None, pairs: bool | None, told: str
 ) -> None:
-    """By delta1 of canaries and of their twins and by the difference of the two, as `holds` is."""
+    """By delta1 of both halves and by the difference of the two, as `holds` is."""
     audit = run["leakage"].read_json("leakage.json")
     for row in audit["control"]["models"].values():
-        row |= {"flagged": flagged, "twin_flagged": twins, "flagged_paired": pairs}
+        row |= {"flagged": flagged, "heldback_flagged": heldback, "flagged_paired": pairs}
     page = page_with(run, tmp_path, leakage=("leakage.json", audit))
     assert page.count(f'<td class="words">{told}</td>') == len(audit["control"]["models"])
 
 
-def test_canaries_that_are_flagged_like_their_twins_are_not_called_found(run: dict[str, Store], tmp_path: Path) -> None:
+def test_canaries_that_are_flagged_like_the_held_back_half_are_not_called_found(run: dict[str, Store], tmp_path: Path) -> None:
     audit = run["leakage"].read_json("leakage.json")
     audit["control"]["models"]["final"] |= {
         "delta1": -0.143, "delta1_low": -0.216, "delta1_high": -0.071, "flagged": True,
-        "twin_delta1": -0.109, "twin_delta1_low": -0.176, "twin_delta1_high": -0.039, "twin_flagged": True,
+        "heldback_delta1": -0.109, "heldback_delta1_low": -0.176, "heldback_delta1_high": -0.039, "heldback_flagged": True,
     }  # fmt: skip
     sections = Outline(page_with(run, tmp_path, leakage=("leakage.json", audit))).sections
     for name in ("summary", "leakage"):
         assert "The control cannot tell" in sections[name] and "(Δ1 −0.109 [−0.176, −0.039])" in sections[name]
         assert "The control holds" not in sections[name]
+
+
+def test_both_controls_stand_side_by_side(run: dict[str, Store], tmp_path: Path) -> None:
+    section = " ".join(Outline(page_with(run, tmp_path)).sections["leakage"].split())
+    for told in ("Δ1 with the planted half", "Δ1 with the held-back half", "planted minus held back", "The control holds"):
+        assert told in section
+    assert "−0.620" in section and "0.030" in section and "twin" not in section
+
+
+def test_an_audit_of_an_earlier_version_is_told_and_not_called_a_control(run: dict[str, Store], tmp_path: Path) -> None:
+    audit = run["leakage"].read_json("leakage.json")
+    for row in audit["control"]["models"].values():
+        for key in [key for key in row if key.startswith("heldback")]:
+            row[key.replace("heldback", "twin")] = row.pop(key)
+    sections = Outline(page_with(run, tmp_path, leakage=("leakage.json", audit))).sections
+    for name in ("summary", "leakage"):
+        assert "made by an earlier version, which compared the planted exercises with twins" in sections[name]
+    assert "no held-back half was judged" in sections["leakage"]
 
 
 def test_the_funnel_shows_the_bytes_that_extraction_does_not_keep(run: dict[str, Store], tmp_path: Path) -> None:

@@ -372,31 +372,32 @@ class Strata(TypedDict):
 
 
 class ControlEntry(TypedDict):
-    """A model's losses on the planted exercises and on their twins, which no stage read: each against the reference split
-    (`delta1`, the positive control; `twin_delta1`, the negative one), and pairwise against each other (`paired`)."""
+    """A model's losses on the planted exercises and on those of their pool that were held back, which no stage read: each against
+    the reference split (`delta1`, the positive control; `heldback_delta1`, the negative one), and against each other (`paired`, in
+    pairs of one family and language). Files of earlier versions have `twin_` for `heldback_`."""
 
     L_canary: Figure
     L_canary_low: Figure
     L_canary_high: Figure
-    L_twin: Figure
-    L_twin_low: Figure
-    L_twin_high: Figure
+    L_heldback: Figure
+    L_heldback_low: Figure
+    L_heldback_high: Figure
     L_ref: Figure
     L_ref_low: Figure
     L_ref_high: Figure
     delta1: Figure
     delta1_low: Figure
     delta1_high: Figure
-    twin_delta1: Figure
-    twin_delta1_low: Figure
-    twin_delta1_high: Figure
+    heldback_delta1: Figure
+    heldback_delta1_low: Figure
+    heldback_delta1_high: Figure
     paired: Figure
     paired_low: Figure
     paired_high: Figure
     n: dict[str, int]
     strata: Strata
     flagged: bool | None
-    twin_flagged: bool | None
+    heldback_flagged: bool | None
     flagged_paired: bool | None
 
 
@@ -406,11 +407,12 @@ class LeakageControl(TypedDict, total=False):
     models: dict[str, ControlEntry]
     canaries_flagged_in_final: bool | None
     canaries_flagged_in_stage1: bool | None
-    twins_flagged_in_final: bool | None
-    twins_flagged_in_stage1: bool | None
+    heldback_flagged_in_final: bool | None
+    heldback_flagged_in_stage1: bool | None
     pairs_flagged_in_final: bool | None
     pairs_flagged_in_stage1: bool | None
     clean_test_flagged_in_final: bool | None
+    clean_test_flagged_in_stage1: bool | None
     holds: bool | None
 
 

@@ -63,7 +63,7 @@ DOCUMENT = pa.schema(
         pa.field("url", pa.string(), nullable=False),
         pa.field("date", pa.string()),
         pa.field("license", pa.string()),
-        pa.field("split", pa.string(), nullable=False),  # "train", "valid", or for exercises "test", "ref", "canary", "twin"
+        pa.field("split", pa.string(), nullable=False),  # "train", "valid", or for exercises "test", "ref", "canary", "heldback"
         pa.field("meta", pa.string(), nullable=False),
     ]
 )

@@ -33,7 +33,7 @@ CANDIDATE = pa.schema(
 )
 
 _ENTERING = ("exercises-train.parquet", "exercises-valid.parquet")
-"""Test, ref, canary and twin items never enter the corpus."""
+"""Test, ref, canary and heldback items never enter the corpus."""
 
 
 @dataclass(frozen=True)

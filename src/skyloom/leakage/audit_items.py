@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from skyloom.core.errors import DataError
 from skyloom.core.store import Store
 
-SPLITS = ("train", "test", "ref", "canary", "twin")
+SPLITS = ("train", "test", "ref", "canary", "heldback")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class Items:
     texts: tuple[str, ...]
     kinds: tuple[tuple[str, str], ...]
     canonical: tuple[str, ...]
-    twin_of: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,7 +47,6 @@ def read_split(exercises: Store, split: str, most: int = 0) -> Items:
             texts=tuple(texts[r] for r in rows),
             kinds=tuple(kinds[r] for r in rows),
             canonical=tuple(str(metas[r]["canonical"]) for r in rows),
-            twin_of=tuple(str(metas[r].get("twin_of", "")) for r in rows),
         )
     except KeyError as problem:
         raise DataError(f"an exercise in {exercises.url(f'exercises-{split}.parquet')} has no {problem} in its meta") from problem
@@ -64,7 +62,16 @@ def _even(kinds: Sequence[tuple[str, str]], most: int) -> list[int]:
     return sorted(row for _, row in sorted(turns)[:most])
 
 
-def pairs(canaries: Items, twins: Items) -> list[tuple[int, int]]:
-    """Row numbers (canary, twin) of all canaries that have a twin, by the twin's `twin_of`."""
-    place = {identity: row for row, identity in enumerate(canaries.ids)}
-    return sorted((place[of], row) for row, of in enumerate(twins.twin_of) if of in place)
+def pairs(planted: Items, heldback: Items) -> list[tuple[int, int]]:
+    """Row numbers (planted, held back), each item once, both of one family and language; in the order of ids, which is a lot.
+
+    Where one of the two has more items of a family, the last ones are in no pair.
+    """
+    waiting: dict[tuple[str, str], list[int]] = {}
+    for row, kind in enumerate(heldback.kinds):
+        waiting.setdefault(kind, []).append(row)
+    found = []
+    for row, kind in enumerate(planted.kinds):
+        if waiting.get(kind):
+            found.append((row, waiting[kind].pop(0)))
+    return found

@@ -1,16 +1,18 @@
-"""The control of the leakage audit in words: whether planted exercises are found, and whether they are told from their twins.
+"""The control of the leakage audit in words: whether the audit finds planted exercises, and only these.
 
-Input: the part "control" of `leakage.json`. Output: an outcome for each model and a sentence for the run. The twins have the
-families, names and wording of the canaries with other numbers, and no stage read them. So canaries that are flagged prove something
-only if their twins are not: where both are flagged, the rule saw the wording, and nobody can tell whether it would see a leak. And
-where only the canaries are flagged, the two may still be equal: one interval may just exclude zero and the other just hold it. So
-the difference itself is judged, canary minus twin, item by item: its interval must lie below zero too. The audit, the
-cards, the run page and the command line all take their words from here.
+Input: the part "control" of `leakage.json`. Output: an outcome for each model and a sentence for the run. The pool of the control
+is split by lot: one half is planted, the other is held back and read by no stage. Both halves take the place of the test split in
+the rule. Planted exercises count as found only if the half that was held back is not flagged: where both are, the rule saw
+something that the two share. And where only one is flagged, the halves may still be equal: one interval may just exclude zero and
+the other just hold it. So the difference itself is judged too, planted minus held back: as the halves differ by the lot alone, this
+is an experiment with a random assignment, and it holds even if the reference split were not like the pool. The audit, the cards,
+the run page and the command line all take their words from here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from skyloom.core.json_files import ControlEntry, Figure, LeakageControl
 from skyloom.leakage.verdict import UNKNOWN
@@ -21,19 +23,28 @@ model of step `stage1b` where the recipe has that step."""
 
 FOUND, NOT_FOUND = "found", "not found"
 EXPECTED = ("canaries_flagged_in_final", "pairs_flagged_in_final")
-"""Of the flags: those that a control which holds has. All others are false alarms."""
+"""Of the flags: those that a control which holds has."""
+UNUSED = ("pairs_flagged_in_stage1",)
+"""Of the flags: those that are published only. Before planting each half is judged by itself."""
 _NOT_JUDGED = "The control could not be judged in this run."
 _SAYS_LITTLE = "A verdict without a sign of leakage says little here."
+
+
+class CleanTest(NamedTuple):
+    """Whether the rule flags the clean test split in the model before planting and in the final one; None if not judged."""
+
+    before: bool | None
+    final: bool | None
 
 
 def outcome(row: ControlEntry) -> str:
     """Whether the rule finds the canaries in a model: `FOUND`, `NOT_FOUND` or `UNKNOWN`.
 
-    `FOUND` needs three things: canaries flagged, twins not flagged, and lower losses of canaries than of twins, item by item.
-    `UNKNOWN` if there is no interval, if the twins are flagged too, if the pairs are not told apart, or if nobody looked.
+    `FOUND` needs three things: canaries flagged, the held-back half not flagged, and lower losses of canaries than of that half.
+    `UNKNOWN` if there is no interval, if the held-back half is flagged too or the halves are not told apart, or if nobody looked.
     """
     if row.get("flagged"):
-        return FOUND if row.get("twin_flagged") is False and row.get("flagged_paired") else UNKNOWN
+        return FOUND if row.get("heldback_flagged") is False and row.get("flagged_paired") else UNKNOWN
     return NOT_FOUND if row.get("flagged") is False else UNKNOWN
 
 
@@ -43,10 +54,12 @@ def reason(row: ControlEntry) -> str:
         return ""
     if not row.get("flagged"):
         return "too few items for an interval"
-    if row.get("twin_flagged") is not False:
-        return f"flagged, but {'so are their twins' if row.get('twin_flagged') else 'their twins were not judged'}"
-    pairs = "too few pairs to compare them with" if row.get("flagged_paired") is None else "not told item by item from"
-    return f"flagged, but {pairs} their twins"
+    if row.get("heldback_flagged"):
+        return "flagged, but so is the held-back half"
+    if row.get("heldback_flagged") is None:
+        return "flagged, but no held-back half was judged"
+    pairs = "too few pairs to compare it with" if row.get("flagged_paired") is None else "not told from"
+    return f"flagged, but {pairs} the held-back half"
 
 
 def flags(models: Mapping[str, ControlEntry]) -> dict[str, bool | None]:
@@ -55,23 +68,28 @@ def flags(models: Mapping[str, ControlEntry]) -> dict[str, bool | None]:
     return {
         "canaries_flagged_in_final": after.get("flagged") if after else None,
         "canaries_flagged_in_stage1": before.get("flagged") if before else None,
-        "twins_flagged_in_final": after.get("twin_flagged") if after else None,
-        "twins_flagged_in_stage1": before.get("twin_flagged") if before else None,
+        "heldback_flagged_in_final": after.get("heldback_flagged") if after else None,
+        "heldback_flagged_in_stage1": before.get("heldback_flagged") if before else None,
         "pairs_flagged_in_final": after.get("flagged_paired") if after else None,
         "pairs_flagged_in_stage1": before.get("flagged_paired") if before else None,
     }
 
 
-def holds(models: Mapping[str, ControlEntry], clean_test_flagged: bool | None) -> bool | None:
+def holds(models: Mapping[str, ControlEntry], clean: CleanTest) -> bool | None:
     """Whether the control holds; None where one of its parts could not be judged.
 
-    It holds if the rule flags the canaries in the final model and not before, the canaries have lower losses than their twins
-    item by item in the final model and not before, and the rule flags neither the clean test split nor, in either model, the twins.
+    It holds if the rule flags the planted half in the final model, where it also has lower losses than the held-back half, and if
+    the rule flags nothing else: not the held-back half and the clean test split in either model, not the planted half before.
     """
-    seen = flags(models)
+    seen = {name: flag for name, flag in flags(models).items() if name not in UNUSED}
     wanted = [seen.pop(name) for name in EXPECTED]
-    unwanted = [*seen.values(), clean_test_flagged]
+    unwanted = [*seen.values(), *clean]
     return None if None in wanted or None in unwanted else all(wanted) and not any(unwanted)
+
+
+def clean_test(control: LeakageControl) -> CleanTest:
+    """What "control" says of the clean test split."""
+    return CleanTest(control.get("clean_test_flagged_in_stage1"), control.get("clean_test_flagged_in_final"))
 
 
 def sentence(control: LeakageControl | None) -> str:
@@ -79,14 +97,20 @@ def sentence(control: LeakageControl | None) -> str:
     if not control:
         return ""
     models = control.get("models") or {}
-    clean, final = control.get("clean_test_flagged_in_final"), models.get(PLANTED)
+    clean, final = clean_test(control), models.get(PLANTED)
     if final is None or final.get("flagged") is None:
         return _NOT_JUDGED
+    if any("twin_flagged" in row for row in models.values()):
+        return (
+            "The control cannot tell whether this audit would find a leak: it was made by an earlier version, which compared the "
+            "planted exercises with twins of the same wording. What a model learns of a wording helps the twin as well. Audit the "
+            "run again."
+        )
     if holds(models, clean):
         return (
             f"The control holds: the planted exercises are found in the final model (Δ1 {_planted(final)}) and not before they "
-            f"were planted. Their twins, which no stage read, are not flagged (Δ1 {_twins(final)}), and neither is the clean test "
-            f"split. {_pairs(final)}"
+            "were planted. Those held back, the other half of one pool, which no stage read, are not flagged "
+            f"(Δ1 {_heldback(final)}), and neither is the clean test split. {_pairs(final)}"
         )
     wrong = _false_alarms(models, clean)
     if final.get("flagged") and outcome(final) == UNKNOWN:
@@ -94,31 +118,31 @@ def sentence(control: LeakageControl | None) -> str:
             "The control cannot tell whether this audit would find a leak: the planted exercises are flagged in the final model "
             f"(Δ1 {_planted(final)}), {_doubt(final)} {_also(wrong)}{_SAYS_LITTLE}"
         )
-    if final.get("twin_flagged"):
-        wrong.insert(0, f"their twins, which no stage read, are flagged in the final model (Δ1 {_twins(final)})")
+    if final.get("heldback_flagged"):
+        wrong.insert(0, f"the held-back exercises, which no stage read, are flagged in the final model (Δ1 {_heldback(final)})")
     if not final.get("flagged"):
         wrong.insert(0, f"the planted exercises are not found in the final model (Δ1 {_planted(final)})")
     return f"The control does not hold: {'; '.join(wrong)}. {_pairs(final)} {_SAYS_LITTLE}" if wrong else _NOT_JUDGED
 
 
 def _doubt(row: ControlEntry) -> str:
-    """Why canaries that are flagged prove nothing: their twins are flagged too, or the two are not told apart."""
-    twins = f"their twins, which no stage read, {{}} (Δ1 {_twins(row)})"
-    if row.get("twin_flagged") is not False:
-        return f"but {twins.format('are flagged too' if row.get('twin_flagged') else 'were not judged')}. {_pairs(row)}"
-    return f"and {twins.format('are not')}. This by itself does not show a difference between the two. {_pairs(row)}"
+    """Why canaries that are flagged prove nothing: the held-back half is flagged too, or the two are not told apart."""
+    other = f"the held-back exercises, which no stage read, {{}} (Δ1 {_heldback(row)})"
+    if row.get("heldback_flagged") is not False:
+        return f"but {other.format('are flagged too' if row.get('heldback_flagged') else 'were not judged')}. {_pairs(row)}"
+    return f"and {other.format('are not')}. This by itself does not show a difference between the two. {_pairs(row)}"
 
 
-def _false_alarms(models: Mapping[str, ControlEntry], clean_test_flagged: bool | None) -> list[str]:
-    """What was flagged and should not have been, save for the twins in the final model."""
+def _false_alarms(models: Mapping[str, ControlEntry], clean: CleanTest) -> list[str]:
+    """What was flagged and should not have been, save for the held-back half in the final model."""
     found, before = [], models.get(CLEAN)
     if before and before.get("flagged"):
         found.append(f"the planted exercises are flagged before they were planted (Δ1 {_planted(before)})")
-    if before and before.get("twin_flagged"):
-        found.append(f"their twins are flagged before the exercises were planted (Δ1 {_twins(before)})")
-    if before and before.get("flagged_paired"):
-        found.append(f"the planted exercises have lower losses than their twins before they were planted ({_difference(before)})")
-    return [*found, "clean test items are flagged too"] if clean_test_flagged else found
+    if before and before.get("heldback_flagged"):
+        found.append(f"the held-back exercises are flagged before the others were planted (Δ1 {_heldback(before)})")
+    if clean.before:
+        found.append("clean test items are flagged before the exercises were planted")
+    return [*found, "clean test items are flagged in the final model"] if clean.final else found
 
 
 def _also(wrong: list[str]) -> str:
@@ -126,23 +150,19 @@ def _also(wrong: list[str]) -> str:
 
 
 def _pairs(row: ControlEntry) -> str:
-    """The canaries against their twins, item by item, in a sentence."""
+    """The planted half against the held-back half in a sentence."""
     if row.get("flagged_paired") is None:
-        return "There are too few pairs to compare the planted exercises with their twins item by item."
-    told = "have lower losses than their twins" if row["flagged_paired"] else "are not told from their twins"
-    return f"Item by item the planted exercises {told} ({_difference(row)})."
+        return "There are too few pairs to compare the planted exercises with those held back."
+    told = "have lower losses than those held back" if row["flagged_paired"] else "are not told from those held back"
+    return f"The planted exercises {told} ({_interval(row.get('paired'), row.get('paired_low'), row.get('paired_high'))})."
 
 
 def _planted(row: ControlEntry) -> str:
     return _interval(row.get("delta1"), row.get("delta1_low"), row.get("delta1_high"))
 
 
-def _twins(row: ControlEntry) -> str:
-    return _interval(row.get("twin_delta1"), row.get("twin_delta1_low"), row.get("twin_delta1_high"))
-
-
-def _difference(row: ControlEntry) -> str:
-    return _interval(row.get("paired"), row.get("paired_low"), row.get("paired_high"))
+def _heldback(row: ControlEntry) -> str:
+    return _interval(row.get("heldback_delta1"), row.get("heldback_delta1_low"), row.get("heldback_delta1_high"))
 
 
 def _interval(value: Figure, low: Figure, high: Figure) -> str:

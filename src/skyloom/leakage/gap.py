@@ -5,12 +5,12 @@ token loss on the train, test and reference splits and the gaps between them, as
 was written by another model in the test's style, so a gap may also be a difference of style. Ours is drawn from the same
 generator as the test split and is exchangeable with it: for a clean model the expected gap is 0.
 
-The control shows whether the audit can see: canaries, planted in the tokens of Stage 2, are put where the test split was. They
-must be found in the final model and not in the model at the end of Stage 1, before they were planted, and the clean test split
-must not be flagged. Each canary has a twin of the same family, names and wording with other numbers, which no stage read. The
-twins are the negative control, of the same size and under the same rule: where they are flagged too, the rule saw the wording, and
-flagged canaries prove nothing. Comparing the two item by item removes the spread between families; the interval of this difference
-must exclude zero as well, because "one is flagged and the other is not" does not show that the two differ.
+The control shows whether the audit can see. A pool of exercises is split by lot: one half, the canaries, is planted in the tokens
+of Stage 2, the other is held back and read by no stage. Each half is put where the test split was. The planted half must be found
+in the final model and not in the model at the end of Stage 1, before it was planted; the held-back half and the clean test split
+must be flagged in neither. The two halves are also compared with each other, in pairs of one family and language, which removes the
+spread between families; in the final model the interval of this difference must exclude zero as well, because "one is flagged and
+the other is not" does not show that the two differ.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from skyloom.evaluate.models import LoadedModel, Models, as_tokenizer, load
 from skyloom.leakage.audit_items import SPLITS, Items, pairs, read_split
 from skyloom.leakage.config import LeakageConfig
 from skyloom.leakage.contrast import Mix, Scored, gap, mix, paired, reference_mean, suspect_mean
-from skyloom.leakage.control_words import PLANTED, flags, holds, outcome, reason
+from skyloom.leakage.control_words import CLEAN, PLANTED, CleanTest, flags, holds, outcome, reason
 from skyloom.leakage.corpus_overlap import corpus_overlap
 from skyloom.leakage.verdict import WORDS, LeakageVerdict, below_zero, detectable, judge
 from skyloom.tokenizer import Tokenizer
@@ -43,12 +43,12 @@ class Audited:
 
 
 CONTROL_WORDS = (
-    "canaries, which were planted in the second stage, stand in for the test split: delta1 = L_canary - L_ref. Their twins, "
-    "of the same families, names and wording with other numbers, were read by no stage and stand in for it as well: "
-    "twin_delta1 = L_twin - L_ref, the negative control. paired = L_canary - L_twin, item by item. Each is flagged if its "
-    "interval lies below 0. The control holds if delta1, the rule that the test split is judged by, flags the canaries in "
-    "the final model and not in the first stage, and neither the clean test split nor the twins, and if paired is flagged in "
-    "the final model and not in the first stage. If the canaries are flagged and so are the twins, or paired is not, it cannot tell"
+    "a pool of exercises was split by lot: one half, the canaries, was planted in the second stage, the other was held back and "
+    "read by no stage. Both stand in for the test split: delta1 = L_canary - L_ref, and heldback_delta1 = L_heldback - L_ref, the "
+    "negative control. paired = L_canary - L_heldback, in pairs of one family and language. Each is flagged if its interval lies "
+    "below 0. The control holds if the rule that the test split is judged by flags the canaries in the final model, if paired is "
+    "flagged there too, and if the rule flags nothing else: neither the held-back half nor the clean test split in either model, "
+    "nor the canaries in the first stage. If the canaries are flagged and so is the other half, or paired is not, it cannot tell"
 )
 NO_CONTROL_WORDS = "no canaries were planted: nothing shows that this audit would have found a leak"
 
@@ -72,7 +72,7 @@ def audit(
     """
     vocabulary = as_tokenizer(tokenizer)
     splits = {name: read_split(exercises, name, config.items if name == "train" else 0) for name in SPLITS}
-    matched = pairs(splits["canary"], splits["twin"]) if planted else []
+    matched = pairs(splits["canary"], splits["heldback"]) if planted else []
     rows, control = list[Audited](), dict[str, ControlEntry]()
     with progress.task("leakage", len(models), "models") as bar:
         for name, source in models.items():
@@ -130,31 +130,36 @@ def _row(model: str, scored: Mapping[str, Scored], config: LeakageConfig) -> Aud
 
 
 def _control(scored: Mapping[str, Scored], matched: list[tuple[int, int]], config: LeakageConfig) -> ControlEntry:
-    """The canaries and their twins as the suspect: each against the reference split, and each canary against its twin."""
-    canary, twin = (scored[name].pick(rows) for name, rows in zip(("canary", "twin"), zip(*matched, strict=True), strict=True))
-    made, reference = _made(config), scored["ref"]
-    mixed, other = mix(canary, {"ref": reference}), mix(twin, {"ref": reference})
-    canary_loss, twin_loss = suspect_mean(mixed, name="canary", **made), suspect_mean(other, name="twin", **made)
+    """Both halves of the pool as the suspect: each against the reference split, and the planted against the held-back ones."""
+    canary, heldback, reference = scored["canary"], scored["heldback"], scored["ref"]
+    made = _made(config)
+    mixed, other = mix(canary, {"ref": reference}), mix(heldback, {"ref": reference})
+    canary_loss, heldback_loss = suspect_mean(mixed, name="canary", **made), suspect_mean(other, name="heldback", **made)
     ref_loss = reference_mean(mixed, reference, name="ref", **made)
-    planted, clean = gap(mixed, reference, name="canary-ref", **made), gap(other, reference, name="twin-ref", **made)
-    one_by_one = paired(canary, twin, name="canary-twin", **made)
+    planted, clean = gap(mixed, reference, name="canary-ref", **made), gap(other, reference, name="heldback-ref", **made)
+    one, two = (split.pick(rows) for split, rows in zip((canary, heldback), zip(*matched, strict=True), strict=True))
+    difference = paired(one, two, name="canary-heldback", **made)
     return {
         "L_canary": figure(canary_loss.value), "L_canary_low": figure(canary_loss.low), "L_canary_high": figure(canary_loss.high),
-        "L_twin": figure(twin_loss.value), "L_twin_low": figure(twin_loss.low), "L_twin_high": figure(twin_loss.high),
+        "L_heldback": figure(heldback_loss.value), "L_heldback_low": figure(heldback_loss.low),
+        "L_heldback_high": figure(heldback_loss.high),
         "L_ref": figure(ref_loss.value), "L_ref_low": figure(ref_loss.low), "L_ref_high": figure(ref_loss.high),
         "delta1": figure(planted.value), "delta1_low": figure(planted.low), "delta1_high": figure(planted.high),
-        "twin_delta1": figure(clean.value), "twin_delta1_low": figure(clean.low), "twin_delta1_high": figure(clean.high),
-        "paired": figure(one_by_one.value), "paired_low": figure(one_by_one.low), "paired_high": figure(one_by_one.high),
-        "n": {"canary": len(mixed.of), "twin": len(other.of), "ref": _counted(mixed, reference), "pairs": len(matched)},
+        "heldback_delta1": figure(clean.value), "heldback_delta1_low": figure(clean.low),
+        "heldback_delta1_high": figure(clean.high),
+        "paired": figure(difference.value), "paired_low": figure(difference.low), "paired_high": figure(difference.high),
+        "n": {"canary": len(mixed.of), "heldback": len(other.of), "ref": _counted(mixed, reference), "pairs": len(matched)},
         "strata": {"by": mixed.by, "count": len(mixed.names)},
-        "flagged": below_zero(planted), "twin_flagged": below_zero(clean), "flagged_paired": below_zero(one_by_one),
+        "flagged": below_zero(planted), "heldback_flagged": below_zero(clean), "flagged_paired": below_zero(difference),
     }  # fmt: skip
 
 
 def _holds(rows: Sequence[Audited], control: Mapping[str, ControlEntry]) -> dict[str, bool | None]:
     """What the control is expected to show, and whether it did; None where a model is missing or has no interval."""
-    clean = {row.model: row.verdict.leaked for row in rows}.get(PLANTED)
-    return {**flags(control), "clean_test_flagged_in_final": clean, "holds": holds(control, clean)}
+    leaked = {row.model: row.verdict.leaked for row in rows}
+    clean = CleanTest(leaked.get(CLEAN), leaked.get(PLANTED))
+    seen = {"clean_test_flagged_in_final": clean.final, "clean_test_flagged_in_stage1": clean.before}
+    return {**flags(control), **seen, "holds": holds(control, clean)}
 
 
 def _words(rows: Sequence[Audited], control: Mapping[str, ControlEntry]) -> dict[str, str]:

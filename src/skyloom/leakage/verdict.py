@@ -32,7 +32,7 @@ WORDS = {
     "delta1": f"L_test - L_ref; '{LEAKED}' if its 95 % interval lies below 0: the test split reads easier than others of its kind",
     "delta2": f"L_test - L_train; '{OVERFITTED}' if its 95 % interval lies above 0: the train split reads easier than unseen items",
     NO_SIGN: "the interval holds 0; the true gap that would have been seen four times in five is given with it",
-    UNKNOWN: "too few items for an interval; of canaries also: flagged, but so are their twins, or the pairs are not told apart",
+    UNKNOWN: "too few items for an interval; of canaries also: flagged, but so is the held-back half, or both are not told apart",
 }
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from skyloom.core.errors import DataError
 from skyloom.core.store import FileRecord, Store
 from skyloom.core.units import hash_units, ngrams, units
+from skyloom.release.folder import EXERCISES, RUN
 
 LIST = "evaluation/canaries.jsonl"
 _PROBE = 6
@@ -46,6 +47,17 @@ def read_canaries(exercises: Store) -> list[Canary]:
         Canary(row["id"], row["lang"], meta["question"], meta["solution"], meta["canonical"])
         for row, meta in zip(rows, metas, strict=True)
     ]
+
+
+def earlier_control(release: Store) -> str:
+    """Why this version cannot do a release's audit again, in a sentence; empty if it can: earlier ones had twins of canaries."""
+    if not release.exists(f"{EXERCISES}/exercises-twin.parquet"):
+        return ""
+    return (
+        "the release was made by an earlier version of Skyloom, whose leakage audit compared the canaries with twins of the same "
+        f"wording; this version holds back half of a pool instead, so check the release with the version that {RUN} names, or make "
+        "it again"
+    )
 
 
 def write_list(canaries: Sequence[Canary], out: Store) -> FileRecord:

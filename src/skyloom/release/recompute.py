@@ -76,6 +76,7 @@ class Recomputation:
 
     def exercises(self) -> str:
         """Same seed, same exercises: a changed answer key, or a canary that is not listed, shows here."""
+        self._refuse_earlier_control()
         made = self.scratch.child("exercises")
         counts = stem.generate(self._config(stem.StemConfig, "exercises"), made, progress=self.progress)
         wrong = []
@@ -129,6 +130,7 @@ class Recomputation:
     def leakage(self) -> str:
         if self.found.leakage is None:
             return NOT_MEASURED
+        self._refuse_earlier_control()
         out = self.scratch.child("leakage")
         planted = self.found.canaries_read
         config = self._config(LeakageConfig, "leakage")
@@ -174,6 +176,10 @@ class Recomputation:
         left = f"; not done again, as their items are not in the release: {', '.join(tasks)}" if tasks else ""
         watched = f"{seen} of {len(self.opened.models)} models were watched in training; they agree within {tolerance:g}"
         return _judged(wrong, watched + left)
+
+    def _refuse_earlier_control(self) -> None:
+        if earlier := canaries.earlier_control(self.release):
+            raise IntegrityError(earlier)
 
     def _config(self, kind: type[Config], key: str) -> Config:
         return build(kind, self.opened.recipe.get(key, {}), origin=self.release.url("recipe.toml"), key=key)

@@ -11,7 +11,7 @@ from typing import Literal, TypedDict
 from markupsafe import Markup
 
 from skyloom.core.json_files import ChoiceEntry, ControlEntry, Figure, LeakageControl, LeakageEntry, OverlapEntry, OverlapTable
-from skyloom.leakage.control_words import holds, outcome, reason
+from skyloom.leakage.control_words import clean_test, holds, outcome, reason
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, decimal, known, percent, short, size, span
 from skyloom.release.tables import domain_name, language_name, model_name
@@ -22,12 +22,12 @@ _GAPS: tuple[Literal["delta1", "delta1_low", "delta1_high", "delta2", "delta2_lo
 )  # fmt: skip
 _CONTROL_GAPS: tuple[
     Literal[
-        "delta1", "delta1_low", "delta1_high", "twin_delta1", "twin_delta1_low", "twin_delta1_high",
+        "delta1", "delta1_low", "delta1_high", "heldback_delta1", "heldback_delta1_low", "heldback_delta1_high",
         "paired", "paired_low", "paired_high",
     ],
     ...,
 ] = (
-    "delta1", "delta1_low", "delta1_high", "twin_delta1", "twin_delta1_low", "twin_delta1_high",
+    "delta1", "delta1_low", "delta1_high", "heldback_delta1", "heldback_delta1_low", "heldback_delta1_high",
     "paired", "paired_low", "paired_high",
 )  # fmt: skip
 WORDS = {"delta1": "Δ1", "delta2": "Δ2", "control": "Control"}
@@ -58,7 +58,7 @@ class ControlRow(ControlEntry):
     name: str
     told: str
     delta1_strip: Markup
-    twin_delta1_strip: Markup
+    heldback_delta1_strip: Markup
     paired_strip: Markup
 
 
@@ -125,7 +125,9 @@ def _controlled(model: str, row: ControlEntry, reach: float) -> ControlRow:
         "name": model_name(model),
         "told": f"{outcome(row)}: {why}" if (why := reason(row)) else outcome(row),
         "delta1_strip": _gap(model, row.get("delta1"), row.get("delta1_low"), row.get("delta1_high"), reach),
-        "twin_delta1_strip": _gap(model, row.get("twin_delta1"), row.get("twin_delta1_low"), row.get("twin_delta1_high"), reach),
+        "heldback_delta1_strip": _gap(
+            model, row.get("heldback_delta1"), row.get("heldback_delta1_low"), row.get("heldback_delta1_high"), reach
+        ),
         "paired_strip": _gap(model, row.get("paired"), row.get("paired_low"), row.get("paired_high"), reach),
     }
 
@@ -150,7 +152,7 @@ def _range(numbers: list[int]) -> str:
 def control_failed(evidence: Evidence) -> bool:
     """Whether the leakage audit has a control that does not hold."""
     found: LeakageControl = (evidence.leakage.get("control") if evidence.leakage else None) or {}
-    return bool(found) and not holds(found.get("models") or {}, found.get("clean_test_flagged_in_final"))
+    return bool(found) and not holds(found.get("models") or {}, clean_test(found))
 
 
 def headline(evidence: Evidence) -> list[dict[str, str]]:

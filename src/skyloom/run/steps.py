@@ -87,7 +87,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
     pages = Step("pages", read, what, version=3, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
     extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=2, needs=(pages,))
     pairs = Step("parallel", align, corpus.parallel, version=3, needs=(extracted,))
-    exercises = Step("exercises", write, recipe.exercises)
+    exercises = Step("exercises", write, recipe.exercises, version=2)
     inputs = (extracted, pairs, exercises)
     cleaned = Step("corpus", clean, {"clean": corpus.clean, "policies": policy_settings}, version=2, needs=inputs)
     return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned)}
@@ -227,12 +227,12 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
     base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *general, last))
     judged = Step("evaluate", evaluate, recipe.evaluate, version=2, needs=base)
-    audited = Step("leakage", leak, recipe.leakage, version=3, needs=base)
+    audited = Step("leakage", leak, recipe.leakage, version=4, needs=base)
     # A release carries the resolved recipe, so every setting is part of it; so does the run page, which is in the release as well.
     others = tuple(done[name] for name in ("references",) if name in done)
     inputs = (*others, *base, done["pages"], done["extract"], done["parallel"], judged, audited)
-    released = Step("release", publish, recipe, version=3, needs=inputs)
-    shown = Step("report", show, recipe, version=2, needs=(*released.needs, released))
+    released = Step("release", publish, recipe, version=4, needs=inputs)
+    shown = Step("report", show, recipe, version=3, needs=(*released.needs, released))
     return {s.name: s for s in (judged, audited, released, shown)}
 
 

@@ -158,8 +158,8 @@ def leakage_tables(run: ResolvedRun) -> list[tuple[str, Rows]]:
         {
             "model": model,
             "Δ1 of canaries": _interval(row["delta1"], row["delta1_low"], row["delta1_high"]),
-            "Δ1 of twins": _interval(row["twin_delta1"], row["twin_delta1_low"], row["twin_delta1_high"]),
-            "canary − twin": _interval(row["paired"], row["paired_low"], row["paired_high"]),
+            "Δ1 of held-back": _interval(row["heldback_delta1"], row["heldback_delta1_low"], row["heldback_delta1_high"]),
+            "planted − held back": _interval(row["paired"], row["paired_low"], row["paired_high"]),
             "canaries": outcome(row),
         }
         for model, row in planted.items()
@@ -168,7 +168,7 @@ def leakage_tables(run: ResolvedRun) -> list[tuple[str, Rows]]:
     return [
         ("leakage, nats per token (Δ1 = L_test − L_ref, Δ2 = L_test − L_train)", rows),
         ("verdicts", verdicts),
-        *([("control: canaries were planted in Stage 2, their twins were read by no stage", controls)] if controls else []),
+        *([("control: the planted half was read in Stage 2, the held-back half by no stage", controls)] if controls else []),
         ("what the control shows", told),
     ]
 

@@ -1,8 +1,9 @@
-"""The exercises as a whole: splits, twins, sizes, determinism, the document schema."""
+"""The exercises as a whole: splits, the halves of the control, sizes, determinism, the document schema."""
 
 import hashlib
 import itertools
 import json
+import re
 import unicodedata
 from collections import Counter
 
@@ -14,7 +15,8 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT
 from skyloom.core.store import Store
 from skyloom.corpus.stem.config import StemConfig
-from skyloom.corpus.stem.stage import FAMILIES, SPLITS, generate
+from skyloom.corpus.stem.families.family import NAMES, Dice
+from skyloom.corpus.stem.stage import FAMILIES, LANGUAGES, SPLITS, TELLINGS, _dealt, control_families, generate
 
 SMALL = StemConfig(train=110, valid=52, test=60, ref=60, canaries=15, seed=3)
 
@@ -38,7 +40,7 @@ def small(tmp_path_factory):
 def test_counts_and_schema(tmp_path):
     out, counts = write(tmp_path)
     assert out.names() == sorted(f"exercises-{s}.parquet" for s in SPLITS)
-    assert counts == {"train": 220, "valid": 104, "test": 120, "ref": 120, "canary": 15, "twin": 15}
+    assert counts == {"train": 220, "valid": 104, "test": 120, "ref": 120, "canary": 15, "heldback": 15}
     for split in SPLITS:
         table = out.read_table(f"exercises-{split}.parquet")
         assert table.schema.equals(DOCUMENT)
@@ -79,20 +81,57 @@ def test_a_canonical_problem_is_independent_of_language_and_wording(small):
         assert row["m"]["canonical"] == family.canonical(row["m"]["params"])
 
 
-def test_each_canary_has_one_clean_twin_told_alike(small):
-    splits = read(small)
-    canaries = {row["id"]: row for row in splits["canary"]}
-    assert Counter(r["lang"] for r in splits["canary"]) == {"en": 8, "zh-Hans": 7}
-    assert {row["m"]["twin_of"] for row in splits["twin"]} == set(canaries)
-    for twin in splits["twin"]:
-        canary = canaries[twin["m"]["twin_of"]]
-        for key in ("family", "lang", "guise"):
-            assert twin["m"][key] == canary["m"][key]
-        assert twin["m"]["params"] != canary["m"]["params"]
-        letters = str.maketrans("", "", "0123456789.-/+x² ")
-        if twin["m"]["family"] not in ("weekday", "density", "moles"):  # these tell a parameter in words
-            assert twin["m"]["question"].translate(letters) == canary["m"]["question"].translate(letters)
-    assert all("twin_of" not in row["m"] for rows in splits.values() for row in rows if row["split"] != "twin")
+def kinds(rows):
+    return Counter((r["lang"], r["m"]["family"]) for r in rows)
+
+
+def asked(rows):
+    """What an item asks in words: its question without numbers and people, by language and family."""
+    people = "|".join((*NAMES["en"], *NAMES["zh-Hans"]))
+    return {(r["lang"], r["m"]["family"], re.sub(rf"[0-9./]+|{people}", "#", r["m"]["question"])) for r in rows}
+
+
+@pytest.mark.parametrize("canaries", [15, 50, 110, 300])
+def test_the_halves_are_equal_and_no_wording_of_the_planted_one_is_met_elsewhere(tmp_path, canaries):
+    """Also with several exercises of a family; 300 are more than some families have tellings."""
+    splits = read(write(tmp_path, StemConfig(train=110, valid=52, test=208, ref=208, canaries=canaries, seed=4))[0])
+    planted, heldback = splits["canary"], splits["heldback"]
+    assert len(planted) == len(heldback) == canaries and kinds(planted) == kinds(heldback)
+    assert {lang for lang, _ in kinds(planted)} == set(LANGUAGES)
+    for split in ("heldback", "test", "ref"):
+        assert not asked(planted) & asked(splits[split])
+    if canaries <= 110:  # one item, one wording
+        assert len(asked(planted)) == len(asked(heldback)) == canaries
+    assert {name for lang, name in kinds(planted) if lang == "en"} <= {f.name for f in control_families("en")}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_pool_has_families_that_can_be_told_in_many_ways(lang):
+    pool = control_families(lang)
+    assert len(pool) >= 25  # the default plants 25 in each language
+    for family in pool:
+        assert len(family.tellings(lang)) >= TELLINGS and family.told_apart(lang)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_halves_are_dealt_by_lot(tmp_path, lang):
+    """Over many seeds every telling of a family is planted as often as it is held back, tested or referred to, and so are sizes."""
+    seeds, told, lengths = 150, {s: Counter() for s in ("canary", "heldback", "test", "ref")}, {}
+    family = next(f for f in FAMILIES if f.name == "tickets")
+    for seed in range(seeds):
+        dice = Dice(seed, family.name, lang)
+        for split, ways in _dealt(family, lang, 1, dice).items():
+            told[split][next(ways)] += 1
+    expected = seeds / len(family.tellings(lang))
+    for counts in told.values():
+        assert set(counts) == set(family.tellings(lang))
+        assert sum((n - expected) ** 2 / expected for n in counts.values()) < 24.3  # chi-square, 7 degrees of freedom, 0.1 %
+    splits = read(write(tmp_path, StemConfig(train=1, valid=1, test=208, ref=208, canaries=108))[0])
+    for split in told:
+        rows = [r for r in splits[split] if r["lang"] == lang]
+        mean = {f: [len(r["text"]) for r in rows if r["m"]["family"] == f] for f in {f.name for f in control_families(lang)}}
+        lengths[split] = sum(sum(n) / len(n) for n in mean.values()) / len(mean)
+    assert max(lengths.values()) < 1.04 * min(lengths.values())
 
 
 def test_splits_of_one_size_hold_the_same_families(small):
@@ -114,12 +153,12 @@ def test_same_config_same_bytes_and_another_seed_other_problems(tmp_path):
 def test_draws_are_pinned(small):
     """The problems of a seed stay the same over Python versions; a change here is a change of the step's version."""
     names = sorted(row["split"] + row["m"]["canonical"] for rows in read(small).values() for row in rows)
-    assert hashlib.sha256("\n".join(names).encode()).hexdigest()[:16] == "bca6c3788ecf1c46"
+    assert hashlib.sha256("\n".join(names).encode()).hexdigest()[:16] == "25ffbb0b60efcad0"
 
 
 def test_the_defaults_are_the_demo_and_the_right_choice_has_no_favourite_place(tmp_path):
     out, counts = write(tmp_path, StemConfig())
-    assert counts["canary"] == counts["twin"] == 50
+    assert counts["canary"] == counts["heldback"] == 50
     assert counts["test"] >= 300 and counts["ref"] >= 300 and counts["valid"] >= 200 and 1500 <= counts["train"] <= 2500
     places = Counter(row["m"]["answer_index"] for rows in read(out).values() for row in rows)
     expected = sum(places.values()) / 4
@@ -129,7 +168,7 @@ def test_the_defaults_are_the_demo_and_the_right_choice_has_no_favourite_place(t
 def test_no_canaries_writes_empty_shards(tmp_path):
     out, counts = write(tmp_path, StemConfig(train=1, valid=1, test=1, ref=1, canaries=0))
     assert counts["canary"] == 0
-    assert out.read_table("exercises-twin.parquet").num_rows == 0
+    assert out.read_table("exercises-heldback.parquet").num_rows == 0
 
 
 def test_too_many_exercises_name_the_family(tmp_path):

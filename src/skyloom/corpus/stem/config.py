@@ -21,6 +21,6 @@ class StemConfig:
         208, doc="reference exercises per language, exchangeable with the test", unit="exercises", low=1, high=10_000_000
     )
     canaries: int = setting(
-        50, doc="canaries, half of them Chinese, each with a clean twin", unit="exercises", low=0, high=10_000_000
+        50, doc="planted exercises, half of them Chinese; as many are held back", unit="exercises", low=0, high=10_000_000
     )
     seed: int = setting(1, doc="seed of all draws", low=0)

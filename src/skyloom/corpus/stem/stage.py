@@ -8,9 +8,15 @@ Splits: every problem (its family and parameters, `meta.canonical`) is used once
 split ever meets another's problem, not in the other language either. The problems of a family are drawn uniformly
 without replacement and dealt out to the splits, so all splits are exchangeable: a model that read none of them has
 the same expected loss on each. That is what the leakage test of report 5.2 assumes of its reference set, and what a
-reference set imitated by another model cannot promise. `canary` problems are trained on deliberately (the positive
-control of the leakage audit); the `twin` of a canary has the same family, phrasing, names and language but other numbers,
-and is never trained.
+reference set imitated by another model cannot promise.
+
+`canary` problems are trained on deliberately (the planted half, the positive control of the leakage audit); `heldback` ones never
+(the held-back half, the negative control). Both are halves of one pool: the same families and languages equally often, drawn by
+lot. A planted exercise is told (phrasing and world) as no item of `heldback`, `test` and `ref` of its family and language is, so
+none of these profits from what a model learnt of its words; within each of these splits tellings recur only when all have been
+used. Which tellings are planted is drawn by lot as well, so every telling is as likely in one split as in another: without
+planting, the expected losses are equal, and with it those of `heldback`, `test` and `ref` still are. The pool takes families
+that have many tellings, all in other words (`TELLINGS`).
 """
 
 from __future__ import annotations
@@ -26,7 +32,7 @@ from skyloom.core.records import DOCUMENT, DocumentRow, domain_of, record_id
 from skyloom.core.store import Store
 from skyloom.corpus.stem.config import StemConfig
 from skyloom.corpus.stem.families import algebra, arithmetic, chance, geometry, numbers, science
-from skyloom.corpus.stem.families.family import Dice, Family, Guise, Params
+from skyloom.corpus.stem.families.family import Dice, Family, Guise, Params, Telling
 from skyloom.suites.prompts import exercise_text
 
 FAMILIES: tuple[Family, ...] = (
@@ -34,7 +40,10 @@ FAMILIES: tuple[Family, ...] = (
     *numbers.FAMILIES, *chance.FAMILIES, *science.FAMILIES,
 )  # fmt: skip
 LANGUAGES = ("en", "zh-Hans")
-SPLITS = ("train", "valid", "test", "ref", "canary", "twin")
+SPLITS = ("train", "valid", "test", "ref", "canary", "heldback")
+TELLINGS = 6
+"""Ways of telling a problem that a family must have to take part in the control: with fewer, the exercises that are not planted
+would be told in one or two ways only."""
 
 
 def generate(config: StemConfig, out: Store, *, progress: Progress) -> dict[str, int]:
@@ -58,44 +67,65 @@ def generate(config: StemConfig, out: Store, *, progress: Progress) -> dict[str,
 def _shares(config: StemConfig, lang: str) -> dict[str, dict[str, int]]:
     """How many exercises of each split a family gets: equal shares, the odd ones to families chosen by the seed.
 
-    The choice is the same for all splits, so splits of one size hold the same families equally often.
+    The choice is the same for all splits, so splits of one size hold the same families equally often. The halves of the control
+    take families of the pool only.
     """
-    canaries = config.canaries // 2 if lang == "zh-Hans" else config.canaries - config.canaries // 2
-    totals = {"train": config.train, "valid": config.valid, "test": config.test, "ref": config.ref, "canary": canaries}
+    planted = config.canaries // 2 if lang == "zh-Hans" else config.canaries - config.canaries // 2
+    totals = {"train": config.train, "valid": config.valid, "test": config.test, "ref": config.ref}
     shares: dict[str, dict[str, int]] = {family.name: {} for family in FAMILIES}
     order = Dice(config.seed, "shares", lang).shuffled(list(shares))
-    for split, total in totals.items():
-        each, odd = divmod(total, len(FAMILIES))
-        for place, name in enumerate(order):
+    pool = {family.name for family in control_families(lang)}
+    for split, total, names in (
+        *((split, total, order) for split, total in totals.items()),
+        *((split, planted, [name for name in order if name in pool]) for split in ("canary", "heldback")),
+    ):
+        each, odd = divmod(total, len(names))
+        for place, name in enumerate(names):
             shares[name][split] = each + (place < odd)
     return shares
+
+
+def control_families(lang: str) -> list[Family]:
+    """The pool of the leakage audit's control: families with at least `TELLINGS` tellings in a language, all in other words."""
+    return [family for family in FAMILIES if len(family.tellings(lang)) >= TELLINGS and family.told_apart(lang)]
 
 
 def _family_rows(family: Family, config: StemConfig, wanted: dict[str, dict[str, int]]) -> Iterator[DocumentRow]:
     """All exercises of a family, from one draw over both languages, so that no problem is used twice."""
     problems = enumerate(family.draw(Dice(config.seed, family.name, "problems")))
     for lang in LANGUAGES:
-        dice = Dice(config.seed, family.name, lang)
-        for split, count in wanted[lang].items():
+        dice, counts = Dice(config.seed, family.name, lang), wanted[lang]
+        told: dict[str, Iterator[Telling]] = {}
+        for split, count in counts.items():
+            if split == "test":  # train and valid are read by every model and may tell a problem in any way
+                told = _dealt(family, lang, counts.get("canary", 0), dice)
             for _ in range(count):
-                guise = family.guise(lang, dice)
+                guise = family.guise(lang, dice, next(told[split]) if split in told else None)
                 number, params = next(problems)
-                row = _row(family, lang, split, number, params, guise, dice)
-                yield row
-                if split == "canary":
-                    number, params = next(problems)
-                    yield _row(family, lang, "twin", number, params, guise, dice, twin_of=row["id"])
+                yield _row(family, lang, split, number, params, guise, dice)
 
 
-def _row(
-    family: Family, lang: str, split: str, number: int, params: Params, guise: Guise, dice: Dice, twin_of: str | None = None
-) -> DocumentRow:
+def _dealt(family: Family, lang: str, planted: int, dice: Dice) -> dict[str, Iterator[Telling]]:
+    """The tellings of the judged splits, dealt by lot: some are the planted exercises' alone, the others share the rest."""
+    order = dice.shuffled(family.tellings(lang))
+    own = min(planted, len(order) // 2)
+    sides = {"test": order[own:], "ref": order[own:], "heldback": order[own:], "canary": order[:own]}
+    return {split: _rounds(side, dice) for split, side in sides.items()}
+
+
+def _rounds(tellings: list[Telling], dice: Dice) -> Iterator[Telling]:
+    """All of them in random order, again and again."""
+    while tellings:
+        yield from dice.shuffled(tellings)
+
+
+def _row(family: Family, lang: str, split: str, number: int, params: Params, guise: Guise, dice: Dice) -> DocumentRow:
     """One document; `number` counts the problems of the family and makes the address unique."""
     written = family.write(params, lang, guise, dice)
     canonical = family.canonical(params)
     meta = {
         **asdict(written), "family": family.name, "field": family.field, "lang": lang, "canonical": canonical,
-        "params": params, "guise": asdict(guise), **({"twin_of": twin_of} if twin_of else {}),
+        "params": params, "guise": asdict(guise),
     }  # fmt: skip
     return {
         "id": record_id("exercise", lang, canonical),

@@ -28,6 +28,8 @@ Number = int | Fraction | Decimal
 Value = Number | str
 Worked = Mapping[str, Value | tuple[Value, ...] | list[Value]]
 """The values of a worked problem by name: single ones, and under "wrong" the results of typical mistakes."""
+Telling = tuple[int, int]
+"""A phrasing and a world by their numbers."""
 CHOICES = 4
 
 NAMES = {
@@ -145,12 +147,24 @@ class Family:
                 yield params
         raise DataError(f"the exercise family '{self.name}' has only {given} problems; ask for fewer exercises per split")
 
-    def guise(self, lang: str, dice: Dice) -> Guise:
-        """A random phrasing, world and pair of different names."""
+    def tellings(self, lang: str) -> list[Telling]:
+        """All ways of telling a problem in a language: phrasing and world."""
+        wording = self.wording(lang)
+        return [(phrasing, world) for phrasing in range(len(wording.questions)) for world in range(len(wording.worlds))]
+
+    def told_apart(self, lang: str) -> bool:
+        """Whether each of its tellings asks in other words, whatever the numbers and the people: each phrasing names its world."""
+        wording = self.wording(lang)
+        asked = {wording.questions[p].format_map(_Blank(wording.worlds[w])) for p, w in self.tellings(lang)}
+        return len(asked) == len(self.tellings(lang))
+
+    def guise(self, lang: str, dice: Dice, telling: Telling | None = None) -> Guise:
+        """A random pair of different names, and the telling that is given, or else a random one."""
         wording, names = self.wording(lang), NAMES[lang]
         first = dice.below(len(names))
         second = (first + 1 + dice.below(len(names) - 1)) % len(names)
-        return Guise(dice.below(len(wording.questions)), dice.below(len(wording.worlds)), names[first], names[second])
+        phrasing, world = telling or (dice.below(len(wording.questions)), dice.below(len(wording.worlds)))
+        return Guise(phrasing, world, names[first], names[second])
 
     def write(self, params: Params, lang: str, guise: Guise, dice: Dice) -> Written:
         """The exercise as text. `dice` only orders the choices."""
@@ -183,6 +197,13 @@ class Family:
             choices=choices,
             answer_index=choices.index(answer),
         )
+
+
+class _Blank(dict[str, str]):
+    """Words of a template; a blank for what differs from problem to problem."""
+
+    def __missing__(self, key: str) -> str:
+        return "#"
 
 
 def show(value: Value) -> str:
