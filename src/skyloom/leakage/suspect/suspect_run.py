@@ -220,7 +220,7 @@ def _tell(
         by = one.words
         veto = "; gaps against it do not count" if one.vetoes else ""
         progress.log(
-            f"blind baseline, {name}: words tell it from the benchmark with AUC {by.value:.2f} [{by.low:.2f}, {by.high:.2f}]{veto}"
+            f"blind baseline, {name}: words tell it from the benchmark with AUC {by.value:.3f} [{by.low:.3f}, {by.high:.3f}]{veto}"
         )
     counted = [f"{name} ({other})" for (name, other), rule in rules.items() if rule.counts]
     progress.log(f"detectors that count: {', '.join(counted) or 'none, so the verdict will be: cannot tell'}")

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -75,18 +75,12 @@ class SuspectScorer:
         self, rows: Sequence[Sequence[int]], texts: Sequence[str], ids: Sequence[str], progress: Progress, label: str
     ) -> list[ItemScores]:
         """The figures of each text. DataError for a loss that is no number; StorageError if the journal cannot be written."""
-        keys = [answer_key(self.identity, "item", row) for row in rows]
+        keys = [answer_key(self.identity, "item", row, extra=(text,)) for row, text in zip(rows, texts, strict=True)]
         missing = [n for n, key in enumerate(keys) if self._journal.get(key) is None]
         with progress.task(label, sum(map(len, rows)), "tokens") as bar:
             bar.resume(sum(len(rows[n]) for n in range(len(rows))) - sum(len(rows[n]) for n in missing))
-            wanted = [rows[n] for n in missing]
-            names = [ids[n] for n in missing]
-            for number, found in token_scores(
-                self._network, wanted, begin=self.model.begin, batch_tokens=self._batch_tokens, ids=names
-            ):
-                place = missing[number]
-                self._journal.put(keys[place], dataclasses.asdict(item_scores(found, texts[place])))
-                bar.advance(len(rows[place]))
+            for number in self._keep([rows[n] for n in missing], [texts[n] for n in missing], [ids[n] for n in missing]):
+                bar.advance(len(rows[missing[number]]))
         return [_scores(self._journal.get(key)) for key in keys]
 
     def fit(
@@ -100,15 +94,12 @@ class SuspectScorer:
             trial = [part.first(TRIAL) for part in sets]
             rows = [row for part in trial for row in part.rows]
             texts = [item.text for part in trial for item in part.items]
-            shortest = min(rows, key=len)
-            list(
-                token_scores(self._network, [shortest], begin=self.model.begin, batch_tokens=self._batch_tokens)
-            )  # the first is slow
+            ids = [item.id for part in trial for item in part.items]
+            place = min(range(len(rows)), key=lambda n: len(rows[n]))
+            list(self._keep([rows[place]], [texts[place]], [ids[place]]))  # the first is slow
             started = time.monotonic()
-            for _ in token_scores(self._network, rows, begin=self.model.begin, batch_tokens=self._batch_tokens):
-                pass
+            list(self._keep(rows, texts, ids))
             speed = sum(map(len, rows)) / max(time.monotonic() - started, 1e-9)
-            self.score(rows, texts, [item.id for part in trial for item in part.items], progress, "first items")
             each = sum(sum(map(len, part.rows)) / len(part.rows) for part in sets) + others
             items = min(int(seconds * speed / each), *(len(part.items) for part in sets))
             known = {"seconds": seconds, "tokens_per_s": round(speed, 1), "items": items}
@@ -125,9 +116,12 @@ class SuspectScorer:
             "items": cast(int, known["items"]),
         }
 
-    def _pass(self, rows: Sequence[Sequence[int]]) -> None:
-        for _ in token_scores(self._network, rows, begin=self.model.begin, batch_tokens=self._batch_tokens):
-            pass
+    def _keep(self, rows: Sequence[Sequence[int]], texts: Sequence[str], ids: Sequence[str]) -> Iterator[int]:
+        """Score texts and write their figures down; the number of each, as it is done."""
+        for number, found in token_scores(self._network, rows, begin=self.model.begin, batch_tokens=self._batch_tokens, ids=ids):
+            key = answer_key(self.identity, "item", rows[number], extra=(texts[number],))
+            self._journal.put(key, dataclasses.asdict(item_scores(found, texts[number])))
+            yield number
 
 
 def _scores(answer: Mapping[str, object] | None) -> ItemScores:
