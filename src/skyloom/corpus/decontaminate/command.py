@@ -63,7 +63,7 @@ SHOWN = 20
 ITEMS_FOLDER = "items"
 
 
-class BenchmarkRow(TypedDict):
+class LeakCountRow(TypedDict):
     """What was found of a benchmark. `found`: items that any document holds, `share` of those searched; `exact`, `near`: places."""
 
     benchmark: str
@@ -107,7 +107,7 @@ class CorpusLeaks:
     bytes: int
     rejected: dict[str, int]
     examples: list[RejectedRow]
-    benchmarks: list[BenchmarkRow]
+    benchmarks: list[LeakCountRow]
     matches: int
 
     def rows(self) -> Rows:
@@ -338,7 +338,7 @@ class _Found:
             matches += len(table)
         every = Counter(index.items.column("benchmark").to_pylist())
         lost = Counter(benchmark for benchmark, _ in index.unsearchable)
-        rows: list[BenchmarkRow] = [
+        rows: list[LeakCountRow] = [
             {
                 "benchmark": name,
                 "items": count,
