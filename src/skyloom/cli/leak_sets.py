@@ -49,8 +49,8 @@ def leak_twins(benchmark: Path, train: Path | None, out: Path, seed: int, as_jso
     told = report["blind"]
     if told["auc"] is not None:
         click.echo(
-            f"words alone tell twins from originals with an AUC of {told['auc']:.3f} (95 %: {told['low']:.3f} to {told['high']:.3f}; "
-            "0.5: not at all)"
+            f"words alone tell twins from originals with an AUC of {told['auc']:.3f} "
+            f"(95 %: {told['low']:.3f} to {told['high']:.3f}; 0.5: not at all)"
         )
     click.echo(f"twins: {out}, {out.name}.report.json")
 

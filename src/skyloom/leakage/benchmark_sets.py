@@ -14,6 +14,7 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.evaluate.benchmarks import Item, read_items
@@ -113,11 +114,13 @@ def language_of(text: str) -> str:
 
 
 def _item(row: Item, number: int, template: str, wanted: Sequence[str], path: Path) -> BenchmarkItem:
+    if not isinstance(row.get("id"), (str, int, float, NoneType)):
+        raise DataError(f"{path}, item {number}: its field 'id' is neither text nor a number")
     name = str(row["id"]) if row.get("id") is not None else str(number)
     where = f"{path}, item {name}"
     whole = row.get("question") is None and isinstance(row.get("text"), str)
     values = {field: _value(row, field, where, needed=field in wanted and not whole) for field in FIELDS}
-    text = str(row["text"]) if whole else template.format_map(values)
+    text = str(row["text"]) if whole else template.format_map(values).strip()
     if not text.strip() or not (whole or any(values[field].strip() for field in wanted)):
         raise DataError(f"{where}: its text is empty" + ("" if whole else f" after the template {template!r}"))
     try:

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from skyloom.core.errors import DataError
-from skyloom.leakage.family import FamilyRow, MemberCosts, ModelFamily, judge, judge_member, predict
+from skyloom.leakage.family import FamilyRow, MemberCosts, ModelFamily, judge_family, judge_member, predict
 from skyloom.leakage.family.family_file import FamilyHead
 
 SETS = ("benchmark", "reference", "ability")
@@ -122,10 +122,10 @@ def test_the_suspects_rows_are_brought_into_order_and_checked() -> None:
         }
         for name in SETS for k in range(ITEMS)
     ]  # fmt: skip
-    assert judge(made, rows[::-1]) == judge_member(made, suspect)
+    assert judge_family(made, rows[::-1]) == judge_member(made, suspect)
     with pytest.raises(DataError, match=r"other items of the set ability .*it lacks the item 题59"):
-        judge(made, rows[:-1])
+        judge_family(made, rows[:-1])
     with pytest.raises(DataError, match="costs of several models"):
-        judge(made, [*rows, {**rows[0], "model": "other"}])
+        judge_family(made, [*rows, {**rows[0], "model": "other"}])
     with pytest.raises(DataError, match="no costs of the suspect"):
-        judge(made, [])
+        judge_family(made, [])

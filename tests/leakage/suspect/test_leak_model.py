@@ -22,6 +22,7 @@ from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.evaluate.benchmarks import AnswerJournal
 from skyloom.evaluate.opened import OpeningOptions
+from skyloom.leakage.family import FamilyRequest, FamilyRow, read_family, write_family, write_family_of
 from skyloom.leakage.suspect import LeakRequest, audit_model, suspect_scoring
 from tests.evaluate.benchmarks import stand_in
 
@@ -360,3 +361,30 @@ def test_budgets_are_times() -> None:
     for text in ("", "5d", "-1", "nan", "1e9"):
         with pytest.raises(ConfigError):
             call(text)
+
+
+def test_a_family_file_judges_the_suspect_on_the_items_that_it_was_asked(world: World, tmp_path: Path) -> None:
+    """The clean model with a little noise in each item stands for eight; the model that has read the set lies far below their line."""
+    sets = {"benchmark": world.file("测试"), "reference": world.file("held"), "ability": world.file("style")}
+    made = write_family_of(
+        FamilyRequest((f"甲={world.clean}",), sets, clean=("甲",), opening=OpeningOptions(offline=True)), tmp_path / "one.jsonl",
+        progress=Progress.silent(),
+    )  # fmt: skip
+    head = read_family(tmp_path / "one.jsonl").head
+    draw, rows = random.Random(5), list[FamilyRow]()
+    for number in range(8):
+        name, level = f"模{number}", 0.9 + 0.05 * number
+        rows += [{**r, "model": name, "lineage": name, "nats": r["nats"] * level * draw.uniform(0.97, 1.03)} for r in made]
+    write_family(tmp_path / "family.jsonl", head, rows)
+    words = ("--reference", world.file("held"), "--family", tmp_path / "family.jsonl", "--ability", world.file("style"))
+    for model, flagged in ((world.leaked, True), (world.clean, False)):
+        report = audited(world, model, tmp_path / model.name, *words)
+        family, easiest = report["family"], report["easiest"]
+        assert isinstance(family, dict) and isinstance(easiest, list)
+        assert len(family["models"]) == 8 and (family["residual"] < -0.5) == flagged, family
+        assert all(r["difference"] == pytest.approx(r["bits_per_byte"] - r["family_bits_per_byte"], abs=1e-5) for r in easiest)
+        assert [r["difference"] for r in easiest] == sorted(r["difference"] for r in easiest)
+    other = typed(world.clean, "--benchmark", world.file("other"), "--out", tmp_path / "o", "--offline", *words)
+    assert other.exit_code == 3 and "was made of another benchmark file" in other.stderr
+    template = typed(world.clean, "--benchmark", world.file("测试"), "--template", "{question}", "--out", tmp_path / "t", *words)
+    assert template.exit_code == 3 and "was made with --template" in template.stderr

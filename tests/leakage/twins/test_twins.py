@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from skyloom.cli import main
-from skyloom.core.errors import ConfigError, DataError, StorageError
+from skyloom.core.errors import ConfigError, DataError
 from skyloom.leakage.twins import NumberPool, make_twins, question_twin, solved_twin, write_twins
 from skyloom.leakage.twins.calculator_notes import read_notes, worked
 from skyloom.leakage.twins.number_draws import free_numbers
@@ -258,13 +258,13 @@ def test_an_item_more_does_not_change_the_twins_of_others(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "holds no items"),
+        (b"", "holds no item"),
         (b'{"question": "Q 5", "answer": "5"}\nnope\n', "line 2: not JSON"),
-        (b"[1]\n", "line 1: not a JSON object"),
-        ('{"问题": "几个？", "answer": "5"}\n'.encode(), "no text in the field question or text; there are 问题, answer"),
-        (b'{"id": "a", "question": "Q"}\n{"id": "a", "question": "R"}\n', "line 2: there is an item 'a' already"),
-        (b'{"id": [1], "question": "Q"}\n', "the field id is neither text"),
-        (b"\x1f\x8b\x08broken", "damaged or cut short"),
+        (b"[1]\n", "item 1: not a JSON object"),
+        ('{"问题": "几个？", "answer": "5"}\n'.encode(), "it has no 'question'; its fields are answer, 问题"),
+        (b'{"id": "a", "question": "Q"}\n{"id": "a", "question": "R"}\n', "the id 'a' stands in items 1 and 2"),
+        (b'{"id": [1], "question": "Q"}\n', "its field 'id' is neither text"),
+        (b"\x1f\x8b\x08broken", "cannot be read"),
         ('{"text": "整段文字 5"}\n'.encode(), "no item has a twin"),
     ],
 )
@@ -279,5 +279,5 @@ def test_the_benchmark_is_never_replaced(tmp_path: Path) -> None:
     place = items(tmp_path)
     with pytest.raises(ConfigError, match="is the benchmark"):
         write_twins(place, None, place, 1)
-    with pytest.raises(StorageError, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot be read"):
         read_questions(tmp_path / "none.jsonl")

@@ -8,6 +8,7 @@ from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
     from skyloom.leakage.family.family_file import (
+        NOT_KNOWN,
         FamilyHead,
         FamilyRow,
         MemberCosts,
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
         read_family,
         write_family,
     )
-    from skyloom.leakage.family.family_rule import FamilyFinding, judge, judge_member, predict
+    from skyloom.leakage.family.family_rule import FamilyFinding, judge_family, judge_member, predict
     from skyloom.leakage.family.family_run import FamilyRequest, SetTexts, ready, suspect_rows, write_family_of
 else:
     __getattr__ = lazy(__name__, {
-        "family_file": ("ModelFamily", "FamilyHead", "FamilyRow", "MemberCosts", "family_of", "read_family", "write_family",),
-        "family_rule": ("FamilyFinding", "judge", "judge_member", "predict",),
+        "family_file": ("NOT_KNOWN", "FamilyHead", "FamilyRow", "MemberCosts", "ModelFamily", "family_of", "read_family",
+            "write_family",),
+        "family_rule": ("FamilyFinding", "judge_family", "judge_member", "predict",),
         "family_run": ("FamilyRequest", "SetTexts", "ready", "suspect_rows", "write_family_of",),
     })  # fmt: skip
 
 __all__ = [
+    "NOT_KNOWN",
     "FamilyFinding",
     "FamilyHead",
     "FamilyRequest",
@@ -34,7 +37,7 @@ __all__ = [
     "ModelFamily",
     "SetTexts",
     "family_of",
-    "judge",
+    "judge_family",
     "judge_member",
     "predict",
     "read_family",

@@ -13,7 +13,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -87,6 +87,29 @@ class ModelFamily:
     head: FamilyHead
     items: dict[str, tuple[str, ...]]
     members: tuple[MemberCosts, ...]
+
+    def only(self, kept: Mapping[str, Sequence[str]]) -> ModelFamily:
+        """The same models on some of the items, in their order. DataError for an item that the family does not have."""
+        places: dict[str, list[int]] = {}
+        for name, ids in kept.items():
+            where = {item: place for place, item in enumerate(self.items[name])}
+            if unknown := [item for item in ids if item not in where]:
+                raise DataError(f"the family has no item {unknown[0]} in the set {name}")
+            places[name] = [where[item] for item in ids]
+        members = tuple(
+            replace(
+                m, nats={name: m.nats[name][rows] for name, rows in places.items()},
+                bytes={name: m.bytes[name][rows] for name, rows in places.items()},
+            )
+            for m in self.members
+        )  # fmt: skip
+        head: FamilyHead = {**self.head, "sets": {name: len(rows) for name, rows in places.items()}}
+        return ModelFamily(head, {name: tuple(ids) for name, ids in kept.items()}, members)
+
+    def mean_bits(self, name: str) -> list[float]:
+        """Bits per byte of each item of a set, the mean over the models."""
+        every = [m.nats[name] / m.bytes[name] / math.log(2) for m in self.members]
+        return [float(value) for value in np.mean(every, axis=0)]
 
 
 def read_family(path: Path) -> ModelFamily:

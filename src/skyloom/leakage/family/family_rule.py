@@ -124,14 +124,16 @@ def predict(abilities: Floats, gaps: Floats, ability: float, gap: float, item_va
     )
 
 
-def judge(family: ModelFamily, suspect_rows: Sequence[FamilyRow], *, seed: int = 1, resamples: int = RESAMPLES) -> FamilyFinding:
+def judge_family(
+    family: ModelFamily, suspect_rows: Sequence[FamilyRow], *, seed: int = 1, resamples: int = RESAMPLES
+) -> FamilyFinding:
     """The suspect's gap against the family's. DataError if it was scored on other items, or is one of the family's models."""
     suspect = member_of(suspect_rows, family, "the suspect's costs")
     return judge_member(family, suspect, seed=seed, resamples=resamples)
 
 
 def judge_member(family: ModelFamily, suspect: MemberCosts, *, seed: int = 1, resamples: int = RESAMPLES) -> FamilyFinding:
-    """As `judge`, for costs that have been brought into order."""
+    """As `judge_family`, for costs that have been brought into order."""
     members = [m for m in family.members if m.model != suspect.model and m.lineage != suspect.lineage]
     clean = [m for m in members if m.clean in (BY_DATE, DECLARED)]
     groups: defaultdict[str, list[MemberCosts]] = defaultdict(list)

@@ -7,14 +7,13 @@ take their figures from that pass (the permutation tests read other orders too).
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from skyloom.evaluate.intervals import Z, figure
 from skyloom.evaluate.opened import OpeningOptions, OpenModel, open_model
 from skyloom.leakage.benchmark_sets import FEWEST, TEMPLATE, BenchmarkSet, read_benchmark
 from skyloom.leakage.blind import Auc, BlindBaseline, blind_baseline
+from skyloom.leakage.family import NOT_KNOWN, FamilyRow, ModelFamily, judge_family, read_family
 from skyloom.leakage.suspect.completion import beginning, completed, completion
 from skyloom.leakage.suspect.detectors import (
     CHOICE_ORDER,
@@ -101,7 +101,7 @@ class FamilyResult(Protocol):
     def why(self) -> str: ...
 
 
-FamilyJudge = Callable[[Path, Sequence[Mapping[str, object]]], FamilyResult]
+FamilyJudge = Callable[[Path, Sequence[FamilyRow]], FamilyResult]
 """A family file and the suspect's rows (model, set, item, nats, tokens, bytes) to what the family's rule says."""
 
 
@@ -148,9 +148,14 @@ def audit_model(asked: LeakRequest, out: Path, *, progress: Progress, judge: Fam
             for name, one in used.items()
         }
         findings = _findings(used, prepared, scores, scorer, rules, asked, progress)
-    family = None
+    family, members = None, None
     if asked.family is not None:
-        found = (judge or _family_rule())(asked.family, _suspect_rows(model.name, used, scores))
+        rows = _suspect_rows(model.name, used, scores)
+        if judge is None:
+            members = _family_of(asked.family, asked.template, used)
+            found: FamilyResult = judge_family(members, rows)
+        else:
+            found = judge(asked.family, rows)
         finding, rules[FAMILY, BENCHMARK] = _of_family(found, scores, rules[FAMILY, BENCHMARK])
         findings.append(finding)
         family = {name: getattr(found, name) for name in _FAMILY_KEYS}
@@ -164,7 +169,7 @@ def audit_model(asked: LeakRequest, out: Path, *, progress: Progress, judge: Fam
         "blind": [_blind_row(name, one) for name, one in blind.items()],
         "detectors": [_detector_row(f, rules[f.name, f.set], adjusted) for f in findings],
         "family": family,
-        "easiest": _easiest(used[BENCHMARK], scores[BENCHMARK], asked.show_items),
+        "easiest": _easiest(used[BENCHMARK], scores[BENCHMARK], members, asked.show_items),
         "verdict": {
             "word": verdict.word, "sentence": verdict.sentence, "reasons": list(verdict.reasons), "gap": verdict.gap,
             "share_seen": None if verdict.share_seen is None else figure(verdict.share_seen),
@@ -364,23 +369,27 @@ def _orders(
 _FAMILY_KEYS = ("models", "suspect", "slope", "intercept", "residual", "low", "high", "p", "inside", "why")
 
 
-def _family_rule() -> FamilyJudge:
-    """This program's own rule. It reads the file and judges the suspect's rows."""
-    try:
-        box = importlib.import_module("skyloom.leakage.family")
-    except ModuleNotFoundError as problem:
-        raise ConfigError("this version of skyloom cannot judge by a family of models: leave --family out") from problem
-    return lambda path, rows: cast(FamilyResult, box.judge(box.read_family(path), rows))
+def _family_of(path: Path, template: str, used: Mapping[str, ReadySuspectSet]) -> ModelFamily:
+    """The family's costs of the items that the suspect was asked. DataError if the file was made of other sets, or another
+    template."""
+    family = read_family(path)
+    if family.head["template"] != template:
+        raise DataError(f"{path} was made with --template {family.head['template']!r}, this audit has {template!r}")
+    for name in (BENCHMARK, REFERENCE, ABILITY):
+        if family.head["sha256"].get(name) != used[name].whole.sha256:
+            raise DataError(f"{path} was made of another {name} file than {used[name].whole.path}")
+    return family.only({name: [item.id for item in used[name].items] for name in (BENCHMARK, REFERENCE, ABILITY)})
 
 
-def _suspect_rows(
-    model: str, sets: Mapping[str, ReadySuspectSet], scores: Mapping[str, Sequence[ItemScores]]
-) -> list[dict[str, object]]:
+def _suspect_rows(model: str, sets: Mapping[str, ReadySuspectSet], scores: Mapping[str, Sequence[ItemScores]]) -> list[FamilyRow]:
     return [
-        {"model": model, "set": name, "item": item.id, "nats": s.nats, "tokens": s.tokens, "bytes": s.bytes}
+        {
+            "model": model, "lineage": model, "released": None, "clean": NOT_KNOWN, "set": name, "item": item.id, "nats": s.nats,
+            "tokens": s.tokens, "bytes": s.bytes,
+        }
         for name in (BENCHMARK, REFERENCE, ABILITY)
         for item, s in zip(sets[name].items, scores[name], strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def _of_family(found: FamilyResult, scores: Mapping[str, Sequence[ItemScores]], rule: Counting) -> tuple[DetectorFinding, Counting]:
@@ -425,12 +434,16 @@ def _detector_row(found: DetectorFinding, rule: Counting, adjusted: Mapping[Key,
     }  # fmt: skip
 
 
-def _easiest(one: ReadySuspectSet, scores: Iterable[ItemScores], shown: bool) -> list[EasiestRow]:
-    rows = sorted(zip(one.items, scores, strict=True), key=lambda pair: (pair[1].bits_per_byte, pair[0].id))[:EASIEST]
+def _easiest(one: ReadySuspectSet, scores: Sequence[ItemScores], family: ModelFamily | None, shown: bool) -> list[EasiestRow]:
+    """The items that read easiest, compared with the family's mean where there is one."""
+    usual: dict[str, float] = {} if family is None else dict(zip(family.items[BENCHMARK], family.mean_bits(BENCHMARK), strict=True))
+    own = [s.bits_per_byte - usual.get(item.id, 0.0) for item, s in zip(one.items, scores, strict=True)]
+    order = sorted(range(len(own)), key=lambda n: (own[n], one.items[n].id))[:EASIEST]
     return [
         {
-            "id": item.id, "lang": item.lang, "bits_per_byte": float(f"{s.bits_per_byte:.7g}"), "family_bits_per_byte": None,
-            "difference": None, "text": item.text if shown else None,
+            "id": one.items[n].id, "lang": one.items[n].lang, "bits_per_byte": float(f"{scores[n].bits_per_byte:.7g}"),
+            "family_bits_per_byte": float(f"{usual[one.items[n].id]:.7g}") if usual else None,
+            "difference": float(f"{own[n]:.7g}") if usual else None, "text": one.items[n].text if shown else None,
         }
-        for item, s in rows
+        for n in order
     ]  # fmt: skip

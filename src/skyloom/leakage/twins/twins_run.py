@@ -99,8 +99,8 @@ def make_twins(benchmark: BenchmarkSet, train: BenchmarkSet | None, seed: int) -
         for lang in langs
     }
     report: TwinsReport = {
-        "benchmark": Path(benchmark.path).name, "benchmark_sha256": benchmark.sha256, "train_sha256": train.sha256 if train else None,
-        "seed": seed, "items": len(benchmark.items), "twins": len(rows),
+        "benchmark": Path(benchmark.path).name, "benchmark_sha256": benchmark.sha256,
+        "train_sha256": train.sha256 if train else None, "seed": seed, "items": len(benchmark.items), "twins": len(rows),
         "question_only": sum(r["only"] == QUESTION_ONLY for r in rows), "by_lang": counts,
         "skipped": dict(sorted(skipped.items(), key=lambda pair: (-pair[1], pair[0]))),
         "blind": blind_row(benchmark, rows, seed),
