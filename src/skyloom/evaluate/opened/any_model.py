@@ -1,4 +1,4 @@
-"""OpeningOptions any model: a checkpoint or release of ours, a Hugging Face folder or hub name, a GGUF file. Report 4.
+"""Opening any model: a checkpoint or release of ours, a Hugging Face folder or hub name, a GGUF file. Report 4.
 
 Input: a user's word for it. Output: an `OpenModel`: token ids to logits, with its tokenizer, context and device, and what
 tables say of it. A model of the plain LLaMA layout runs on our own decoder (equal to transformers' within 1e-4 of a logit in fp32,
