@@ -192,7 +192,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
         write_leak_page(whole, file / "page.html")
     assert not (tmp_path / "page.html").exists()
     runs = (
-        ([str(tmp_path / "absent.json")], 2, "does not exist"), (["./模型"], 2, "skyloom leak model ./模型"),
+        ([str(tmp_path / "absent.json")], 2, "does not exist"), (["./模型"], 2, "give --benchmark FILE"),
         ([str(file), "--benchmark", "x"], 2, "belongs to a MODEL"),
     )  # fmt: skip
     for arguments, code, words in runs:
