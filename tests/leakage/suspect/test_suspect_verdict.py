@@ -20,7 +20,7 @@ from skyloom.leakage.suspect.suspect_verdict import (
     rule_for,
 )
 from skyloom.leakage.verdict import NO_SIGN, UNKNOWN
-from tests.leakage.test_verdict import TABLE_8
+from tests.planted.published_losses import TABLE_8
 
 
 def baseline(value: float, error: float = 0.02, length: float = 0.5) -> BlindBaseline:
