@@ -3,9 +3,10 @@
 Input: the families of the tests (unclosed marks of LaTeX and wikitext, tags with many attributes, members that are not there,
 lines of one kind of mark, archives of nothing but heads, …), at a size and four times that. Output: a table of CPU-seconds and
 of the growth for each doubling (the root of their ratio), slowest first. A growth of 2 is linear time, 4 is quadratic. Families
-that take less than a twentieth of a second at the smaller size are left out: their ratio says nothing. The least of several
-rounds is taken, since other programs only add time; a family above SUSPECT is measured in up to AGAIN times as many rounds, at both
-sizes alike.
+that take less than a twentieth of a second at the smaller size are left out: their ratio says nothing. The smaller file is read
+four times in a row where the larger is read once, so that both readings last equally long: on a machine that is now and then half
+as fast, a short reading meets a fast moment more often, and the ratio would be too large. The least of several rounds in turns is
+taken, since other programs only add time; a family above SUSPECT is measured in up to AGAIN times as many, at both sizes alike.
 
     python -m bench.corpus.hostile [--size BYTES] [--rounds N]     the table
     python -m bench.corpus.hostile --json growth                   the largest growth
@@ -28,14 +29,12 @@ SUSPECT, AGAIN = 2.2, 5
 RECORDS = frozenset(hostile_records.families())
 
 
-def seconds(family: str, size: int, folder: Path, rounds: int) -> float:
-    """The CPU-seconds of reading a file of a family, the least of some rounds."""
-    found = []
-    for _ in range(rounds):
-        start = time.process_time()
+def seconds(family: str, size: int, folder: Path, times: int = 1) -> float:
+    """The CPU-seconds of reading a file of a family, the mean of `times` readings in a row."""
+    start = time.process_time()
+    for _ in range(times):
         (hostile_records if family in RECORDS else hostile).read(family, size, folder)
-        found.append(time.process_time() - start)
-    return min(found)
+    return (time.process_time() - start) / times
 
 
 def growth(size: int, rounds: int) -> list[tuple[float, str, float, float]]:
@@ -44,11 +43,13 @@ def growth(size: int, rounds: int) -> list[tuple[float, str, float, float]]:
     with tempfile.TemporaryDirectory() as folder:
         for family in [*hostile.families(), *RECORDS]:
             small = large = float("inf")
-            for _ in range(AGAIN):
-                small = min(small, seconds(family, size, Path(folder), rounds))
-                large = min(large, seconds(family, 4 * size, Path(folder), rounds))
-                if small < LEAST or (large / small) ** 0.5 <= SUSPECT:
+            for done in range(AGAIN * rounds):
+                if done >= rounds and (large / small) ** 0.5 <= SUSPECT:
                     break
+                small = min(small, seconds(family, size, Path(folder), 4))
+                if small < LEAST:
+                    break
+                large = min(large, seconds(family, 4 * size, Path(folder)))
             if small >= LEAST:
                 rows.append(((large / small) ** 0.5, family, small, large))
     if not rows:
