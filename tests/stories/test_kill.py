@@ -15,6 +15,7 @@ import pytest
 from tests.stories.program import TINY, contents, read, skyloom, start, step_folder
 
 KILLS = 10
+SHORT = ("--set", "stage1.data.tokens=50_000", "--set", "stage2.data.tokens=40_000")  # each kill costs a part of a run
 STEPS = ("extract", "corpus", "tokenizer", "tokens", "stage1", "stage2", "evaluate", "leakage", "release")
 
 
@@ -34,7 +35,7 @@ def released(work: Path) -> dict[str, str]:
 def test_killed_ten_times_ends_in_the_same_bytes(tmp_path):
     calm, wild = tmp_path / "calm", tmp_path / "wild"
     began = time.monotonic()
-    undisturbed = skyloom("run", TINY, "--work", calm)
+    undisturbed = skyloom("run", TINY, "--work", calm, *SHORT)
     assert undisturbed.returncode == 0, undisturbed.stderr
     span = time.monotonic() - began
     dice = random.Random(20231030)
@@ -42,7 +43,7 @@ def test_killed_ten_times_ends_in_the_same_bytes(tmp_path):
     while killed < KILLS:
         attempts += 1
         assert attempts < 60, "the run ends before it can be killed"
-        process = start("run", TINY, "--work", wild)
+        process = start("run", TINY, "--work", wild, *SHORT)
         try:
             process.wait(timeout=dice.uniform(0.15, 0.55) * span)
         except subprocess.TimeoutExpired:
@@ -53,7 +54,7 @@ def test_killed_ten_times_ends_in_the_same_bytes(tmp_path):
             # Finished early: take away everything from a random step on, so that there is something left to kill.
             for name in STEPS[dice.randrange(len(STEPS)) :]:
                 shutil.rmtree(step_folder(wild, name))
-    final = skyloom("run", TINY, "--work", wild)
+    final = skyloom("run", TINY, "--work", wild, *SHORT)
     assert final.returncode == 0, final.stderr
     assert without_times(contents(wild)) == without_times(contents(calm))
     assert released(wild) == released(calm)
