@@ -18,9 +18,9 @@ BOXES = {
     "corpus": (
         ("text",),
         ("candidates",),
-        ("sources", "quality", "bitext", "exercises", "redact", "code", "dedup", "stem"),
+        ("sources", "quality", "bitext", "exercises", "redact", "code", "dedup", "stem", "filters", "lists"),
         ("decontaminate",),
-        ("extract", "distribution", "heldout"),
+        ("extract", "distribution", "heldout", "export", "alone"),
         ("clean",),
     ),
     "evaluate": (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skyloom.cli.common import Group, example, logging, make_progress, on_recipe, show
+from skyloom.cli.corpus_files import corpus_export, corpus_language, corpus_quality, corpus_redact
 
 if TYPE_CHECKING:
     from skyloom.run.run import Run
@@ -27,6 +28,16 @@ def corpus_build(run: Run, as_json: bool) -> None:
     from skyloom.run.summary import ledger_rows
 
     show(ledger_rows(resolved), as_json, "ledger: in = kept + dropped by reason")
+
+
+@corpus_group.command("filters", epilog=example("skyloom corpus filters demo", "skyloom corpus filters my.toml --json"))
+@on_recipe
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def corpus_filters(run: Run, as_json: bool) -> None:
+    """Print the filters of RECIPE in their order, those of your own among them; it builds nothing."""
+    from skyloom.run.summary import filter_rows
+
+    show(filter_rows(run.recipe), as_json, "filters, in order")
 
 
 @corpus_group.command("mixture", epilog=example("skyloom corpus mixture demo"))
@@ -237,3 +248,7 @@ def fetch_crawl(
     given = {"languages": list(languages), "hours": hours, "index_url": index_url, "data_url": data_url}
     table = {"crawl": crawl, "domains": [*domains, *listed], "pages": pages, **{k: v for k, v in given.items() if v}}
     fetch_common_crawl(build(CrawlConfig, table, origin="command line"), Store(out), progress=make_progress())
+
+
+for command in (corpus_export, corpus_language, corpus_quality, corpus_redact):
+    corpus_group.add_command(command)

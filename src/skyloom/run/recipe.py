@@ -21,8 +21,9 @@ from skyloom.core.config import to_toml as plain_to_toml
 from skyloom.core.errors import ConfigError
 from skyloom.core.json_files import PlainTable
 from skyloom.corpus.bitext import BitextConfig
-from skyloom.corpus.clean import CleanConfig
+from skyloom.corpus.clean import CleanConfig, check_filters
 from skyloom.corpus.extract import ExtractConfig
+from skyloom.corpus.filters import FilterConfig
 from skyloom.corpus.sources import SourceConfig
 from skyloom.corpus.stem import StemConfig
 from skyloom.data.config import PackConfig, Phase
@@ -51,6 +52,10 @@ class CorpusSettings:
     extract: ExtractConfig = setting(factory=ExtractConfig, doc="structural extraction")
     parallel: BitextConfig = setting(factory=BitextConfig, doc="parallel text")
     clean: CleanConfig = setting(factory=CleanConfig, doc="cleaning: the phases and filters, in order")
+    filters: tuple[FilterConfig, ...] = setting((), doc="filters of one's own", identity=False)
+
+    def __post_init__(self) -> None:
+        check_filters(self.filters, self.clean.order)
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,10 @@ def all_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> dict
 
 def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> dict[str, Step]:
     """Pages to documents. Language policies and exemptions are no part of `pages`: changing one fetches nothing again."""
-    from skyloom.corpus import bitext, extract, stem
+    from skyloom.corpus import bitext, extract, filters, stem
     from skyloom.corpus import clean as cleaning
 
+    own = filters.resolve(recipe.corpus.filters)
     corpus, rules = recipe.corpus, sources.policies(recipe.corpus.sources)
     policy_settings = {name: plain(policy) for name, policy in rules.items()}
 
@@ -81,7 +82,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
 
     def clean(ctx: StepContext) -> None:
         inputs = (ctx.need("extract"), ctx.need("parallel"), ctx.need("exercises"))
-        cleaning.clean(*inputs, ctx.out, corpus.clean, rules, engine=ctx.engine, progress=ctx.progress)
+        cleaning.clean(*inputs, ctx.out, corpus.clean, rules, engine=ctx.engine, progress=ctx.progress, own=own)
 
     what = [{k: v for k, v in plain(s).items() if k not in ("languages", "exempt")} for s in corpus.sources]
     pages = Step("pages", read, what, version=3, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
@@ -89,7 +90,12 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
     pairs = Step("parallel", align, corpus.parallel, version=3, needs=(extracted,))
     exercises = Step("exercises", write, recipe.exercises, version=2)
     inputs = (extracted, pairs, exercises)
-    cleaned = Step("corpus", clean, {"clean": corpus.clean, "policies": policy_settings}, version=2, needs=inputs)
+    settings = {"clean": corpus.clean, "policies": policy_settings}
+    differs = cleaning.identity(
+        corpus.clean.order, own, corpus.clean.lists
+    )  # nothing in a usual recipe, so that its step keeps its name
+    identity = json.dumps(differs, ensure_ascii=False, sort_keys=True) if differs else ""
+    cleaned = Step("corpus", clean, settings, version=2, needs=inputs, identity=identity)
     return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned)}
 
 
@@ -272,6 +278,9 @@ def publishable(recipe: Recipe) -> PlainTable:
     others = table["references"]
     others["file"] = Path(others["file"]).name
     others["models"] = {name: Path(folder).name for name, folder in others["models"].items()}
+    lists = table["corpus"]["clean"]["lists"]
+    for key in ("block_files", "allow_files"):
+        lists[key] = [Path(file).name for file in lists[key]]
     for source in table["corpus"]["sources"]:
         if "://" not in source["path"]:
             source["path"] = Path(source["path"]).name

@@ -8,9 +8,12 @@ from skyloom.core.json_files import Figure, HeldoutEntry, LeakageReport, Perplex
 from skyloom.core.ledger import Ledger
 from skyloom.core.step import read_manifest, seconds_taken
 from skyloom.core.store import Store
+from skyloom.corpus.clean import MEANINGS, asked_for
+from skyloom.corpus.clean import ORDER as FILTERS
+from skyloom.corpus.filters import resolve
 from skyloom.data.loader import SourceProgress
 from skyloom.leakage.control_words import outcome, sentence
-from skyloom.run.recipe import stages
+from skyloom.run.recipe import Recipe, stages
 from skyloom.run.run import ResolvedRun
 from skyloom.run.steps import ORDER
 
@@ -42,6 +45,21 @@ def ledger_rows(run: ResolvedRun) -> Rows:
             rows.append({"stage": stage, "what": "in", "documents": documents, "bytes": size})
             for reason, (count, bytes_) in ledger.totals(stage).items():
                 rows.append({"stage": stage, "what": reason or "kept", "documents": count, "bytes": bytes_})
+    return rows
+
+
+def filter_rows(recipe: Recipe) -> Rows:
+    """The filters of a recipe in their order, those of one's own between the built-in ones; those that do not run have no place."""
+    clean, rows, place = recipe.corpus.clean, list[Row](), 0
+    own = resolve(recipe.corpus.filters)
+    why = asked_for(clean.order, clean.asked)
+    for name in [*clean.order, *(name for name in FILTERS if name not in clean.order)]:
+        place += not why[name]
+        rows.append({"place": None if why[name] else place, "filter": name, "what": MEANINGS[name], "not run": why[name] or None})
+        for one in (one for one in own if one.config.after == name):
+            place += 1
+            what = f"{one.config.use}, version {one.version}, gives {'texts' if one.texts else 'reasons'}"
+            rows.append({"place": place, "filter": one.name, "what": what, "not run": None})
     return rows
 
 

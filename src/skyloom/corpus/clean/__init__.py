@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from skyloom.core.doors import lazy
 from skyloom.corpus.clean.config import CleanConfig
+from skyloom.corpus.clean.order import MEANINGS, ORDER, asked_for, check_filters, identity
 
 if TYPE_CHECKING:
     from skyloom.corpus.clean.composition import count_mixture, merge_mixtures, mixture_json
@@ -18,4 +19,7 @@ else:
         "stage": ("STAGES", "clean",),
     })  # fmt: skip
 
-__all__ = ["EXCERPT", "EXEMPT", "STAGES", "CleanConfig", "clean", "count_mixture", "merge_mixtures", "mixture_json"]
+__all__ = [
+    "EXCERPT", "EXEMPT", "MEANINGS", "ORDER", "STAGES", "CleanConfig", "asked_for", "check_filters", "clean", "count_mixture",
+    "identity", "merge_mixtures", "mixture_json",
+]  # fmt: skip

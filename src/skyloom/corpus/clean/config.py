@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skyloom.core.config import setting
+from skyloom.corpus.clean.order import ORDER, Plan, check_order, plan
 from skyloom.corpus.code import CodeConfig
 from skyloom.corpus.decontaminate import DecontaminationConfig
 from skyloom.corpus.dedup import DedupConfig, RepeatsConfig
@@ -13,7 +14,9 @@ from skyloom.corpus.distribution import (
     MeaningConfig,
 )
 from skyloom.corpus.exercises import ExerciseConfig
+from skyloom.corpus.filters import OwnFilter
 from skyloom.corpus.heldout import HeldoutChoiceConfig
+from skyloom.corpus.lists import ListsConfig
 from skyloom.corpus.quality import QualityConfig
 from skyloom.corpus.redact import RedactConfig
 from skyloom.corpus.sources import SourcePolicy
@@ -35,8 +38,13 @@ class RecurringConfig(MeaningConfig):
 
 @dataclass(frozen=True)
 class CleanConfig:
-    """Settings of the clean stage, filter by filter."""
+    """Settings of the clean stage, filter by filter. `order` and `lists` are part of a step's identity by `order.identity`, so
+    that a usual recipe names no step anew."""
 
+    order: tuple[str, ...] = setting(
+        ORDER, doc="the filters in their order; it can be shortened, and reordered within limits", choices=ORDER, identity=False
+    )
+    lists: ListsConfig = setting(factory=ListsConfig, doc="pages by host and URL", identity=False)
     quality: QualityConfig = setting(factory=QualityConfig, doc="rules and quality filters")
     duplicates: DedupConfig = setting(factory=DedupConfig, doc="near-duplicates")
     distribution: DistributionConfig = setting(factory=DistributionConfig, doc="recurring blocks")
@@ -56,18 +64,45 @@ class CleanConfig:
     shard_bytes: int = setting(64 << 20, doc="text in one shard of documents", unit="bytes", low=1 << 10, high=1 << 29)
     examples: int = setting(5, doc="examples kept for each domain and for each reason", low=0)
 
+    def __post_init__(self) -> None:
+        wanted = {**self.asked, "distribution": self.meaning.wanted, "exercises": False}
+        check_order(self.order, [name for name, asked in wanted.items() if asked])
+
+    @property
+    def asked(self) -> dict[str, bool]:
+        """Of the filters that run only where settings ask for them: whether they do."""
+        return {
+            "lists": self.lists.wanted,
+            "exercises": self.exercises.wanted,
+            "repeats": self.repeats.wanted,
+            "groups": self.quality.judges.wanted,
+            "decontamination": bool(self.decontaminate.sets),
+        }
+
 
 @dataclass(frozen=True)
 class CleanJob:
-    """What every task is told."""
+    """What every task is told. `own`: the filters of one's own, in the order of the recipe."""
 
     config: CleanConfig
     policies: dict[str, SourcePolicy]
+    own: tuple[OwnFilter, ...] = ()
+
+    @property
+    def plan(self) -> Plan:
+        """The filters of each phase."""
+        return plan(self.config.order, self.own, repeats=self.config.repeats.wanted)
+
+    @property
+    def decontaminates(self) -> bool:
+        """Whether benchmark items are looked for."""
+        return bool(self.config.decontaminate.sets)
 
     @property
     def phases(self) -> tuple[str, ...]:
         """Phases that drop documents, before the last."""
-        return ("prepared", "judged", "cut") if self.config.repeats.wanted else ("prepared", "judged")
+        asked = {"prepared": True, "passed": bool(self.plan.passed), "judged": True, "cut": self.config.repeats.wanted}
+        return tuple(name for name, there in asked.items() if there)
 
     @property
     def before(self) -> str:

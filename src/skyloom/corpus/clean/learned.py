@@ -23,19 +23,9 @@ from skyloom.core.engine import Done
 from skyloom.core.store import Store
 from skyloom.corpus.candidates import PAGES, origin_is
 from skyloom.corpus.clean.config import CleanJob
+from skyloom.corpus.clean.gates import COUNTS, DECISION, GROUPS, JUDGES, SPACE, THRESHOLDS, read, remaining, templates
 from skyloom.corpus.clean.phase_results import AllShardsTask, ShardTask
-from skyloom.corpus.clean.phases import (
-    COUNTS,
-    DECISION,
-    GROUPS,
-    JUDGES,
-    SPACE,
-    THRESHOLDS,
-    pass_duplicates,
-    read,
-    remaining,
-    templates,
-)
+from skyloom.corpus.clean.phases import pass_duplicates
 from skyloom.corpus.distribution import (
     BlockCounts,
     BlockSpace,

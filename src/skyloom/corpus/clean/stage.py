@@ -56,6 +56,7 @@ from skyloom.corpus.clean.composition import COUNTS as MIXTURE
 from skyloom.corpus.clean.composition import merge_mixtures, mixture_json
 from skyloom.corpus.clean.config import CleanConfig, CleanJob
 from skyloom.corpus.clean.funnel import check_chain
+from skyloom.corpus.clean.gates import HELDOUT, ITEMS
 from skyloom.corpus.clean.phase_results import (
     Finished,
     HeldoutPart,
@@ -67,9 +68,10 @@ from skyloom.corpus.clean.phase_results import (
     ShardGroup,
     Sized,
 )
-from skyloom.corpus.clean.phases import HELDOUT, ITEMS, WORK
+from skyloom.corpus.clean.phases import WORK
 from skyloom.corpus.decontaminate import build_index, merge_counts, read_items
 from skyloom.corpus.dedup import Columns, exact_duplicates_of, find_repeats, near_duplicates_of
+from skyloom.corpus.filters import OwnFilter
 from skyloom.corpus.heldout import Proposal, choose
 from skyloom.corpus.redact import KINDS
 from skyloom.corpus.sources import SourcePolicy
@@ -94,19 +96,24 @@ def clean(
     *,
     engine: Engine,
     progress: Progress,
+    own: Sequence[OwnFilter] = (),
 ) -> None:
     """Write the corpus to `out`; see the module's docstring for the filters and phases, docs/design.md for the files.
+
+    `own`: filters of one's own, each after the built-in one that it names.
 
     What is written does not depend on the engine. Raises DataError when too few documents come in or remain, IntegrityError
     when the ledger does not balance.
     """
     found = candidates.shards(extracted, parallel, exercises)
-    stage = _Clean(CleanJob(config, dict(policies)), found, out, engine, progress)
+    stage = _Clean(CleanJob(config, dict(policies), tuple(own)), found, out, engine, progress)
     prepared = stage.map(phases.prepare, found, "rules", result=Prepared)
     came = sum(r.pages for r in prepared)
     if not sum(r.came for r in prepared):
         raise DataError(f"no document came out of extraction ({extracted.root}): check the sources and the extraction ledger")
     stage.duplicates()
+    if stage.job.plan.passed:
+        stage.map(phases.pass_own, stage.keys, "filters of one's own", result=Posted)
     stage.finish(came, stage.judge())
     engine.discard(out, WORK)
 
@@ -157,9 +164,13 @@ class _Clean:
         compared = [key for key, shard in zip(self.keys, self.shards, strict=True) if shard.kind != "exercise"]
         memory = round(self.job.config.memory_gb * 1e9)
         names = [f"prepared-{key}.parquet" for key in compared]
-        exact_duplicates_of(
-            self.work, names, Columns(), self.work.child("exact"), memory=memory, engine=self.engine, progress=self.progress
-        )
+        wanted = self.job.plan.duplicates
+        if "exact-duplicates" in wanted:
+            exact_duplicates_of(
+                self.work, names, Columns(), self.work.child("exact"), memory=memory, engine=self.engine, progress=self.progress
+            )
+        if "near-duplicates" not in wanted:
+            return
         self.map(phases.unique, compared, "drop exact duplicates")
         names = [f"unique-{key}.parquet" for key in compared]
         near_duplicates_of(
@@ -235,12 +246,15 @@ class _Clean:
             self.judges()
         if config.decontaminate.sets:
             self.benchmarks()
-        proposals = self.map(phases.propose, self.keys, "propose held-out", result=Proposed)
-        chosen = choose([Proposal.from_json(r.proposal) for r in proposals], config.heldout)
+        chosen: frozenset[str] = frozenset()
+        if "held-out" in self.job.plan.finish:
+            proposals = self.map(phases.propose, self.keys, "propose held-out", result=Proposed)
+            chosen = choose([Proposal.from_json(r.proposal) for r in proposals], config.heldout)
         held_out = [HeldoutPart(key, chosen) for key in self.keys]
-        self.map(phases.collect, held_out, "held-out texts")
-        references = pa.concat_tables([self.work.read_table(f"heldout-{key}.parquet") for key in self.keys])
-        self.work.write_table(HELDOUT, references)
+        if "held-out" in self.job.plan.finish:
+            self.map(phases.collect, held_out, "held-out texts")
+            references = pa.concat_tables([self.work.read_table(f"heldout-{key}.parquet") for key in self.keys])
+            self.work.write_table(HELDOUT, references)
         results = self.map(phases.finish, held_out, "finish", result=Finished)
         groups = [ShardGroup(n, keys) for n, keys in enumerate(_groups(self.keys, sizes, config.shard_bytes))]
         self.map(phases.publish, groups, "write documents", self.out)

@@ -9,7 +9,7 @@ documents share counts less, and that is known only at the end. Here each file i
 few in a hundred, are set aside, and judged when all has been read.
 
 Each file is a task of one worker. Memory of a worker: the index of the items (mapped, shared), 8 bytes for each of its n-grams, and
-three times `BATCH_BYTES` of text, or three times the largest row. On disk: the rows that were set aside. With `out` they lie beside
+three times 16 MB of text, or three times the largest row. On disk: the rows that were set aside. With `out` they lie beside
 it, and the same command goes on where an interrupted one stopped.
 """
 
@@ -17,11 +17,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import itertools
-import json
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.engine import Done, Engine, Task
-from skyloom.core.errors import ConfigError, DataError, StorageError
+from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.json_files import Rows
 from skyloom.core.json_lines import json_object
 from skyloom.core.progress import Progress
@@ -41,10 +38,23 @@ from skyloom.core.store import FileRecord, Store
 from skyloom.corpus.decontaminate.config import DecontaminationConfig
 from skyloom.corpus.decontaminate.item_index import ItemIndex, build_index, glance_at, judge_contamination, merge_counts
 from skyloom.corpus.decontaminate.item_sets import read_benchmarks
-from skyloom.corpus.dedup import INPUTS, Columns, Rejects, first_lines, input_files, read_rows, row_lines, write_tables
+from skyloom.corpus.dedup import (
+    INPUTS,
+    Columns,
+    RejectedRow,
+    Rejects,
+    first_lines,
+    input_files,
+    keep_rejected,
+    read_rows,
+    rejected_rows,
+    row_batches,
+    row_lines,
+    work_folder,
+    write_tables,
+)
 from skyloom.corpus.text import byte_sizes
 
-BATCH_BYTES = 16 << 20
 MATCHES = pa.schema(
     [
         ("benchmark", pa.string()),
@@ -74,14 +84,6 @@ class LeakCountRow(TypedDict):
     exact: int
     near: int
     documents: int
-
-
-class RejectedRow(TypedDict):
-    """A row that could not be searched, by file and number from 1."""
-
-    file: str
-    row: int
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -161,12 +163,13 @@ def search_corpus(
     files = [file for path in asked.texts for file in input_files(Path(path))]
     items = read_benchmarks(asked.benchmarks, asked.item_fields)
     index = build_index(items, config)
-    folder, finished = _folder(asked, files, items, config, out), out is None
+    told = [dataclasses.asdict(asked), dataclasses.asdict(config), items.to_pydict()]
+    folder, finished = work_folder(out, "leak", told, files), out is None
     try:
         found = _search(asked, files, index, Store(folder, sync=False), config, engine, progress)
         if out is not None:
             write_tables(found.tables(), MATCHES, row_lines, out)
-            _keep_rejected(found, out)
+            keep_rejected(found.rejected_rows(), out)
         if sink is not None:
             for table in found.tables():
                 sink(table)
@@ -175,20 +178,6 @@ def search_corpus(
     finally:
         if finished:  # else it stays beside `out`, so that the same command goes on from there
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _folder(asked: CorpusSearch, files: Sequence[Path], items: pa.Table, config: DecontaminationConfig, out: Path | None) -> Path:
-    """Where the work lies: beside `out`, under a name that stands for this search; or somewhere for temporary files."""
-    try:
-        if out is None:
-            return Path(tempfile.mkdtemp(prefix="skyloom-leak-"))
-        named = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        told = json.dumps([dataclasses.asdict(asked), dataclasses.asdict(config), named, items.to_pydict()], ensure_ascii=False)
-        folder = out.parent / f".skyloom-leak-{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:16]}"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    except OSError as problem:
-        raise StorageError(f"cannot write {out or tempfile.gettempdir()}: {problem.strerror or problem}") from problem
 
 
 @dataclass(frozen=True)
@@ -241,7 +230,7 @@ def look_at_file(task: Task[_File], work: Store) -> Done[Looked]:
     counts, records = np.zeros(len(index.grams), np.int64), list[FileRecord]()
     documents = size = 0
     try:
-        for table in _batches(read_rows(path, task.payload.columns, rejects)):
+        for table in row_batches(read_rows(path, task.payload.columns, rejects)):
             seen = glance_at(table.column("text"), index)
             counts += seen.counts
             documents, size = documents + len(table), size + int(byte_sizes(table.column("text")).sum())
@@ -257,21 +246,6 @@ def look_at_file(task: Task[_File], work: Store) -> Done[Looked]:
         work.write_text(f"{task.key}-file.txt", str(path)),
     ]
     return Done(tuple(records), Looked(documents, size, parts, dict(rejects.counts)))
-
-
-def _batches(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Tables of about `BATCH_BYTES` of text, or of one block of the reader."""
-    waiting, size = list[pa.Table](), 0
-    for table in tables:
-        if not len(table):
-            continue
-        waiting.append(table)
-        size += table.nbytes
-        if size >= BATCH_BYTES:
-            yield pa.concat_tables(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield pa.concat_tables(waiting)
 
 
 def judge_file(task: Task[_Judged], work: Store) -> Done[None]:
@@ -315,12 +289,7 @@ class _Found:
         return (self.work.read_table(f"{key}-found.parquet") for key in self.keys)
 
     def rejected_rows(self) -> Iterator[RejectedRow]:
-        for key in self.keys:
-            file = self.work.read_text(f"{key}-file.txt")
-            with open(self.work.path(f"{key}-rejected.jsonl"), encoding="utf-8") as lines:
-                for line in lines:
-                    row = json.loads(line)
-                    yield {"file": file, "row": row["row"], "reason": row["reason"]}
+        return rejected_rows(self.work, self.keys)
 
     def leaks(self, index: ItemIndex) -> CorpusLeaks:
         places: Counter[tuple[str, str]] = Counter()
@@ -353,17 +322,6 @@ class _Found:
         ]
         size, examples = sum(one.bytes for one in self.looked), list(itertools.islice(self.rejected_rows(), SHOWN))
         return CorpusLeaks(self.documents, size, self.rejected, examples, rows, matches)
-
-
-def _keep_rejected(found: _Found, out: Path) -> None:
-    """Write the rejected rows beside `out`, or remove the file of an earlier search if there are none."""
-    beside = out.with_name(f"{out.name}.rejected.jsonl")
-    if not found.rejected:
-        beside.unlink(missing_ok=True)
-        return
-    with Store(out.parent).writing(beside.name) as file:
-        for row in found.rejected_rows():
-            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
 def _nothing(asked: CorpusSearch, files: Sequence[Path], rejected: dict[str, int]) -> str:

@@ -9,8 +9,9 @@ from skyloom.corpus.dedup.config import DedupConfig, RepeatsConfig
 
 if TYPE_CHECKING:
     from skyloom.corpus.dedup.clusters import exact_duplicates, near_duplicates, sequence_hashes
-    from skyloom.corpus.dedup.command import INPUTS, dedup_files, input_files, memory_size, row_lines, write_tables
+    from skyloom.corpus.dedup.command import INPUTS, dedup_files, input_files, memory_size, row_lines, write_rows, write_tables
     from skyloom.corpus.dedup.command_rows import Rejects, first_lines, read_rows
+    from skyloom.corpus.dedup.command_work import RejectedRow, keep_rejected, rejected_rows, row_batches, work_folder
     from skyloom.corpus.dedup.minhash import band_keys, fingerprints, shingle_sets
     from skyloom.corpus.dedup.repeats import find_repeats, read_repeats, too_short, without_repeats
     from skyloom.corpus.dedup.shards import exact_duplicates_of, near_duplicates_of
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy(__name__, {
         "clusters": ("exact_duplicates", "near_duplicates", "sequence_hashes",),
-        "command": ("INPUTS", "dedup_files", "input_files", "memory_size", "row_lines", "write_tables",),
+        "command": ("INPUTS", "dedup_files", "input_files", "memory_size", "row_lines", "write_rows", "write_tables",),
         "command_rows": ("Rejects", "first_lines", "read_rows",),
+        "command_work": ("RejectedRow", "keep_rejected", "rejected_rows", "row_batches", "work_folder",),
         "minhash": ("band_keys", "fingerprints", "shingle_sets",),
         "repeats": ("find_repeats", "read_repeats", "too_short", "without_repeats",),
         "shards": ("exact_duplicates_of", "near_duplicates_of",),
@@ -27,8 +29,8 @@ else:
     })  # fmt: skip
 
 __all__ = [
-    "INPUTS", "Columns", "DedupConfig", "Rejects", "RepeatsConfig", "band_keys", "dedup_files", "exact_duplicates",
-    "exact_duplicates_of", "find_repeats", "fingerprints", "first_lines", "input_files", "memory_size", "near_duplicates",
-    "near_duplicates_of", "read_repeats", "read_rows", "row_lines", "sequence_hashes", "shingle_sets", "too_short",
-    "without_repeats", "write_tables",
+    "INPUTS", "Columns", "DedupConfig", "RejectedRow", "Rejects", "RepeatsConfig", "band_keys", "dedup_files", "exact_duplicates",
+    "exact_duplicates_of", "find_repeats", "fingerprints", "first_lines", "input_files", "keep_rejected", "memory_size",
+    "near_duplicates", "near_duplicates_of", "read_repeats", "read_rows", "rejected_rows", "row_batches", "row_lines",
+    "sequence_hashes", "shingle_sets", "too_short", "without_repeats", "work_folder", "write_rows", "write_tables",
 ]  # fmt: skip

@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 from skyloom.core.engine import Engine
 from skyloom.core.errors import ConfigError, DataError, StorageError
 from skyloom.core.progress import Progress
-from skyloom.core.store import Store
+from skyloom.core.store import FileRecord, Store
 from skyloom.corpus.dedup.budget import MemoryPlan
 from skyloom.corpus.dedup.command_rows import Rejects, read_rows
 from skyloom.corpus.dedup.config import DedupConfig, RepeatsConfig
@@ -81,8 +81,8 @@ class Report:
         return f"{self.documents:,} documents, {self.kept:,} kept, {self.removed:,} near-duplicates{cut}{lost}"
 
 
-def memory_size(text: str) -> int:
-    """Bytes of "4GB", "512MB", "1.5GiB" or a plain number. ConfigError for anything else."""
+def memory_size(text: str, what: str = "memory") -> int:
+    """Bytes of "4GB", "512MB", "1.5GiB" or a plain number. ConfigError, which names `what` it is of, for anything else."""
     units = {
         "": 1,
         "b": 1,
@@ -100,9 +100,9 @@ def memory_size(text: str) -> int:
     try:
         size = float(number) * units[found[len(number) :]]
     except (KeyError, ValueError):
-        raise ConfigError(f"memory is {text!r}; write it as 4GB, 512MB or 1.5GiB") from None
+        raise ConfigError(f"{what} is {text!r}; write it as 4GB, 512MB or 1.5GiB") from None
     if not 0 < size < 2**62:
-        raise ConfigError(f"memory is {text!r}; it must be more than nothing")
+        raise ConfigError(f"{what} is {text!r}; it must be more than nothing")
     return int(size)
 
 
@@ -288,15 +288,23 @@ def _texts(store: Store, target: Path, config: RepeatsConfig, *, memory: int, en
 
 def write_tables(tables: Iterator[pa.Table], schema: pa.Schema, lines: Callable[[pa.Table], bytes], target: Path) -> None:
     """All tables in one file, whole or not at all: Parquet, or the `lines` of each. ConfigError for another suffix."""
-    place, suffix = Store(target.parent), _kind(target.name, ConfigError, "the output")
-    with place.writing(target.name) as file:
+    write_rows(Store(target.parent), target.name, tables, schema, lines)
+
+
+def write_rows(
+    place: Store, name: str, tables: Iterator[pa.Table], schema: pa.Schema, lines: Callable[[pa.Table], bytes]
+) -> FileRecord:
+    """As `write_tables`, to a file of a store; its record."""
+    suffix = _kind(name, ConfigError, "the output")
+    with place.writing(name) as file:
         if suffix == ".parquet":
             with pq.ParquetWriter(pa.PythonFile(file, mode="w"), schema, compression="zstd") as writer:
                 for table in tables:
                     writer.write_table(table)
-            return
-        for data in _compressed((lines(table) for table in tables), suffix):
-            file.write(data)
+        else:
+            for data in _compressed((lines(table) for table in tables), suffix):
+                file.write(data)
+    return file.record(name)
 
 
 def _verdicts(table: pa.Table) -> bytes:

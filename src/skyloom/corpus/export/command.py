@@ -1,0 +1,323 @@
+"""Export of a corpus for other programs: `skyloom corpus export RECIPE OUT`.
+
+Input: the shards of a finished corpus (`documents-*.parquet`). Output: files of about one size in folders by what the user names,
+`OUT/en/web/train-00000.parquet`, and `manifest.json` with counts and SHA-256 of each. The folder of one group is a data set that
+`datasets.load_dataset` and datatrove's readers take: columns or keys `id`, `text` and the others of a document; the split is the
+first word of a file's name.
+
+    parquet    one row for each document, Zstandard inside
+    jsonl.zst  one JSON object in each line
+    text       texts alone; between two of them stands a line with nothing but a form feed (U+000C), which no text keeps
+
+A file is the part of a plan that follows from the corpus and the settings alone, so that the same command goes on where an
+interrupted one stopped, and every engine and number of workers writes the same bytes. While it works, `OUT/.export/` says for what;
+the manifest comes last. Nothing that is not of the same export is overwritten.
+
+Memory of a worker: a batch of documents, and a file of the corpus' shards as Parquet's reader holds it.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from skyloom import __version__
+from skyloom.core.config import setting
+from skyloom.core.engine import RECEIPTS, Done, Engine, Task
+from skyloom.core.errors import ConfigError, DataError, StorageError
+from skyloom.core.progress import Progress
+from skyloom.core.records import DOCUMENT, FileEntry
+from skyloom.core.store import FileRecord, Store, recorded
+from skyloom.corpus.dedup import row_lines, write_rows
+from skyloom.corpus.text import byte_sizes, slices
+
+FORMATS = {"parquet": ".parquet", "jsonl.zst": ".jsonl.zst", "text": ".txt"}
+BY = {"language": "lang", "category": "category", "source": "source", "domain": "domain", "license": "license"}
+"""What files can be put into folders by, and the column that says it."""
+SPLITS = ("train", "valid")
+MANIFEST, STARTED = "manifest.json", ".export"
+FORM_FEED = "\f"
+NONE = "none"
+"""The folder of documents that have no such value."""
+BATCH = 1024
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What an export is like."""
+
+    format: str = setting("parquet", doc="kind of the files", choices=tuple(FORMATS))
+    by: tuple[str, ...] = setting(("language", "category"), doc="folders, from the outermost on", choices=tuple(BY))
+    size: int = setting(500_000_000, doc="text in one file", unit="bytes", low=1)
+    splits: tuple[str, ...] = setting(SPLITS, doc="training documents, held-out ones", choices=SPLITS)
+
+    def __post_init__(self) -> None:
+        for name, given in (("by", self.by), ("splits", self.splits)):
+            if len(set(given)) < len(given):
+                raise ConfigError(f"{name} names one thing twice: {', '.join(given)}")
+        if not self.splits:
+            raise ConfigError("splits is empty, so nothing would be exported")
+
+
+class ManifestFile(FileEntry):
+    """A file of an export: its record, the group and split of its documents, their number and the UTF-8 bytes of their texts."""
+
+    group: dict[str, str]
+    split: str
+    documents: int
+    text_bytes: int
+
+
+@dataclass(frozen=True)
+class ShardPiece:
+    """Documents of one shard: the rows from `start` to `stop` among those of a group and split."""
+
+    shard: str
+    start: int
+    stop: int
+    documents: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ExportPart:
+    """One file of the plan."""
+
+    name: str
+    group: tuple[str, ...]
+    split: str
+    pieces: tuple[ShardPiece, ...]
+
+
+@dataclass(frozen=True)
+class ShardSlice:
+    """Of one shard: rows from `start` to `stop` among those of a group (its values) and split, of at most a file's size."""
+
+    group: list[str]
+    split: str
+    start: int
+    stop: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class MeasuredShard:
+    """Of one shard: the slices of each group and split."""
+
+    slices: list[ShardSlice]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: files with their counts. `there`: all of it stood there already."""
+
+    files: list[ManifestFile]
+    there: bool
+
+    def __str__(self) -> str:
+        documents, size = sum(f["documents"] for f in self.files), sum(f["text_bytes"] for f in self.files)
+        there = ", already there" if self.there else ""
+        return f"{documents:,} documents, {size / 1e6:,.1f} MB of text in {len(self.files):,} files{there}"
+
+
+@dataclass(frozen=True)
+class _Job:
+    corpus: Store
+    config: ExportConfig
+    part: ExportPart | str
+
+
+def export_corpus(
+    corpus: Store, out: Store, config: ExportConfig, *, content: str, name: str, engine: Engine, progress: Progress
+) -> Exported:
+    """Write the documents of `corpus` to `out`, see the module's docstring. `content`: what identifies the corpus (its step's);
+    `name`: of its recipe, for the manifest.
+
+    DataError for a corpus without documents; ConfigError if `out` holds another export or other files; StorageError if a place
+    cannot be used.
+    """
+    shards = [n for n in corpus.names("documents-") if n.endswith(".parquet")]
+    said = {"corpus": content, "name": name, **asdict(config), "by": list(config.by), "splits": list(config.splits)}
+    there = _there(out, said)
+    if there is not None:
+        _tidy(out, engine)
+        return Exported(there, True)
+    work = out.child(STARTED)
+    work.write_json("started.json", said)
+    measured = engine.map(
+        measure, [Task(s, _Job(corpus, config, s)) for s in shards], work, progress=progress, label="measure", result=MeasuredShard
+    )
+    parts = planned(shards, measured, config)
+    if not parts:
+        raise DataError(f"{corpus.root} has no document of the splits {', '.join(config.splits)}")
+    tasks = [Task(part.name, _Job(corpus, config, part)) for part in parts]
+    records = engine.map(write_part, tasks, out, progress=progress, label="export", result=FileRecord)
+    files = [_entry(part, record, config) for part, record in zip(parts, records, strict=True)]
+    told = {"skyloom": __version__, "columns": _columns(config).names, "totals": _totals(files), "files": files}
+    out.write_json(MANIFEST, {**said, **told})
+    _tidy(out, engine)
+    return Exported(files, False)
+
+
+def _tidy(out: Store, engine: Engine) -> None:
+    """Remove what only led up to the manifest."""
+    for name in (RECEIPTS, STARTED):
+        engine.discard(out, name)
+    engine.clear()
+
+
+def _there(out: Store, said: dict[str, object]) -> list[ManifestFile] | None:
+    """The files of the same export if all stand there; None if it is still to be made. ConfigError for what is something else."""
+    other = f"{out.root} holds another export or other files; name an empty folder"
+    try:
+        if out.exists(MANIFEST):
+            manifest = out.read_json(MANIFEST)
+            if {key: manifest.get(key) for key in said} != said:
+                raise ConfigError(other)
+            files: list[ManifestFile] = manifest["files"]
+            wrong = out.differing([recorded({"name": f["name"], "size": f["size"], "sha256": f["sha256"]}) for f in files])
+            if not wrong:
+                return files
+            for name in [*wrong, MANIFEST]:
+                out.remove(name)
+            return None
+        if out.exists(f"{STARTED}/started.json"):
+            if out.read_json(f"{STARTED}/started.json") != said:
+                raise ConfigError(other)
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise ConfigError(other) from problem
+    try:
+        if out.names():
+            raise ConfigError(other)
+    except StorageError:
+        return None
+    return None
+
+
+def measure(task: Task[_Job], work: Store) -> Done[MeasuredShard]:
+    """The groups of one shard, cut to slices of at most a file's size."""
+    job, shard = task.payload, task.key
+    table = job.corpus.read_table(shard, list(dict.fromkeys(["text", "split", *(BY[b] for b in job.config.by)])))
+    found: list[ShardSlice] = []
+    for key, rows in _groups(table, job.config).items():
+        texts = table.column("text").take(pa.array(rows))
+        sizes = np.concatenate([[0], np.cumsum(byte_sizes(texts))])
+        for start, stop in slices(texts, job.config.size):
+            found.append(ShardSlice(list(key[:-1]), key[-1], start, stop, int(sizes[stop] - sizes[start])))
+    return Done((), MeasuredShard(found))
+
+
+def _groups(table: pa.Table, config: ExportConfig) -> dict[tuple[str, ...], list[int]]:
+    """Rows by group and split, for the splits that are wanted, in the order in which they are met."""
+    columns = [pc.fill_null(table.column(BY[name]).cast(pa.string()), "").to_pylist() for name in config.by]
+    found: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for row, key in enumerate(zip(*columns, table.column("split").to_pylist(), strict=True)):
+        if key[-1] in config.splits:
+            found[key].append(row)
+    return found
+
+
+def planned(shards: Sequence[str], measured: Sequence[MeasuredShard], config: ExportConfig) -> list[ExportPart]:
+    """The files: the slices of a group in the order of the shards, as many in one file as its size allows, or one larger one."""
+    files: dict[tuple[str, ...], list[list[ShardPiece]]] = {}
+    for shard, found in zip(shards, measured, strict=True):
+        for one in found.slices:
+            row = files.setdefault((*one.group, one.split), [[]])
+            if row[-1] and sum(piece.bytes for piece in row[-1]) + one.bytes > config.size:
+                row.append([])
+            row[-1].append(ShardPiece(shard, one.start, one.stop, one.stop - one.start, one.bytes))
+    return [
+        ExportPart(f"{folder_of(key[:-1])}{key[-1]}-{number:05d}{FORMATS[config.format]}", key[:-1], key[-1], tuple(pieces))
+        for key, parts in sorted(files.items())
+        for number, pieces in enumerate(parts)
+    ]
+
+
+def folder_of(group: Sequence[str]) -> str:
+    """The folder of a group, "" for none: each value as one name that every file system takes, from which it can be told again."""
+    return "".join(f"{_folder_name(value)}/" for value in group)
+
+
+def _folder_name(value: str) -> str:
+    safe = "".join(c if c.isalnum() or c in "-_.+" else urllib.parse.quote(c, safe="") for c in value) or NONE
+    return safe if not safe.startswith(".") else f"%2E{safe[1:]}"
+
+
+def write_part(task: Task[_Job], out: Store) -> Done[FileRecord]:
+    """Write one file of the plan."""
+    job, part = task.payload, task.payload.part
+    if isinstance(part, str):
+        raise TypeError("a shard is no part")
+    if job.config.format == "text":
+        record = _write_texts(_tables(job, part), out, part.name)
+    else:
+        record = write_rows(out, part.name, _tables(job, part), _columns(job.config), row_lines)
+    return Done((record,), record)
+
+
+def _columns(config: ExportConfig) -> pa.Schema:
+    return pa.schema([DOCUMENT.field("text")]) if config.format == "text" else DOCUMENT
+
+
+def _tables(job: _Job, part: ExportPart) -> Iterator[pa.Table]:
+    """The documents of a file, some at a time, with the columns DOCUMENT."""
+    for piece in part.pieces:
+        seen = 0
+        with job.corpus.reading_arrow(piece.shard) as file:
+            for batch in pq.ParquetFile(file).iter_batches(BATCH, columns=DOCUMENT.names):
+                table = pa.Table.from_batches([batch]).select(DOCUMENT.names)
+                rows = np.array(_groups(table, job.config).get((*part.group, part.split), []), np.int64)
+                places = seen + np.arange(len(rows))
+                seen += len(rows)
+                rows = rows[(places >= piece.start) & (places < piece.stop)]
+                if len(rows):
+                    yield table.take(pa.array(rows)).cast(DOCUMENT)
+                if seen >= piece.stop:
+                    break
+
+
+def _write_texts(tables: Iterator[pa.Table], out: Store, name: str) -> FileRecord:
+    first = True
+    with out.writing(name) as file:
+        for table in tables:
+            for text in table.column("text").to_pylist():
+                between = "" if first else f"\n{FORM_FEED}\n"
+                file.write(f"{between}{text.replace(FORM_FEED, ' ')}".encode())
+                first = False
+    return file.record(name)
+
+
+def _entry(part: ExportPart, record: FileRecord, config: ExportConfig) -> ManifestFile:
+    return {
+        "name": record.name,
+        "size": record.size,
+        "sha256": record.sha256,
+        "group": dict(zip(config.by, part.group, strict=True)),
+        "split": part.split,
+        "documents": sum(piece.documents for piece in part.pieces),
+        "text_bytes": sum(piece.bytes for piece in part.pieces),
+    }
+
+
+def _totals(files: Sequence[ManifestFile]) -> list[dict[str, object]]:
+    """Files, documents and bytes of each group and split."""
+    totals: dict[tuple[str, ...], list[int]] = {}
+    groups: dict[tuple[str, ...], tuple[dict[str, str], str]] = {}
+    for one in files:
+        key = (*one["group"].values(), one["split"])
+        groups[key] = one["group"], one["split"]
+        cell = totals.setdefault(key, [0, 0, 0])
+        for place, count in enumerate((1, one["documents"], one["text_bytes"])):
+            cell[place] += count
+    return [
+        {"group": groups[key][0], "split": groups[key][1], "files": n, "documents": documents, "text_bytes": size}
+        for key, (n, documents, size) in totals.items()
+    ]
