@@ -1,7 +1,7 @@
 """Small random models of the families that are read from Hugging Face, each with a `config.json` as its publisher writes it.
 
 Input: a family and a number. Output: a folder as `save_pretrained` leaves it (config and safetensors), whose weights are drawn wide
-enough that every one matters. Keys, missing keys and values are those of the published models (LLaMA 7B, Llama 2 7B, Llama 3.1 8B,
+enough that every one matters: matrices keep the variance of what they multiply, gains and biases deviate by 0.2. Keys, missing keys and values are those of the published models (LLaMA 7B, Llama 2 7B, Llama 3.1 8B,
 TinyLlama 1.1B, SmolLM2 135M, Mistral 7B v0.1 and Nemo, Qwen2.5 7B, Qwen3 4B), only the sizes are small.
 """
 
@@ -90,7 +90,8 @@ def write(family: str, number: int, folder: Path) -> torch.nn.Module:
     stream = torch.Generator().manual_seed(number)
     with torch.no_grad():
         for name, weight in made.named_parameters():
-            weight.copy_(torch.randn(weight.shape, generator=stream) * 0.2 + (1.0 if name.endswith("norm.weight") else 0.0))
+            scale = weight.shape[-1] ** -0.5 if weight.dim() == 2 else 0.2
+            weight.copy_(torch.randn(weight.shape, generator=stream) * scale + (1.0 if name.endswith("norm.weight") else 0.0))
     state = {name: weight.detach().clone() for name, weight in made.named_parameters()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     read: torch.nn.Module = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)

@@ -190,7 +190,7 @@ def _continue(table: PlainTable, origin: str) -> None:
     model = table.get("model", {})
     shape = plain(read_shape(Path(folder)))
     if isinstance(model, dict) and set(model) - {"preset", "vocabulary"}:
-        differing = sorted(k for k, v in model.items() if k in shape and k != "vocabulary" and shape[k] != v)
+        differing = sorted(k for k, v in model.items() if k in shape and k != "vocabulary" and _differs(v, shape[k]))
         if differing:
             said = [f"{k} = {json.dumps(shape[k])}" for k in differing if not isinstance(shape[k], dict | None)]
             said += [f"no {k}" for k in differing if shape[k] is None]
@@ -201,6 +201,13 @@ def _continue(table: PlainTable, origin: str) -> None:
             )
     del shape["vocabulary"]
     table["model"] = shape
+
+
+def _differs(value: object, there: object) -> bool:
+    """Whether a setting contradicts the folder's; of a table only what it says."""
+    if isinstance(value, dict) and isinstance(there, dict):
+        return any(there.get(key) != said for key, said in value.items())
+    return value != there
 
 
 def _complete(table: PlainTable, origin: str) -> None:
