@@ -1,8 +1,9 @@
 """Small random models of the families that are read from Hugging Face, each with a `config.json` as its publisher writes it.
 
 Input: a family and a number. Output: a folder as `save_pretrained` leaves it (config and safetensors), whose weights are drawn wide
-enough that every one matters: matrices keep the variance of what they multiply, gains and biases deviate by 0.2. Keys, missing keys and values are those of the published models (LLaMA 7B, Llama 2 7B, Llama 3.1 8B,
-TinyLlama 1.1B, SmolLM2 135M, Mistral 7B v0.1 and Nemo, Qwen2.5 7B, Qwen3 4B), only the sizes are small.
+enough that every one matters: matrices keep the variance of what they multiply, gains and biases deviate by 0.2. The keys are those
+of the published models (LLaMA 7B, Llama 2 7B, Llama 3.1 8B, TinyLlama 1.1B, SmolLM2 135M, Mistral 7B v0.1 and Nemo, Qwen2.5 7B,
+Qwen3 4B); the sizes are small, and some shapes have a scaled rotation, tied embeddings or another head width instead of the usual.
 """
 
 from __future__ import annotations
