@@ -31,7 +31,7 @@ def shape_of(which: str) -> ModelConfig:
     if which in PRESETS:
         return preset(which)
     path = Path(which)
-    if path.is_dir():
+    if path.is_dir() or path.suffix == ".gguf":
         from skyloom.model.adopt import read_shape
 
         return read_shape(path)
@@ -80,7 +80,7 @@ def facts(which: str, sequence: int | None = None) -> Rows:
 
 def _passed_over(path: Path) -> list[str]:
     """The keys that were passed over, if `path` is the folder of a Hugging Face model."""
-    if not path.is_dir():
+    if not path.is_dir() and path.suffix != ".gguf":
         return []
     from skyloom.model.adopt import read_config
     from skyloom.model.hf_config import passed_over

@@ -88,7 +88,7 @@ class TrainConfig:
     mask_documents: bool = setting(False, doc="keep attention inside the documents of a packed sequence")
     init_from: str = setting(
         "",
-        doc="folder of a Hugging Face model to continue (LLaMA, Mistral, Qwen2, Qwen3); the model's shape is then its own",
+        doc="folder of a Hugging Face model, or GGUF file, to continue; the model's shape is then its own",
         identity=False,
     )
     layout: Layout = setting(factory=Layout, doc="how a step is spread over processes (the last bits may differ)", identity=False)
