@@ -16,6 +16,7 @@ from skyloom.core.errors import ConfigError, DataError, IntegrityError
 from skyloom.model import adopt, hf
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
+from tests.planted.families import table
 
 transformers = pytest.importorskip("transformers")
 
@@ -89,6 +90,59 @@ def test_a_byte_level_vocabulary_in_tokenizer_json(tmp_path: Path) -> None:
     assert rows["<s>"] == [old.token_to_id("<s>")] and rows["<0x41>"] == [old.token_to_id("A")] and rows["<|pad|>"] == []
     assert old.decode(rows["\u2581the"]) == " the" and old.decode(rows["the"]) == "the" and old.decode(rows["打"]) == "打"
     assert len(rows["<0xE6>"]) == 1 and adopted.config.tied and "head.weight" not in hf.names(adopted.config)
+
+
+def byte_level(folder: Path, lacking: int = 0) -> tokenizers.Tokenizer:
+    """A byte-level vocabulary in tokenizer.json, as those of Llama 3 and Qwen."""
+    made = tokenizers.Tokenizer(tokenizers.models.BPE())
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = tokenizers.decoders.ByteLevel()
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())[lacking:]
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
+    made.train_from_iterator(TEXT, trainer)
+    made.save(str(folder / "tokenizer.json"))
+    return made
+
+
+@pytest.mark.parametrize("family", ["Qwen2", "Qwen3"])
+def test_a_model_of_another_family_is_continued(family: str, tmp_path: Path) -> None:
+    """Biases, norms and heads of their own width come over; the rows of a Chinese word are the mean of its bytes'."""
+    old = byte_level(tmp_path)
+    config = {**table(family, 0), "vocab_size": old.get_vocab_size() + 4, "bos_token_id": 0, "eos_token_id": 0}
+    model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(**config))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.1)
+    model.save_pretrained(tmp_path)
+    pieces = ["<0x41>", "\u2581the", "打印机", "机"]
+    adopted = adopt.Adopted(tmp_path, pieces)
+    assert (adopted.config.query_bias, adopted.config.head_norm) == (family == "Qwen2", family == "Qwen3")
+    assert "initializer_range" in adopted.passed_over and "rope_theta" not in adopted.passed_over
+    ours = Decoder(adopted.config)
+    ours.load_state_dict({name: adopted(name) for name in hf.names(adopted.config)}, strict=not adopted.config.tied)
+    theirs = {name: weight.float() for name, weight in model.state_dict().items()}
+    assert torch.equal(ours.embedding.weight[0], theirs["model.embed_tokens.weight"][old.token_to_id("A")])
+    torch.testing.assert_close(ours.embedding.weight[2], theirs["model.embed_tokens.weight"][old.encode("打印机").ids].mean(0))
+    for name, other in hf.names(adopted.config).items():
+        assert name in ("embedding.weight", "head.weight") or torch.equal(ours.get_parameter(name), theirs[other])
+
+
+def test_what_does_not_fit_is_told_before_weights_are_read(tmp_path: Path) -> None:
+    old = byte_level(tmp_path)
+    llama(tmp_path, old.get_vocab_size() - 3)
+    with pytest.raises(
+        DataError, match=rf"has ids up to {old.get_vocab_size() - 1}, its embedding {old.get_vocab_size() - 3} rows"
+    ):
+        adopt.Adopted(tmp_path, ["打"])
+    llama(tmp_path, 400)
+    byte_level(tmp_path, lacking=100)
+    with pytest.raises(DataError, match=r"is byte-level and lacks \d+ of the 256 bytes"):
+        adopt.Adopted(tmp_path, ["打"])
+    byte_level(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "intermediate_size": 96}))
+    with pytest.raises(IntegrityError, match=r"gate_proj\.weight is \(80, 32\), its config says \(96, 32\)"):
+        adopt.Adopted(tmp_path, ["打"])
 
 
 def test_shards_are_read_and_damage_is_told(spm: tuple[Path, list[str]]) -> None:

@@ -8,13 +8,28 @@ import torch
 from skyloom.core.errors import ConfigError
 from skyloom.model import cached
 from skyloom.model.cached import CachedDecoder
-from skyloom.model.config import ModelConfig
+from skyloom.model.config import ModelConfig, RopeScaling
 from skyloom.model.decoder import Decoder
 
 SHAPES = {
     "plain": ModelConfig(vocabulary=97, hidden=32, layers=2, heads=4, ffn=80, context=40),
     "grouped, tied": ModelConfig(vocabulary=83, hidden=48, layers=2, heads=6, key_heads=2, ffn=96, context=40, tied=True),
     "one key head": ModelConfig(vocabulary=71, hidden=32, layers=2, heads=4, key_heads=1, ffn=80, context=40),
+    "window": ModelConfig(vocabulary=59, hidden=32, layers=2, heads=4, key_heads=2, ffn=80, context=40, window=7),
+    "all new parts": ModelConfig(
+        vocabulary=61,
+        hidden=40,
+        layers=2,
+        heads=4,
+        key_heads=2,
+        ffn=80,
+        context=40,
+        head_width=16,
+        query_bias=True,
+        head_norm=True,
+        window=24,
+        rope_scaling=RopeScaling("yarn", 4.0, 16),
+    ),
     "gpt": ModelConfig(vocabulary=61, hidden=32, layers=2, heads=4, ffn=64, context=40, block="gpt", dropout=0.3),
 }
 EXACT = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 0.1}

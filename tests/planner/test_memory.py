@@ -14,20 +14,24 @@ from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
 from skyloom.model.presets import PRESETS
 from skyloom.planner.layout import Layout
-from skyloom.planner.memory import EAGER, FUSED, block_bytes, in_flight, memory, shares
+from skyloom.planner.memory import EAGER, FUSED, block_bytes, in_flight, mask_bytes, memory, shares
 from skyloom.planner.time import bubble
 from skyloom.train.step.optim import to_precision
 
 SKYWORK = PRESETS["skywork-13b"]
 
 
-@pytest.mark.parametrize("key_heads", [0, 2])
-def test_an_eager_block_keeps_what_is_counted(key_heads):
+@pytest.mark.parametrize(
+    "other",
+    [{}, {"key_heads": 2}, {"key_heads": 2, "head_width": 48, "head_norm": True}, {"query_bias": True, "window": 20}],
+    ids=["plain", "grouped", "norms of heads", "window"],
+)
+def test_an_eager_block_keeps_what_is_counted(other):
     """Distinct storages that autograd saves in one block, to the byte.
 
     Beyond the formula stand what it leaves out as too small: a norm's root, attention's log-sums, one fp32 each.
     """
-    config = ModelConfig(vocabulary=64, hidden=256, layers=1, heads=8, key_heads=key_heads, ffn=704, context=64)
+    config = ModelConfig(vocabulary=64, hidden=256, layers=1, heads=8, ffn=704, context=64, **other)
     model, rows, context = to_precision(initialise(Decoder(config), 0), "bf16"), 2, 64
     own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
     saved = {}
@@ -40,8 +44,9 @@ def test_an_eager_block_keeps_what_is_counted(key_heads):
     x = torch.randn(rows, context, config.hidden, dtype=torch.bfloat16, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         model.blocks["0"](x, model.rotate, None)
-    small = 4 * (2 + config.heads)
-    assert sum(t.untyped_storage().nbytes() for t in saved.values()) == rows * context * (block_bytes(config, EAGER, 1) + small)
+    small = 4 * (2 + config.heads + config.head_norm * (config.heads + config.grouped_heads))
+    kept = rows * context * (block_bytes(config, EAGER, 1) + small) + mask_bytes(config, EAGER, context)
+    assert sum(t.untyped_storage().nbytes() for t in saved.values()) == kept
 
 
 def test_weights_gradients_and_states_by_hand():

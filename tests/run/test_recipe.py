@@ -1,11 +1,13 @@
 """Recipes: resolved, overridden, refused; and read back equal from their own TOML."""
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from skyloom.core.config import describe
+from skyloom.core.config import describe, plain
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.corpus.sources.resolved import ResolvedSource
@@ -106,6 +108,43 @@ def test_mistakes_are_named_before_anything_runs(change, told):
             load(ROOT / "recipes" / "demo.toml", [change], source)
 
 
+def test_a_model_that_contradicts_the_folder_is_told_what_to_do(tmp_path):
+    folder = tmp_path / "旧模型"
+    folder.mkdir()
+    said = {"vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 80}
+    scaled = {"rope_type": "linear", "factor": 2.0}
+    (folder / "config.json").write_text(
+        json.dumps({**said, "model_type": "qwen2", "num_key_value_heads": 2, "rope_scaling": scaled})
+    )
+    demo, begun = ROOT / "recipes" / "demo.toml", f"train.init_from={folder}"
+    shape = load(demo, [begun]).model
+    assert (shape.hidden, shape.key_heads, shape.query_bias, shape.vocabulary, shape.rope_scaling.factor) == (
+        32,
+        2,
+        True,
+        8192,
+        2.0,
+    )
+    told = r"model\.hidden is 64, but .*旧模型 has 32: remove \[model\], or set it to hidden = 32, query_bias = true$"
+    with pytest.raises(ConfigError, match=told):
+        load(demo, [begun, "model={hidden=64, query_bias=false, layers=2}"])
+    with pytest.raises(ConfigError, match=r"model\.rope_scaling is .*set it to rope_scaling = the folder's"):
+        load(demo, [begun, "model.rope_scaling={kind='yarn', factor=2.0, original_context=64}"])
+    assert load(demo, [begun, "model={hidden=32, query_bias=true}"]).model == shape
+    (folder / "config.json").write_text(json.dumps({**said, "model_type": "gemma3"}))
+    with pytest.raises(ConfigError, match=r"model_type is 'gemma3'; the decoder here is that of llama, mistral, qwen2, qwen3"):
+        load(demo, [begun])
+
+
+def test_settings_of_todays_models_leave_the_hash_of_others_alone():
+    """A run that was made before there was a window, say, is found again."""
+    recipe = load(ROOT / "recipes" / "demo.toml")
+    later = {"head_width", "query_bias", "head_norm", "window", "rope_scaling"}
+    assert later <= set(plain(recipe.model)) and not later & set(plain(recipe, identity_only=True)["model"])
+    windowed = replace(recipe.model, window=64)
+    assert plain(windowed, identity_only=True) == {**plain(recipe.model, identity_only=True), "window": 64}
+
+
 def test_no_setting_takes_an_infinite_or_an_enormous_number():
     keys = [key.replace("[]", ".0") for key, kind, _, _ in describe(Recipe) if kind in ("an integer", "a number")]
     keys = [key for key in keys if not key.startswith(("stage1b.", "corpus.clean.decontaminate.sets", "train.score_tasks"))]
@@ -117,7 +156,8 @@ def test_no_setting_takes_an_infinite_or_an_enormous_number():
                 continue
             named = re.escape(f"'{key.replace('sources.0', 'sources[0]')}'")
             with pytest.raises(ConfigError, match=r"model\.vocabulary is" if key == "model.vocabulary" else named):
-                load(ROOT / "recipes" / "demo.toml", [f"{key}={value}"])
+                scaled = ["model.rope_scaling.kind=yarn", "model.rope_scaling.factor=2"] if ".rope_scaling." in key else []
+                load(ROOT / "recipes" / "demo.toml", [*scaled, f"{key}={value}"])
     for value in ("inf", "nan", "0", str(2**80)):
         with pytest.raises(ConfigError, match=r"train\.score_tasks\[0\]\.items"):
             load(ROOT / "recipes" / "demo.toml", [f"train.score_tasks=[{{task='题', items={value}}}]"])

@@ -198,7 +198,10 @@ _OPTIONS = (
     ),
     click.option("--source", default=None, metavar="PATH", help=_SOURCE),
     click.option(
-        "--init-from", default=None, metavar="FOLDER", help="Start from the Hugging Face LLaMA in FOLDER, with RECIPE's vocabulary."
+        "--init-from",
+        default=None,
+        metavar="FOLDER",
+        help="Start from the Hugging Face model in FOLDER (or a GGUF file), with RECIPE's vocabulary.",
     ),
     click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting: --set train.seed=2."),
     click.option("--work", type=click.Path(file_okay=False), default=None, help="Work folder. [default: runs/<recipe name>]"),

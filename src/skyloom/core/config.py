@@ -51,13 +51,17 @@ def setting(
     high: float | None = None,
     factory: Any = _MISSING,
     identity: bool = True,
+    later: bool = False,
 ) -> Any:
     """A config field: description, unit, allowed values and inclusive bounds; without `high` numbers end at `LARGEST`.
 
     `identity=False` marks a setting that changes how fast or where a step runs but not what it writes; such settings
-    are left out of the step's hash.
+    are left out of the step's hash. `later=True` marks one that was added after runs had been made: the hash holds it only where
+    it is not its default, so that what was finished before stays finished.
     """
-    metadata = {"doc": doc, "unit": unit, "choices": tuple(choices), "low": low, "high": high, "identity": identity}
+    metadata = {
+        "doc": doc, "unit": unit, "choices": tuple(choices), "low": low, "high": high, "identity": identity, "later": later,
+    }  # fmt: skip
     if factory is not _MISSING:
         return dataclasses.field(default_factory=factory, metadata=metadata)
     if default is not _MISSING:
@@ -187,13 +191,14 @@ def override(table: Mapping[str, object], assignments: Sequence[str]) -> TomlTab
 def plain(config: object, *, identity_only: bool = False) -> Any:
     """The config as plain dicts, lists and scalars, in field order; what `json` and TOML writers take.
 
-    With `identity_only` the fields marked `identity=False` are left out: this is what a step's hash is made of.
+    With `identity_only` the fields marked `identity=False` are left out, and those marked `later` that have their default: this is
+    what a step's hash is made of.
     """
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return {
             f.name: plain(getattr(config, f.name), identity_only=identity_only)
             for f in dataclasses.fields(config)
-            if not identity_only or f.metadata.get("identity", True)
+            if not identity_only or _identifies(f, getattr(config, f.name))
         }
     if isinstance(config, Mapping):
         return {str(k): plain(v, identity_only=identity_only) for k, v in config.items()}
@@ -202,6 +207,11 @@ def plain(config: object, *, identity_only: bool = False) -> Any:
     if isinstance(config, Path):
         return str(config)
     return config
+
+
+def _identifies(field: Field, value: object) -> bool:
+    """Whether a setting with this value is part of a step's hash."""
+    return field.metadata.get("identity", True) and not (field.metadata.get("later") and value == field.default)
 
 
 def describe(kind: type[object], key: str = "") -> list[tuple[str, str, str, str]]:
@@ -233,6 +243,8 @@ def _convert(hint: Hint, value: Any, origin: str, where: str) -> Any:
     arguments = typing.get_args(hint)
     if kind in (typing.Union, types.UnionType):
         options = [a for a in arguments if a is not type(None)]
+        if value is None and len(options) < len(arguments):  # TOML has no null; tables that `plain` gives have
+            return None
         if len(options) == 1:
             return _convert(options[0], value, origin, where)
         for option in options:

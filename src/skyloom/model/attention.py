@@ -23,14 +23,19 @@ BLOCKS, SMALLEST = 4, 128
 """Blocks of queries, and the fewest queries of one: more blocks compute less and take longer to compile."""
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float = 0.0) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float = 0.0, window: int = 0) -> Tensor:
     """softmax(query · keyᵀ / √head_dim) · value over [batch, heads, sequence, head_dim], each position looking back only.
 
     Keys and values may have fewer heads, which then serve several queries each. `mask`: bool[batch, 1, sequence, sequence], True
-    where a position may look, itself causal.
+    where a position may look, itself causal. `window`: a position sees so many, itself and those before it; 0: all. What lies
+    outside of a mask or window is computed and left out.
     """
     grouped = key.shape[1] != query.shape[1]
     length = query.shape[-2]
+    if 0 < window < length:
+        places = torch.arange(length, device=query.device)
+        near = nearby(places, places, window)
+        mask = near if mask is None else mask & near
     if not torch.compiler.is_compiling() or query.device.type != "cpu" or length > LONGEST or dropout:
         return F.scaled_dot_product_attention(query, key, value, mask, dropout, mask is None, enable_gqa=grouped)
     if grouped:
@@ -40,6 +45,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropo
         mask = places[:, None] >= places
     result: Tensor = _Written.apply(query, key, value, mask)  # type: ignore[no-untyped-call]
     return result
+
+
+def nearby(positions: Tensor, places: Tensor, window: int) -> Tensor:
+    """bool[..., S, T]: which `places` int64[..., T] are seen from `positions` int64[..., S]: not ahead, less than `window` off."""
+    back = positions[..., :, None] - places[..., None, :]
+    return (back >= 0) & (back < window)
 
 
 class AttentionContext(Protocol):

@@ -4,7 +4,8 @@ Input: token ids, their positions and which of their row each may see; output: h
 for. Evaluation asks thousands of questions behind the same few-shot examples, each with a few answers behind the same question.
 So the keys and values of a shared prefix are kept once, [1, heads, P, d], and are never copied for each row: all queries of all
 rows meet them in one product. Inside a row a mask says what each token sees, so that the answers of one question stand side by
-side in one row, as branches of a tree whose positions begin again at each branch. One softmax goes over both parts.
+side in one row, as branches of a tree whose positions begin again at each branch. One softmax goes over both parts. Where a
+model sees through a window, what lies outside of it is left out of both parts by the positions.
 
 On a CPU both parts run in torch's fused kernel, which gives the logarithm of its softmax's sum; with these the two results are
 put together exactly. Elsewhere, and in float64, the scores are written out.
@@ -25,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skyloom.core.errors import ConfigError
+from skyloom.model.attention import nearby
 from skyloom.model.decoder import Block, Decoder, turn, wide
 
 SCORES = 1 << 28
@@ -182,16 +184,17 @@ class CachedDecoder:
             for kept, new, old in ((keys, key, before and before.keys), (values, value, before and before.values)):
                 turned = new.transpose(1, 2)
                 kept.append(torch.cat((old[layer], turned), 2) if old else turned.contiguous())
-            return attend_beside(query, key, value, None, _layer(before, layer))
+            return attend_beside(query, key, value, near, _layer(before, layer), far)
 
-        positions = torch.arange(known, known + len(tokens), device=tokens.device)
-        self._through(tokens[None], positions[None], attend)
+        positions = torch.arange(known, known + len(tokens), device=tokens.device)[None]
+        near, far = self._seen(positions, positions, None, before)
+        self._through(tokens[None], positions, attend)
         return Cache(torch.cat((before.tokens, tokens)) if before else tokens, tuple(keys), tuple(values))
 
     def run(self, tokens: Tensor, positions: Tensor, mask: Tensor | None, before: Cache | None) -> Tensor:
         """See `CachedNetwork`."""
-        bias = None if mask is None else self._bias(mask[:, None])
-        x = self._through(tokens, positions, lambda layer, q, k, v: attend_beside(q, k, v, bias, _layer(before, layer)))
+        near, far = self._seen(positions, positions, mask, before)
+        x = self._through(tokens, positions, lambda layer, q, k, v: attend_beside(q, k, v, near, _layer(before, layer), far))
         out: Tensor = self._norm(x)
         return out
 
@@ -202,11 +205,12 @@ class CachedDecoder:
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             rows.keys.append(key)
             rows.values.append(value)
-            return attend_beside(query, key, value, None, _layer(before, layer))
+            return attend_beside(query, key, value, near, _layer(before, layer), far)
 
         first = before.length if before else 0
-        positions = torch.arange(first, first + tokens.shape[1], device=tokens.device).clamp(max=self.context - 1)
-        x = self._through(tokens, positions.expand_as(tokens), attend)
+        places = torch.arange(first, first + tokens.shape[1], device=tokens.device)
+        near, far = self._seen(places[None], places[None], None, before)
+        x = self._through(tokens, places.clamp(max=self.context - 1).expand_as(tokens), attend)
         out: Tensor = self._norm(x[torch.arange(len(tokens), device=tokens.device), lengths - 1])
         return out, rows
 
@@ -215,12 +219,14 @@ class CachedDecoder:
         positions = rows.positions[:, None]
         rows.grow(tokens)
         used = rows.used
-        bias = self._bias(rows.seen[:, None, None, :used])
+        taken = rows.seen[:, :used]
+        places = positions - rows.lengths[:, None] + taken.cumsum(1)
+        near, far = self._seen(positions, places, taken[:, None], rows.before)
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             keys, values = rows.keys[layer], rows.values[layer]
             keys[:, used - 1], values[:, used - 1] = key[:, 0], value[:, 0]
-            return attend_beside(query, keys[:, :used], values[:, :used], bias, _layer(rows.before, layer))
+            return attend_beside(query, keys[:, :used], values[:, :used], near, _layer(rows.before, layer), far)
 
         out: Tensor = self._norm(self._through(tokens[:, None], positions, attend)[:, 0])
         return out
@@ -229,6 +235,23 @@ class CachedDecoder:
         """See `CachedNetwork`."""
         out: Tensor = self._head(hidden)
         return out
+
+    def _seen(
+        self, positions: Tensor, places: Tensor, mask: Tensor | None, before: Cache | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """What is added to the scores of tokens at int64[B, S] `positions`, None for nothing.
+
+        In their rows [B, 1, S, T], whose tokens stand at int64[B, T] `places` and of which bool[B, S, T] `mask` may be seen; and in
+        the prefix [B, 1, S, P].
+        """
+        window, known, far = self.config.window, before.length if before else 0, None
+        if window and int(positions.max()) >= window:
+            near = nearby(positions, places, window)
+            mask = near if mask is None else mask & near
+            if known:
+                ahead = torch.arange(known, device=positions.device).expand(len(positions), -1)
+                far = self._bias(nearby(positions, ahead, window)[:, None])
+        return None if mask is None else self._bias(mask[:, None]), far
 
     def _bias(self, mask: Tensor) -> Tensor:
         """What is added to the scores of bool `mask`: 0 where a token sees, −∞ where not."""
@@ -247,7 +270,7 @@ class CachedDecoder:
         for layer, block in enumerate(self._blocks):
             own = block.attention
             normed = block.attention_norm(x)
-            query, key, value = (m(normed).view(*size, -1, own.head_dim) for m in (own.query, own.key, own.value))
+            query, key, value = (y.view(*size, -1, own.head_dim) for y in own.heads(normed))
             if angles is not None:
                 query, key = turn(query, *angles), turn(key, *angles)
             x = x + own.output(attend(layer, query, key, value).reshape(x.shape[0], -1))
@@ -263,22 +286,24 @@ def _layer(cache: Cache | None, layer: int) -> Shared | None:
     return (cache.keys[layer], cache.values[layer]) if cache else None
 
 
-def attend_beside(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, shared: Shared | None) -> Tensor:
+def attend_beside(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, shared: Shared | None, beyond: Tensor | None = None
+) -> Tensor:
     """Attention of each row to itself and to a prefix that all rows share, [B, S, heads, d].
 
     query [B, S, heads, d]; key, value [B, T, key heads, d], whose heads serve several queries each where they are fewer; `bias`
-    [B, 1, S, T] is added to the scores inside a row; without it a row is causal, and S is T. One softmax goes over both.
+    [B, 1, S, T] is added to the scores inside a row; without it a row is causal, and S is T; `beyond`
+    [B, 1, S, P] is added to those of the prefix. One softmax goes over both.
     """
     q, k, v = (x.transpose(1, 2) for x in (query, key, value))
     if shared is None:
         return F.scaled_dot_product_attention(q, k, v, bias, is_causal=bias is None, enable_gqa=True).transpose(1, 2)
-    if query.device.type == "cpu" and query.dtype != torch.float64:
+    if query.device.type == "cpu" and query.dtype != torch.float64 and beyond is None:
         return _fused(q, k, v, bias, shared)
     rows = max(1, SCORES // (4 * q.shape[1] * q.shape[2] * (k.shape[2] + shared[0].shape[2])))
-    parts = [
-        _written(q[n : n + rows], k[n : n + rows], v[n : n + rows], None if bias is None else bias[n : n + rows], shared)
-        for n in range(0, len(q), rows)
-    ]
+    pieces = [slice(n, n + rows) for n in range(0, len(q), rows)]
+    near, far = ([None if b is None else b.expand(len(q), -1, -1, -1)[piece] for piece in pieces] for b in (bias, beyond))
+    parts = [_written(q[p], k[p], v[p], near[n], shared, far[n]) for n, p in enumerate(pieces)]
     return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
@@ -294,7 +319,9 @@ def _fused(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, share
     return torch.lerp(far, near.transpose(1, 2), share)
 
 
-def _written(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, shared: Shared) -> Tensor:
+def _written(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, shared: Shared, beyond: Tensor | None = None
+) -> Tensor:
     """As `attend_beside`, heads before places, as matrix products with the scores in between.
 
     Rows, the queries of one key head and their places are folded into one long side where they meet the prefix.
@@ -310,6 +337,8 @@ def _written(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, sha
         near = near + bias[:, :, None]
     keys, values = shared[0][0], shared[1][0]
     far = wide(folded.transpose(0, 1).reshape(few, -1, width) @ keys.transpose(-1, -2)).view(few, batch, ways, length, -1)
+    if beyond is not None:
+        far = far + beyond[None]
     shares = torch.cat((far, near.transpose(0, 1)), -1).softmax(-1).to(value.dtype)
     known = keys.shape[1]
     mixed = (shares[..., :known].reshape(few, -1, known) @ values).view(few, batch, ways, length, width).transpose(0, 1)

@@ -11,6 +11,38 @@ from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
 
 BLOCKS = ("llama", "gpt")
+ROPE_SCALINGS = ("linear", "llama3", "yarn")
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """How rotary wavelengths are stretched, so that a model reads longer texts than it was first trained on.
+
+    `linear` divides all angles by `factor` (Chen et al. 2023); `llama3` those of wavelengths that are long beside the first
+    context, with a slope between (Llama 3.1); `yarn` the same by numbers of turns, and makes the scores larger (Peng et al. 2023).
+    """
+
+    kind: str = setting(doc="linear, llama3 or yarn", choices=ROPE_SCALINGS)
+    factor: float = setting(doc="by how much the longest wavelengths are stretched", low=1.0, high=1e6)
+    original_context: int = setting(
+        0, doc="longest sequence before the stretching; llama3 and yarn need it", unit="tokens", low=0, high=1 << 24
+    )
+    low_frequency: float = setting(
+        1.0, doc="llama3: wavelengths above original_context / this are stretched whole", low=1e-3, high=1e6
+    )
+    high_frequency: float = setting(4.0, doc="llama3: wavelengths below original_context / this are left alone", low=1e-3, high=1e6)
+    beta_fast: float = setting(
+        32.0, doc="yarn: pairs that turn more often within original_context are left alone", low=1e-3, high=1e6
+    )
+    beta_slow: float = setting(1.0, doc="yarn: pairs that turn less often are stretched whole", low=1e-3, high=1e6)
+    attention: float = setting(0.0, doc="yarn: factor of queries and keys; 0: 1 + ln(factor) / 10", low=0.0, high=1e3)
+    truncate: bool = setting(True, doc="yarn: the slope begins and ends at whole pairs")
+
+    def __post_init__(self) -> None:
+        if self.kind != "linear" and not self.original_context:
+            raise ConfigError(f"a rotation scaled by {self.kind} needs original_context, the longest sequence before the scaling")
+        if self.kind == "llama3" and self.low_frequency >= self.high_frequency:
+            raise ConfigError(f"low_frequency {self.low_frequency:g} must be below high_frequency {self.high_frequency:g}")
 
 
 @dataclass(frozen=True)
@@ -35,23 +67,44 @@ class ModelConfig:
     )
     tied: bool = setting(False, doc="the output matrix is the embedding")
     dropout: float = setting(0.0, doc="share of activations zeroed in training, gpt only", low=0.0, high=0.9)
+    head_width: int = setting(0, doc="width of a head, an even number; 0: hidden / heads", low=0, high=1 << 16, later=True)
+    query_bias: bool = setting(False, doc="queries, keys and values have biases (Qwen2)", later=True)
+    head_norm: bool = setting(False, doc="queries and keys of each head pass an RMSNorm before RoPE (Qwen3)", later=True)
+    window: int = setting(
+        0, doc="a token sees so many tokens, itself and those before it; 0: all before it (Mistral)", unit="tokens",
+        low=0, high=1 << 24, later=True,
+    )  # fmt: skip
+    rope_scaling: RopeScaling | None = setting(None, doc="how rotary wavelengths are stretched (Llama 3.1)", later=True)
 
     def __post_init__(self) -> None:
-        if self.hidden % self.heads or self.hidden // self.heads % 2:
+        if self.head_width % 2:
+            raise ConfigError(f"heads are {self.head_width} wide; RoPE turns pairs, so the width must be even")
+        if not self.head_width and (self.hidden % self.heads or self.hidden // self.heads % 2):
             raise ConfigError(f"{self.heads} heads do not divide a width of {self.hidden} into parts of even size")
+        if self.rope_scaling is not None and self.rope_scaling.kind == "yarn" and self.rope_theta <= 1:
+            raise ConfigError(f"yarn needs a rope_theta above 1, it is {self.rope_theta:g}")
         if self.key_heads and self.heads % self.key_heads:
             raise ConfigError(f"{self.key_heads} key heads cannot be shared evenly by {self.heads} heads")
         if self.block != "gpt" and self.dropout:
             raise ConfigError("dropout belongs to the gpt block; the llama block has none (report 3.4)")
+        llama_only = ("head_width", "query_bias", "head_norm", "window", "rope_scaling")
+        if self.block == "gpt" and (given := [name for name in llama_only if getattr(self, name)]):
+            raise ConfigError(f"{given[0]} belongs to the llama block; the gpt block has none")
 
     @property
     def head_dim(self) -> int:
-        return self.hidden // self.heads
+        """Width of a head of queries, keys or values."""
+        return self.head_width or self.hidden // self.heads
 
     @property
     def grouped_heads(self) -> int:
         """Heads of keys and values."""
         return self.key_heads or self.heads
+
+    @property
+    def query_width(self) -> int:
+        """Width of all queries, and of what attention gives to its output matrix."""
+        return self.heads * self.head_dim
 
     @property
     def key_width(self) -> int:
@@ -71,10 +124,11 @@ class ModelConfig:
     @property
     def block_parameters(self) -> int:
         """Parameters of one block, its norms (and biases) included."""
-        attention = 2 * self.hidden * (self.hidden + self.key_width)
+        attention = 2 * self.hidden * (self.query_width + self.key_width)
         if self.block == "gpt":
             biases = 2 * self.hidden + 2 * self.key_width + self.ffn + self.hidden
             return attention + 2 * self.hidden * self.ffn + biases + 4 * self.hidden
+        attention += (self.query_width + 2 * self.key_width) * self.query_bias + 2 * self.head_dim * self.head_norm
         return attention + 3 * self.hidden * self.ffn + 2 * self.hidden
 
     @property
@@ -93,9 +147,12 @@ class ModelConfig:
     def flops_per_token(self, sequence: int, *, causal: bool = False) -> int:
         """FLOPs to train on one token in sequences of `sequence` tokens, forward and backward.
 
-        6 for each parameter that multiplies, and 12·layers·hidden·sequence for the attention scores as if every token saw
+        6 for each parameter that multiplies, and 12·layers·heads·head_dim·sequence for the attention scores as if every token saw
         every other, as the literature on utilisation counts (Chowdhery et al. 2022, appendix B). `causal`: half of the latter,
-        which is what a causal kernel needs to compute.
+        which is what a causal kernel needs to compute. With a window a token sees at most so many.
         """
-        attention = 12 * self.layers * self.hidden * sequence
-        return 6 * self.multiplied_parameters + (attention // 2 if causal else attention)
+        seen = min(sequence, self.window or sequence)
+        scores = 12 * self.layers * self.query_width * seen
+        if causal:  # of the first tokens, which have fewer before them, the mean is taken
+            scores = scores * (2 * sequence - seen) // (2 * sequence)
+        return 6 * self.multiplied_parameters + scores

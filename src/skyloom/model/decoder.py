@@ -6,8 +6,12 @@ keys (RoPE, Su et al. 2021); the feed-forward part is SwiGLU (Shazeer 2020). Att
 dropout, and the output matrix is not tied to the embedding. This is LLaMA's block.
 
 `block = "gpt"` is the block that the report compares it with (appendix A, figure 2): learnt absolute positions, LayerNorm,
-GELU, biases and dropout (Radford et al. 2019). `key_heads` shares keys and values between queries (Ainslie et al. 2023),
-which models that one may continue from do; `tied` uses the embedding as output matrix.
+GELU, biases and dropout (Radford et al. 2019).
+
+Open models that one may continue from are LLaMA's block with a few more parts, each a setting: `key_heads` shares keys and values
+between queries (Ainslie et al. 2023), `tied` uses the embedding as output matrix, `head_width` sets a head's width apart from the
+model's, `query_bias` gives queries, keys and values biases (Qwen2), `head_norm` normalises queries and keys of each head (Qwen3),
+`window` lets a token see only so many before it (Mistral), `rope_scaling` stretches the rotary wavelengths (Llama 3.1).
 
 There is no parallel code here. Query, key, value, gate and up are separate matrices so that tensor parallelism can
 split them from the outside, and every weight has a counterpart in other programs (see `hf`). Blocks are a ModuleDict keyed
@@ -16,6 +20,7 @@ by their number, so that a part of the model (a pipeline's stage) keeps the name
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -24,7 +29,7 @@ from torch.nn import functional as F
 
 from skyloom.core.errors import IntegrityError
 from skyloom.model.attention import attend
-from skyloom.model.config import ModelConfig
+from skyloom.model.config import ModelConfig, RopeScaling
 
 
 def wide(x: Tensor) -> Tensor:
@@ -73,12 +78,38 @@ class Rotation(nn.Module):
     def fill(self) -> None:
         """Compute the tables, also after they were made without memory (on the meta device)."""
         half = torch.arange(0, self.config.head_dim, 2, dtype=torch.float32) / self.config.head_dim
-        angles = torch.outer(torch.arange(self.config.context, dtype=torch.float32), 1.0 / self.config.rope_theta**half)
-        self.cos.copy_(angles.cos())
-        self.sin.copy_(angles.sin())
+        turns, scale = 1.0 / self.config.rope_theta**half, 1.0
+        if self.config.rope_scaling is not None:
+            turns, scale = stretched(turns, self.config.rope_scaling, self.config.rope_theta)
+        angles = torch.outer(torch.arange(self.config.context, dtype=torch.float32), turns)
+        self.cos.copy_(angles.cos() * scale)
+        self.sin.copy_(angles.sin() * scale)
 
     def forward(self, x: Tensor) -> Tensor:
         return turn(x, self.cos[: x.shape[-2]], self.sin[: x.shape[-2]])
+
+
+def stretched(turns: Tensor, scaling: RopeScaling, theta: float) -> tuple[Tensor, float]:
+    """The scaled angles per position of each pair, fp32[d/2], and the factor of queries and keys, from the plain angles `turns`."""
+    slow = turns / scaling.factor
+    if scaling.kind == "linear":
+        return slow, 1.0
+    if scaling.kind == "llama3":
+        low, high = scaling.low_frequency, scaling.high_frequency
+        within = scaling.original_context * turns / (2 * math.pi)  # turns of each pair within the first context
+        left = ((within - low) / (high - low)).clamp(0, 1)
+        return (1 - left) * slow + left * turns, 1.0
+    first, last = (_pair(number, len(turns), scaling.original_context, theta) for number in (scaling.beta_fast, scaling.beta_slow))
+    if scaling.truncate:
+        first, last = math.floor(first), math.ceil(last)
+    first, last = max(first, 0), min(last, 2 * len(turns) - 1)
+    left = 1 - ((torch.arange(len(turns), dtype=torch.float32) - first) / ((last - first) or 0.001)).clamp(0, 1)
+    return (1 - left) * slow + left * turns, scaling.attention or 1 + 0.1 * math.log(scaling.factor)
+
+
+def _pair(number: float, pairs: int, context: int, theta: float) -> float:
+    """Which of `pairs` pairs turns `number` times within a context; a fraction, and maybe none of them."""
+    return pairs * math.log(context / (number * 2 * math.pi)) / math.log(theta)
 
 
 def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -92,24 +123,35 @@ class Attention(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        biases = config.block == "gpt"
-        self.head_dim, self.dropout = config.head_dim, config.dropout
-        self.query = nn.Linear(config.hidden, config.hidden, bias=biases)
+        gpt = config.block == "gpt"
+        biases = gpt or config.query_bias
+        self.head_dim, self.dropout, self.window = config.head_dim, config.dropout, config.window
+        self.query = nn.Linear(config.hidden, config.query_width, bias=biases)
         self.key = nn.Linear(config.hidden, config.key_width, bias=biases)
         self.value = nn.Linear(config.hidden, config.key_width, bias=biases)
-        self.output = nn.Linear(config.hidden, config.hidden, bias=biases)
+        self.query_norm = RMSNorm(config.head_dim, config.norm_eps) if config.head_norm else None
+        self.key_norm = RMSNorm(config.head_dim, config.norm_eps) if config.head_norm else None
+        self.output = nn.Linear(config.query_width, config.hidden, bias=gpt)
 
     def forward(self, x: Tensor, rotate: Rotation | None, mask: Tensor | None) -> Tensor:
-        def split(y: Tensor) -> Tensor:
-            return y.view(*y.shape[:-1], -1, self.head_dim).transpose(1, 2)
-
-        query, key, value = split(self.query(x)), split(self.key(x)), split(self.value(x))
+        query, key, value = (y.transpose(1, 2) for y in self.heads(x))
         if rotate is not None:
             query, key = rotate(query), rotate(key)
         dropout = self.dropout if self.training else 0.0
-        mixed = attend(query, key, value, mask, dropout)
+        mixed = attend(query, key, value, mask, dropout, self.window)
         out: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return out
+
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [..., heads, head_dim] of x: [..., hidden], before they are turned."""
+
+        def split(y: Tensor) -> Tensor:
+            return y.view(*y.shape[:-1], -1, self.head_dim)
+
+        query, key, value = split(self.query(x)), split(self.key(x)), split(self.value(x))
+        if self.query_norm is not None and self.key_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
+        return query, key, value
 
 
 class SwiGLU(nn.Module):

@@ -98,7 +98,7 @@ def cut(model: ModelConfig, stages: int) -> list[range]:
     """
     if stages == 1:
         return [range(model.layers)]
-    head = model.embedding_parameters / (model.block_parameters + 2 * model.hidden * model.context)  # 1/6 of each one's FLOPs
+    head = model.embedding_parameters / (model.block_parameters + 2 * model.query_width * model.context)  # 1/6 of each one's FLOPs
     best, least = 0, float("inf")
     for last in range(max(1, model.layers // stages), 0, -1):
         slowest = max(-(-(model.layers - last) // (stages - 1)), last + head)

@@ -38,13 +38,16 @@ STAGE_LOGITS_BYTES = 2
 class Kernels:
     """How a block is computed, and what it keeps for the backward pass in bytes per token.
 
-    What is kept is `per_hidden` · hidden + `per_key` · key width + `per_ffn` · ffn, all of it shared by tensor parallelism with
-    sequence parallelism, but for `gathered` · hidden: the inputs of the split matrices, where each process keeps them whole.
+    What is kept is `per_hidden` · hidden + `per_query` · query width + `per_key` · key width + `per_ffn` · ffn, all of it shared by
+    tensor parallelism with sequence parallelism, but for `gathered` · hidden: the inputs of the split matrices, where each process
+    keeps them whole. Norms of queries and keys keep `per_normed` more of both widths.
     """
 
     name: str
     per_hidden: int
+    per_query: int
     per_key: int
+    per_normed: int
     per_ffn: int
     gathered: int
     exchanges: int
@@ -52,32 +55,35 @@ class Kernels:
     ends: tuple[int, int]
     """The same of the embedding and of the head, in bytes per token in units of the width."""
     selective_hidden: int
-    """Instead of `per_hidden`, where attention and norms are computed again; then nothing is kept of keys and values."""
-    moved_forward: tuple[int, int]
-    moved_backward: tuple[int, int]
-    """Bytes per token that a block reads and writes between its matrix products, in units of its width and of its ffn."""
+    """Instead of `per_hidden`, where attention and norms are computed again; then nothing is kept of queries, keys and values."""
+    moved_forward: tuple[int, int, int]
+    moved_backward: tuple[int, int, int]
+    """Bytes per token that a block reads and writes between its matrix products, in units of its width, of all queries and of its
+    ffn."""
+    moved_normed: int
+    """More than that where queries and keys are normalised, in units of both widths, forward; backward as much."""
 
 
 FUSED = Kernels(
-    "fused", per_hidden=12, per_key=4, per_ffn=6, gathered=0, exchanges=10, ends=(0, 0), selective_hidden=8,
-    moved_forward=(28, 6), moved_backward=(32, 10),
+    "fused", per_hidden=8, per_query=4, per_key=4, per_normed=2, per_ffn=6, gathered=0, exchanges=10, ends=(0, 0),
+    selective_hidden=8, moved_forward=(20, 8, 6), moved_backward=(24, 8, 10), moved_normed=4,
 )  # fmt: skip
 """Megatron-LM's, which Table 10 was measured with. torch.compile comes near to it.
 
-Kept: inputs and outputs of both norms (8 h), queries and attention's output (4 h), keys and values; gate and up (4 f) and their
-product (2 f), SiLU is computed again. Gathered inputs are not kept but gathered again: 4 exchanges forward, 4 backward, 2 for
-that. Moved forward: two norms (4 h each), rotation (8 h), two sums (6 h each), SwiGLU (6 f); backward: norms and sums 6 h each,
-rotation 8 h, SwiGLU 10 f."""
+Kept: inputs and outputs of both norms (8 h), queries and attention's output (4 q, the width of all queries), keys and values; gate
+and up (4 f) and their product (2 f), SiLU is computed again; of normalised queries and keys their inputs. Gathered inputs are not
+kept but gathered again: 4 exchanges forward, 4 backward, 2 for that. Moved forward: two norms (4 h each), rotation (8 q), two sums
+(6 h each), SwiGLU (6 f); backward: norms and sums 6 h each, rotation 8 q, SwiGLU 10 f."""
 EAGER = Kernels(
-    "eager", per_hidden=26, per_key=4, per_ffn=8, gathered=4, exchanges=8, ends=(8, 4), selective_hidden=8,
-    moved_forward=(180, 10), moved_backward=(360, 20),
+    "eager", per_hidden=20, per_query=6, per_key=4, per_normed=8, per_ffn=8, gathered=4, exchanges=8, ends=(8, 4),
+    selective_hidden=8, moved_forward=(84, 96, 10), moved_backward=(168, 192, 20), moved_normed=36,
 )  # fmt: skip
 """Our decoder without torch.compile, operation by operation; a test counts what is kept on the decoder itself.
 
 RMSNorm keeps two fp32 copies (16 h in a block), SwiGLU also SiLU's output; attention's output is kept by the kernel in the order
 of heads and by the next matrix in that of positions. The embedding's exchanges are in fp32 (4 h each way), the head's in bf16.
-Moved forward: norms 36 h each, rotation of queries and of keys 48 h each, sums 12 h, SwiGLU 10 f; backward is taken for twice
-that."""
+Moved forward: norms 36 h each, rotation of queries and of keys 48 q each, sums 12 h, SwiGLU 10 f; backward is taken for twice
+that. A window's mask is kept in each block as what is added to the scores, 2 bytes for each pair of positions."""
 KERNELS = {k.name: k for k in (FUSED, EAGER)}
 
 
@@ -155,20 +161,30 @@ def in_flight(layout: Layout, place: int, micro_batches: int) -> int:
 
 
 def block_bytes(model: ModelConfig, kernels: Kernels, tensor: int, recompute: str = "none") -> float:
-    """Bytes that a process keeps of one block for each token of a micro-batch.
+    """Bytes that a process keeps of one block for each token of a micro-batch, a window's mask apart (`mask_bytes`).
 
     "full" keeps the block's input only; "selective" keeps the inputs of the norms, of attention and of the feed-forward part.
     """
     if recompute == "full":
         return 2 * model.hidden / tensor
-    hidden, keys = (kernels.selective_hidden, 0) if recompute == "selective" else (kernels.per_hidden, kernels.per_key)
+    again = recompute == "selective"
+    hidden = kernels.selective_hidden if again else kernels.per_hidden
+    normed = kernels.per_normed * model.head_norm
+    heads = 0 if again else (kernels.per_query + normed) * model.query_width + (kernels.per_key + normed) * model.key_width
     ffn = _gelu(kernels) if model.block == "gpt" else kernels.per_ffn
     masks = 2 if model.dropout else 0
-    shared = (hidden + masks) * model.hidden + keys * model.key_width + ffn * model.ffn
+    shared = (hidden + masks) * model.hidden + heads + ffn * model.ffn
     if tensor == 1:
         return shared
     whole = kernels.gathered * model.hidden
     return (shared - whole) / tensor + whole
+
+
+def mask_bytes(model: ModelConfig, kernels: Kernels, context: int, recompute: str = "none") -> float:
+    """Bytes that one block keeps of a window's mask for a micro-batch, whose sequences share it; fused kernels have none."""
+    if kernels is not EAGER or recompute != "none" or not 0 < model.window < context:
+        return 0.0
+    return 2.0 * context * context
 
 
 def _gelu(kernels: Kernels) -> int:
@@ -199,14 +215,19 @@ def memory(
         logits += SPLIT_LOGITS_BYTES * (layout.tensor > 1) + STAGE_LOGITS_BYTES * (layout.pipeline > 1)
         borders = 2 * len(share.chunks) - share.embedding - share.head
         received = borders * count * 2 * model.hidden * tokens / layout.tensor
-    kept = in_flight(layout, share.place, count) * max(share.chunks) * block_bytes(model, kernels, layout.tensor, layout.recompute)
+
+    def block(recompute: str) -> float:
+        mask = mask_bytes(model, kernels, context, recompute)
+        return block_bytes(model, kernels, layout.tensor, recompute) * tokens + mask
+
+    kept = in_flight(layout, share.place, count) * max(share.chunks) * block(layout.recompute)
     if layout.recompute != "none":  # the block that is being computed again
-        kept += block_bytes(model, kernels, layout.tensor) - block_bytes(model, kernels, layout.tensor, layout.recompute)
+        kept += block("none") - block(layout.recompute)
     return Memory(
         weights=weights,
         gradients=gradients,
         optimiser=12 * parameters / (layout.data if layout.zero else 1),
-        activations=kept * tokens,
+        activations=kept,
         logits=logits * model.vocabulary / layout.tensor * tokens if share.head else 0.0,
         received=received,
         fixed=fixed,

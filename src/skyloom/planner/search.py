@@ -107,7 +107,7 @@ class LayoutPlan:
 
     @property
     def tflops(self) -> float:
-        """Of one accelerator: 6·(N − input embedding) + 12·layers·hidden·context FLOPs for each token."""
+        """Of one accelerator: 6·(N − input embedding) + 12·layers·heads·head_dim·context FLOPs for each token."""
         return self.tokens_per_gpu_per_s * self.job.model.flops_per_token(self.job.context) / 1e12
 
     @property

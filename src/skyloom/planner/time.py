@@ -110,21 +110,31 @@ def _micro_batch(
 
 
 def _block_flops(model: ModelConfig, context: int, recompute: str) -> float:
-    """FLOPs of one block for one token. Causal attention forward: 2·context·hidden; backward 2.5 times (flash computes again)."""
-    scores = 2 * context * model.hidden
+    """FLOPs of one block for one token.
+
+    Causal attention forward: 2·context·heads·head_dim; backward 2.5 times (flash computes again). A window saves nothing: our
+    trainer computes what lies outside of it and leaves it out.
+    """
+    scores = 2 * context * model.query_width
     flops = 6 * model.block_parameters + 3.5 * scores
     if recompute == "full":
         return flops + 2 * model.block_parameters + scores
     if recompute == "selective":
-        return flops + 4 * model.hidden * (model.hidden + model.key_width) + scores
+        return flops + 4 * model.hidden * (model.query_width + model.key_width) + scores
     return flops
 
 
 def _block_moved(model: ModelConfig, recompute: str, kernels: Kernels) -> float:
     """Bytes for one token between the matrix products of one block."""
-    forward, backward = (h * model.hidden + f * model.ffn for h, f in (kernels.moved_forward, kernels.moved_backward))
+    normed = kernels.moved_normed * model.head_norm * (model.query_width + model.key_width)
+
+    def moved(units: tuple[int, int, int]) -> float:
+        hidden, queries, ffn = units
+        return hidden * model.hidden + queries * model.query_width + ffn * model.ffn + normed
+
+    forward, backward = moved(kernels.moved_forward), moved(kernels.moved_backward)
     if recompute == "selective":  # all of the forward pass but SwiGLU
-        return forward + backward + kernels.moved_forward[0] * model.hidden
+        return forward + backward + forward - kernels.moved_forward[2] * model.ffn
     return forward + backward + (forward if recompute == "full" else 0)
 
 

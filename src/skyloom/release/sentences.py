@@ -15,6 +15,7 @@ from skyloom.core.config import TomlTable
 from skyloom.core.json_files import RunFacts
 from skyloom.evaluate.config import MEASURED
 from skyloom.model.config import ModelConfig
+from skyloom.model.hf_config import FAMILIES, family_of
 from skyloom.release import tables
 from skyloom.release.config import ReleaseConfig
 from skyloom.release.corpus_shards import PublishedCorpus
@@ -100,7 +101,12 @@ def form(shape: ModelConfig) -> str:
     else:
         attention = f"grouped-query attention ({shape.heads} query heads share {shape.grouped_heads} heads of keys and values)"
     output = "tied embeddings (the output matrix is the input embedding)" if shape.tied else "untied embeddings"
-    return f"decoder; RoPE, RMSNorm before each part, SwiGLU, {attention}, {output}, no biases (`LlamaForCausalLM`)"
+    scaling, biases = shape.rope_scaling, "biases of queries, keys and values" if shape.query_bias else "no biases"
+    rope = f"RoPE (scaled {scaling.factor:g} times, {scaling.kind})" if scaling else "RoPE"
+    parts = [f"decoder; {rope}", "RMSNorm before each part", "SwiGLU", attention]
+    parts += [f"each token sees {shape.window:,}"] if shape.window else []
+    parts += ["norms of queries and keys"] if shape.head_norm else []
+    return f"{', '.join([*parts, output, biases])} (`{FAMILIES[family_of(shape)].architecture}`)"
 
 
 def small(shape: ModelConfig, tokens: float | None) -> bool:

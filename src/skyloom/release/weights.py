@@ -10,7 +10,8 @@ Input: the folders of the run's steps. Output: one folder in the layout of a mod
     recipe.toml  SHA256SUMS                                                            how to make it again, and proof
 
 The report releases weights, intermediate checkpoints and a part of its corpus (abstract, 3.2); here nothing of the run
-is left out. The weights go out under the names of `LlamaForCausalLM`, so no code of ours is needed to use them. Equal
+is left out. The weights go out under the names of `LlamaForCausalLM`, or of the family that was
+continued (Mistral, Qwen2, Qwen3), so no code of ours is needed to use them. Equal
 inputs give equal bytes. `check` proves a folder.
 """
 

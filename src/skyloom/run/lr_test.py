@@ -167,7 +167,7 @@ def _last(folder: Store) -> Store | None:
 
 def _check(recipe: Recipe, stage: str, start: Store, trained: str, there: Mapping[str, object]) -> None:
     """ConfigError if a checkpoint is of another model or of a later stage."""
-    shape = plain(recipe.model)  # the vocabulary is the tokenizer's to say
+    shape = plain(recipe.model, identity_only=True)  # as checkpoints have it; the vocabulary is the tokenizer's to say
     differing = sorted(k for k in {*shape, *there} - {"vocabulary"} if shape.get(k) != there.get(k))
     if differing:
         key = differing[0]

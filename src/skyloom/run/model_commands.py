@@ -31,7 +31,7 @@ def shape_of(which: str) -> ModelConfig:
     if which in PRESETS:
         return preset(which)
     path = Path(which)
-    if path.is_dir():
+    if path.is_dir() or path.suffix == ".gguf":
         from skyloom.model.adopt import read_shape
 
         return read_shape(path)
@@ -61,7 +61,7 @@ def facts(which: str, sequence: int | None = None) -> Rows:
     """Parameters, FLOPs and memory of a shape, a row each."""
     shape = shape_of(which)
     tokens = sequence or shape.context
-    cache = 2 * shape.layers * shape.key_width * BYTES_WEIGHTS
+    cache = 2 * shape.layers * shape.key_width * BYTES_WEIGHTS * min(tokens, shape.window or tokens)
     rows = [
         ("parameters", shape.parameters, ""),
         ("of them in the embedding", shape.embedding_parameters, "looked up"),
@@ -71,9 +71,21 @@ def facts(which: str, sequence: int | None = None) -> Rows:
         ("FLOPs per token, causal", shape.flops_per_token(tokens, causal=True), "with the half of attention that is computed"),
         ("memory of the weights, GiB", shape.parameters * BYTES_WEIGHTS / 2**30, "bf16"),
         ("memory to train, GiB", shape.parameters * BYTES_TRAINING / 2**30, "one process, without activations"),
-        ("cache of a sequence, MiB", cache * tokens / 2**20, f"keys and values of {tokens:,} tokens, bf16"),
+        ("cache of a sequence, MiB", cache / 2**20, f"keys and values of {tokens:,} tokens, bf16"),
     ]
+    if skipped := _passed_over(Path(which)):
+        rows.append(("keys of config.json that change nothing here", len(skipped), ", ".join(skipped)))
     return [{"what": what, "value": value, "note": note} for what, value, note in rows]
+
+
+def _passed_over(path: Path) -> list[str]:
+    """The keys that were passed over, if `path` is the folder of a Hugging Face model."""
+    if not path.is_dir() and path.suffix != ".gguf":
+        return []
+    from skyloom.model.adopt import read_config
+    from skyloom.model.hf_config import passed_over
+
+    return passed_over(read_config(path))
 
 
 def export(checkpoint: Path, out: Path, tokenizer: Path | None = None, dtype: str = "bfloat16") -> Row:

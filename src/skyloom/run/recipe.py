@@ -11,6 +11,7 @@ A recipe needs only the tables of the steps that are asked for: `require` names 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -194,13 +195,24 @@ def _continue(table: PlainTable, origin: str) -> None:
     model = table.get("model", {})
     shape = plain(read_shape(Path(folder)))
     if isinstance(model, dict) and set(model) - {"preset", "vocabulary"}:
-        differing = sorted(k for k, v in model.items() if k in shape and k != "vocabulary" and shape[k] != v)
+        differing = sorted(k for k, v in model.items() if k in shape and k != "vocabulary" and _differs(v, shape[k]))
         if differing:
+            said = [f"{k} = {json.dumps(shape[k])}" for k in differing if not isinstance(shape[k], dict | None)]
+            said += [f"no {k}" for k in differing if shape[k] is None]
+            said += [f"{k} = the folder's" for k in differing if isinstance(shape[k], dict)]
             raise ConfigError(
-                f"{origin}: model.{differing[0]} is {model[differing[0]]!r}, but {folder} has {shape[differing[0]]!r}"
+                f"{origin}: model.{differing[0]} is {model[differing[0]]!r}, but {folder} has {shape[differing[0]]!r}: remove "
+                f"[model], or set it to {', '.join(said)}"
             )
     del shape["vocabulary"]
     table["model"] = shape
+
+
+def _differs(value: object, there: object) -> bool:
+    """Whether a setting contradicts the folder's; of a table only what it says."""
+    if isinstance(value, dict) and isinstance(there, dict):
+        return any(there.get(key) != said for key, said in value.items())
+    return value != there
 
 
 def _complete(table: PlainTable, origin: str) -> None:

@@ -49,6 +49,8 @@ def open_stage(recipe: Recipe, name: str, ctx: StepContext, *, begins: bool) -> 
     if recipe.train.init_from and begins:
         adopted = Adopted(Path(recipe.train.init_from), tokenizer.pieces)
         ctx.progress.log(f"continuing {recipe.train.init_from}: {adopted.summary()}")
+        if adopted.passed_over:
+            ctx.progress.log(f"keys of its config.json that change nothing here: {', '.join(adopted.passed_over)}")
         weights = adopted
     make: MakeLearner = share_of_many if recipe.train.layout.world > 1 else one_process
     heldout = heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout)

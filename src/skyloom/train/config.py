@@ -87,7 +87,9 @@ class TrainConfig:
     )  # fmt: skip
     mask_documents: bool = setting(False, doc="keep attention inside the documents of a packed sequence")
     init_from: str = setting(
-        "", doc="folder of a Hugging Face LLaMA to continue; the model's shape is then its own", identity=False
+        "",
+        doc="folder of a Hugging Face model, or GGUF file, to continue; the model's shape is then its own",
+        identity=False,
     )
     layout: Layout = setting(factory=Layout, doc="how a step is spread over processes (the last bits may differ)", identity=False)
     recover: RecoverConfig = setting(factory=RecoverConfig, doc="what is done about bad batches and hung processes")

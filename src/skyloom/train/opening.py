@@ -52,7 +52,7 @@ class StageSpec:
             "stage": self.name,
             "train": plain(self.config, identity_only=True),
             "calendar": self.calendar.to_json(),
-            "model": plain(self.model),
+            "model": plain(self.model, identity_only=True),
         }
 
     def check(self, state: disk.SealedState, out: Store) -> None:
@@ -122,7 +122,7 @@ class Opening:
         else:
             folder = disk.beginning(self.start)
             state = disk.read_state(folder)
-            if state["model"] != plain(self.spec.model):
+            if state["model"] != self.spec.settings()["model"]:
                 raise ConfigError(f"{self.start.root} trained a model of another shape: {state['model']}")
             disk.verify(folder, state, self.ranks)
             disk.fill(folder, state, learner.state(), self.ranks)

@@ -14,8 +14,9 @@ import torch
 import transformers
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, SkyloomError, StorageError
-from skyloom.evaluate.opened import OpeningOptions, changed, locate, open_model, open_words
-from tests.evaluate.opened.small import TEXTS, save_gpt2, save_llama, write_gguf
+from skyloom.evaluate.opened import OpeningOptions, cached_network, changed, locate, open_model, open_words
+from tests.evaluate.opened.small import TEXTS, save_gpt2, save_llama, vocabulary, write_gguf
+from tests.planted import families
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +206,26 @@ def test_offline_makes_no_network_call(llama: Path, monkeypatch: pytest.MonkeyPa
     assert open_model(str(llama), OpeningOptions(offline=True)).name == "小羊驼"
     with pytest.raises(StorageError, match="not among the models downloaded before"):
         open_model("nobody/nothing", OpeningOptions(offline=True))
+
+
+@pytest.mark.parametrize(("family", "number"), [("Mistral", 0), ("Qwen2", 1), ("Qwen3", 2)])
+@torch.no_grad()
+def test_models_of_todays_families_run_on_our_decoder(family: str, number: int, tmp_path: Path) -> None:
+    """Behind a shared prefix too, although one sees through a window of 7 tokens."""
+    words = vocabulary()
+    words.save_pretrained(tmp_path)
+    config = {**families.table(family, number), "vocab_size": len(words), "torch_dtype": "float32", "bos_token_id": 0}
+    made = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(**config)).float().eval()
+    for weight in made.parameters():
+        weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)) * 0.2)
+    made.save_pretrained(tmp_path)
+    opened = open_model(str(tmp_path))
+    assert opened.describe()["engine"] == "skyloom"
+    asked = tokens(2, 24)
+    wished = made(input_ids=asked).logits
+    near = {"rtol": 0, "atol": 1e-4 * float(wished.abs().max())}
+    torch.testing.assert_close(opened(asked), wished, **near)
+    network = cached_network(opened.network, context=opened.context)
+    asked[1, :12] = asked[0, :12]
+    hidden = network.run(asked[:, 12:], torch.arange(12, 24).expand(2, -1), None, network.prefix(asked[0, :12]))
+    torch.testing.assert_close(network.logits(hidden.flatten(0, 1)).view(2, 12, -1), made(input_ids=asked).logits[:, 12:], **near)

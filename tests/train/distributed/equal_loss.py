@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from skyloom.model.config import ModelConfig
+from skyloom.model.config import ModelConfig, RopeScaling
 from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
 from skyloom.planner.layout import Layout
@@ -51,6 +51,8 @@ class Case:
     precisions: tuple[str, ...] = field(default=PRECISIONS)
 
 
+QWEN3 = (("key_heads", 2), ("head_width", 12), ("head_norm", True))
+QWEN2 = (("query_bias", True), ("window", 9), ("rope_scaling", RopeScaling("yarn", 2.0, 16)))
 GPT, GROUPED, TIED, DEEPER = (("block", "gpt"),), (("key_heads", 2),), (("tied", True),), (("layers", 4),)
 CASES = {
     "single": Case(Layout(micro_batch=2)),
@@ -62,6 +64,9 @@ CASES = {
     "PP2 zero-bubble": Case(Layout(pipeline=2, micro_batch=2, schedule="zero-bubble"), DEEPER),
     "TP2": Case(Layout(tensor=2)),
     "TP2, grouped heads, tied": Case(Layout(tensor=2, micro_batch=4), GROUPED + TIED, precisions=("fp32",)),
+    "TP2, norms of heads": Case(Layout(tensor=2, micro_batch=4), QWEN3),
+    "TP2, biases and a window": Case(Layout(tensor=2, micro_batch=4), QWEN2, precisions=("fp32",)),
+    "PP2, norms of heads, biases, a window": Case(Layout(pipeline=2, micro_batch=2), QWEN3 + QWEN2, True, precisions=("fp32",)),
     "TP2, gpt block": Case(Layout(tensor=2), GPT),
     "TP2, selective recomputation": Case(Layout(tensor=2, recompute="selective"), precisions=("fp32",)),
     "PP2, documents apart": Case(Layout(pipeline=2, micro_batch=2), documents=True, precisions=("fp32",)),

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from skyloom.core.errors import ConfigError
-from skyloom.model.config import ModelConfig
+from skyloom.model.config import ModelConfig, RopeScaling
+from skyloom.model.hf import shapes
 from skyloom.model.presets import preset
 from skyloom.planner.layout import Layout
 from skyloom.train.config import TrainConfig
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.xdist_group("dryrun")
 SMALL = ModelConfig(vocabulary=64, hidden=32, layers=4, heads=4, ffn=96, context=32)
 WIDE = replace(preset("skywork-13b"), layers=4, vocabulary=8192)
 """Of few blocks, and with so small a head that four stages have one block each."""
+QWEN3 = replace(WIDE, key_heads=4, head_width=192, head_norm=True)
+MISTRAL = replace(WIDE, key_heads=12, window=1024, query_bias=True, rope_scaling=RopeScaling("llama3", 8.0, 1024))
 
 
 def one(layout: Layout, rank: int = 0, model: ModelConfig = SMALL, config: TrainConfig = CONFIG, every: bool = False) -> Rank:
@@ -135,6 +138,17 @@ def test_the_planner_counts_what_the_trainer_asks_for(layout: Layout) -> None:
             assert found["memory"].ratio == pytest.approx(1, abs=0.1)
             for what in ("sent, dp", "sent, tp", "sent and received, pp"):
                 assert what not in found or found[what].ratio == pytest.approx(1, abs=0.001), what
+
+
+@pytest.mark.parametrize("model", [QWEN3, MISTRAL], ids=["norms of heads", "biases and a window"])
+def test_the_planner_counts_today_s_models_too(model: ModelConfig) -> None:
+    config = TrainConfig(batch=256, context=4096)
+    (run,) = dry_run(config, model, [Layout(data=64, tensor=4, micro_batch=1)])
+    for rank in run.ranks:
+        assert {shard.name: shard.whole for shard in rank.shards} == shapes(model)
+        found = {row.what: row for row in compare(run, rank)}
+        assert found["memory"].ratio == pytest.approx(1, abs=0.1)
+        assert found["sent, dp"].ratio == pytest.approx(1, abs=0.001) and found["sent, tp"].ratio == pytest.approx(1, abs=0.001)
 
 
 def test_ranks_that_stand_for_all() -> None:

@@ -1,15 +1,14 @@
 """Opening any model: a checkpoint or release of ours, a Hugging Face folder or hub name, a GGUF file. Report 4.
 
 Input: a user's word for it. Output: an `OpenModel`: token ids to logits, with its tokenizer, context and device, and what
-tables say of it. A model of the plain LLaMA layout runs on our own decoder (equal to transformers' within 1e-4 of a logit in fp32,
-which tests hold it to); every other one runs on transformers. GGUF weights are turned into numbers by transformers. No code of a
-model's folder is run unless the user says so, and pickled weights are not read.
+tables say of it. A model of a family that our decoder has (LLaMA, Mistral, Qwen2, Qwen3) runs on it (equal to
+transformers' within 1e-4 of a logit in fp32, which tests hold it to); every other one runs on transformers. GGUF weights are turned
+into numbers by transformers. No code of a model's folder is run unless the user says so, and pickled weights are not read.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,9 +24,10 @@ from skyloom.core.store import Store
 from skyloom.evaluate import models
 from skyloom.evaluate.opened.model_words import HubWords, OwnWords, Words, begin_of, files_digest
 from skyloom.evaluate.opened.places import CHECKPOINT, GGUF, RELEASE, ModelPlace, locate
-from skyloom.model.adopt import weight_files
+from skyloom.model.adopt import read_shape, weight_files
 from skyloom.model.decoder import Decoder, holding
-from skyloom.model.hf import from_hf, from_hf_config
+from skyloom.model.hf import from_hf
+from skyloom.model.hf_config import FAMILIES, from_hf_config
 from skyloom.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _for_transformers(place: ModelPlace, opening: OpeningOptions) -> tuple[Words
 def _own_decoder(place: ModelPlace) -> Decoder | None:
     """Our decoder with the weights of a folder, or None if its model is another one."""
     try:
-        shape = from_hf_config(json.loads((place.path / "config.json").read_text(encoding="utf-8")))
+        shape = read_shape(place.path)
     except ConfigError:
         return None
     weights: dict[str, Tensor] = {}
@@ -206,8 +206,8 @@ def _own_decoder(place: ModelPlace) -> Decoder | None:
 
 
 def _converted(network: transformers.PreTrainedModel) -> Decoder | None:
-    """Our decoder with the weights of a plain LLaMA that transformers read from another format, or None for another model."""
-    if type(network).__name__ != "LlamaForCausalLM":
+    """Our decoder with the weights of a model that transformers read from another format, or None for one that is not ours."""
+    if type(network).__name__ not in {family.architecture for family in FAMILIES.values()}:
         return None
     table = network.config.to_dict()
     table.pop("quantization_config", None)

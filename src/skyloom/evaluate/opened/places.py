@@ -12,11 +12,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from skyloom.core.errors import ConfigError, DataError, StorageError
 from skyloom.evaluate.opened.model_words import files_digest
 from skyloom.model.adopt import weight_files
+from skyloom.model.gguf_file import check_gguf, first_line
 
 CHECKPOINT, RELEASE, FOLDER, GGUF = "checkpoint", "release", "hugging face", "gguf"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -117,38 +116,6 @@ def _from_hub(name: str, offline: bool, trust_code: bool) -> Path:
     except LocalEntryNotFoundError as problem:
         if offline:
             raise StorageError(f"{name} is not among the models downloaded before, and --offline allows no download") from problem
-        raise StorageError(f"{name} cannot be downloaded from the Hugging Face hub: {_first_line(problem)}") from problem
+        raise StorageError(f"{name} cannot be downloaded from the Hugging Face hub: {first_line(problem)}") from problem
     except (HfHubHTTPError, OSError, ValueError) as problem:
-        raise StorageError(f"{name} cannot be downloaded from the Hugging Face hub: {_first_line(problem)}") from problem
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).strip().splitlines() or [repr(problem)])[0][:300]
-
-
-def check_gguf(path: Path) -> None:
-    """That a GGUF file is whole and all its quantisation types can be read. ConfigError without the package, else DataError."""
-    try:
-        import gguf
-    except ImportError as problem:
-        raise ConfigError("reading GGUF needs the package gguf: pip install 'skyloom[gguf]'") from problem
-    try:
-        reader = gguf.GGUFReader(path)
-    except Exception as problem:  # the reader raises whatever numpy does on a file that is cut, and ValueError for an unknown type
-        raise DataError(f"{path} cannot be read as GGUF: {_first_line(problem)}") from problem
-    unknown = {kind.name for kind in {tensor.tensor_type for tensor in reader.tensors} if not _dequantizes(int(kind))}
-    if unknown:
-        raise DataError(f"{path} has weights of the types {', '.join(sorted(unknown))}, which cannot be turned into numbers here")
-    if not reader.tensors:
-        raise DataError(f"{path} holds no weights, only a vocabulary or settings")
-
-
-def _dequantizes(kind: int) -> bool:
-    import gguf
-
-    size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(kind)][1]
-    try:
-        gguf.dequantize(np.zeros((1, size), np.uint8), gguf.GGMLQuantizationType(kind))
-    except NotImplementedError:
-        return False
-    return True
+        raise StorageError(f"{name} cannot be downloaded from the Hugging Face hub: {first_line(problem)}") from problem

@@ -99,6 +99,8 @@ def split_matrices(part: Decoder, mesh: DeviceMesh) -> None:
         columns = ("attention.query", "attention.key", "attention.value", "ffn.gate", "ffn.up")
         names = {name for name, _ in block.named_modules()}
         blockwise |= {name: ColwiseParallel() for name in columns if name in names}
+        head_norms = ("attention.query_norm", "attention.key_norm")  # each process has some heads; the gain's gradient is their sum
+        blockwise |= {name: SequenceParallel(sequence_dim=2, use_local_output=True) for name in head_norms if name in names}
         parallelize_module(block, mesh, blockwise)
     if part.config.tied and part.embedding is not None and part.head is not None:
         part.head.weight = part.embedding.weight  # both are split by vocabulary; splitting made two of them

@@ -54,13 +54,13 @@ def measure_cpu(model: ModelConfig, rows: int, context: int, threads: int = 0) -
 def _block_and_head(model: ModelConfig, rows: int, context: int) -> tuple[float, float]:
     """FLOPs as the planner counts them, and seconds, of all blocks' products and attention and of the head's."""
     tokens = rows * context
-    wide, keys = model.hidden, model.key_width
-    sides = [(wide, wide), (wide, keys), (wide, keys), (wide, wide), (wide, model.ffn), (model.ffn, wide)]
+    wide, queries, keys = model.hidden, model.query_width, model.key_width
+    sides = [(wide, queries), (wide, keys), (wide, keys), (queries, wide), (wide, model.ffn), (model.ffn, wide)]
     sides += [(wide, model.ffn)] * (model.block == "llama")
     seconds = {side: _products(tokens, *side) for side in {*sides, (wide, model.vocabulary)}}
     block = sum(seconds[side] for side in sides) + _attention(model, rows, context)
     total = model.layers * block + seconds[wide, model.vocabulary]
-    flops = 6 * model.multiplied_parameters + 7 * model.layers * context * wide
+    flops = 6 * model.multiplied_parameters + 7 * model.layers * context * queries
     return flops * tokens, total
 
 
@@ -83,7 +83,7 @@ def _attention(model: ModelConfig, rows: int, context: int) -> float:
     mixed = torch.compile(attend, dynamic=False, fullgraph=True) if compiled else attend
 
     def both() -> None:
-        torch.autograd.backward(mixed(query, key, value, None), grad)
+        torch.autograd.backward(mixed(query, key, value, None, 0.0, model.window), grad)
 
     return _fastest(both)
 
