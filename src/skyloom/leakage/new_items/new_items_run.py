@@ -65,7 +65,7 @@ class NewItemRow(TypedDict):
     answer: NotRequired[str]
 
 
-class AucRow(TypedDict):
+class NewItemsAuc(TypedDict):
     """An AUC with its 95 % interval; null for too few items."""
 
     auc: float | None
@@ -76,8 +76,8 @@ class AucRow(TypedDict):
 class BlindNewItems(TypedDict):
     """How well words, or length alone, tell the set from the benchmark, and whether that vetoes gaps between them."""
 
-    words: AucRow
-    length: AucRow
+    words: NewItemsAuc
+    length: NewItemsAuc
     n: int
     vetoes: bool
 
@@ -281,5 +281,5 @@ def _read(kept: Answer, journal: AnswerJournal) -> ChatAnswer:
     raise DataError(f"{journal.path}: a line is no answer of an endpoint; remove the file to begin anew")
 
 
-def _auc_row(found: Auc) -> AucRow:
+def _auc_row(found: Auc) -> NewItemsAuc:
     return {"auc": figure(found.value), "low": figure(found.low), "high": figure(found.high)}
