@@ -32,7 +32,7 @@ BOXES = {
     "leakage": (
         ("config", "audit_items", "contrast", "verdict", "benchmark_sets"),
         ("control_words", "corpus_overlap", "blind"),
-        ("twins", "family"),
+        ("twins", "family", "new_items"),
         ("gap", "suspect"),
     ),
     "train": (

@@ -29,6 +29,7 @@ from skyloom.cli.evaluate import eval_group
 from skyloom.cli.evaluate_tasks import tasks
 from skyloom.cli.leak import leak_group
 from skyloom.cli.leak_corpus import leak_corpus
+from skyloom.cli.leak_reference import leak_reference
 from skyloom.cli.leak_report import leak_report
 from skyloom.cli.leak_sets import leak_family, leak_twins
 from skyloom.cli.lr_test import lr_test
@@ -296,6 +297,7 @@ main.add_command(eval_group)
 
 leak_group.add_command(leak_corpus)
 leak_group.add_command(leak_report)
+leak_group.add_command(leak_reference)
 leak_group.add_command(leak_twins)
 leak_group.add_command(leak_family)
 main.add_command(leak_group)

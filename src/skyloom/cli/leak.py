@@ -76,7 +76,12 @@ def leak_run(run: Run, as_json: bool) -> None:
     help="Items: JSON lines (.gz) with question and answer, or text; id, lang, choices, order.",
 )
 @click.option("--train", type=_FILE, default=None, help="Items of the benchmark's train split.")
-@click.option("--reference", type=_FILE, default=None, help="Items like the benchmark's that the model has not read.")
+@click.option(
+    "--reference",
+    type=_FILE,
+    default=None,
+    help="Items like the benchmark's that the model has not read (skyloom leak reference has some written).",
+)
 @click.option("--twins", type=_FILE, default=None, help="Items with other numbers or names; id or twin_of is that of the original.")
 @click.option("--family", type=_FILE, default=None, help="Scores of other models on these sets (skyloom leak family).")
 @click.option("--ability", type=_FILE, default=None, help="The third text set of the family, on which ability is measured.")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,8 +18,9 @@ from tests.planted.edited_items import edited_set
 
 from skyloom.cli import main
 from skyloom.core.engine import Engine
-from skyloom.core.errors import ConfigError, DataError, SkyloomError
+from skyloom.core.errors import ConfigError, DataError, IntegrityError, SkyloomError
 from skyloom.core.progress import Progress
+from skyloom.core.store import Store
 from skyloom.corpus.decontaminate import command
 from skyloom.corpus.decontaminate.command import CorpusLeaks, CorpusSearch, search_corpus
 from skyloom.corpus.decontaminate.config import DecontaminationConfig
@@ -213,3 +215,17 @@ def test_the_summary_and_the_json(tmp_path: Path, exam: str) -> None:
     told = CliRunner().invoke(main, [*call, "--summary"])
     assert told.exit_code == 0 and "考试" in told.output and "100.00%" in told.output and "4 documents" in told.output
     assert "书" not in told.output
+
+
+def test_what_a_search_keeps_for_itself_comes_back_or_is_told(tmp_path: Path) -> None:
+    work, index = (
+        Store(tmp_path),
+        build_index(pa.table([["exam"] * 2, ["1", "书"], [EN, ZH]], schema=ITEMS), DecontaminationConfig()),
+    )
+    counts = np.zeros(len(index.grams), np.int64)
+    counts[[0, 5]] = 3, 2**40
+    command._keep_counts(work, "counts.arrow", counts)
+    assert (command._kept_counts(work, "counts.arrow", index) == counts).all()
+    (tmp_path / "counts.arrow").write_bytes((tmp_path / "counts.arrow").read_bytes()[:-20])
+    with pytest.raises(IntegrityError, match="is not what was written"):
+        command._kept_counts(work, "counts.arrow", index)

@@ -19,6 +19,8 @@ from tests.planted.edited_items import edited_set
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.store import Store
 from skyloom.core.units import hash_units, units
+from skyloom.corpus.decontaminate import edited
+from skyloom.corpus.decontaminate import match as matching
 from skyloom.corpus.decontaminate.config import DecontaminationConfig, ItemSet
 from skyloom.corpus.decontaminate.edited import SeedIndex, find_edited
 from skyloom.corpus.decontaminate.item_index import ItemIndex, build_index, count_documents, judge_contamination, merge_counts
@@ -111,6 +113,19 @@ def test_a_passage_counts_whatever_the_length_of_the_item() -> None:
     book = " ".join(f"word{k}" for k in range(2000))
     quotes = [" ".join(f"word{k}" for k in range(300, 300 + size)) for size in (59, 60)]
     assert judge(quotes, build_index(table([book]), CONFIG)).reason.is_valid().to_pylist() == [False, True]
+
+
+@pytest.mark.parametrize("text", [ZH, EN])
+def test_an_index_from_files_needs_no_kernel_compiled_anew(tmp_path: Path, text: str) -> None:
+    made = build_index(table([ZH, EN]), CONFIG)
+    first = judge([f"x {text} y"], made)
+    kernels = (matching._search, matching._fill, edited._compare)
+    before = [len(kernel.signatures) for kernel in kernels]
+    made.save(Store(tmp_path))
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    again = judge([f"x {text} y"], ItemIndex.load(Store(tmp_path)))
+    assert again.reason.equals(first.reason) and again.spans.equals(first.spans)
+    assert [len(kernel.signatures) for kernel in kernels] == before and {path: path.read_bytes() for path in files} == files
 
 
 def test_verdicts_do_not_depend_on_shards_or_on_how_the_index_came(tmp_path: Path) -> None:

@@ -23,14 +23,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import IO, TypedDict, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.engine import Done, Engine, Task
-from skyloom.core.errors import ConfigError, DataError
+from skyloom.core.errors import ConfigError, DataError, IntegrityError
 from skyloom.core.json_files import Rows
 from skyloom.core.json_lines import json_object
 from skyloom.core.progress import Progress
@@ -71,6 +72,8 @@ MATCHES = pa.schema(
 SHOWN = 20
 """Rejected rows that are named beside their counts."""
 ITEMS_FOLDER = "items"
+FORM = 2
+"""Of the files that a search keeps for itself."""
 
 
 class LeakCountRow(TypedDict):
@@ -163,7 +166,7 @@ def search_corpus(
     files = [file for path in asked.texts for file in input_files(Path(path))]
     items = read_benchmarks(asked.benchmarks, asked.item_fields)
     index = build_index(items, config)
-    told = [dataclasses.asdict(asked), dataclasses.asdict(config), items.to_pydict()]
+    told = [FORM, dataclasses.asdict(asked), dataclasses.asdict(config), items.to_pydict()]
     folder, finished = work_folder(out, "leak", told, files), out is None
     try:
         found = _search(asked, files, index, Store(folder, sync=False), config, engine, progress)
@@ -209,8 +212,7 @@ def _search(
     found = _Found(work, tuple(task.key for task in tasks), tuple(looked))
     if not found.documents:
         raise DataError(_nothing(asked, files, found.rejected))
-    parts = (work.read_table(f"{key}-counts.parquet").column("documents").to_numpy() for key in found.keys)
-    work.write_table("counts.parquet", pa.table({"documents": merge_counts(parts)}))
+    _keep_counts(work, "counts.arrow", merge_counts(_kept_counts(work, f"{key}-counts.arrow", index) for key in found.keys))
     judged = [Task(task.key, _Judged(one.parts, config)) for task, one in zip(tasks, looked, strict=True)]
     engine.map(judge_file, judged, work, progress=progress, label="leak corpus, judge")
     return found
@@ -236,25 +238,56 @@ def look_at_file(task: Task[_File], work: Store) -> Done[Looked]:
             documents, size = documents + len(table), size + int(byte_sizes(table.column("text")).sum())
             if seen.suspects.any():
                 rows = table.filter(pa.array(seen.suspects)).select(["id", "text", "row"])
-                records.append(work.write_table(f"{task.key}-{len(records):05d}.parquet", rows))
+                records.append(_keep(work, f"{task.key}-{len(records):05d}.arrow", rows))
     finally:
         rejects.close()
     parts = len(records)
     records += [
-        work.write_table(f"{task.key}-counts.parquet", pa.table({"documents": counts})),
+        _keep_counts(work, f"{task.key}-counts.arrow", counts),
         work.describe(f"{task.key}-rejected.jsonl"),
         work.write_text(f"{task.key}-file.txt", str(path)),
     ]
     return Done(tuple(records), Looked(documents, size, parts, dict(rejects.counts)))
 
 
+def _keep(work: Store, name: str, table: pa.Table) -> FileRecord:
+    """Write a table for the second half of this search: packed fast, because it is read once and then removed."""
+    how = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+    with work.writing(name) as file:
+        raw = pa.PythonFile(cast(IO[bytes], file), mode="w")
+        with raw, pa.ipc.new_file(raw, table.schema, options=how) as writer:
+            writer.write_table(table)
+    return file.record(name)
+
+
+def _kept(work: Store, name: str) -> pa.Table:
+    with work.reading_arrow(name) as file:
+        try:
+            return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False)).read_all()
+        except pa.ArrowInvalid as problem:
+            raise IntegrityError(f"{work.url(name)} is not what was written: {problem}") from problem
+
+
+def _keep_counts(work: Store, name: str, counts: npt.NDArray[np.int64]) -> FileRecord:
+    """Write the n-grams that stand in any document, and in how many: few of those of an index."""
+    grams = np.flatnonzero(counts)
+    return _keep(work, name, pa.table({"gram": grams, "documents": counts[grams]}))
+
+
+def _kept_counts(work: Store, name: str, index: ItemIndex) -> npt.NDArray[np.int64]:
+    """In how many documents each n-gram of the index stands, int64[grams]."""
+    table, counts = _kept(work, name), np.zeros(len(index.grams), np.int64)
+    counts[table.column("gram").to_numpy()] = table.column("documents").to_numpy()
+    return counts
+
+
 def judge_file(task: Task[_Judged], work: Store) -> Done[None]:
     """Judge what was set aside of one file, with the counts of all files."""
     index = _loaded(work.root)
-    counts = work.read_table("counts.parquet").column("documents").to_numpy()
+    counts = _kept_counts(work, "counts.arrow", index)
     file, found = work.read_text(f"{task.key}-file.txt"), [MATCHES.empty_table()]
     for part in range(task.payload.parts):
-        table = work.read_table(f"{task.key}-{part:05d}.parquet").combine_chunks()
+        table = _kept(work, f"{task.key}-{part:05d}.arrow").combine_chunks()
         numbers = pa.array(np.arange(len(table))).cast(pa.string())
         spans = judge_contamination(numbers, table.column("text"), index, task.payload.config, counts).spans
         rows = spans.column("document").cast(pa.int64())

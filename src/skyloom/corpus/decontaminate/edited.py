@@ -84,12 +84,12 @@ class SeedIndex:
 
     @classmethod
     def load(cls, store: Store) -> SeedIndex:
-        """The index in a folder; of a local one the arrays are mapped into memory."""
+        """The index in a folder; of a local one the arrays are mapped into memory, as those of `ItemIndex`."""
         arrays = {}
         for name in _ARRAYS:
             file = f"seeds-{name}.npy"
             place = store.path(file) if store.local else io.BytesIO(store.read_bytes(file))
-            arrays[name] = np.asarray(np.load(place, mmap_mode="r" if store.local else None, allow_pickle=False))
+            arrays[name] = np.asarray(np.load(place, mmap_mode="c" if store.local else None, allow_pickle=False))
         return cls(**arrays)
 
     @property

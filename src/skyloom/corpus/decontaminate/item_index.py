@@ -90,11 +90,14 @@ class ItemIndex:
 
     @classmethod
     def load(cls, store: Store) -> ItemIndex:
-        """The index in a folder; of a local one the arrays are mapped into memory and shared by all processes that do so."""
+        """The index in a folder; of a local one the arrays are mapped into memory and shared by all processes that do so.
+
+        They are mapped for writing (nothing is written, and the file would not change): numba compiles every kernel once more for
+        arrays that cannot be written, which takes seconds."""
         arrays = {}
         for name in _ARRAYS:
             place = store.path(f"{name}.npy") if store.local else io.BytesIO(store.read_bytes(f"{name}.npy"))
-            arrays[name] = np.asarray(np.load(place, mmap_mode="r" if store.local else None, allow_pickle=False))
+            arrays[name] = np.asarray(np.load(place, mmap_mode="c" if store.local else None, allow_pickle=False))
         return cls(**arrays, items=store.read_table("items.parquet"), seeds=SeedIndex.load(store))
 
     @functools.cached_property
@@ -136,7 +139,7 @@ def build_index(items: pa.Table, config: DecontaminationConfig) -> ItemIndex:
             "name fewer or smaller item sets"
         )
     sizes = np.bincount(owner, minlength=len(items)).astype(np.int64)
-    known = everywhere.take(np.isin(everywhere.grams, distinct[kept]))
+    known = everywhere.take(kept[np.searchsorted(distinct, everywhere.grams)])
     return ItemIndex(
         grams=distinct[kept],
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),

@@ -36,7 +36,10 @@ def narrow(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
 def unit_places(text: str) -> tuple[list[int], list[int]]:
     """First character of each unit of a text (in NFC) and the one after its last; units are those of `narrow`."""
     text = _WIDE.sub(lambda m: chr(ord(m[0]) - 0xFEE0), unicodedata.normalize("NFC", text))
-    places = [match.span() for match in _UNIT.finditer("".join(c.lower()[0] for c in text))]
+    lower = text.lower()
+    if len(lower) != len(text):  # a character became two: only the first counts, so that places stay
+        lower = "".join(c.lower()[0] for c in text)
+    places = [match.span() for match in _UNIT.finditer(lower)]
     return [start for start, _ in places], [stop for _, stop in places]
 
 

@@ -9,6 +9,7 @@ from skyloom.corpus.sources.config import SourceConfig, SourcePolicy, policies
 
 if TYPE_CHECKING:
     from skyloom.corpus.sources.commoncrawl import CrawlConfig, fetch_common_crawl
+    from skyloom.corpus.sources.commoncrawl_http import HttpError, one_answer, origin
     from skyloom.corpus.sources.file_kinds import find
     from skyloom.corpus.sources.readers.byte_streams import File
     from skyloom.corpus.sources.readers.jsonl import line_blocks
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy(__name__, {
         "commoncrawl": ("CrawlConfig", "fetch_common_crawl",),
+        "commoncrawl_http": ("HttpError", "one_answer", "origin",),
         "file_kinds": ("find",),
         "readers.byte_streams": ("File",),
         "readers.jsonl": ("line_blocks",),
@@ -32,6 +34,7 @@ __all__ = [
     "About",
     "CrawlConfig",
     "File",
+    "HttpError",
     "ResolvedSource",
     "SourceConfig",
     "SourcePolicy",
@@ -40,6 +43,8 @@ __all__ = [
     "fetch_common_crawl",
     "find",
     "line_blocks",
+    "one_answer",
+    "origin",
     "policies",
     "resolve",
 ]  # fmt: skip

@@ -145,6 +145,18 @@ class CrawlClient:
             self._wait(min(wait, _LONGEST))
 
 
+def one_answer(request: urllib.request.Request, timeout: float, most: int = LARGEST) -> bytes:
+    """The body of the answer to one request of any kind, to a service that the user named; for callers who repeat it themselves.
+
+    urllib's HTTPError for a status that is no success (its body is bounded too); OSError or HTTPException if there is no whole
+    answer in time; HttpError for more than `most` bytes or a redirect, which is never followed: a key must go to no other host.
+    """
+    budget = _Budget(float("inf"))
+    budget.begin(most + _HEAD, timeout)
+    with _opener(budget, set()).open(request, timeout=timeout) as answer:
+        return _body(answer, most)
+
+
 def _body(answer: http.client.HTTPResponse, most: int) -> bytes:
     """The body. HttpError if it is larger than `most`, IncompleteRead if the connection was lost before its end."""
     parts: list[bytes] = []
