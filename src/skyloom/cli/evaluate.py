@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from skyloom.run.run import Run
 
 OF_A_RUN = "run:"
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 class _Eval(WithUsual):
@@ -75,21 +77,34 @@ _OPENING = (
 )
 
 
+batch_tokens_option = click.option(
+    "--batch-tokens", type=click.IntRange(1), default=2048, show_default=True, help="Positions computed at once."
+)
+
+
 def on_models(function: Callable[..., None], *, required: bool = True) -> Callable[..., None]:
-    """Add MODEL... and the options of opening models to a command: arguments `models` and those of `opening_of`."""
-    for option in (*reversed(_OPENING), click.argument("models", nargs=-1, required=required, metavar="MODEL...")):
-        function = option(function)
-    return function
+    """Add MODEL... and the options of opening models to a command: it gets `models` and `opening`, an `OpeningOptions`."""
+    return _opening(function, click.argument("models", nargs=-1, required=required, metavar="MODEL..."))
 
 
 def on_model(function: Callable[..., None]) -> Callable[..., None]:
-    """As `on_models`, for one MODEL: argument `model`."""
-    for option in (*reversed(_OPENING), click.argument("model", metavar="MODEL")):
-        function = option(function)
-    return function
+    """As `on_models`, for one MODEL: `model`."""
+    return _opening(function, click.argument("model", metavar="MODEL"))
 
 
-def opening_of(dtype: str, device: str, context: int | None, offline: bool, trust_code: bool) -> OpeningOptions:
+def _opening(function: Callable[..., None], subject: Decorator) -> Callable[..., None]:
+    @functools.wraps(function)
+    def verb(dtype: str, device: str, context: int | None, offline: bool, trust_code: bool, **more: object) -> None:
+        function(opening=_opening_of(dtype, device, context, offline, trust_code), **more)
+
+    decorated: Callable[..., None] = verb
+    options: list[Decorator] = [*reversed(_OPENING), subject]
+    for option in options:
+        decorated = option(decorated)
+    return decorated
+
+
+def _opening_of(dtype: str, device: str, context: int | None, offline: bool, trust_code: bool) -> OpeningOptions:
     """How the models are opened. With `offline` the libraries are told as well, before they are imported."""
     if offline:
         import os
@@ -146,17 +161,13 @@ def command_line() -> str:
     help="rolling: as lm-evaluation-harness; disjoint: as a run's monitor and published figures.",
 )
 @click.option("--stride", type=click.IntRange(1), default=None, help="New tokens of each window, which then overlap.")
-@click.option("--batch-tokens", type=click.IntRange(1), default=2048, show_default=True, help="Positions computed at once.")
+@batch_tokens_option
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the intervals.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @logging
 def eval_perplexity(
     models: tuple[str, ...],
-    dtype: str,
-    device: str,
-    context: int | None,
-    offline: bool,
-    trust_code: bool,
+    opening: OpeningOptions,
     sets: tuple[str, ...],
     out: str | None,
     reference: str,
@@ -171,7 +182,6 @@ def eval_perplexity(
 
     MODEL is a checkpoint or release of ours, a folder or hub name of a Hugging Face model, or a .gguf file; NAME=MODEL names it.
     """
-    opening = opening_of(dtype, device, context, offline, trust_code)
     from skyloom.core.store import Store
     from skyloom.evaluate.texts import PerplexityRequest, Scoring, perplexity, read_sets
 

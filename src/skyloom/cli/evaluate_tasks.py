@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from skyloom.cli.common import example, logging, make_progress, show
-from skyloom.cli.evaluate import command_line, on_models, opening_of
+from skyloom.cli.evaluate import command_line, on_models
 from skyloom.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from skyloom.evaluate.benchmarks import TaskReport
-    from skyloom.evaluate.opened import OpenModel
+    from skyloom.evaluate.opened import OpeningOptions, OpenModel
     from skyloom.score.likelihood import InferenceEngine
 
 OUT = "tasks"
@@ -66,11 +66,7 @@ OTHER_BATCH_TOKENS = 32_768
 @logging
 def tasks(
     models: tuple[str, ...],
-    dtype: str,
-    device: str,
-    context: int | None,
-    offline: bool,
-    trust_code: bool,
+    opening: OpeningOptions,
     tasks: str,
     shots: int | None,
     limit: int | None,
@@ -89,8 +85,7 @@ def tasks(
 
     Needs the package lm-eval: pip install 'skyloom[eval]'.
     """
-    opening = opening_of(dtype, device, context, offline, trust_code)
-    if offline:
+    if opening.offline:
         os.environ["HF_EVALUATE_OFFLINE"] = "1"
     from skyloom.evaluate.benchmarks import require_harness
 
@@ -114,7 +109,7 @@ def tasks(
 
     report = evaluate_tasks(
         named(models, opening),
-        Asking([name.strip() for name in tasks.split(",") if name.strip()], shots, limit, data, offline, cut),
+        Asking([name.strip() for name in tasks.split(",") if name.strip()], shots, limit, data, opening.offline, cut),
         open_one=lambda name, place: open_model(place, opening, name),
         engine=_engine,
         out=out or Path(OUT),

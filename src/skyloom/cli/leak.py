@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from skyloom.cli.common import WithUsual, example, logging, make_progress, on_recipe, show
-from skyloom.cli.evaluate import command_line, on_model, opening_of
+from skyloom.cli.evaluate import batch_tokens_option, command_line, on_model
 from skyloom.core.errors import ConfigError
 from skyloom.core.json_files import Rows
 
 if TYPE_CHECKING:
+    from skyloom.evaluate.opened import OpeningOptions
     from skyloom.leakage.suspect import LeakJson
     from skyloom.run.run import Run
 
@@ -95,7 +96,7 @@ def leak_run(run: Run, as_json: bool) -> None:
     help="You declare that this set and the benchmark are a random split of the same makers' items. Nothing can check it.",
 )
 @click.option("--budget", default=None, metavar="TIME", help="Take as many items as fit: 300, 90s, 5m or 1h. [default: all items]")
-@click.option("--batch-tokens", type=click.IntRange(1), default=2048, show_default=True, help="Positions computed at once.")
+@batch_tokens_option
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of samples and permutations.")
 @click.option("--date", default=None, metavar="DATE", help="Written into the result. [default: none: same inputs, same bytes]")
 @click.option("--show-items", is_flag=True, help="Write the texts of the items that read easiest into the result.")
@@ -109,11 +110,7 @@ def leak_run(run: Run, as_json: bool) -> None:
 @logging
 def leak_model(
     model: str,
-    dtype: str,
-    device: str,
-    context: int | None,
-    offline: bool,
-    trust_code: bool,
+    opening: OpeningOptions,
     benchmark: Path,
     train: Path | None,
     reference: Path | None,
@@ -135,7 +132,6 @@ def leak_model(
     MODEL is a checkpoint or release of ours, a folder or hub name of a Hugging Face model, or a .gguf file.
     Before the model is read it is told how well words alone tell the sets apart, and which detectors count.
     """
-    opening = opening_of(dtype, device, context, offline, trust_code)
     from skyloom.leakage.suspect import LeakRequest, audit_model
 
     asked = LeakRequest(

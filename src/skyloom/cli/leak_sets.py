@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from skyloom.cli.common import example, logging, make_progress, show
-from skyloom.cli.evaluate import on_models, opening_of
+from skyloom.cli.evaluate import batch_tokens_option, on_models
 from skyloom.core.json_files import Cell
+
+if TYPE_CHECKING:
+    from skyloom.evaluate.opened import OpeningOptions
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT = click.Path(dir_okay=False, path_type=Path)
@@ -74,16 +78,12 @@ def leak_twins(benchmark: Path, train: Path | None, out: Path, seed: int, as_jso
 @click.option("--benchmark-date", default=None, metavar="DATE", help="Models released before it are clean by date.")
 @click.option("--clean", multiple=True, metavar="NAME", help="Declare that a model has not read the benchmark. May be repeated.")
 @click.option("--template", default="{question}\\n{answer}", show_default=True, help="What is scored of an item.")
-@click.option("--batch-tokens", type=click.IntRange(1), default=2048, show_default=True, help="Positions computed at once.")
+@batch_tokens_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @logging
 def leak_family(
     models: tuple[str, ...],
-    dtype: str,
-    device: str,
-    context: int | None,
-    offline: bool,
-    trust_code: bool,
+    opening: OpeningOptions,
     benchmark: Path,
     reference: Path,
     ability: Path,
@@ -100,7 +100,6 @@ def leak_family(
 
     MODEL as in `skyloom eval perplexity`. An interrupted command goes on with the model that is not done.
     """
-    opening = opening_of(dtype, device, context, offline, trust_code)
     from skyloom.leakage.family import FamilyRequest, read_family, write_family_of
 
     sets = {"benchmark": benchmark, "reference": reference, "ability": ability}
