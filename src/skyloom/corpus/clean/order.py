@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from skyloom.core.errors import ConfigError
 from skyloom.corpus.filters import FilterConfig, OwnFilter
-from skyloom.corpus.lists import ListsConfig, list_identity
+from skyloom.corpus.lists import ListsConfig
 
 ORDER = (
     "lists", "rules", "exact-duplicates", "near-duplicates", "exercises", "distribution", "quality", "repeats", "groups",
@@ -171,5 +171,7 @@ def identity(order: Sequence[str], own: Sequence[OwnFilter], lists: ListsConfig)
     order and none of these."""
     said: list[object] = [one.identity() for one in own]
     if lists.wanted:
+        from skyloom.corpus.lists import list_identity  # here, so that a recipe is read without kernels
+
         said.append(list_identity(lists))
     return [list(order), said] if said or tuple(order) != ORDER else []

@@ -1,10 +1,11 @@
-"""The clean stage: extracted pages, parallel text and exercises become the corpus, through named filters in one fixed order.
+"""The clean stage: extracted pages, parallel text and exercises become the corpus, through named filters in the recipe's order.
 
 Input: three stores. Output: `documents-NNNNN-NNN.parquet` with a held-out part, `dropped-…` with stage and reason for every
 document that did not stay, `blocks.parquet` (the recurring blocks), the ledger, the mixture and examples (docs/design.md).
 phases.py holds what each phase does with a shard.
 
-The order of the filters, and why (report 3.1 has the same boxes in its figure); those in brackets where the recipe asks for them:
+The usual order of the filters, and why (report 3.1 has the same boxes in its figure); order.py says what may change; those in
+brackets where the recipe asks for them (lists of hosts and URLs come before all):
 
 1. rules            cheap, so that nothing after it sees debris
 2. exact-duplicates before anything that compares

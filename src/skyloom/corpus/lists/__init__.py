@@ -8,10 +8,10 @@ from skyloom.core.doors import lazy
 from skyloom.corpus.lists.config import ListsConfig
 
 if TYPE_CHECKING:
-    from skyloom.corpus.lists.match import UrlList, judge_urls, list_identity
+    from skyloom.corpus.lists.addresses import UrlList, judge_urls, list_identity
 else:
     __getattr__ = lazy(__name__, {
-        "match": ("UrlList", "judge_urls", "list_identity",),
+        "addresses": ("UrlList", "judge_urls", "list_identity",),
     })  # fmt: skip
 
 __all__ = ["ListsConfig", "UrlList", "judge_urls", "list_identity"]
