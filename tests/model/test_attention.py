@@ -98,3 +98,21 @@ def test_long_sequences_and_dropout_keep_the_fused_kernel(monkeypatch: pytest.Mo
 def test_uncompiled_nothing_is_written_out() -> None:
     given = inputs(200, keys=2)
     assert torch.equal(attend(*given, None), fused(*given, None))
+
+
+@pytest.mark.parametrize(("window", "masked"), [(1, False), (40, False), (40, True), (300, True)])
+def test_a_window_is_a_mask(window: int, masked: bool) -> None:
+    """Fused and written out, across blocks of queries, within documents; as wide as the sequence it changes nothing."""
+    given = inputs(300, keys=2)
+    mask = documents(300) if masked else torch.ones(300, 300, dtype=torch.bool).tril()[None, None]
+    places = torch.arange(300)
+    near = mask & (places[:, None] - places < window)
+
+    def seen(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        return attend(query, key, value, mask, 0.0, window)
+
+    torch.compiler.reset()
+    wished = run(fused, given, near)
+    for way in (seen, torch.compile(seen, dynamic=False, fullgraph=True, backend="aot_eager")):
+        for ours, theirs in zip(run(way, given, mask if masked else None), wished, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
