@@ -180,12 +180,18 @@ def _seeds(count: int) -> str:
     return "1 seed" if count == 1 else f"{count} seeds"
 
 
-def quoted_rows(rows: Rows) -> list[tuple[str, str, int, int, int, int]]:
+LEAST = 5
+"""Seeds that a row must have for a verdict to quote it."""
+
+
+def quoted_rows(rows: Rows, least: int = LEAST) -> list[tuple[str, str, int, int, int, int]]:
     """What verdicts quote: detector, language, copies, n, seeds, seeds in which it was flagged."""
     found = [one for one in chosen(rows, "power", size=MEASURED_ON) if one["detector"] not in (VERDICT, "clean_twin", "delta2")]
     found += chosen(rows, "order", size=MEASURED_ON, copies=STREAMED)
     return [
-        (one["detector"], one["lang"], one["copies"], one["n"], one["seeds"], round(one["share"] * one["seeds"])) for one in found
+        (one["detector"], one["lang"], one["copies"], one["n"], one["seeds"], round(one["share"] * one["seeds"]))
+        for one in found
+        if one["seeds"] >= least
     ]
 
 

@@ -117,10 +117,13 @@ def test_what_verdicts_quote_is_what_the_docs_say() -> None:
 
 
 def test_rows_are_quoted_with_the_size_of_the_models_in_both_languages(rows: Both, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skyloom.leakage.suspect.known_power.KNOWN_POWER", tuple(quoted_rows(rows[1])))
+    monkeypatch.setattr("skyloom.leakage.suspect.known_power.KNOWN_POWER", tuple(quoted_rows(rows[1], least=1)))
     found = measured_power("delta1", {"zh": 300}, 300)
     assert [(one["copies"], one["items"]) for one in found] == [(1, 300), (3, 300), (10, 100)]
     said = quoted(found)
-    assert "2 small models of 0.9 M parameters" in said["en"] and "once" in said["en"] and "0.9 M 参数的小模型" in said["zh"]
+    assert "small models of 0.9 M parameters (CMATH)" in said["en"]
+    assert "100% [34%, 100%] of 2 if all 300 items were read once" in said["en"]
+    assert "0.9 M 参数的小模型" in said["zh"] and "300 题全部读过 1 次时，2 个中 100%" in said["zh"]
+    assert quoted_rows(rows[1]) == []  # two seeds are too few to be quoted
     assert measured_power("delta1", {"zh": 150, "en": 150}, 300) == []  # a mixture was not measured
     assert [one["items"] for one in measured_power("delta1", {"en": 120}, 120)] == [100]  # with as many or fewer

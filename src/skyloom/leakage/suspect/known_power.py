@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from skyloom.evaluate.intervals import wilson
 from skyloom.leakage.suspect.suspect_json import MeasuredPower, Said
 
 MEASURED_ON = "0.9M"
 """Parameters of the models of the table."""
+MEASURED_WITH = {"en": "GSM8K", "zh": "CMATH"}
+"""The items that they had read, by language."""
 KNOWN_POWER: tuple[tuple[str, str, int, int, int, int], ...] = (
     # begin of the table: detector, language, copies, items, seeds, seeds in which it was flagged
     # end of the table
@@ -24,24 +27,28 @@ def measured_power(detector: str, langs: Mapping[str, int], items: int) -> list[
     """The rows that hold for so many items: measured with as many or fewer. `langs`: items by language; the rows are those of the
     language that nine in ten items have, and there are none for a mixture."""
     lang = next((lang for lang, count in langs.items() if count >= 0.9 * sum(langs.values())), "")
-    return [
-        {"copies": copies, "items": n, "lang": of, "seeds": seeds, "share": hits / seeds}
-        for name, of, copies, n, seeds, hits in KNOWN_POWER
-        if (name, of) == (detector, lang) and n <= items
-    ]
+    found: list[MeasuredPower] = []
+    for name, of, copies, n, seeds, hits in KNOWN_POWER:
+        if (name, of) == (detector, lang) and n <= items:
+            share = wilson(hits, seeds)
+            low, high = round(share.low, 4), round(share.high, 4)
+            found.append({"copies": copies, "items": n, "lang": of, "seeds": seeds, "share": share.value, "low": low, "high": high})
+    return found
 
 
 def quoted(rows: list[MeasuredPower]) -> Said:
     """The rows in a sentence; they are not empty."""
-    parts = [(f"{row['copies']}", f"{row['share']:.0%}", f"{row['items']}") for row in rows]
-    seeds = min(row["seeds"] for row in rows)
-    en = ", ".join(f"{share} of them if all {n} items were read {_times(copies)}" for copies, share, n in parts)
-    zh = "，".join(f"{n} 题全部读过 {copies} 次时为 {share}" for copies, share, n in parts)
+    name = MEASURED_WITH[rows[0]["lang"]]
+    parts = [(row, f"{row['share']:.0%} [{row['low']:.0%}, {row['high']:.0%}]") for row in rows]
+    en = ", ".join(
+        f"{share} of {row['seeds']} if all {row['items']} items were read {_times(row['copies'])}" for row, share in parts
+    )
+    zh = "，".join(f"{row['items']} 题全部读过 {row['copies']} 次时，{row['seeds']} 个中 {share}" for row, share in parts)
     return {
-        "en": f"measured on {seeds} small models of 0.9 M parameters, one-sided 5 %: flagged in {en}",
-        "zh": f"在 {seeds} 个 0.9 M 参数的小模型上实测（单侧 5 %），被标出的比例：{zh}",
+        "en": f"measured on small models of 0.9 M parameters ({name}), one-sided 5 %: flagged in {en}",
+        "zh": f"在 0.9 M 参数的小模型上实测（{name}，单侧 5 %），被标出的比例：{zh}",
     }
 
 
-def _times(copies: str) -> str:
-    return "once" if copies == "1" else f"{copies} times"
+def _times(copies: int) -> str:
+    return "once" if copies == 1 else f"{copies} times"

@@ -54,13 +54,16 @@ class BlindRow(TypedDict):
 
 
 class MeasuredPower(TypedDict):
-    """The `share` of `seeds` small models in which a detector was flagged, after each of `items` items was read `copies` times."""
+    """The `share` of `seeds` small models in which a detector was flagged, after each of `items` items was read `copies` times;
+    its 95 % interval is Wilson's."""
 
     copies: int
     items: int
     lang: str
     seeds: int
     share: float
+    low: float
+    high: float
 
 
 class PowerRow(TypedDict):
