@@ -116,7 +116,10 @@ def run(folder: Path, wanted: list[tuple[str, int]], recipe: PowerRecipe) -> Non
 
 
 def rows_of_folder(folder: Path, lines: Sequence[PowerLine]) -> list[PowerShare]:
-    """All figures of the finished seeds. They are kept in the folder, and computed anew when raw results or statistics change."""
+    """All figures of the finished seeds that are planned, whatever the order they were run in. They are kept in the folder, and
+    computed anew when raw results or statistics change."""
+    order = {one: place for place, one in enumerate(planned())}
+    lines = sorted((one for one in lines if (one["size"], one["seed"]) in order), key=lambda one: order[one["size"], one["seed"]])
     source = Path(leakage_power_figures.__file__).read_bytes()
     key = hashlib.sha256(source + json.dumps([line["sha256"] for line in lines]).encode()).hexdigest()
     path = folder / "figures.json"
@@ -138,17 +141,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/leakage-power"))
     parser.add_argument("--table", action="store_true", help="print the table of what is finished")
     parser.add_argument("--write-table", action="store_true", help="write it to the product's table and to the docs")
-    parser.add_argument("--trial", type=int, help="run this seed alone, at 0.9M; from 101 on, to choose a recipe")
+    parser.add_argument("--seed", type=int, help="run this seed of 0.9M alone; from 101 on: to choose a recipe, never in the table")
     options, recipe = parser.parse_args(arguments), PowerRecipe()
     if DATA_VARIABLE not in os.environ and not options.json:
         print(f"{DATA_VARIABLE} names no folder", file=sys.stderr)
         return 1
     try:
         done = read_lines(options.out, recipe)
-        if options.trial:
-            run(options.out, [("0.9M", options.trial)], recipe)
+        finished = {(line["size"], line["seed"]) for line in done}
+        if options.seed:
+            run(options.out, [one for one in [("0.9M", options.seed)] if one not in finished], recipe)
             return 0
-        missing = [one for one in planned() if one not in {(line["size"], line["seed"]) for line in done}]
+        missing = [one for one in planned() if one not in finished]
         if missing and not (options.json or options.table or options.write_table):
             run(options.out, missing, recipe)
             done = read_lines(options.out, recipe)
