@@ -116,6 +116,15 @@ def test_any_text_is_escaped_and_encodable(text: str, lang: str) -> None:
     assert tuple(outline.sections) == SECTIONS and [tag for tag, _ in outline.elements].count("script") == 1
 
 
+def test_measured_power_stands_where_no_share_can_be_derived() -> None:
+    found = leak()
+    told = "measured on small models of 0.9 M parameters"
+    found["detectors"][0]["power"] = {"items": 300, "share_seen": None, "measured": [{"copies": 1}], "source": told}
+    assert f"({told})" in page(found)
+    found["detectors"][0]["power"]["measured"] = []
+    assert told not in page(found)
+
+
 def test_what_is_missing_is_said() -> None:
     bare = leak("cannot tell", with_family=False)
     text = page({**bare, "blind": [], "detectors": [], "easiest": [], "assumptions": [], "would_change": [], "versions": {}})

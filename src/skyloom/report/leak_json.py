@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from skyloom.core.json_files import Figure
 
@@ -58,6 +58,7 @@ class PagePower(TypedDict):
 
     items: int
     share_seen: Figure
+    measured: NotRequired[list[object]]
     source: str
 
 

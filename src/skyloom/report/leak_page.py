@@ -261,10 +261,11 @@ def _gap(one: PageDetector, say: LeakSay) -> Gap:
 
 def _detector(one: PageDetector, say: LeakSay) -> PageRow:
     power = one["power"]
-    seen = NONE
+    seen = say("not known")
     if known(power["share_seen"]):
         seen = say("{share} of the items leaked", share=percent(power["share_seen"]))
-        seen += f" ({power['source']})" if power["source"] else ""
+    if power["source"] and (known(power["share_seen"]) or power.get("measured")):
+        seen += f" ({power['source']})"
     return {
         "name": _name(one, say),
         "set": say.set(one["set"]),
@@ -276,7 +277,7 @@ def _detector(one: PageDetector, say: LeakSay) -> PageRow:
         "outcome": say("flagged") if one["flagged"] else say("not flagged"),
         "loud": one["flagged"] and one["counts"],
         "held": count(power["items"]),
-        "power": seen if seen != NONE else say("not known"),
+        "power": seen,
         "why": one["why"],
         "needs": one["needs"],
         "cost": say("{count} tokens", count=count(one["tokens"])),

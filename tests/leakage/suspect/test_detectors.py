@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,7 +11,17 @@ import pytest
 from skyloom.evaluate.intervals import Floats
 from skyloom.leakage.benchmark_sets import BenchmarkItem
 from skyloom.leakage.suspect.completion import beginning, completed, completion
-from skyloom.leakage.suspect.detectors import DELTA1, DELTA2, MIN_K, MIN_K_PLUS, ZLIB, loss_gap, score_test, twin_gap
+from skyloom.leakage.suspect.detectors import (
+    DELTA1,
+    DELTA2,
+    MIN_K,
+    MIN_K_PLUS,
+    ZLIB,
+    clean_twin_gap,
+    loss_gap,
+    score_test,
+    twin_gap,
+)
 from skyloom.leakage.suspect.item_order import choice_shards, choice_text, item_shards, order_test, shard_text
 from skyloom.leakage.suspect.token_scores import ItemScores
 
@@ -74,6 +85,20 @@ def test_signs_and_directions() -> None:
     twins = twin_gap("twins", pairs)
     assert twins.value == pytest.approx(-0.05) and twins.p < 1e-3 and twins.items == 80 and twins.share_seen(0.05) is None
     assert math.isnan(twin_gap("twins", pairs[:1]).p)
+
+
+def test_a_clean_twin_model_shows_planted_less_held_back() -> None:
+    rng = np.random.default_rng(8)
+    twin = drawn(rng, 400)
+    better = [
+        dataclasses.replace(s, nats=s.nats - s.tokens * rng.normal(0.2, 0.02)) for s in twin
+    ]  # reads everything better, and has read nothing
+    leaked = [dataclasses.replace(s, nats=s.nats - 0.1 * s.tokens * rng.uniform(0, 2)) for s in better[:200]] + better[200:]
+    held = list(zip(better[200:], twin[200:], strict=True))
+    clean, seen = (clean_twin_gap("reference", list(zip(part[:200], twin[:200], strict=True)), held) for part in (better, leaked))
+    assert clean.value == pytest.approx(0, abs=0.01)
+    assert seen.value == pytest.approx(-0.1, abs=0.02) and seen.low < seen.value < seen.high < 0 and seen.p < 1e-6
+    assert seen.items == 200 and seen.tokens == sum(s.tokens for s in [*leaked, *twin])
 
 
 def items(count: int) -> list[BenchmarkItem]:

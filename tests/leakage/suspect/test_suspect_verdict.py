@@ -8,7 +8,9 @@ import math
 import pytest
 
 from skyloom.leakage.blind import Auc, BlindBaseline
+from skyloom.leakage.suspect import known_power
 from skyloom.leakage.suspect.detectors import DELTA1, DELTA2, FAMILY, MIN_K_PLUS, TWINS, DetectorFinding
+from skyloom.leakage.suspect.suspect_run import _detector_row
 from skyloom.leakage.suspect.suspect_verdict import (
     LEAKED,
     OVERFITTED,
@@ -53,6 +55,23 @@ def test_a_gap_counts_by_declaration_or_family_and_never_against_a_veto() -> Non
     assert not rule_for(FAMILY, "reference", declared=None, blind={"reference": STYLE}).counts
     for name in SUPPORTING:
         assert not rule_for(name, "reference", declared="reference", blind={"reference": FAIR}).counts
+
+
+def test_no_sign_quotes_what_was_measured_on_small_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = ((DELTA1, "zh", 3, 300, 20, 18), (DELTA1, "zh", 1, 400, 20, 9), (DELTA1, "en", 3, 300, 20, 1))
+    monkeypatch.setattr(known_power, "KNOWN_POWER", rows)
+    found, key = finding(DELTA1, "reference", 0.4), (DELTA1, "reference")
+    rules = {key: rule_for(*key, declared="reference", blind={"reference": FAIR})}
+    quotes = decide([found], rules, holm([found], rules), {"zh": 300}).reasons[-1]
+    assert "Known power of delta1: measured on small models of 0.9 M parameters (CMATH), one-sided" in quotes["en"]
+    assert "90% [70%, 97%] of 20 if all 300 items were read 3 times" in quotes["en"] and "400" not in quotes["en"]
+    assert "0.9 M 参数的小模型" in quotes["zh"] and "20 个中 90%" in quotes["zh"]
+    row = _detector_row(found, rules[key], {}, {"zh": 300})["power"]
+    assert row["source"].startswith("measured on small models") and "the share is derived" in row["source"]
+    assert [(one["copies"], one["share"], one["seeds"]) for one in row["measured"]] == [(3, 0.9, 20)]
+    assert _detector_row(found, rules[key], {}, {"fr": 300})["power"]["source"].startswith("the share is derived")
+    for langs in ({"en": 150, "zh": 150}, None):  # nothing was measured: the derived share stands alone
+        assert "Known power" not in "".join(r["en"] for r in decide([found], rules, holm([found], rules), langs).reasons)
 
 
 def test_a_strong_leak_without_a_fair_set_is_not_told() -> None:

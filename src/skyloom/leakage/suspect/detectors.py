@@ -11,6 +11,9 @@ in `suspect_verdict`.
   p-value of Mann and Whitney.
 - Twins: nats per token of each item less those of its twin. A twin of the same wording profits from what was learnt of the wording,
   so this sees little of a leak and exonerates nobody.
+- A clean twin model: one that was trained as the suspect was, but without the benchmark. What the suspect pays for each item less
+  what the twin pays, of the benchmark less the same of a held-back set. No stranger's model has such a twin, so `leak model` does
+  not use it; it is the measure of what could be seen at best (`studies/leakage_power.py`).
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ PER_TOKEN, AREA, SHARES, PER_ITEM, PER_BYTE = "nats/token", "auc", "share", "nat
 DELTA1, DELTA2, MIN_K, MIN_K_PLUS, ZLIB, FAMILY, TWINS, ITEM_ORDER, CHOICE_ORDER, COMPLETION = (
     "delta1", "delta2", "min_k", "min_k_plus", "zlib", "family", "twins", "item_order", "choice_order", "completion",
 )  # fmt: skip
+CLEAN_TWIN = "clean_twin"
+"""Not a detector of `leak model`: see above."""
 POWER = 0.8
 """Four times in five."""
 ONE_DEVIATION = float(stats.norm.cdf(1 / math.sqrt(2))) - 0.5
@@ -96,6 +101,23 @@ def twin_gap(other: str, pairs: Sequence[tuple[ItemScores, ItemScores]]) -> Dete
     value, low, high, p = mean_below_zero(gaps)
     tokens = sum(mine.tokens + twin.tokens for mine, twin in pairs)
     return DetectorFinding(TWINS, other, value, low, high, PER_TOKEN, p, len(pairs), tokens)
+
+
+ModelPairs = Sequence[tuple[ItemScores, ItemScores]]
+"""What the suspect, and then its clean twin model, pay for the same items."""
+
+
+def clean_twin_gap(other: str, mine: ModelPairs, theirs: ModelPairs) -> DetectorFinding:
+    """Nats per token that the suspect pays more than its clean twin model: mean over the items of the benchmark (`mine`) less that
+    over a held-back set (`theirs`), which takes off what else the two models differ in. Below zero is the sign (Welch's test)."""
+    first, second = (np.array([suspect.loss - twin.loss for suspect, twin in part], np.float64) for part in (mine, theirs))
+    found = stats.ttest_ind(first, second, equal_var=False, alternative="less")
+    both = stats.ttest_ind(first, second, equal_var=False).confidence_interval(LEVEL)
+    value, items = float(first.mean() - second.mean()), min(len(mine), len(theirs))
+    tokens = sum(suspect.tokens + twin.tokens for suspect, twin in (*mine, *theirs))
+    return DetectorFinding(
+        CLEAN_TWIN, other, value, float(both.low), float(both.high), PER_TOKEN, float(found.pvalue), items, tokens
+    )
 
 
 def mean_below_zero(gaps: Floats) -> tuple[float, float, float, float]:

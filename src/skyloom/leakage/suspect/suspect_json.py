@@ -53,11 +53,25 @@ class BlindRow(TypedDict):
     vetoes: bool
 
 
+class MeasuredPower(TypedDict):
+    """The `share` of `seeds` small models in which a detector was flagged, after each of `items` items was read `copies` times;
+    its 95 % interval is Wilson's."""
+
+    copies: int
+    items: int
+    lang: str
+    seeds: int
+    share: float
+    low: float
+    high: float
+
+
 class PowerRow(TypedDict):
-    """What a detector would have seen at so many items, and how that is known."""
+    """What a detector would have seen at so many items, and how that is known: `share_seen` is derived, `measured` was measured."""
 
     items: int
     share_seen: float | None
+    measured: list[MeasuredPower]
     source: str
 
 

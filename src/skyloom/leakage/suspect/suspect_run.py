@@ -45,6 +45,7 @@ from skyloom.leakage.suspect.detectors import (
     twin_gap,
 )
 from skyloom.leakage.suspect.item_order import SHUFFLES, choice_shards, choice_text, item_shards, order_test, shard_text
+from skyloom.leakage.suspect.known_power import measured_power, quoted
 from skyloom.leakage.suspect.suspect_json import AucRow, BlindRow, BudgetRow, DetectorRow, EasiestRow, LeakJson, LeakSetRow
 from skyloom.leakage.suspect.suspect_scoring import ReadySuspectSet, SuspectScorer, ready
 from skyloom.leakage.suspect.suspect_verdict import (
@@ -160,14 +161,15 @@ def audit_model(asked: LeakRequest, out: Path, *, progress: Progress, judge: Fam
         findings.append(finding)
         family = {name: getattr(found, name) for name in _FAMILY_KEYS}
     adjusted = holm(findings, rules)
-    verdict = decide(findings, rules, adjusted)
+    langs = Counter(item.lang for item in used[BENCHMARK].items)
+    verdict = decide(findings, rules, adjusted, langs)
     report: LeakJson = {
         "format": 1, "command": asked.command, "versions": {"skyloom": version("skyloom")}, "date": asked.date,
         "model": model.describe(), "template": asked.template,
         "sets": {name: _set_row(used[name], scores[name]) if name in used else None for name in SETS},
         "declared": {"exchangeable": asked.exchangeable, "sentence": declared_sentence(asked.exchangeable)},
         "blind": [_blind_row(name, one) for name, one in blind.items()],
-        "detectors": [_detector_row(f, rules[f.name, f.set], adjusted) for f in findings],
+        "detectors": [_detector_row(f, rules[f.name, f.set], adjusted, langs) for f in findings],
         "family": family,
         "easiest": _easiest(used[BENCHMARK], scores[BENCHMARK], members, asked.show_items),
         "verdict": {
@@ -420,7 +422,9 @@ def _blind_row(name: str, found: BlindBaseline) -> BlindRow:
     return {"set": name, "words": row(found.words), "length": row(found.length), "n": found.n, "vetoes": found.vetoes}
 
 
-def _detector_row(found: DetectorFinding, rule: Counting, adjusted: Mapping[Key, float]) -> DetectorRow:
+def _detector_row(found: DetectorFinding, rule: Counting, adjusted: Mapping[Key, float], langs: Mapping[str, int]) -> DetectorRow:
+    measured = measured_power(found.name, langs, found.items)
+    sources = ([quoted(measured)["en"]] if measured else []) + ([ABOUT_POWER] if found.effect > 0 else [])
     p = adjusted.get((found.name, found.set))
     share = found.share_seen(LEVEL / max(len(adjusted), 1) if rule.counts else LEVEL)
     return {
@@ -428,8 +432,8 @@ def _detector_row(found: DetectorFinding, rule: Counting, adjusted: Mapping[Key,
         "unit": found.unit, "p": figure(found.p), "adjusted": None if p is None else figure(p), "counts": rule.counts,
         "flagged": p is not None and p <= LEVEL, "why": rule.why, "needs": NEEDS[found.name], "tokens": found.tokens,
         "power": {
-            "items": found.items, "share_seen": None if share is None else figure(share),
-            "source": ABOUT_POWER if found.effect > 0 else "not known",
+            "items": found.items, "share_seen": None if share is None else figure(share), "measured": measured,
+            "source": "; ".join(sources) or "not known",
         },
     }  # fmt: skip
 

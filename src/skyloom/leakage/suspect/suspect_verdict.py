@@ -29,6 +29,7 @@ from skyloom.leakage.suspect.detectors import (
     ZLIB,
     DetectorFinding,
 )
+from skyloom.leakage.suspect.known_power import measured_power, quoted
 from skyloom.leakage.suspect.suspect_json import GapRow, Said
 from skyloom.leakage.verdict import NO_SIGN, POINT_THRESHOLD, UNKNOWN
 
@@ -61,7 +62,8 @@ SUPPORTING = {
 }
 """Detectors that never count, and why."""
 ABOUT_POWER = (
-    "derived: the one-sided test's error at this n, and a leaked item taken to move by one standard deviation of the items' scores"
+    "the share is derived: the one-sided test's error at this n, and a leaked item taken to move by one standard deviation of the "
+    "items' scores"
 )
 
 
@@ -139,8 +141,13 @@ def holm(findings: Sequence[DetectorFinding], rules: Mapping[Key, Counting]) -> 
     return adjusted
 
 
-def decide(findings: Sequence[DetectorFinding], rules: Mapping[Key, Counting], adjusted: Mapping[Key, float]) -> SuspectVerdict:
-    """The verdict on a model."""
+def decide(
+    findings: Sequence[DetectorFinding],
+    rules: Mapping[Key, Counting],
+    adjusted: Mapping[Key, float],
+    langs: Mapping[str, int] | None = None,
+) -> SuspectVerdict:
+    """The verdict on a model. `langs`: the benchmark's items by language, for the power that was measured."""
     flagged = [f for f in findings if adjusted.get((f.name, f.set), 1.0) <= LEVEL]
     leaks, overfits = [f for f in flagged if f.name != DELTA2], [f for f in flagged if f.name == DELTA2]
     shown = [_shown(f, rules[f.name, f.set]) for f in findings]
@@ -162,7 +169,7 @@ def decide(findings: Sequence[DetectorFinding], rules: Mapping[Key, Counting], a
     judged = [f for f in findings if (f.name, f.set) in adjusted and f.name != DELTA2]
     if not judged:
         return SuspectVerdict(UNKNOWN, _nothing_counts(findings, rules), tuple(shown))
-    return _no_sign(judged, len(adjusted), shown)
+    return _no_sign(judged, len(adjusted), [*shown, *_measured(judged, langs or {})])
 
 
 def _no_sign(judged: Sequence[DetectorFinding], tests: int, shown: list[Said]) -> SuspectVerdict:
@@ -190,6 +197,12 @@ def _no_sign(judged: Sequence[DetectorFinding], tests: int, shown: list[Said]) -
             "测试集是与训练集比较的，而模型可能也读过训练集：不比它更大的泄漏看不出来。",
         ))  # fmt: skip
     return SuspectVerdict(NO_SIGN, said, tuple(reasons), _gap(gaps[0]), share)
+
+
+def _measured(judged: Sequence[DetectorFinding], langs: Mapping[str, int]) -> list[Said]:
+    """The measured power of the detectors that count, where the table has any."""
+    found = [(f.name, quoted(rows)) for f in judged if (rows := measured_power(f.name, langs, f.items))]
+    return [both(f"Known power of {name}: {said['en']}.", f"{name} 的已知把握：{said['zh']}。") for name, said in found]
 
 
 def _nothing_counts(findings: Sequence[DetectorFinding], rules: Mapping[Key, Counting]) -> Said:
