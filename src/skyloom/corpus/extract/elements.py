@@ -98,7 +98,11 @@ def inline(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, tag: In
     s = page.state
     if tag == _LINK:
         s[pg.IN_LINK] = 0
-    hides, folds, drawn = np.int64(0), False, False
+    first: Int
+    last: Int
+    begin: Int
+    end: Int
+    hides, drawn, first, last, begin, end = np.int64(0), False, np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     while True:
         i, name = attribute(data, i, stop, page.found)
         if name == 0:
@@ -113,12 +117,19 @@ def inline(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, tag: In
         if which == _CLASS or which == _ID:
             if tag == _SPAN and b - a >= 7 and ((data[a] | 32) == 107 or (data[a] | 32) == 109):
                 drawn |= find(data, a, min(b, a + 10), _KATEX) == a or find(data, a, min(b, a + 7), _MATHJAX) == a
-            if hides:
-                folds |= (match(data, a, b, table.name_class, table.name_next, table.name_bits, True) & FOLD_BIT) != 0
+            if which == _CLASS:
+                first, last = a, b
+            else:
+                begin, end = a, b
     if s[pg.MUTE]:
         s[pg.MUTE] += np.int64(key) == s[pg.MUTE_NAME]
-    elif drawn or (hides & (HARD | FADED | TINY) and not folds and not s[pg.BARE]):
-        s[pg.MUTE], s[pg.MUTE_NAME], s[pg.MUTE_DEPTH] = 1, np.int64(key), 0 if drawn else s[pg.DEPTH]
+    elif drawn:
+        s[pg.MUTE], s[pg.MUTE_NAME], s[pg.MUTE_DEPTH] = 1, np.int64(key), 0
+    elif hides & (HARD | FADED | TINY) and not s[pg.BARE]:
+        said = match(data, first, last, table.name_class, table.name_next, table.name_bits, True)
+        said |= match(data, begin, end, table.name_class, table.name_next, table.name_bits, True)
+        if not said & FOLD_BIT:
+            s[pg.MUTE], s[pg.MUTE_NAME], s[pg.MUTE_DEPTH] = 1, np.int64(key), s[pg.DEPTH]
     return i
 
 

@@ -43,8 +43,8 @@ _BLOCK = re.compile(
 )
 _INLINE = frozenset(("text", "value", "insert", "#text", "content", "t"))
 _LIKELY = frozenset((
-    "articlebody", "body", "content", "contenthtml", "contentrendered", "cooked", "html", "bodyhtml", "fulltext", "text", "rendered",
-    "article", "paragraphs", "markdown", "posttext", "message", "正文", "neirong", "detail", "story", "transcript",
+    "articlebody", "body", "content", "contenthtml", "contentrendered", "cooked", "html", "bodyhtml", "fulltext", "text",
+    "rendered", "article", "paragraphs", "markdown", "posttext", "message", "正文", "neirong", "detail", "story", "transcript",
 ))  # fmt: skip
 _UNLIKELY = frozenset((
     "description", "summary", "excerpt", "intro", "desc", "abstract", "caption", "alt", "seo", "metadescription", "copyright",
