@@ -248,6 +248,7 @@ class Pages:
             return
         one = np.zeros(len(self.column) + 1, np.int64)
         one[row + 1] = len(page)
+        one.flags.writeable = False  # as a column's offsets are: one type, for which the kernels are compiled once
         sink.run(page, one, row, row + 1)
 
 

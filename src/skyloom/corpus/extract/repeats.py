@@ -27,7 +27,6 @@ _PRE = TAG["pre"]
 @inner
 def carry_on(page: pg.Page, table: Tables) -> None:
     """Keep the blocks that continue a kept one in the element after it: by their numbers, or by being like it in all."""
-    carried = np.int64(-1)
     for i in range(1, page.state[pg.BLOCKS]):
         row, before = page.blocks[i], page.blocks[i - 1]
         if page.keep[i] or not page.keep[i - 1] or page.p[i] <= 0 or row[pg.BTAG] != before[pg.BTAG]:
@@ -38,13 +37,20 @@ def carry_on(page: pg.Page, table: Tables) -> None:
             continue
         number = _number(page, i)
         if number > 1 and number == _number(page, i - 1) + 1:
-            page.keep[i], carried = 1, np.int64(i)
-            continue
-        same = carried == i - 1 and page.nodes[row[pg.NODE], pg.PARENT] == page.nodes[before[pg.NODE], pg.PARENT]
-        if number == 0 and row[pg.STOPS] and before[pg.STOPS] and (same or _brothers(page, row[pg.NODE], before[pg.NODE])):
+            page.keep[i] = 1
+        elif number == 0 and row[pg.STOPS] and before[pg.STOPS] and _goes_on(page, i):
             near = 2 * row[pg.UNITS] >= before[pg.UNITS] and row[pg.UNITS] <= 3 * before[pg.UNITS]
-            if near and page.family[row[pg.NODE]] == page.family[before[pg.NODE]]:
-                page.keep[i], carried = 1, np.int64(i)
+            page.keep[i] |= near and page.family[row[pg.NODE]] == page.family[before[pg.NODE]]
+
+
+@inner
+def _goes_on(page: pg.Page, i: Int) -> bool:
+    """Whether a block begins the brother of the element before, or follows in a brother that begins with a kept one."""
+    up = page.nodes[page.blocks[i, pg.NODE], pg.PARENT]
+    first = page.nodes[up, pg.FROM] if up >= 0 else i
+    if first < 1 or first > i or not page.keep[first - 1] or (first < i and not page.keep[first]):
+        return False
+    return _brothers(page, page.blocks[first, pg.NODE], page.blocks[first - 1, pg.NODE])
 
 
 @inner
