@@ -264,7 +264,7 @@ def _with_embedded(found: pa.Table, pages: Pages, trees: Model, comments: bool) 
     read = pc.is_in(found["reason"], value_set=_READ).to_numpy()
     owners: list[int] = []
     others: list[bytes] = []
-    for row in np.flatnonzero(read & (shown < embedded.THIN) & (np.diff(pages.offsets) > shown + embedded.THIN // 3)).tolist():
+    for row in np.flatnonzero(read & (shown < embedded.THIN) & (np.diff(pages.offsets) > shown + embedded.THIN)).tolist():
         for page in embedded.alternatives(pages.utf8(row)):
             owners.append(row)
             others.append(page)
@@ -272,9 +272,9 @@ def _with_embedded(found: pa.Table, pages: Pages, trees: Model, comments: bool) 
         return found
     more = Pages(pa.array(others, pa.large_binary()), None, 1.0, pg.LARGEST).read(trees, comments)
     best: dict[int, int] = {}
-    length = [sum(len(b.encode()) for b in blocks) for blocks in more["blocks"].to_pylist()]
+    length = [sum(n for b in blocks if (n := len(b.encode())) >= embedded.PASSAGE) for blocks in more["blocks"].to_pylist()]
     for n, row in enumerate(owners):
-        enough = length[n] >= max(2 * shown[row], shown[row] + embedded.THIN // 3)
+        enough = length[n] >= max(2 * shown[row], shown[row] + embedded.THIN)
         if enough and (row not in best or length[n] > length[best[row]]):
             best[row] = n
     order = np.arange(len(found))

@@ -14,8 +14,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-THIN = 900
+THIN = 300
 """Bytes of text below which a page is thin."""
+PASSAGE = 60
+"""Bytes of the shortest block that counts when a page is compared with what it holds besides: lists of words are no text."""
 LARGEST = 4_000_000
 """Bytes of the largest page and JSON value that is looked into."""
 _LEAST = 200  # bytes of the shortest hidden part that is worth a look

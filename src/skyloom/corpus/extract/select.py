@@ -22,7 +22,7 @@ from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, describe, describe_page, prepare
 from skyloom.corpus.extract.hidden import DROP, settle_hidden
 from skyloom.corpus.extract.repeats import carry_on, drop_repeats
-from skyloom.corpus.extract.rows import CELL_BYTES, row_end, table_of, write_row
+from skyloom.corpus.extract.rows import CELL_BYTES, SHORT_CELL, row_end, table_of, write_row
 from skyloom.corpus.extract.scan import copy
 from skyloom.corpus.extract.tag_tables import HEADING, NAME_BITS, TAG, Tables
 
@@ -178,7 +178,7 @@ def _complete_tables(page: pg.Page) -> None:
         units, kept, linked, size = 0, 0, 0, 0
         for k in range(first, last):
             row = page.blocks[k]
-            if row[pg.ROW] >= 0 and (row[pg.END] - row[pg.START] > CELL_BYTES or table_of(page, np.int64(row[pg.ROW])) != e):
+            if row[pg.ROW] >= 0 and (row[pg.END] - row[pg.START] > SHORT_CELL or table_of(page, np.int64(row[pg.ROW])) != e):
                 kept = 0
                 break
             units += row[pg.UNITS]
