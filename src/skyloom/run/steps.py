@@ -86,7 +86,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
 
     what = [{k: v for k, v in plain(s).items() if k not in ("languages", "exempt")} for s in corpus.sources]
     pages = Step("pages", read, what, version=3, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
-    extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=2, needs=(pages,))
+    extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=3, needs=(pages,))
     pairs = Step("parallel", align, corpus.parallel, version=3, needs=(extracted,))
     exercises = Step("exercises", write, recipe.exercises, version=2)
     inputs = (extracted, pairs, exercises)

@@ -30,8 +30,8 @@ ZH = "守塔人每天傍晚都要爬上一百九十级台阶，把当天的天�
 
 def body(inner: str) -> str:
     """A page whose text is surely kept: long passages around what is tested."""
-    passages = "".join(f"<p>{EN} {n}</p><p>{ZH}{n}</p>" for n in range(3))
-    return f"<html><head><title>Towers 灯塔</title></head><body><article>{passages}{inner}{passages}</article></body></html>"
+    before, after = ("".join(f"<p>{EN} {n}</p><p>{ZH}{n}</p>" for n in numbers) for numbers in (range(3), range(3, 6)))
+    return f"<html><head><title>Towers 灯塔</title></head><body><article>{before}{inner}{after}</article></body></html>"
 
 
 def blocks(inner: str) -> list[str]:
@@ -65,11 +65,11 @@ def test_text_is_read_as_a_browser_shows_it(inner: str, text: str | None) -> Non
 
 
 def test_blocks_end_where_tags_say_so_or_imply_it() -> None:
-    assert blocks(f"<p>{EN}<p>{ZH}<div>{EN}</div>{ZH}") == [EN, ZH, EN, ZH]
+    assert blocks(f"<p>{EN}<p>{ZH}<div>{EN} 7</div>{ZH}7") == [EN, ZH, f"{EN} 7", f"{ZH}7"]
     assert blocks(f"<ul><li>{EN}<li>{ZH}</ul>") == [f"- {EN}", f"- {ZH}"]
     assert blocks(f"<ol start=9><li>{EN}<li><p>{ZH}</p></ol>") == [f"9. {EN}", f"10. {ZH}"]
     assert blocks(f"<dl><dt>{EN}<dd>{ZH}</dl>") == [EN, ZH]
-    assert blocks(f"<p>{EN}<br>{ZH}<br><br>{EN}</p>") == [f"{EN}\n{ZH}", EN]
+    assert blocks(f"<p>{EN}<br>{ZH}<br><br>{EN} 7</p>") == [f"{EN}\n{ZH}", f"{EN} 7"]
 
 
 def test_tables_are_rows_and_listings_verbatim() -> None:

@@ -13,12 +13,13 @@ import numpy as np
 from skyloom.core.kernels import Bytes, Int, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.block_counts import measure
+from skyloom.corpus.extract.hidden import inherit
 from skyloom.corpus.extract.scan import put, reference
 from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, TAG, TEXT, Tables
 
 _A, _LI, _P, _PRE, _TABLE, _TR, _TD, _TH = (TAG[n] for n in "a li p pre table tr td th".split())
 _UL, _OL, _DL, _DT, _DD, _CAPTION = (TAG[n] for n in "ul ol dl dt dd caption".split())
-_TBODY, _THEAD, _TFOOT, _SPAN, _LISTING = (TAG[n] for n in "tbody thead tfoot span listing".split())
+_TBODY, _THEAD, _TFOOT, _LISTING = (TAG[n] for n in "tbody thead tfoot listing".split())
 
 
 @inner
@@ -117,7 +118,7 @@ def flush(page: pg.Page, table: Tables) -> None:
 
 @inner
 def push(page: pg.Page, table: Tables, tag: Int, bits: Int, family: np.uint64) -> None:
-    """Open an element."""
+    """Open an element; page.found[2:5] are its flags of `hidden` and the columns and rows of a cell."""
     s, nodes = page.state, page.nodes
     number, depth = s[pg.NODES], s[pg.DEPTH]
     up = page.stack[depth - 1] if depth else -1
@@ -136,10 +137,20 @@ def push(page: pg.Page, table: Tables, tag: Int, bits: Int, family: np.uint64) -
         row[pg.NROW] = row[pg.NCELL] = -1
     elif tag == _TR:
         row[pg.NROW] = number
+        above_it = up
+        for _ in range(3):
+            if above_it >= 0 and nodes[above_it, pg.NTAG] != _TABLE:
+                above_it = nodes[above_it, pg.PARENT]
+        if above_it >= 0:
+            nodes[above_it, pg.COUNT] += 1
+            row[pg.COUNT] = nodes[above_it, pg.COUNT]
     elif tag == _TD or tag == _TH:
         row[pg.NCELL] = number
     elif tag == _PRE or tag == _LISTING:
         s[pg.PRE] += 1
+    hide = np.int64(page.nodes[up, pg.HIDE]) if up >= 0 else np.int64(0)
+    row[pg.HIDE] = inherit(page, tag, page.found[2], hide)
+    row[pg.WIDE_BY], row[pg.HIGH_BY] = min(page.found[3], pg.MAX_SPAN), min(page.found[4], pg.MAX_SPAN)
     own = bits | table.tag_bits[tag]
     page.own[number], page.all[number], page.family[number] = own, own | above, family
     page.stack[depth] = number
@@ -205,11 +216,10 @@ def end_tag(page: pg.Page, table: Tables, tag: Int) -> None:
     s, flags = page.state, table.tag_flags[tag]
     if tag == _A:
         s[pg.IN_LINK] = 0
-    elif tag == _SPAN and s[pg.MUTE] > 0:
-        s[pg.MUTE] -= 1
     if not flags & BLOCK:
         return
-    s[pg.MUTE] = 0
+    if s[pg.MUTE_DEPTH] == 0:
+        s[pg.MUTE] = 0
     top = page.nodes[page.stack[s[pg.DEPTH] - 1], pg.NTAG]
     if s[pg.PRE] and page.open[tag] and tag != top:
         pass  # an end that reaches beyond the listing

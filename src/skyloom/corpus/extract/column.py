@@ -17,8 +17,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from skyloom.core.kernels import Bools, Bytes, Floats, Int, Ints, Ints32, entry, inner
+from skyloom.corpus.extract import embedded
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, ROLES
 from skyloom.corpus.extract.scan import copy, find
@@ -187,36 +189,99 @@ def extract_column(
     model than the one that ships, for studies.
     """
     column = bodies.combine_chunks() if isinstance(bodies, pa.ChunkedArray) else bodies
-    data, offsets = charset.binary_buffers(column)
-    sink = Sink(len(column), len(data), trees or model(), comments)
-    states = charset.inspect(data, offsets)
-    states[np.diff(offsets) > min(max_page_mb * 1e6, pg.LARGEST)] = _LARGE
-    edges = np.flatnonzero((states != charset.PLAIN)[1:] | (states != charset.PLAIN)[:-1]) + 1
-    bounds = [0, *edges.tolist(), len(column)] if len(column) else [0]
-    for first, last in itertools.pairwise(bounds):
-        if states[first] == charset.PLAIN:
-            sink.run(data, offsets, first, last)
-            continue
-        body = data[offsets[first] : offsets[last]].tobytes()
-        if states[first] == _LARGE:
-            sink.fail(first, LARGE)
-        elif states[first] == charset.NO_TEXT:
-            sink.kinds[first] = charset.kind_of(body)
-            sink.fail(first, NO_HTML)
-        else:
-            said = None if declared is None else declared[first].as_py()
-            decoded = charset.decode(body, said)
-            if decoded.replaced > max_replaced:
-                sink.fail(first, CHARSET)
+    pages = Pages(column, declared, max_replaced, min(max_page_mb * 1e6, pg.LARGEST))
+    found = pages.read(trees or model(), comments)
+    return _with_embedded(found, pages, trees or model(), comments)
+
+
+@dataclass
+class Pages:
+    """A column of pages. `declared`, `max_replaced`: see `extract_column`; `limit`: the bytes of the largest that is read."""
+
+    column: pa.Array
+    declared: pa.Array | pa.ChunkedArray | None
+    max_replaced: float
+    limit: float
+
+    def __post_init__(self) -> None:
+        self.data, self.offsets = charset.binary_buffers(self.column)
+        self.states = charset.inspect(self.data, self.offsets)
+        self.states[np.diff(self.offsets) > self.limit] = _LARGE
+
+    def decoded(self, row: int) -> charset.Decoded:
+        """The text of a page that is not plain UTF-8."""
+        body = self.data[self.offsets[row] : self.offsets[row + 1]].tobytes()
+        return charset.decode(body, None if self.declared is None else self.declared[row].as_py())
+
+    def utf8(self, row: int) -> bytes:
+        """A page as UTF-8."""
+        if self.states[row] != charset.PLAIN:
+            return self.decoded(row).text.encode("utf-8", "replace")
+        return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes()
+
+    def read(self, trees: Model, comments: bool) -> pa.Table:
+        """What the pages show, as `extract_column` returns it."""
+        column, data, offsets, states = self.column, self.data, self.offsets, self.states
+        sink = Sink(len(column), len(data), trees, comments)
+        edges = np.flatnonzero((states != charset.PLAIN)[1:] | (states != charset.PLAIN)[:-1]) + 1
+        bounds = [0, *edges.tolist(), len(column)] if len(column) else [0]
+        for first, last in itertools.pairwise(bounds):
+            if states[first] == charset.PLAIN:
+                sink.run(data, offsets, first, last)
+            elif states[first] == _LARGE:
+                sink.fail(first, LARGE)
+            elif states[first] == charset.NO_TEXT:
+                sink.kinds[first] = charset.kind_of(data[offsets[first] : offsets[last]].tobytes())
+                sink.fail(first, NO_HTML)
             else:
-                page = np.frombuffer(decoded.text.encode("utf-8", "replace"), np.uint8)
-                if len(page) > pg.LARGEST:
-                    sink.fail(first, LARGE)
-                    continue
-                one = np.zeros(len(column) + 1, np.int64)
-                one[first + 1] = len(page)
-                sink.run(page, one, first, last)
-    return sink.table()
+                self._mended(first, sink)
+        return sink.table()
+
+    def _mended(self, row: int, sink: Sink) -> None:
+        decoded = self.decoded(row)
+        if decoded.replaced > self.max_replaced:
+            sink.fail(row, CHARSET)
+            return
+        page = np.frombuffer(decoded.text.encode("utf-8", "replace"), np.uint8)
+        if len(page) > pg.LARGEST:
+            sink.fail(row, LARGE)
+            return
+        one = np.zeros(len(self.column) + 1, np.int64)
+        one[row + 1] = len(page)
+        one.flags.writeable = False  # as a column's offsets are: one type, for which the kernels are compiled once
+        sink.run(page, one, row, row + 1)
+
+
+_READ = pa.array([None, REASONS[EMPTY], REASONS[NO_PASSAGES]], pa.string())
+
+
+def _with_embedded(found: pa.Table, pages: Pages, trees: Model, comments: bool) -> pa.Table:
+    """The columns with the text that thin pages hold for their scripts, where that is much more than what they show."""
+    ends = found["blocks"].combine_chunks()
+    sizes = np.concatenate([[0], np.cumsum(pc.binary_length(ends.flatten()).to_numpy(zero_copy_only=False))])
+    bounds = ends.offsets.to_numpy()
+    shown = sizes[bounds[1:]] - sizes[bounds[:-1]]
+    read = pc.is_in(found["reason"], value_set=_READ).to_numpy()
+    owners: list[int] = []
+    others: list[bytes] = []
+    for row in np.flatnonzero(read & (shown < embedded.THIN) & (np.diff(pages.offsets) > shown + embedded.THIN)).tolist():
+        for page in embedded.alternatives(pages.utf8(row)):
+            owners.append(row)
+            others.append(page)
+    if not owners:
+        return found
+    more = Pages(pa.array(others, pa.large_binary()), None, 1.0, pg.LARGEST).read(trees, comments)
+    best: dict[int, int] = {}
+    length = [sum(n for b in blocks if (n := len(b.encode())) >= embedded.PASSAGE) for blocks in more["blocks"].to_pylist()]
+    for n, row in enumerate(owners):
+        enough = length[n] >= max(2 * shown[row], shown[row] + embedded.THIN)
+        if enough and (row not in best or length[n] > length[best[row]]):
+            best[row] = n
+    order = np.arange(len(found))
+    for row, n in best.items():
+        order[row] = len(found) + n
+    texts = {name: pa.chunked_array([*found[name].chunks, *more[name].chunks]).take(order) for name in ("blocks", "tags", "reason")}
+    return pa.table({name: texts.get(name, found[name]) for name in found.column_names})
 
 
 _LARGE = 9

@@ -14,14 +14,18 @@ import numpy as np
 from skyloom.core.kernels import Bytes, Int, fnv, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text
+from skyloom.corpus.extract.hidden import FADED, FOLD, HARD, TINY, UNTOLD, flag, sheet
 from skyloom.corpus.extract.scan import attribute, date, find, find_close, lookup, match, put, reference, tag_end
-from skyloom.corpus.extract.tag_tables import ATTRIBUTE, ELEMENT_BITS, HEADING, TAG, Tables
+from skyloom.corpus.extract.tag_tables import ATTRIBUTE, ELEMENT_BITS, FOLD_BIT, HEADING, TAG, Tables
 
 _CLASS, _ID, _ROLE, _ITEMPROP, _STYLE = (ATTRIBUTE[n] for n in ("class", "id", "role", "itemprop", "style"))
 _HIDDEN, _ARIA, _HREF, _ALT, _TYPE = (ATTRIBUTE[n] for n in ("hidden", "aria-hidden", "href", "alt", "type"))
 _CONTENT, _PROPERTY, _NAME, _DATETIME = (ATTRIBUTE[n] for n in ("content", "property", "name", "datetime"))
 _ALTTEXT, _START, _DISPLAY = (ATTRIBUTE[n] for n in ("alttext", "start", "display"))
+_COLSPAN, _ROWSPAN, _OPEN = (ATTRIBUTE[n] for n in ("colspan", "rowspan", "open"))
 _SCRIPT, _TITLE, _MATH, _META, _TIME, _BUTTON = (TAG[n] for n in "script title math meta time button".split())
+_STYLE_TAG, _DIALOG, _SPAN, _LINK = (TAG[n] for n in ("style", "dialog", "span", "a"))
+HIDE, COLUMNS, ROWS = 2, 3, 4  # of page.found
 _HIDE_BIT = ELEMENT_BITS["hidden"]
 
 
@@ -37,17 +41,24 @@ _JSON_DATE = _bytes('"datepublished"')
 
 
 @inner
-def element(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, family: np.uint64) -> tuple[Int, Int, np.uint64, Int]:
-    """The attributes of a block element: (the place after it, bits, hash of tag and class, where an <ol> starts)."""
-    bits, count, found = np.int64(0), np.int64(1), page.found
+def element(
+    data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, tag: Int, family: np.uint64
+) -> tuple[Int, Int, np.uint64, Int]:
+    """The attributes of a block element: (the place after it, bits, hash of tag and class, where an <ol> starts).
+
+    In page.found: HIDE its flags of `hidden`, COLUMNS and ROWS what a cell covers.
+    """
+    bits, count, found, closed = np.int64(0), np.int64(1), page.found, tag == _DIALOG
+    found[HIDE], found[COLUMNS], found[ROWS] = 0, 1, 1
     while True:
         i, key = attribute(data, i, stop, found)
         if key == 0:
-            return i, bits, family, count
+            break
         slot = lookup(table.attribute_keys, key)
         if slot < 0:
             continue
         name, a, b = table.attribute_ids[slot], found[0], min(found[1], found[0] + 400)
+        found[HIDE] |= flag(data, np.int64(name), page, table)
         if name == _CLASS or name == _ID or name == _ROLE or name == _ITEMPROP:
             bits |= match(data, a, b, table.name_class, table.name_next, table.name_bits, True)
             if name == _CLASS:
@@ -56,46 +67,70 @@ def element(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, family
                         family = fnv(family, data[k])
         elif name == _HIDDEN or (name == _ARIA and b - a == 4):
             bits |= _HIDE_BIT
+            found[HIDE] |= UNTOLD if name == _ARIA and not table.tag_flags[tag] & HEADING else 0
         elif name == _STYLE:
             at = find(data, a, b, _DISPLAY_WORD)
             if at < b and find(data, at, min(at + 14, b), _NONE) < min(at + 14, b):
                 bits |= _HIDE_BIT
-        elif name == _START:
+        elif name == _START or name == _COLSPAN or name == _ROWSPAN:
             value = np.int64(0)
             for k in range(a, min(b, a + 6)):
                 value = value * 10 + np.int64(data[k]) - 48 if 48 <= data[k] <= 57 else np.int64(1)
-            count = value
+            if name == _START:
+                count = value
+            else:
+                found[COLUMNS if name == _COLSPAN else ROWS] = max(value, np.int64(1))
+        elif name == _OPEN:
+            closed = False
+    if bits & FOLD_BIT:
+        found[HIDE] |= FOLD
+    if closed:
+        found[HIDE] |= HARD
+    return i, bits, family, count
 
 
 @inner
-def link(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> Int:
-    page.state[pg.IN_LINK] = 0
-    while True:
-        i, key = attribute(data, i, stop, page.found)
-        if key == 0:
-            return i
-        slot = lookup(table.attribute_keys, key)
-        if slot >= 0 and table.attribute_ids[slot] == _HREF:
-            page.state[pg.IN_LINK] = 1
+def inline(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, tag: Int, key: np.uint64) -> Int:
+    """An inline element is nothing, unless it is a link, is hidden, or is the drawn copy of a formula that is there as text too.
 
-
-@inner
-def span(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> Int:
-    """A span is nothing, unless it is the drawn copy of a formula that the page has as text too."""
+    Text is muted up to its end tag; `MUTED` counts the bytes. A page that is read with BARE shows what inline elements hide.
+    """
     s = page.state
-    if s[pg.MUTE]:
-        s[pg.MUTE] += 1
-        return tag_end(data, i, stop)
+    if tag == _LINK:
+        s[pg.IN_LINK] = 0
+    first: Int
+    last: Int
+    begin: Int
+    end: Int
+    hides, drawn, first, last, begin, end = np.int64(0), False, np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     while True:
-        i, key = attribute(data, i, stop, page.found)
-        if key == 0:
-            return i
-        a, b = page.found[0], page.found[1]
-        if b - a >= 7 and ((data[a] | 32) == 107 or (data[a] | 32) == 109):
-            slot = lookup(table.attribute_keys, key)
-            drawn = find(data, a, min(b, a + 10), _KATEX) == a or find(data, a, min(b, a + 7), _MATHJAX) == a
-            if slot >= 0 and table.attribute_ids[slot] == _CLASS and drawn:
-                s[pg.MUTE] = 1
+        i, name = attribute(data, i, stop, page.found)
+        if name == 0:
+            break
+        slot = lookup(table.attribute_keys, name)
+        if slot < 0:
+            continue
+        which, a, b = table.attribute_ids[slot], page.found[0], page.found[1]
+        if which == _HREF and tag == _LINK:
+            s[pg.IN_LINK] = 1
+        hides |= flag(data, np.int64(which), page, table)
+        if which == _CLASS or which == _ID:
+            if tag == _SPAN and b - a >= 7 and ((data[a] | 32) == 107 or (data[a] | 32) == 109):
+                drawn |= find(data, a, min(b, a + 10), _KATEX) == a or find(data, a, min(b, a + 7), _MATHJAX) == a
+            if which == _CLASS:
+                first, last = a, b
+            else:
+                begin, end = a, b
+    if s[pg.MUTE]:
+        s[pg.MUTE] += np.int64(key) == s[pg.MUTE_NAME]
+    elif drawn:
+        s[pg.MUTE], s[pg.MUTE_NAME], s[pg.MUTE_DEPTH] = 1, np.int64(key), 0
+    elif hides & (HARD | FADED | TINY) and not s[pg.BARE]:
+        said = match(data, first, last, table.name_class, table.name_next, table.name_bits, True)
+        said |= match(data, begin, end, table.name_class, table.name_next, table.name_bits, True)
+        if not said & FOLD_BIT:
+            s[pg.MUTE], s[pg.MUTE_NAME], s[pg.MUTE_DEPTH] = 1, np.int64(key), s[pg.DEPTH]
+    return i
 
 
 @inner
@@ -171,6 +206,8 @@ def skipped(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, tag: I
     if tag == _TITLE and s[pg.TITLES] == 0:
         s[pg.TITLES] = 1
         _title(data, i, end, page, table)
+    elif tag == _STYLE_TAG:
+        sheet(data, i, end, page)
     elif tag == _SCRIPT and tex:
         _formula(data, i, end, page, table, 2 if shown else 1)
     elif tag == _SCRIPT and json and s[pg.DATE_RANK] < 4:

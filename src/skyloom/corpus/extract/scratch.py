@@ -32,15 +32,21 @@ START, END, NODE, BTAG, GLUE, LINKED, MARK, ROW, CELL, IMAGE = range(10)
 UNITS, COMMAS, STOPS, DIGITS, UPPER, WIDE, LAST, PHRASE, DATED, BCODE = range(10, 20)
 BLOCK_COLUMNS = 20
 
-# The columns of `Page.nodes`, int32. FROM, TO: the blocks below it. TEXT: the tag that names its text. COUNT: of a list's items.
+# The columns of `Page.nodes`, int32. FROM, TO: the blocks below it. TEXT: the tag that names its text. COUNT: of items or rows.
 # UP: the nearest element above that holds more blocks. FROM_IMAGE, TO_IMAGE: images that stand before and up to its end.
+# HIDE: flags of `hidden`. WIDE_BY, HIGH_BY: the columns and rows of its table that a cell covers.
 NTAG, PARENT, FROM, TO, TEXTTAG, COUNT, NROW, NCELL, UP, FROM_IMAGE, TO_IMAGE, DEPTH_OF, FAMILY = range(13)
-NODE_COLUMNS = 13
+HIDE, WIDE_BY, HIGH_BY = range(13, 16)
+NODE_COLUMNS = 16
 
 # `Page.state`, int64: where the reader stands.
 TEXT_END, SEGMENT, GAP, PRE, IN_LINK, LINKED_BYTES, BREAKS, BLOCKS, NODES, DEPTH = range(10)
 WORK, TITLE_END, DATE, DATE_RANK, IMAGES, PENDING, MUTE, SKIPPED_DEPTH, TITLES, BUDGET = range(10, 20)
-STATE = 20
+MUTE_NAME, MUTE_DEPTH, MUTED, SHEET, HIDES, BARE, SPARE = range(20, 27)
+STATE = 27
+SHEET_NAMES = 256
+MAX_SPAN = 64
+"""Columns or rows that a cell of a table may cover."""
 
 
 class Page(NamedTuple):
@@ -58,7 +64,7 @@ class Page(NamedTuple):
     stack: Ints32  # int32[MAX_DEPTH + 1]: the open elements
     open: Ints  # int64[256]: how many elements of each tag are open
     close_at: Ints  # int64[256]: the next end tag of each skipped tag, found once
-    found: Ints  # int64[2]: bounds of the last attribute's value
+    found: Ints  # int64[5]: bounds of the last attribute's value; of an element: flags of `hidden`, columns and rows of a cell
     sums: Floats  # float64[blocks + 1, SUMS]: running sums over the blocks
     scores: Floats  # float64[nodes]: how much prose stands directly in an element
     families: Hashes  # uint64[HASHES]
@@ -67,6 +73,9 @@ class Page(NamedTuple):
     p: Floats32  # float32[blocks]: the model's likelihood that it is text
     keep: Bytes  # uint8[blocks]
     bins: Floats32  # float32[2, BINS + 1]: a histogram of the likelihoods
+    sheet: Hashes  # uint64[SHEET_NAMES]: classes and ids in the page's own style sheets, in open addressing
+    sheet_hides: Bytes  # uint8[SHEET_NAMES]: whether they are hidden
+    spans: Ints32  # int32[MAX_SPAN, 2]: for each column the last row that a cell covers, and its element
 
 
 SUMS = 10
@@ -79,9 +88,11 @@ def make(size: int, features: int) -> Page:
         np.zeros(STATE, np.int64), np.empty(3 * size + 64, np.uint8), np.empty(TITLE_BYTES, np.uint8),
         np.empty((blocks, BLOCK_COLUMNS), np.int32), np.empty((nodes, NODE_COLUMNS), np.int32), np.empty(nodes, np.int64),
         np.empty(nodes, np.int64), np.empty(nodes, np.int64), np.empty(nodes, np.uint64), np.empty(MAX_DEPTH + 1, np.int32),
-        np.zeros(256, np.int64), np.zeros(256, np.int64), np.zeros(2, np.int64), np.empty((blocks + 1, SUMS), np.float64),
+        np.zeros(256, np.int64), np.zeros(256, np.int64), np.zeros(5, np.int64), np.empty((blocks + 1, SUMS), np.float64),
         np.empty(nodes, np.float64), np.zeros(HASHES, np.uint64), np.zeros((HASHES, 2), np.float32), np.zeros(features, np.float32),
         np.empty(blocks, np.float32), np.empty(blocks, np.uint8), np.zeros((2, BINS + 1), np.float32),
+        np.zeros(SHEET_NAMES, np.uint64), np.zeros(SHEET_NAMES, np.uint8),
+        np.zeros((MAX_SPAN, 2), np.int32),
     )  # fmt: skip
 
 

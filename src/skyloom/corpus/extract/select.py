@@ -2,7 +2,7 @@
 
 Input: a `Page` with its sums. Output: the kept blocks and their text. A small ensemble of trees gives each block its likelihood
 of being text; then a few rules settle what trees on single blocks cannot see: readers' comments, headings that lost their text,
-listings between passages. Cells of a table row become `a | b | c`, lines after one <br> one paragraph.
+listings between passages. Rows of tables are `a | b | c` (`rows.py`), lines after one <br> one paragraph.
 """
 
 # ruff: noqa: SIM110 (a compiled `in` and `all` cost more than they say)
@@ -20,6 +20,9 @@ import numpy.typing as npt
 from skyloom.core.kernels import Bytes, Floats, Floats32, Int, Ints, Ints32, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, describe, describe_page, prepare
+from skyloom.corpus.extract.hidden import DROP, settle_hidden
+from skyloom.corpus.extract.repeats import carry_on, drop_repeats
+from skyloom.corpus.extract.rows import CELL_BYTES, SHORT_CELL, row_end, table_of, write_row
 from skyloom.corpus.extract.scan import copy
 from skyloom.corpus.extract.tag_tables import HEADING, NAME_BITS, TAG, Tables
 
@@ -30,14 +33,12 @@ DOUBT = 0.25
 EARLY, SETTLED = 40, 3.5
 LEAST, MOST = 0.2, 0.5
 BINS = pg.BINS
-CELL_BYTES = 1200
-"""A longer cell is a column of a layout and no cell of a table."""
 
 _MARK_LIST = tuple(m.encode() for m in ("¶", "[edit]", "[ edit ]", "[编辑]", "[ 编辑 ]", "[編輯]", " #", " §"))
 _MARKS = np.frombuffer(b"".join(_MARK_LIST), np.uint8)
 _MARK_ENDS = np.cumsum([len(m) for m in _MARK_LIST])
 _COMMENT = NAME_BITS["comment"]
-_PRE, _LI, _TR, _H1 = (TAG[n] for n in ("pre", "li", "tr", "h1"))
+_PRE, _LI, _TR, _H1, _TABLE = (TAG[n] for n in ("pre", "li", "tr", "h1", "table"))
 
 
 class Model(NamedTuple):
@@ -98,19 +99,26 @@ def odds(line: Floats32, trees: Model) -> np.float32:
 def select(page: pg.Page, table: Tables, trees: Model, roles: Floats, comments: bool) -> int:
     """Set `page.keep`; `comments`: whether readers' comments stay. Returns the number of blocks kept."""
     count, keep = page.state[pg.BLOCKS], page.keep
+    settle_hidden(page)
     prepare(page, table, roles)
     describe_page(page, roles, page.row)
     for i in range(count):
+        if page.nodes[page.blocks[i, pg.NODE], pg.HIDE] & DROP:
+            page.p[i] = 0
+            continue
         describe(page, i, roles, page.row)
         page.p[i] = 1 / (1 + np.exp(-odds(page.row, trees)))
     least = threshold(page)
     for i in range(count):
         keep[i] = page.p[i] > least
     _complete(page)
+    _complete_tables(page)
+    carry_on(page, table)
     _keep_code(page)
     if not comments:
         _drop_comments(page)
     _settle_headings(page, table)
+    drop_repeats(page)
     kept = 0
     for i in range(count):
         kept += keep[i]
@@ -161,6 +169,28 @@ def _complete(page: pg.Page) -> None:
 
 
 @inner
+def _complete_tables(page: pg.Page) -> None:
+    """If half of the units of a table without long cells are kept and they are no links, all of it is."""
+    for e in range(page.state[pg.NODES]):
+        first, last = page.nodes[e, pg.FROM], page.nodes[e, pg.TO]
+        if page.nodes[e, pg.NTAG] != _TABLE or last - first < 4:
+            continue
+        units, kept, linked, size = 0, 0, 0, 0
+        for k in range(first, last):
+            row = page.blocks[k]
+            if row[pg.ROW] >= 0 and (row[pg.END] - row[pg.START] > SHORT_CELL or table_of(page, np.int64(row[pg.ROW])) != e):
+                kept = 0
+                break
+            units += row[pg.UNITS]
+            kept += row[pg.UNITS] if page.keep[k] else 0
+            linked += row[pg.LINKED]
+            size += row[pg.END] - row[pg.START]
+        if kept and 2 * kept >= units and 2 * linked < size:
+            for k in range(first, last):
+                page.keep[k] |= page.p[k] > 0
+
+
+@inner
 def _same_row(blocks: Ints32, i: Int, k: Int) -> bool:
     if blocks[i, pg.ROW] < 0 or blocks[i, pg.ROW] != blocks[k, pg.ROW]:
         return False
@@ -175,7 +205,7 @@ def _keep_code(page: pg.Page) -> None:
     for i in range(count):
         if page.blocks[i, pg.BTAG] == _PRE and not keep[i]:
             before, after = i > 0 and keep[i - 1], i + 1 < count and keep[i + 1]
-            if (before and after) or ((before or after) and page.p[i] > DOUBT):
+            if page.p[i] > 0 and ((before and after) or ((before or after) and page.p[i] > DOUBT)):
                 keep[i] = 1
 
 
@@ -225,28 +255,30 @@ def render(page: pg.Page, out: Bytes, at: Int, ends: Ints, tags: Bytes, done: In
     Returns (the end of the text, the number of passages with those before). There must be room, see `room`.
     """
     i: Int
-    i, count = 0, page.state[pg.BLOCKS]
+    last: Int
+    table: Int
+    i, count, table, loose = 0, page.state[pg.BLOCKS], np.int64(-1), -1
+    page.state[pg.SPARE] = page.state[pg.TEXT_END]
     while i < count:
         if not page.keep[i]:
             i += 1
             continue
         row = page.blocks[i]
-        tag, last = row[pg.BTAG], _row_end(page, i)
+        tag, last = row[pg.BTAG], i
+        if row[pg.ROW] >= 0 and row[pg.ROW] != loose:
+            last = row_end(page, i, table)
+            loose = -1 if last > i else row[pg.ROW]
         if last > i:
-            tag = _TR
-        at = _mark(out, at, row[pg.MARK]) if tag == _LI else at
-        at = _copy(page, i, out, at)
-        previous: Int = i
-        for k in range(i + 1, last + 1):
-            if page.keep[k]:
-                out[at], out[at + 1], out[at + 2] = 32, 124, 32
-                at = _copy(page, k, out, at + 3)
-        i = last + 1
-        while last == previous and i < count and page.keep[i] and page.blocks[i, pg.GLUE] and _same(page, previous, i):
-            out[at] = 10
-            at = _copy(page, i, out, at + 1)
-            last = previous = i
+            at = write_row(page, np.int64(row[pg.ROW]), table, out, at)
+            tag, table, i = _TR, table_of(page, np.int64(row[pg.ROW])), last
+        else:
+            at = _mark(out, at, row[pg.MARK]) if tag == _LI else at
+            at = _copy(page, i, out, at)
             i += 1
+            while i < count and page.keep[i] and page.blocks[i, pg.GLUE] and _same(page, i - 1, i):
+                out[at] = 10
+                at = _copy(page, i, out, at + 1)
+                i += 1
         ends[done], tags[done] = at, tag
         done += 1
     return at, done
@@ -257,22 +289,6 @@ def _same(page: pg.Page, i: Int, k: Int) -> bool:
     """Whether two blocks are lines of one paragraph."""
     same: bool = page.blocks[i, pg.NODE] == page.blocks[k, pg.NODE] and page.blocks[k, pg.BTAG] != _PRE
     return same
-
-
-@inner
-def _row_end(page: pg.Page, i: Int) -> Int:
-    """The last kept block of the table row that begins with block i, if each is a short cell of its own; else i."""
-    blocks, row = page.blocks, page.blocks[i, pg.ROW]
-    last, cell, k = i, blocks[i, pg.CELL], i
-    while row >= 0 and k < page.state[pg.BLOCKS] and blocks[k, pg.ROW] == row:
-        if page.keep[k]:
-            if k > i and blocks[k, pg.CELL] == cell:
-                return i
-            if blocks[k, pg.END] - blocks[k, pg.START] > CELL_BYTES or blocks[k, pg.BTAG] == _PRE:
-                return i
-            last, cell = k, blocks[k, pg.CELL]
-        k += 1
-    return last
 
 
 @inner
@@ -330,5 +346,5 @@ def _ends_with(text: Bytes, end: Int, first: Int, size: Int) -> bool:
 @inner
 def room(page: pg.Page) -> Int:
     """The bytes that `render` may need."""
-    size: Int = page.state[pg.TEXT_END] + 16 * page.state[pg.BLOCKS]
+    size: Int = 2 * page.state[pg.TEXT_END] + 16 * page.state[pg.BLOCKS] + 4 * page.state[pg.NODES] + 64
     return size

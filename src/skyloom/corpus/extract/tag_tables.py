@@ -25,7 +25,7 @@ TAGS = (
     "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hgroup", "hr", "html", "iframe", "img", "input", "label", "legend",
     "li", "link", "main", "map", "math", "menu", "meta", "nav", "noembed", "noframes", "noscript", "object", "ol", "option", "p",
     "plaintext", "pre", "script", "section", "select", "span", "style", "summary", "svg", "table", "tbody", "td", "template",
-    "textarea", "tfoot", "th", "thead", "time", "title", "tr", "ul", "video", "xmp", "listing", "search",
+    "textarea", "tfoot", "th", "thead", "time", "title", "tr", "ul", "video", "xmp", "listing", "search", "sup", "sub",
 )  # fmt: skip
 """Every tag that matters, by its number; 0 stands for all others, which are inline and say nothing."""
 
@@ -89,6 +89,25 @@ NAMES: Mapping[str, str] = {
     "hide": "hidden |hide| |none| sr-only screen-reader collapse invisible noprint no-print",
 }
 """Groups of words in class names, ids, roles and itemprops; `|` is the name's end or one of `-_ `."""
+
+FOLDS = (
+    "accordion collaps |tab| |tabs| tabcon tabbox tabpanel tabitem |tab1| |tab2| |tab3| |tab4| |tab5| toggle expand |fold| folded "
+    "|faq spoiler |panel| disclosure slide swiper slick carousel readmore read-more |more| moretext show-more fulltext full-text "
+    "|full| zhankai quanwen |wow| animat |aos |fade reveal lazy elementor-invisible js_content rich_media_content"
+)
+"""Words in names of what is hidden only until a click or a script shows it: accordions, tabs, slides, the rest of a text."""
+
+NOTES = "footnote |fn| fnref |note| noteref endnote |cite cite|ref |reference sdfootnote |zhu| zhushi |ref| |jiaozhu"
+"""Words in names of raised marks that lead to a note."""
+
+HIDING = (
+    "hidden hide d-none sr-only visually-hidden visuallyhidden visually_hidden screen-reader-text screen-reader-only invisible "
+    "is-hidden ishidden u-hidden js-hidden offscreen off-screen off_screen display-none displaynone nodisplay no-display none "
+    "hidden-text hide-text text-hide hidetext hiddentext a11y-hidden assistive-text element-invisible element-hidden sr_only "
+    "u-visually-hidden u-sr-only accessibility-hidden disnone dis-none noshow yincang is-invisible visually-hide hidden-content "
+    "uk-hidden"
+)
+"""Classes that say, as a whole, that an element is not shown."""
 
 PHRASES: Mapping[str, Sequence[str]] = {
     "legal": (
@@ -222,6 +241,7 @@ class Tables(NamedTuple):
     name_class: Bytes  # uint8[256]
     name_next: npt.NDArray[np.int16]  # int16[states, classes]
     name_bits: Ints  # int64[states]
+    hiding: Hashes  # uint64[256]: the classes of HIDING, each after a full stop
     phrase_class: Bytes
     phrase_next: npt.NDArray[np.int16]
     phrase_bits: Ints
@@ -229,13 +249,16 @@ class Tables(NamedTuple):
 
 ATTRIBUTES = (
     "?", "class", "id", "role", "itemprop", "style", "hidden", "aria-hidden", "href", "alt", "content", "property", "name",
-    "datetime", "type", "alttext", "encoding", "start", "display", "charset", "http-equiv", "pubdate", "value",
+    "datetime", "type", "alttext", "encoding", "start", "display", "charset", "http-equiv", "pubdate", "value", "colspan",
+    "rowspan", "open",
 )  # fmt: skip
 ATTRIBUTE = {name: number for number, name in enumerate(ATTRIBUTES)}
 
 NAME_BITS = {name: 1 << k for k, name in enumerate(NAMES)}
 ELEMENT_BITS = {name: 1 << (len(NAMES) + k) for k, name in enumerate(TAG_BITS)}
 PHRASE_BITS = {name: 1 << k for k, name in enumerate(PHRASES)}
+FOLD_BIT, NOTE_BIT = 1 << 60, 1 << 61
+"""What `FOLDS` and `NOTES` set beside the bits of NAMES; they are no features."""
 
 
 def bits(names: str) -> int:
@@ -268,11 +291,15 @@ def tables() -> Tables:
         tag_bits[TAG[name]] |= ELEMENT_BITS[as_if]
     entity_keys, entity_points = _entities()
     names = {w: NAME_BITS[g] for g, words in NAMES.items() for w in words.split()}
+    for words, bit in ((FOLDS, FOLD_BIT), (NOTES, NOTE_BIT)):
+        for word in words.split():
+            names[word] = names.get(word, 0) | bit
+    hiding, _ = _hashed({f".{name}": 0 for name in HIDING.split()}, 256)
     phrases = {w: PHRASE_BITS[g] for g, words in PHRASES.items() for w in words}
     return Tables(
         tag_keys, tag_ids.astype(np.uint8), flags, tag_bits, attribute_keys, attribute_ids.astype(np.uint8),
         entity_keys, entity_points,
-        *_automaton(names, "-_ \t\n|"), *_automaton(phrases, ""),
+        *_automaton(names, "-_ \t\n|"), hiding, *_automaton(phrases, ""),
     )  # fmt: skip
 
 

@@ -15,22 +15,40 @@ import numpy as np
 from skyloom.core.kernels import Bytes, Int, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text, end_tag, flush, imply_ends, newline, pop, push
-from skyloom.corpus.extract.elements import dated, element, image, link, skipped, span
+from skyloom.corpus.extract.elements import dated, element, image, inline, skipped
+from skyloom.corpus.extract.raised import raised
 from skyloom.corpus.extract.scan import find, lookup, name_end, tag_end
 from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, SKIPPED, TAG, Tables
 
 OK, TOO_MANY, TOO_MUCH = 0, 1, 2
 
 _A, _BR, _HR, _LI, _OL, _PRE, _TABLE = (TAG[n] for n in "a br hr li ol pre table".split())
-_IMG, _META, _TIME, _SPAN = (TAG[n] for n in "img meta time span".split())
+_IMG, _META, _TIME, _SUP, _SUB, _INPUT, _LINK = (TAG[n] for n in "img meta time sup sub input link".split())
+_LITTLE = 600  # bytes of text that are no article
 _COMMENT_END = np.frombuffer(b"-->", np.uint8)
 
 
 @inner
 def walk(data: Bytes, start: Int, stop: Int, page: pg.Page, table: Tables) -> int:
-    """Read data[start:stop] (uint8, valid UTF-8) into `page`; OK, or why the page was given up."""
+    """Read data[start:stop] (uint8, valid UTF-8) into `page`; OK, or why the page was given up.
+
+    What inline elements hide is left out, unless it is most of the page: then the page is read again with all of it.
+    """
+    bare = np.int64(0)
+    while True:
+        done = _read(data, start, stop, page, table, bare)
+        if bare or page.state[pg.MUTED] <= 2 * page.state[pg.TEXT_END] or page.state[pg.TEXT_END] >= _LITTLE:
+            return done
+        bare += 1
+
+
+@inner
+def _read(data: Bytes, start: Int, stop: Int, page: pg.Page, table: Tables, bare: Int) -> int:
     s = page.state
     s[:] = 0
+    s[pg.BARE] = bare
+    page.sheet[:] = 0
+    page.found[2], page.found[3], page.found[4] = 0, 1, 1
     s[pg.BREAKS] = 2
     s[pg.BUDGET] = 64 * (stop - start) + 1_000_000
     page.open[:] = 0
@@ -44,6 +62,8 @@ def walk(data: Bytes, start: Int, stop: Int, page: pg.Page, table: Tables) -> in
                 j += 1
             if s[pg.MUTE] == 0:
                 add_text(data, i, j, page, table)
+            elif s[pg.MUTE_DEPTH]:
+                s[pg.MUTED] += j - i
             i = j
             continue
         follows = data[i + 1] if i + 1 < stop else np.uint8(0)
@@ -52,9 +72,13 @@ def walk(data: Bytes, start: Int, stop: Int, page: pg.Page, table: Tables) -> in
         elif follows == 47 and i + 2 < stop and 97 <= (data[i + 2] | 32) <= 122:
             i, key = name_end(data, i + 2, stop)
             i = tag_end(data, i, stop)
+            if s[pg.MUTE] and np.int64(key) == s[pg.MUTE_NAME]:
+                s[pg.MUTE] -= 1
             slot = lookup(table.tag_keys, key)
             if slot >= 0:
                 end_tag(page, table, np.int64(table.tag_ids[slot]))
+                if s[pg.DEPTH] < s[pg.MUTE_DEPTH]:
+                    s[pg.MUTE] = s[pg.MUTE_DEPTH] = 0
         elif follows == 33 and i + 3 < stop and data[i + 2] == 45 and data[i + 3] == 45:
             end = find(data, i + 2, stop, _COMMENT_END) if comments_end else stop
             if end == stop:  # a comment that never ends hides no more than its own tag
@@ -88,7 +112,8 @@ def _start_tag(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> 
     if flags & SKIPPED:
         return skipped(data, i, stop, page, table, tag, key)
     if flags & BLOCK:
-        s[pg.MUTE] = 0
+        if s[pg.MUTE_DEPTH] == 0:
+            s[pg.MUTE] = 0
         if s[pg.PRE] and tag != _PRE and tag != _TABLE and not flags & HEADING:
             newline(page)
         else:
@@ -97,7 +122,9 @@ def _start_tag(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> 
         if tag == _HR:
             return tag_end(data, i, stop)
         imply_ends(page, table, tag)
-        i, bits, family, count = element(data, i, stop, page, table, key)
+        if s[pg.DEPTH] < s[pg.MUTE_DEPTH]:
+            s[pg.MUTE] = s[pg.MUTE_DEPTH] = 0
+        i, bits, family, count = element(data, i, stop, page, table, tag, key)
         if s[pg.DEPTH] >= pg.MAX_DEPTH:
             return i
         push(page, table, tag, bits, family)
@@ -109,8 +136,6 @@ def _start_tag(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> 
         elif tag == _OL:
             page.nodes[number, pg.COUNT] = count - 1
         return i
-    if tag == _A:
-        return link(data, i, stop, page, table)
     if tag == _BR:
         if s[pg.PRE]:
             page.text[s[pg.TEXT_END]] = 10
@@ -123,6 +148,10 @@ def _start_tag(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> 
         return image(data, i, stop, page, table)
     elif tag == _META or tag == _TIME:
         return dated(data, i, stop, page, table, tag)
-    elif tag == _SPAN:
-        return span(data, i, stop, page, table)
+    elif tag == _SUP or tag == _SUB:
+        return raised(data, i, stop, page, table, tag, key)
+    elif tag == _INPUT or tag == _LINK:
+        return tag_end(data, i, stop)
+    elif tag == _A or i >= stop or data[i] != 62 or s[pg.MUTE]:
+        return inline(data, i, stop, page, table, tag, key)
     return tag_end(data, i, stop)

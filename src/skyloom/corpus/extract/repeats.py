@@ -1,0 +1,228 @@
+"""Runs of blocks that go on or come again: the last steps of a list in a second element, and the same text in a second copy.
+
+Input: a `Page` whose blocks are chosen. Output: the choice, changed. A page may carry its text twice, for print or for small
+screens, in a dialog, in the copies of a carousel, or short before "more": one stays. Verses and the cells of tables may repeat.
+"""
+
+# ruff: noqa: SIM110 (a compiled `in` and `all` cost more than they say)
+
+from __future__ import annotations
+
+import numpy as np
+
+from skyloom.core.kernels import FNV_START, GOLDEN, Bool, Int, fnv, inner
+from skyloom.corpus.extract import scratch as pg
+from skyloom.corpus.extract.features import NEGATIVE
+from skyloom.corpus.extract.tag_tables import HEADING, NAME_BITS, TAG, Tables
+
+LONG = 15
+"""Units of a passage that does not come twice by itself."""
+STEP = 6
+"""Units of the shortest block that goes on where another ended."""
+_STEM = 24  # bytes that a shortened text and the whole one have in common
+_COPIES = NAME_BITS["picture"] | NAME_BITS["popup"] | NAME_BITS["hide"]
+_PRE = TAG["pre"]
+
+
+@inner
+def carry_on(page: pg.Page, table: Tables) -> None:
+    """Keep the blocks that continue a kept one in the element after it: by their numbers, or by being like it in all."""
+    for i in range(1, page.state[pg.BLOCKS]):
+        row, before = page.blocks[i], page.blocks[i - 1]
+        if page.keep[i] or not page.keep[i - 1] or page.p[i] <= 0 or row[pg.BTAG] != before[pg.BTAG]:
+            continue
+        if 2 * row[pg.LINKED] > row[pg.END] - row[pg.START] or row[pg.PHRASE] or row[pg.UNITS] < STEP:
+            continue
+        if table.tag_flags[row[pg.BTAG]] & HEADING or page.all[row[pg.NODE]] & NEGATIVE & ~page.all[before[pg.NODE]]:
+            continue
+        number = _number(page, i)
+        if number > 1 and number == _number(page, i - 1) + 1:
+            page.keep[i] = 1
+        elif number == 0 and row[pg.STOPS] and before[pg.STOPS] and _goes_on(page, i):
+            near = 2 * row[pg.UNITS] >= before[pg.UNITS] and row[pg.UNITS] <= 3 * before[pg.UNITS]
+            page.keep[i] |= near and page.family[row[pg.NODE]] == page.family[before[pg.NODE]]
+
+
+@inner
+def _goes_on(page: pg.Page, i: Int) -> bool:
+    """Whether a block begins the brother of the element before, or follows in a brother that begins with a kept one."""
+    up = page.nodes[page.blocks[i, pg.NODE], pg.PARENT]
+    first = page.nodes[up, pg.FROM] if up >= 0 else i
+    if first < 1 or first > i or not page.keep[first - 1] or (first < i and not page.keep[first]):
+        return False
+    return _brothers(page, page.blocks[first, pg.NODE], page.blocks[first - 1, pg.NODE])
+
+
+@inner
+def _brothers(page: pg.Page, a: Int, b: Int) -> bool:
+    """Whether two elements stand in one, or in two of one kind that do."""
+    nodes = page.nodes
+    up, other = nodes[a, pg.PARENT], nodes[b, pg.PARENT]
+    if up < 0 or other < 0 or up == other:
+        return False
+    same: bool = nodes[up, pg.PARENT] == nodes[other, pg.PARENT] and page.family[up] == page.family[other]
+    return same
+
+
+@inner
+def _number(page: pg.Page, i: Int) -> Int:
+    """The number that a block begins with (`8.`, `8、`, `(8)`, `第八步`, `八、`, `Step 8`), or of its item; 0 if there is none."""
+    row, text = page.blocks[i], page.text
+    if row[pg.MARK] > 0:
+        return np.int64(row[pg.MARK])
+    k, stop = row[pg.START], min(row[pg.START] + 32, row[pg.END])
+    ordinal = k + 3 <= stop and text[k] == 0xE7 and text[k + 1] == 0xAC and text[k + 2] == 0xAC  # 第
+    if ordinal or (k + 3 <= stop and text[k] == 0xEF and text[k + 1] == 0xBC and text[k + 2] == 0x88):  # （
+        k += 3
+    elif k < stop and text[k] == 40:
+        k += 1
+    else:
+        word = k
+        while word < stop and 97 <= (text[word] | 32) <= 122:
+            word += 1
+        if word - k == 4 and (text[k] | 32) == 115 and (text[k + 3] | 32) == 112:  # Step
+            k = word + (word < stop and text[word] == 32)
+    value: Int
+    value, begin = np.int64(0), k
+    while k < stop and 48 <= text[k] <= 57 and k - begin < 4:
+        value = value * 10 + np.int64(text[k]) - 48
+        k += 1
+    if k == begin:
+        k, value = _chinese(page, k, stop)
+    if k == begin or k >= stop or (text[k] != 46 and text[k] != 41 and text[k] != 58 and text[k] != 32 and text[k] < 128):
+        return np.int64(0)
+    return value
+
+
+@inner
+def _chinese(page: pg.Page, k: Int, stop: Int) -> tuple[Int, Int]:
+    """A Chinese numeral up to 99 at k: (the place after it, its value)."""
+    text = page.text
+    value: Int
+    value = last = np.int64(0)
+    while k + 3 <= stop:
+        point = (np.int64(text[k]) << 16) | (np.int64(text[k + 1]) << 8) | np.int64(text[k + 2])
+        if point == 0xE58D81:  # 十
+            value, last = (last if last else np.int64(1)) * 10, np.int64(0)
+            k += 3
+            continue
+        digit = np.int64(0)
+        for n in range(9):
+            if point == _DIGITS[n]:
+                digit = np.int64(n + 1)
+        if digit == 0:
+            break
+        last = digit
+        k += 3
+    return k, value + last
+
+
+_DIGITS = np.array([int.from_bytes(c.encode(), "big") for c in "一二三四五六七八九"], np.int64)
+
+
+@inner
+def drop_repeats(page: pg.Page) -> None:
+    """Drop runs of kept blocks that all stood before, if there is a passage among them or their element is a copy by its name."""
+    keys, used = page.families, 0
+    keys[:] = 0
+    i: Int
+    i, count = np.int64(0), page.state[pg.BLOCKS]
+    while i < count:
+        if not page.keep[i]:
+            i += 1
+            continue
+        _cut_stem(page, i)
+        if not page.keep[i]:
+            i += 1
+            continue
+        end, again, units = i, False, 0
+        while end < count and (not page.keep[end] or _seen(page, end)):
+            if page.keep[end]:
+                row = page.blocks[end]
+                again |= row[pg.UNITS] >= LONG or (row[pg.UNITS] >= 2 and page.all[row[pg.NODE]] & _COPIES != 0)
+                units += row[pg.UNITS]
+            end += 1
+        if again:
+            for k in range(i, end):
+                page.keep[k] = 0
+        if end == i:
+            if used < pg.HASHES // 2 and _may_repeat(page, i):
+                slot = _place(page, _hash(page, i))
+                used += keys[slot] == 0
+                keys[slot] = _hash(page, i)
+            end = i + 1
+        i = end
+
+
+@inner
+def _may_repeat(page: pg.Page, i: Int) -> bool:
+    """Whether a block says something by standing twice: not in verses, listings, or the short cells of tables."""
+    row = page.blocks[i]
+    verse = row[pg.GLUE] or (i + 1 < page.state[pg.BLOCKS] and page.blocks[i + 1, pg.GLUE])
+    return not verse and row[pg.BTAG] != _PRE and (row[pg.ROW] < 0 or row[pg.UNITS] >= LONG)
+
+
+@inner
+def _seen(page: pg.Page, i: Int) -> bool:
+    return _may_repeat(page, i) and page.families[_place(page, _hash(page, i))] != 0
+
+
+@inner
+def _hash(page: pg.Page, i: Int) -> np.uint64:
+    state = FNV_START
+    for k in range(page.blocks[i, pg.START], page.blocks[i, pg.END]):
+        state = fnv(state, page.text[k])
+    return state | np.uint64(1)
+
+
+@inner
+def _place(page: pg.Page, key: np.uint64) -> Int:
+    """The slot of a hash among those of the blocks before, or a free one."""
+    slot = np.int64((key * GOLDEN) >> np.uint64(50))
+    while page.families[slot] != 0 and page.families[slot] != key:
+        slot = (slot + 1) % pg.HASHES
+    return slot
+
+
+@inner
+def _cut_stem(page: pg.Page, i: Int) -> None:
+    """A text that is cut short (`…`) before the whole one goes: inside a block, or in one of the next blocks."""
+    row, text = page.blocks[i], page.text
+    begin, end = row[pg.START], row[pg.END]
+    k = begin + _STEM
+    while k + 3 <= end and not _dots(page, k):
+        k += 1
+    if k + 3 > end:
+        return
+    stem = k
+    while stem > begin and text[stem - 1] <= 32:
+        stem -= 1
+    for at in range(k + 3, min(k + 40, end - (stem - begin))):
+        if _starts(page, at, end, begin, stem):
+            row[pg.START] = at
+            return
+    if end - k > 40:
+        return
+    for n in range(i + 1, min(i + 4, page.state[pg.BLOCKS])):
+        if page.keep[n] and _starts(page, page.blocks[n, pg.START], page.blocks[n, pg.END], begin, stem):
+            page.keep[i] = 0
+            return
+
+
+@inner
+def _dots(page: pg.Page, k: Int) -> Bool:
+    text = page.text
+    one: Bool = text[k] == 0xE2 and text[k + 1] == 0x80 and text[k + 2] == 0xA6
+    three: Bool = text[k] == 46 and text[k + 1] == 46 and text[k + 2] == 46
+    return one or three
+
+
+@inner
+def _starts(page: pg.Page, i: Int, stop: Int, begin: Int, end: Int) -> bool:
+    """Whether text[i:stop] begins with text[begin:end]."""
+    if stop - i < end - begin:
+        return False
+    for k in range(end - begin):
+        if page.text[i + k] != page.text[begin + k]:
+            return False
+    return True

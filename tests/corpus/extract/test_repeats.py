@@ -1,0 +1,92 @@
+"""What a page carries twice comes once, and what goes on in a second element is not lost."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from tests.corpus.extract.kinds import TEXTS, article, page
+
+from skyloom.corpus.extract.stage import extract_html
+
+COUNTED = {
+    "en": ("Turn the {} valve by one quarter and wait until the needle of the {} has come to rest.",
+           "Close the {} lid and note the time in the book beside the door.",
+           ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"), ("red", "green", "blue", "white"), "gauge"),
+    "zh": ("把{}阀门转四分之一圈，等到{}的指针停稳以后再做下一步。", "盖上{}盖子，并且把时间记在门边的本子上。",
+           ("第一个", "第二个", "第三个", "第四个", "第五个", "第六个", "第七个", "第八个"), ("红色", "绿色", "蓝色", "白色"), "压力表"),
+}  # fmt: skip
+SHAPES = [
+    ("<div>{}</div>", "<div>{}</div>", "{}. "), ('<div class="part">{}</div>', "<p>{}</p>", "{}. "), ("<section>{}</section>", "<div>{}</div>", "({}) "),
+    ("<div>{}</div>", "<p>{}</p>", "{}、"), ('<div class="step-list">{}</div>', '<div class="step">{}</div>', ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lang", "first", "second"), itertools.product(("en", "zh"), (5, 7, 8), (1, 2, 4)))
+def test_the_last_steps_in_a_second_element_stay(lang: str, first: int, second: int) -> None:
+    turn, close, ordinals, colours, gauge = COUNTED[lang]
+    for outer, inner, number in SHAPES:
+        steps = [turn.format(o, f'<a href="/g">{gauge}</a>') for o in ordinals[:first]] + [
+            close.format(c) for c in colours[:second]
+        ]
+        lines = [inner.format(number.format(n) + step) for n, step in enumerate(steps, 1)]
+        halves = outer.format("".join(lines[:first])) + outer.format("".join(lines[first:]))
+        heading = "Steps for the pump" if lang == "en" else "水泵的操作步骤"
+        found = extract_html(page(lang, f'<div class="steps"><h2>{heading}</h2>{halves}</div>')).text
+        assert all(close.format(c) in found for c in colours[:second]), (outer, inner, number)
+
+
+COPIES = {
+    "mobile": '<div class="desktop-only">{0}</div><div class="mobile-only" style="display:none">{0}</div>',
+    "mobile, shown": '<div class="pc">{0}</div><div class="wap">{0}</div>', "print": '<div>{0}</div><div class="print-only">{0}</div>',
+    "dialog": "<div>{0}</div><dialog>{0}</dialog>", "dialog, open": "<div>{0}</div><dialog open>{0}</dialog>",
+    "modal": '<div>{0}</div><div class="modal fade" role="dialog">{0}</div>', "three": "<div>{0}</div><div>{0}</div><section>{0}</section>",
+    "print first": '<div class="print" hidden>{0}</div><div>{0}</div>', "template": "<div>{0}</div><template>{0}</template><noscript>{0}</noscript>",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lang", "name"), itertools.product(("en", "zh"), COPIES))
+def test_copies_come_once(lang: str, name: str) -> None:
+    texts = TEXTS[lang]
+    inner = f"<h1>{'Engines' if lang == 'en' else '发动机'}</h1>" + "".join(f"<p>{text}</p>" for text in texts)
+    found = extract_html(page(lang, f"<main>{COPIES[name].format(inner)}</main>")).text
+    assert [found.count(text) for text in texts] == [1] * len(texts)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_slides_and_shortened_texts_come_once(lang: str) -> None:
+    texts, cut = TEXTS[lang], 60 if lang == "en" else 20
+    short = texts[3][:cut]
+    slides = "".join(f'<div class="swiper-slide"><p>{text}</p></div>' for text in texts[:3])
+    carousel = f'<div class="swiper">{slides}{slides.replace("swiper-slide", "swiper-slide swiper-slide-duplicate")}</div>'
+    cases = {
+        "carousel": carousel,
+        "more": f'<p class="short">{short}…<a href="#">{"more" if lang == "en" else "展开"}</a></p><p class="full">{texts[3]}</p>',
+        "more, hidden": f'<p class="short">{short}...</p><p class="full-text" style="display:none">{texts[3]}</p>',
+        "more, inline": f'<p><span class="short">{short}…</span><span class="more-text" style="display:none">{texts[3]}</span></p>',
+    }
+    for name, inner in cases.items():
+        given = texts[3:] if name == "carousel" else [t for t in texts if t != texts[3]]
+        found = extract_html(
+            page(
+                lang,
+                f"<article>{''.join(f'<p>{t}</p>' for t in given[:2])}{inner}{''.join(f'<p>{t}</p>' for t in given[2:])}</article>",
+            )
+        ).text
+        assert [found.count(text) for text in texts] == [1] * len(texts), name
+        assert found.count(short) == 1, name
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_may_come_twice_does(lang: str) -> None:
+    refrain = (
+        "Row, row, row your boat,<br>gently down the stream,<br>merrily, merrily."
+        if lang == "en"
+        else "河水慢慢地流，<br>灯笼慢慢地走，<br>孩子的影子贴在桥头。"
+    )
+    line = refrain.split("<br>")[1]
+    found = extract_html(article(lang, f"<p>{refrain}</p><p>{TEXTS[lang][0]} 7</p><p>{refrain}</p>")).text
+    assert found.count(line) == 2
+    rows = "".join(f"<tr><td>{n}<td>{'yes' if lang == 'en' else '是'}<td>{'open' if lang == 'en' else '开'}" for n in range(1, 5))
+    found = extract_html(article(lang, f"<table>{rows}</table>")).text
+    assert found.count("yes | open" if lang == "en" else "是 | 开") == 4
