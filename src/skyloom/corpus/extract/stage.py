@@ -29,7 +29,7 @@ from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.config import ExtractConfig
 from skyloom.corpus.sources import SourcePolicy
-from skyloom.corpus.text import charset, language
+from skyloom.corpus.text import charset, clean, language
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,30 @@ def extract_pages(
     bodies: pa.Array | pa.ChunkedArray, declared: pa.Array | pa.ChunkedArray | None, config: ExtractConfig
 ) -> pa.Table:
     """`extract_column` with the settings of a config: columns `blocks`, `tags`, `title`, `date`, `reason`, a row for each page."""
-    return extract_column(
+    found = extract_column(
         bodies, declared, max_replaced=config.max_replaced, max_page_mb=config.max_page_mb, comments=config.comments
     )
+    return _cleaned(found)
+
+
+def _cleaned(found: pa.Table) -> pa.Table:
+    """The same without invisible characters, as plain text is cleaned; blocks of nothing else are gone."""
+    blocks, tags = (found[name].combine_chunks() for name in ("blocks", "tags"))
+    counts = pc.list_value_length(blocks).to_numpy()
+    texts, kinds = clean(blocks.flatten()).cast(pa.string()), tags.flatten()
+    seen = pc.binary_length(texts).to_numpy(zero_copy_only=False) > 0
+    if not seen.all():
+        counts = np.bincount(np.repeat(np.arange(len(found)), counts)[seen], minlength=len(found))
+        texts, kinds = texts.filter(pa.array(seen)), kinds.filter(pa.array(seen))
+        emptied = pa.array((counts == 0) & (pc.list_value_length(blocks).to_numpy() > 0))
+        reasons = pc.if_else(emptied, "empty", found["reason"])
+        found = found.set_column(found.schema.get_field_index("reason"), "reason", reasons)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    changed = {
+        "blocks": pa.ListArray.from_arrays(offsets, texts), "tags": pa.ListArray.from_arrays(offsets, kinds),
+        "title": clean(found["title"]).cast(pa.string()),
+    }  # fmt: skip
+    return pa.table({name: changed.get(name, found[name]) for name in found.column_names})
 
 
 def extract(
@@ -151,8 +172,7 @@ def _nothing(rows: int) -> pa.Table:
 def _plain(table: pa.Table, config: ExtractConfig) -> pa.Table:
     """Text as its paragraphs, code as one verbatim block (tag "pre")."""
     texts, reasons = _decoded(table, config)
-    for pattern, by in (("\r\n", "\n"), ("\r", "\n"), ("\x00", "")):
-        texts = pc.replace_substring(texts, pattern, by)
+    texts = clean(texts).cast(pa.string())
     code = pc.equal(table["kind"], "code").to_numpy(zero_copy_only=False)
     paragraphs = pc.split_pattern_regex(texts, r"\n[ \t\x{3000}]*\n\s*").combine_chunks()
     flat = pc.utf8_trim_whitespace(paragraphs.flatten())
