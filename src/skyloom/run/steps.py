@@ -84,12 +84,12 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
         cleaning.clean(*inputs, ctx.out, corpus.clean, rules, engine=ctx.engine, progress=ctx.progress)
 
     what = [{k: v for k, v in plain(s).items() if k not in ("languages", "exempt")} for s in corpus.sources]
-    pages = Step("pages", read, what, version=3, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
-    extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=2, needs=(pages,))
+    pages = Step("pages", read, what, version=4, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
+    extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=3, needs=(pages,))
     pairs = Step("parallel", align, corpus.parallel, version=3, needs=(extracted,))
     exercises = Step("exercises", write, recipe.exercises, version=2)
     inputs = (extracted, pairs, exercises)
-    cleaned = Step("corpus", clean, {"clean": corpus.clean, "policies": policy_settings}, version=2, needs=inputs)
+    cleaned = Step("corpus", clean, {"clean": corpus.clean, "policies": policy_settings}, version=3, needs=inputs)
     return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned)}
 
 

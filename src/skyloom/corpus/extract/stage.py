@@ -28,6 +28,9 @@ from skyloom.core.store import Store
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.config import ExtractConfig
+from skyloom.corpus.extract.mend import mended
+from skyloom.corpus.extract.prepare import prepared
+from skyloom.corpus.extract.written_dates import iso
 from skyloom.corpus.sources import SourcePolicy
 from skyloom.corpus.text import charset, clean, language
 
@@ -71,7 +74,7 @@ def extract_pages(
 ) -> pa.Table:
     """`extract_column` with the settings of a config: columns `blocks`, `tags`, `title`, `date`, `reason`, a row for each page."""
     found = extract_column(
-        bodies, declared, max_replaced=config.max_replaced, max_page_mb=config.max_page_mb, comments=config.comments
+        prepared(bodies), declared, max_replaced=config.max_replaced, max_page_mb=config.max_page_mb, comments=config.comments
     )
     return _cleaned(found)
 
@@ -80,7 +83,9 @@ def _cleaned(found: pa.Table) -> pa.Table:
     """The same without invisible characters, as plain text is cleaned; blocks of nothing else are gone."""
     blocks, tags = (found[name].combine_chunks() for name in ("blocks", "tags"))
     counts = pc.list_value_length(blocks).to_numpy()
-    texts, kinds = clean(blocks.flatten()).cast(pa.string()), tags.flatten()
+    kinds = tags.flatten()
+    listing = pc.equal(kinds, "pre").to_numpy(zero_copy_only=False)
+    texts = clean(mended(blocks.flatten(), listing)).cast(pa.string())
     seen = pc.binary_length(texts).to_numpy(zero_copy_only=False) > 0
     if not seen.all():
         counts = np.bincount(np.repeat(np.arange(len(found)), counts)[seen], minlength=len(found))
@@ -91,7 +96,7 @@ def _cleaned(found: pa.Table) -> pa.Table:
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
     changed = {
         "blocks": pa.ListArray.from_arrays(offsets, texts), "tags": pa.ListArray.from_arrays(offsets, kinds),
-        "title": clean(found["title"]).cast(pa.string()),
+        "title": clean(mended(found["title"].combine_chunks(), np.zeros(len(found), bool))).cast(pa.string()),
     }  # fmt: skip
     return pa.table({name: changed.get(name, found[name]) for name in found.column_names})
 
@@ -251,6 +256,17 @@ def _titles(found: pa.Table, table: pa.Table) -> pa.Array:
     return pa.array(titles, pa.string())
 
 
+def _dates(found: pa.Table, table: pa.Table) -> pa.Array:
+    """What the source says, in ISO 8601, else the page, else its URL."""
+    known = {given: iso(given) for given in table["date"].unique().to_pylist() if given}
+    dates = [
+        known.get(given, "") or own or None for given, own in zip(table["date"].to_pylist(), found["date"].to_pylist(), strict=True)
+    ]
+    for row in [i for i, date in enumerate(dates) if date is None]:
+        dates[row] = iso_date(table["url"][row].as_py()) or None
+    return pa.array(dates, pa.string())
+
+
 _DATE = re.compile(r"((?:19|20)\d\d)(?:-|/|年)(\d{1,2})(?:-|/|月)(\d{1,2})")
 
 
@@ -261,14 +277,6 @@ def iso_date(text: str) -> str:
         return ""
     year, month, day = (int(g) for g in match.groups())
     return f"{year:04}-{month:02}-{day:02}" if 1 <= month <= 12 and 1 <= day <= 31 else ""
-
-
-def _dates(found: pa.Table, table: pa.Table) -> pa.Array:
-    """What the source says, else the page, else its URL."""
-    dates = [given or own or None for given, own in zip(table["date"].to_pylist(), found["date"].to_pylist(), strict=True)]
-    for row in [i for i, date in enumerate(dates) if date is None]:
-        dates[row] = iso_date(table["url"][row].as_py()) or None
-    return pa.array(dates, pa.string())
 
 
 def _settle(table: pa.Table, found: pa.Table, policies: Mapping[str, SourcePolicy], ledger: Ledger) -> list[str | None]:

@@ -1,9 +1,9 @@
 """Candidates for personal data: one compiled pass over a text column's bytes.
 
-Input: the UTF-8 bytes of a column. Output: candidate spans of three forms: an @ between letters, a run of digits long enough
-for a number (or with the three points of an IPv4 address), a run of hexadecimal digits with three colons. The scan misses
-nothing that a rule of numbering.py takes, and passes over prose at hundreds of MB per second; only the candidates are looked
-at in Python. Full-width digits and signs (１３８, ＠) and dashes (–) are read as ASCII ones.
+Input: the UTF-8 bytes of a column. Output: candidate spans of three forms: an @ between letters, a run of digits long enough for
+a number (or with the three points of an IPv4 address), a run of hexadecimal digits with three colons. The scan misses nothing
+that a rule of numbering.py takes, and passes over prose at hundreds of MB per second; only the candidates are looked at in
+Python. Full-width digits and signs (１３８, ＠) and dashes (–) are read as ASCII ones.
 
 Memory: 25 bytes for each candidate.
 """

@@ -289,7 +289,8 @@ _BY_NAME: dict[str, Callable[[Placed, Named, bool], str]] = {
     **dict.fromkeys((
         "birth date", "birth date and age", "death date", "death date and age", "birth-date", "death-date", "start date",
         "end date", "bda", "dda", "dob", "dts", "date", "start date and age", "film date", "release date", "birth year and age",
-        "birth-date and age", "出生日期", "出生日期和年齡", "出生日期和年龄", "死亡日期", "死亡日期和年齡", "死亡日期和年龄", "开始日期",
+        "birth-date and age", "出生日期", "出生日期和年齡", "出生日期和年龄", "死亡日期", "死亡日期和年齡", "死亡日期和年龄",
+        "开始日期",
         "生日", "日期", "start-date", "end-date",
     ), _date),
     **dict.fromkeys(("bd", "生卒", "生卒年", "lifetime"), _life),
