@@ -86,7 +86,7 @@ def prepared_page(page: bytes) -> bytes:
     if b"mw-cite-backlink" in found:
         found = _BACKLINK.sub(b"", found)
     found = _without_boxes(found)
-    return page if len(found) == len(page) and found == page else found
+    return found if len(found) != len(page) or found != page else page
 
 
 def _reading(match: re.Match[bytes]) -> bytes:

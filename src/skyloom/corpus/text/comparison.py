@@ -96,6 +96,7 @@ def _put(out: Bytes, k: Int, point: Int) -> Int:
 @kernel
 def _fold(data: Bytes, i: Int, stop: Int, folds: Ints32, unstable: Bools) -> tuple[Int, Int]:
     """The code point at byte i as it is compared (0: not at all), and its length in bytes."""
+    fold: Int
     point, length = decode(data, i)
     fold = np.int64(folds[point])
     if fold != point and i + length < stop:

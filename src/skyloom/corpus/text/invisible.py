@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from skyloom.core.code_points import made_once
-from skyloom.core.kernels import Bytes, Int, Ints, decode, kernel
+from skyloom.core.kernels import Bool, Bytes, Int, Ints, decode, kernel
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.text.columns import Texts
 
@@ -106,14 +106,14 @@ def _escape_end(data: Bytes, i: Int, stop: Int) -> Int:
             if data[k] == 10:
                 return i + 1
         return i + 1
-    k = i
-    while k < stop and 0x20 <= data[k] <= 0x2F and k < i + 4:
-        k += 1
-    return k + 1 if k < stop and 0x30 <= data[k] <= 0x7E else i
+    end = i
+    while end < stop and 0x20 <= data[end] <= 0x2F and end < i + 4:
+        end += 1
+    return end + 1 if end < stop and 0x30 <= data[end] <= 0x7E else i
 
 
 @kernel
-def _joins(before: Int) -> bool:
+def _joins(before: Int) -> Bool:
     """Whether a joiner after this code point may do something: in scripts whose letters join, and in emoji."""
     return 0x590 <= before < 0x1100 or 0x1780 <= before < 0x1E00 or 0x2190 <= before < 0x2E80 or 0xA800 <= before < 0xAC00 or (
         0xFB50 <= before <= 0xFE0F or 0x10A00 <= before < 0x20000

@@ -252,7 +252,7 @@ def _dictionary(raw: BinaryIO) -> bytes:
 def _records(stream: Any, file: File, about: About, place: int) -> Iterator[PageRow]:
     number, seen, error = 0, False, None
     usual = isinstance(stream, io.BytesIO) and is_usual(stream.getvalue())
-    source = stream if usual or isinstance(stream, _Member) else TidyRecords(stream, about.max_body)
+    source: Any = stream if usual or isinstance(stream, _Member) else TidyRecords(stream, about.max_body)
     try:
         for record in ArchiveIterator(source, parse_http=True):
             number, seen = number + 1, True
