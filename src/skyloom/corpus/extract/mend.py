@@ -27,7 +27,7 @@ _TWICE = re.compile(
     r"&(?:amp;)?(nbsp|quot|apos|ldquo|rdquo|lsquo|rsquo|mdash|ndash|hellip|middot|bull|copy|reg|trade|times|deg|eacute|amp|"
     r"#[1-9]\d{1,4}|#x[0-9a-fA-F]{2,4});"
 )
-_ABOUT_MARKUP = re.compile(r"(?i)&lt;|&gt;|entit|实体|實體|html|escap|转义|轉義")
+_ABOUT_MARKUP = re.compile(r"(?i)&(?:amp;)?(?:lt|gt);|entit|实体|實體|html|escap|转义|轉義")
 
 
 def mended(blocks: pa.Array, listing: npt.NDArray[np.bool_]) -> pa.Array:

@@ -112,7 +112,7 @@ def _without_boxes(page: bytes) -> bytes:
                 end = tag.end()
                 break
         place = box.end()
-        if 0 <= end and end - box.start() <= _SHARE * len(page):
+        if end >= 0 and end - box.start() <= _SHARE * len(page):
             parts.append(page[start : box.start()])
             start = place = end
         else:
