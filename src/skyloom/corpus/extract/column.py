@@ -106,6 +106,7 @@ def _title(page: pg.Page, out: Out, at: Int, row: Int) -> Int:
 @inner
 def _date(data: Bytes, start: Int, stop: Int, page: pg.Page) -> Int:
     """The date that the page gives for machines, else that of a line about the text, else of the first <time> or <abbr>."""
+    found: Int
     found = np.int64(page.state[pg.DATE])
     if found == 0:
         found = line_date(page)

@@ -17,7 +17,7 @@ import re
 
 import numpy as np
 
-from skyloom.core.kernels import Bytes, Int, Ints, inner
+from skyloom.core.kernels import Bool, Bytes, Int, Ints, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.scan import attribute, date, find, name_end
 from skyloom.corpus.extract.tag_tables import NAME_BITS, PHRASE_BITS
@@ -42,7 +42,7 @@ _SAID_ENDS = np.cumsum([0, *map(len, _SAID_BYTES)])
 
 
 @inner
-def _letter(byte: Int) -> bool:
+def _letter(byte: Int) -> Bool:
     return 97 <= (byte | 32) <= 122
 
 
@@ -135,7 +135,7 @@ def _said(text: Bytes, i: Int, stop: Int) -> bool:
 
 
 @inner
-def _only(text: Bytes, i: Int, stop: Int) -> bool:
+def _only(text: Bytes, i: Int, stop: Int) -> Bool:
     """Whether a block is so short that it holds a date and no sentence."""
     return stop - i <= 20 + _AROUND and text[stop - 1] != 46
 
@@ -144,6 +144,7 @@ def _only(text: Bytes, i: Int, stop: Int) -> bool:
 def line_date(page: pg.Page) -> Int:
     """The date of the first block that is a line about the text, as 20210305, or 0."""
     for i in range(page.state[pg.BLOCKS]):
+        value: Int
         row = page.blocks[i]
         a, b = row[pg.START], row[pg.END]
         if b - a > _LONGEST:
