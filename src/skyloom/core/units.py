@@ -119,7 +119,7 @@ def unit_classes() -> npt.NDArray[np.uint8]:
 def _composed(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The buffers of a column in NFC. Arrow composes only rows that a scan cannot clear: few in text from the web."""
     data, offsets = utf8_buffers(texts)
-    doubtful = _doubtful(data, offsets, _unstable())
+    doubtful = _doubtful(data, offsets, unstable_points())
     if not doubtful.any():
         return data, offsets
     column = pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(data))
@@ -128,7 +128,7 @@ def _composed(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8],
 
 
 @made_once
-def _unstable() -> npt.NDArray[np.bool_]:
+def unstable_points() -> npt.NDArray[np.bool_]:
     """Code points that NFC may change, reorder or join to the one before: a text without any is in NFC. bool[0x110000].
 
     Code points that Python's tables do not know are among them, because Arrow's tables may be newer, and surrogates.

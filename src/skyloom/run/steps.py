@@ -85,17 +85,15 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
         cleaning.clean(*inputs, ctx.out, corpus.clean, rules, engine=ctx.engine, progress=ctx.progress, own=own)
 
     what = [{k: v for k, v in plain(s).items() if k not in ("languages", "exempt")} for s in corpus.sources]
-    pages = Step("pages", read, what, version=3, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
+    pages = Step("pages", read, what, version=4, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
     extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=3, needs=(pages,))
     pairs = Step("parallel", align, corpus.parallel, version=3, needs=(extracted,))
     exercises = Step("exercises", write, recipe.exercises, version=2)
     inputs = (extracted, pairs, exercises)
     settings = {"clean": corpus.clean, "policies": policy_settings}
-    differs = cleaning.identity(
-        corpus.clean.order, own, corpus.clean.lists
-    )  # nothing in a usual recipe, so that its step keeps its name
+    differs = cleaning.identity(corpus.clean.order, own, corpus.clean.lists)  # nothing in a usual recipe: its step keeps its name
     identity = json.dumps(differs, ensure_ascii=False, sort_keys=True) if differs else ""
-    cleaned = Step("corpus", clean, settings, version=2, needs=inputs, identity=identity)
+    cleaned = Step("corpus", clean, settings, version=3, needs=inputs, identity=identity)
     return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned)}
 
 

@@ -16,31 +16,27 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from skyloom.core.kernels import GOLDEN, Bytes, Hashes, Int, Ints, Ints32, kernel, mix
-from skyloom.core.units import IDEOGRAPHIC, UnitColumn, utf8_buffers
+from skyloom.core.kernels import GOLDEN, Hashes, Int, Ints, Ints32, kernel, mix
+from skyloom.core.units import IDEOGRAPHIC, UnitColumn
+from skyloom.corpus.text import comparable, comparable_text
 
 _UNIT = re.compile(f"[{IDEOGRAPHIC}]|[^\\W{IDEOGRAPHIC}]+")
-_WIDE = re.compile("[０-９Ａ-Ｚａ-ｚ](?![\u0300-\u037f])")
 
 
 def narrow(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """The column with full-width letters and digits (Ａ, １) as ASCII ones, large_string[rows]; a null becomes "".
-
-    Not those that carry an accent as a character of its own: NFC would join it to the ASCII letter, and shift what follows.
-    """
-    data, offsets = utf8_buffers(texts)
-    data, offsets = _narrow(data, offsets)
-    return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+    """The column as items are searched for in it, large_string[rows]: full-width letters as ASCII ones, without invisible
+    characters, and with one form for simplified and traditional characters; a null becomes ""."""
+    return comparable(texts, one_script=True)
 
 
 def unit_places(text: str) -> tuple[list[int], list[int]]:
     """First character of each unit of a text (in NFC) and the one after its last; units are those of `narrow`."""
-    text = _WIDE.sub(lambda m: chr(ord(m[0]) - 0xFEE0), unicodedata.normalize("NFC", text))
+    text, origin = comparable_text(unicodedata.normalize("NFC", text), one_script=True)
     lower = text.lower()
     if len(lower) != len(text):  # a character became two: only the first counts, so that places stay
         lower = "".join(c.lower()[0] for c in text)
     places = [match.span() for match in _UNIT.finditer(lower)]
-    return [start for start, _ in places], [stop for _, stop in places]
+    return [origin[start] for start, _ in places], [origin[stop - 1] + 1 for _, stop in places]
 
 
 def grams_of(
@@ -99,29 +95,6 @@ _BASE = int(GOLDEN)  # odd: multiplication by it can be undone, so that no unit 
 def _leading(n: int) -> np.uint64:
     """What the unit that leaves the window was multiplied by."""
     return np.uint64(pow(_BASE, n, 2**64))
-
-
-@kernel
-def _narrow(data: Bytes, offsets: Ints) -> tuple[Bytes, Ints]:
-    out, bounds = np.empty(offsets[-1] - offsets[0], np.uint8), np.zeros(len(offsets), np.int64)
-    done = 0
-    for row in range(len(offsets) - 1):
-        i, stop = offsets[row], offsets[row + 1]
-        while i < stop:
-            byte = data[i]
-            if byte == 0xEF and i + 2 < stop:
-                point = (np.int64(0x0F) << 12) | (np.int64(data[i + 1] & 0x3F) << 6) | np.int64(data[i + 2] & 0x3F)
-                accented = i + 3 < stop and (data[i + 3] == 0xCC or data[i + 3] == 0xCD)  # U+0300 to U+036F
-                if not accented and (0xFF10 <= point <= 0xFF19 or 0xFF21 <= point <= 0xFF3A or 0xFF41 <= point <= 0xFF5A):
-                    out[done] = point - 0xFEE0
-                    done += 1
-                    i += 3
-                    continue
-            out[done] = byte
-            done += 1
-            i += 1
-        bounds[row + 1] = done
-    return out[:done], bounds
 
 
 @kernel

@@ -29,7 +29,7 @@ from skyloom.corpus.dedup.candidate_pairs import Standing, all_pairs, pair_rows,
 from skyloom.corpus.dedup.config import DedupConfig
 from skyloom.corpus.dedup.minhash import band_keys, fingerprints, jaccards, sequence_prints, shingle_sets
 from skyloom.corpus.dedup.survivors import Owners, choose
-from skyloom.corpus.text import Texts, byte_sizes, slices
+from skyloom.corpus.text import Texts, plainness, slices
 
 Rows = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -59,7 +59,7 @@ def exact_duplicates(texts: Texts, ids: Texts) -> Clusters:
     """
     parts = [fingerprints(texts.slice(start, stop - start)) for start, stop in slices(texts)]
     prints = np.concatenate([np.zeros((0, 2), np.uint64), *parts])
-    return Clusters(same_prints(prints, standing(ids, byte_sizes(texts))), np.ones(len(prints)))
+    return Clusters(same_prints(prints, standing(ids, plainness(texts))), np.ones(len(prints)))
 
 
 def same_prints(prints: Words, who: Standing) -> Rows:

@@ -1,8 +1,9 @@
 """Compiled kernels of deduplication: one pass from a text column's bytes to units, shingles and MinHash signatures.
 
 Input: the buffers of an Arrow string column. Output: numpy arrays with one entry or one run for each row. The units are those
-of `core.units` (NFC, lower case, a Han character or a word), but neither they nor their n-grams are ever materialised for a
-column: a row's unit hashes live in one small buffer that is used again for the next row.
+of `core.units` (NFC, lower case, a Han character or a word), of texts without width and invisible characters; but neither they
+nor their n-grams are ever materialised for a column: a row's unit hashes live in one small buffer that is used again for the next
+row.
 
 Why so, in figures of one core (docs/benchmarks.md, "Duplicates"): 112 permutations of 32 bits take less time than finding the
 words does, because eight or sixteen of them fit into one machine instruction; one-permutation hashing would save that small
@@ -27,11 +28,12 @@ import pyarrow.compute as pc
 from skyloom.core.code_points import made_once
 from skyloom.core.kernels import FNV_START, GOLDEN, Bools, Bytes, Floats, Int, inlined, kernel, mix
 from skyloom.core.units import UnitColumn, unit_classes, utf8_buffers
+from skyloom.corpus.text import same_points
 
 Words = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
 
-SINGLE, WORD = 1, 2  # what `core.units` says of a code point; 0 separates
+SINGLE, WORD, UNSEEN = 1, 2, 3  # what `core.units` says of a code point; 0 separates
 _UNSTABLE = 4
 POINT_SHIFT = 3
 
@@ -124,7 +126,8 @@ def _prepared(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8],
 
 @made_once
 def code_points() -> npt.NDArray[np.uint32]:
-    """For each code point, uint32[0x110000]: its class (bits 0, 1), whether NFC may change it (bit 2), its lower case (above)."""
+    """For each code point, uint32[0x110000]: its class (bits 0, 1), whether NFC may change it (bit 2), its lower case (above),
+    of a full-width letter or digit that of the ASCII one."""
     points = np.arange(0x110000, dtype=np.uint32)
     lower, unstable = points.copy(), np.zeros(0x110000, bool)
     settled = ((0x3400, 0xA000), (0xAC00, 0xD7A4), (0xD800, 0xF900), (0x20000, 0x2F800), (0x2FA20, sys.maxunicode + 1))
@@ -140,7 +143,11 @@ def code_points() -> npt.NDArray[np.uint32]:
                 unstable[[int(s, 16) for s in seconds]] = True
             unstable[point] |= bool(unicodedata.combining(char)) or not unicodedata.is_normalized("NFC", char)
         start = last
-    table = (lower << POINT_SHIFT) | (unstable.astype(np.uint32) * _UNSTABLE) | unit_classes().astype(np.uint32)
+    folds = same_points()
+    lower = np.where(folds > 0, lower[folds], lower)
+    kinds = np.where(folds > 0, unit_classes(), UNSEEN).astype(np.uint32)
+    kinds[0] = 0
+    table = (lower << POINT_SHIFT) | (unstable.astype(np.uint32) * _UNSTABLE) | kinds
     return np.asarray(table, np.uint32)
 
 
@@ -192,6 +199,8 @@ def _units(data: Bytes, start: Int, stop: Int, table: npt.NDArray[np.uint32], ha
             if not in_word:
                 state, in_word = FNV_START, True
             state = (state ^ np.uint64(entry >> np.uint32(POINT_SHIFT))) * np.uint64(0x9FB21C651E98DF25)
+            continue
+        if kind == UNSEEN:
             continue
         if in_word:
             hashes[total] = mix(state)

@@ -33,7 +33,7 @@ from skyloom.corpus.dedup.disk import REMOVED, DedupJob, grouped, removed_on_dis
 from skyloom.corpus.dedup.exchange import bucket_of, gather, numbers, scatter, write_buckets
 from skyloom.corpus.dedup.minhash import fingerprints, jaccards, shingle_counts
 from skyloom.corpus.dedup.sketch import CLUSTERS, Columns, SetPile, Shards, Sizes, read_sketch, sizes, sketches
-from skyloom.corpus.text import byte_sizes
+from skyloom.corpus.text import plainness
 
 Words = npt.NDArray[np.uint64]
 WORK = "duplicates-work"
@@ -246,7 +246,7 @@ def _prints(shards: Shards, buckets: int, task: Task[int], work: Store) -> Done[
     for first, table in shards.batches(task.payload, shards.columns.names):
         texts, ids = table.column(shards.columns.text), table.column(shards.columns.id).cast(pa.large_string())
         prints = fingerprints(texts)
-        who = standing(ids, byte_sizes(texts), table.column(shards.columns.quality) if shards.columns.quality else None)
+        who = standing(ids, plainness(texts), table.column(shards.columns.quality) if shards.columns.quality else None)
         rows = np.flatnonzero(prints.any(axis=1))  # a text without units is like no other
         shard = np.full(len(rows), task.payload)
         columns = [prints[rows, 0], prints[rows, 1], who.score[rows], who.tie[rows], shard, first + rows]

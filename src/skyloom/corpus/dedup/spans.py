@@ -25,7 +25,7 @@ import pyarrow as pa
 from skyloom.core.kernels import FNV_START, GOLDEN, Bools, Bytes, Int, kernel, mix
 from skyloom.core.units import utf8_buffers
 from skyloom.corpus.dedup.config import SpanConfig
-from skyloom.corpus.dedup.minhash import POINT_SHIFT, SINGLE, WORD, code_points, decode, prepared_shingles
+from skyloom.corpus.dedup.minhash import POINT_SHIFT, SINGLE, UNSEEN, WORD, code_points, decode, prepared_shingles
 from skyloom.corpus.text import Texts
 
 Words = npt.NDArray[np.uint64]
@@ -183,7 +183,7 @@ def _walk(
                 state, in_word = FNV_START, True
                 start[total] = i - origin
             state = (state ^ np.uint64(entry >> np.uint32(POINT_SHIFT))) * np.uint64(0x9FB21C651E98DF25)
-        else:
+        elif kind != UNSEEN:
             if in_word:
                 hashes[total], stop[total] = mix(state), i - origin
                 total += 1

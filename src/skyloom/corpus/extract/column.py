@@ -25,8 +25,9 @@ from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, ROLES
 from skyloom.corpus.extract.scan import copy, find
 from skyloom.corpus.extract.select import Model, heading_end, model, render, room, select
-from skyloom.corpus.extract.tag_tables import NAME_BITS, PHRASE_BITS, TAG, TAGS, Tables, tables
+from skyloom.corpus.extract.tag_tables import TAG, TAGS, Tables, tables
 from skyloom.corpus.extract.walk import OK, TOO_MANY, walk
+from skyloom.corpus.extract.written_dates import line_date, marked_date
 from skyloom.corpus.text import charset
 
 USABLE, EMPTY, NO_PASSAGES, MANY_TAGS, MUCH_WORK, CHARSET, LARGE, NO_HTML = range(8)
@@ -35,8 +36,6 @@ REASONS = (None, "empty", "no passages", "too many tags", "too much work", "char
 
 FEW_HEADINGS = 8  # that are compared with the title
 _H1 = TAG["h1"]
-_DATE_NAMES = NAME_BITS["date"] | NAME_BITS["meta"] | NAME_BITS["author"]
-_BYLINE = PHRASE_BITS["byline"]
 
 
 Kind = TypeVar("Kind", bound=np.generic)
@@ -80,7 +79,7 @@ def _pages(
         if status == USABLE or status == NO_PASSAGES or status == EMPTY:
             titled = _title(page, out, titled, row)
         out.title_ends[row] = out.at[2] = titled
-        out.dates[row] = page.state[pg.DATE] if page.state[pg.DATE] else _written_date(page)
+        out.dates[row] = _date(data, offsets[row], offsets[row + 1], page)
         out.counts[row] = -done
         if status == USABLE:
             used, done = render(page, out.text, used, out.ends, out.tags, done)
@@ -107,13 +106,13 @@ def _title(page: pg.Page, out: Out, at: Int, row: Int) -> Int:
 
 
 @inner
-def _written_date(page: pg.Page) -> Int:
-    """The first date in a short block that is, by its words or its name, a line about the text."""
-    for i in range(page.state[pg.BLOCKS]):
-        row = page.blocks[i]
-        if row[pg.DATED] and (row[pg.PHRASE] & _BYLINE or page.all[row[pg.NODE]] & _DATE_NAMES):
-            return np.int64(row[pg.DATED])
-    return np.int64(0)
+def _date(data: Bytes, start: Int, stop: Int, page: pg.Page) -> Int:
+    """The date that the page gives for machines, else that of a line about the text, else of the first <time> or <abbr>."""
+    found: Int
+    found = np.int64(page.state[pg.DATE])
+    if found == 0:
+        found = line_date(page)
+    return found if found else marked_date(data, start, stop, page.found)
 
 
 @dataclass

@@ -28,8 +28,11 @@ from skyloom.core.store import Store
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.config import ExtractConfig
+from skyloom.corpus.extract.mend import mended
+from skyloom.corpus.extract.prepare import prepared
+from skyloom.corpus.extract.written_dates import iso
 from skyloom.corpus.sources import SourcePolicy
-from skyloom.corpus.text import charset, language
+from skyloom.corpus.text import charset, clean, language
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,32 @@ def extract_pages(
     bodies: pa.Array | pa.ChunkedArray, declared: pa.Array | pa.ChunkedArray | None, config: ExtractConfig
 ) -> pa.Table:
     """`extract_column` with the settings of a config: columns `blocks`, `tags`, `title`, `date`, `reason`, a row for each page."""
-    return extract_column(
-        bodies, declared, max_replaced=config.max_replaced, max_page_mb=config.max_page_mb, comments=config.comments
+    found = extract_column(
+        prepared(bodies), declared, max_replaced=config.max_replaced, max_page_mb=config.max_page_mb, comments=config.comments
     )
+    return _cleaned(found)
+
+
+def _cleaned(found: pa.Table) -> pa.Table:
+    """The same without invisible characters, as plain text is cleaned; blocks of nothing else are gone."""
+    blocks, tags = (found[name].combine_chunks() for name in ("blocks", "tags"))
+    counts = pc.list_value_length(blocks).to_numpy()
+    kinds = tags.flatten()
+    listing = pc.equal(kinds, "pre").to_numpy(zero_copy_only=False)
+    texts = clean(mended(blocks.flatten(), listing)).cast(pa.string())
+    seen = pc.binary_length(texts).to_numpy(zero_copy_only=False) > 0
+    if not seen.all():
+        counts = np.bincount(np.repeat(np.arange(len(found)), counts)[seen], minlength=len(found))
+        texts, kinds = texts.filter(pa.array(seen)), kinds.filter(pa.array(seen))
+        emptied = pa.array((counts == 0) & (pc.list_value_length(blocks).to_numpy() > 0))
+        reasons = pc.if_else(emptied, "empty", found["reason"])
+        found = found.set_column(found.schema.get_field_index("reason"), "reason", reasons)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    changed = {
+        "blocks": pa.ListArray.from_arrays(offsets, texts), "tags": pa.ListArray.from_arrays(offsets, kinds),
+        "title": clean(mended(found["title"].combine_chunks(), np.zeros(len(found), bool))).cast(pa.string()),
+    }  # fmt: skip
+    return pa.table({name: changed.get(name, found[name]) for name in found.column_names})
 
 
 def extract(
@@ -151,8 +177,7 @@ def _nothing(rows: int) -> pa.Table:
 def _plain(table: pa.Table, config: ExtractConfig) -> pa.Table:
     """Text as its paragraphs, code as one verbatim block (tag "pre")."""
     texts, reasons = _decoded(table, config)
-    for pattern, by in (("\r\n", "\n"), ("\r", "\n"), ("\x00", "")):
-        texts = pc.replace_substring(texts, pattern, by)
+    texts = clean(texts).cast(pa.string())
     code = pc.equal(table["kind"], "code").to_numpy(zero_copy_only=False)
     paragraphs = pc.split_pattern_regex(texts, r"\n[ \t\x{3000}]*\n\s*").combine_chunks()
     flat = pc.utf8_trim_whitespace(paragraphs.flatten())
@@ -231,6 +256,17 @@ def _titles(found: pa.Table, table: pa.Table) -> pa.Array:
     return pa.array(titles, pa.string())
 
 
+def _dates(found: pa.Table, table: pa.Table) -> pa.Array:
+    """What the source says, in ISO 8601, else the page, else its URL."""
+    known = {given: iso(given) for given in table["date"].unique().to_pylist() if given}
+    dates = [
+        known.get(given, "") or own or None for given, own in zip(table["date"].to_pylist(), found["date"].to_pylist(), strict=True)
+    ]
+    for row in [i for i, date in enumerate(dates) if date is None]:
+        dates[row] = iso_date(table["url"][row].as_py()) or None
+    return pa.array(dates, pa.string())
+
+
 _DATE = re.compile(r"((?:19|20)\d\d)(?:-|/|年)(\d{1,2})(?:-|/|月)(\d{1,2})")
 
 
@@ -241,14 +277,6 @@ def iso_date(text: str) -> str:
         return ""
     year, month, day = (int(g) for g in match.groups())
     return f"{year:04}-{month:02}-{day:02}" if 1 <= month <= 12 and 1 <= day <= 31 else ""
-
-
-def _dates(found: pa.Table, table: pa.Table) -> pa.Array:
-    """What the source says, else the page, else its URL."""
-    dates = [given or own or None for given, own in zip(table["date"].to_pylist(), found["date"].to_pylist(), strict=True)]
-    for row in [i for i, date in enumerate(dates) if date is None]:
-        dates[row] = iso_date(table["url"][row].as_py()) or None
-    return pa.array(dates, pa.string())
 
 
 def _settle(table: pa.Table, found: pa.Table, policies: Mapping[str, SourcePolicy], ledger: Ledger) -> list[str | None]:

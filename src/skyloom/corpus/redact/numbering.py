@@ -26,7 +26,9 @@ LEFT, RIGHT = 48, 24  # characters of context before and after a candidate that 
 _WIDE = {ord(c) + 0xFEE0: c for c in "0123456789@+-.()"} | {
     point + 0xFEE0: chr(point) for point in (*range(65, 91), *range(97, 123))
 }
-"""Full-width forms to ASCII ones, character for character; not of the colon and other marks, which end a sentence's part."""
+_WIDE |= dict.fromkeys(range(0x2010, 0x2016), "-")
+"""Full-width forms and dashes to ASCII ones, character for character; not of the colon and other marks, which end a
+sentence's part."""
 
 
 def spans(left: str, body: str, right: str, form: int, kinds: tuple[str, ...]) -> list[tuple[int, int, str]]:
@@ -125,6 +127,21 @@ _SAYS_ADDRESS = re.compile(
 _SAYS_VERSION = re.compile(
     r"(?i)(\bv|version|release|driver|build|section|chapter|\bsec\.|table|figure|版本?号?|第|节|節|章|图|圖|表)\s*[:：.]?\s*\Z"
 )
+_RESOLVERS = frozenset(
+    (
+        "8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 1.1.1.2 1.0.0.2 1.1.1.3 1.0.0.3 9.9.9.9 149.112.112.112 9.9.9.10 149.112.112.10 "
+        "208.67.222.222 208.67.220.220 208.67.222.123 208.67.220.123 94.140.14.14 94.140.15.15 94.140.14.15 94.140.15.16 "
+        "64.6.64.6 64.6.65.6 4.2.2.1 4.2.2.2 4.2.2.3 4.2.2.4 77.88.8.8 77.88.8.1 84.200.69.80 84.200.70.40 8.26.56.26 "
+        "8.20.247.20 185.228.168.9 185.228.169.9 76.76.2.0 76.76.10.0 76.76.19.19 114.114.114.114 114.114.115.115 "
+        "114.114.114.119 114.114.115.119 114.114.114.110 114.114.115.110 223.5.5.5 223.6.6.6 119.29.29.29 119.28.28.28 "
+        "182.254.116.116 182.254.118.118 180.76.76.76 180.184.1.1 180.184.2.2 1.2.4.8 210.2.4.8 101.226.4.6 218.30.118.6 "
+        "123.125.81.6 140.207.198.6 117.50.10.10 52.80.52.52 117.50.11.11 101.101.101.101 101.102.103.104 168.95.1.1 "
+        "168.95.192.1 2001:4860:4860::8888 2001:4860:4860::8844 2606:4700:4700::1111 2606:4700:4700::1001 2620:fe::fe "
+        "2620:fe::9 2400:3200::1 2400:3200:baba::1 2402:4e00:: 2400:da00::6666 2001:dc7:1000::1 2620:119:35::35 "
+        "2620:119:53::53 "
+    ).split()
+)
+"""Addresses of public name servers, which stand in every manual and belong to nobody."""
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _SECTION = 32  # numbers of sections seldom reach it
 
@@ -141,12 +158,12 @@ def _is_address(match: re.Match[str], text: str) -> bool:
         address = ipaddress.ip_address(match.group())
     except ValueError:
         return False
-    if not address.is_global or address.is_multicast:
+    if not address.is_global or address.is_multicast or match.group() in _RESOLVERS:
         return False
     if address.version == 6:
         return match.group().count(":") >= 3 and address in _GLOBAL_UNICAST
     before, after = text[: match.start()], text[match.end() : match.end() + 3]
-    if _SAYS_VERSION.search(before) or re.match(r"\s*版", after):
+    if _SAYS_VERSION.search(before) or re.match(r"\s*版", after) or _is_money(text, *match.span()):
         return False
     parts = [int(part) for part in match.group().split(".")]
     if sum(part > 9 for part in parts) >= 3 and max(parts) >= _SECTION:
@@ -164,6 +181,10 @@ _COUNTS = re.compile(
     r"时间戳|timestamp|epoch|ts\"?:)[^\n0-9]{0,10}\Z"
 )
 _PAYS = re.compile(r"(?i)(card|account|电话|卡号|账号|帳號)[^\n]{0,8}\Z")
+_IS_MONEY = re.compile(
+    r"(?i)([$¥￥€£₩₹]|\b(usd|rmb|cny|hkd|eur|price|cost|costs|worth|total|sum|amount)\b|"
+    r"价|價|金额|金額|总额|總額|共计|合计|人民币|货款)[^\n0-9]{0,6}\Z"
+)
 _OF_THINGS = re.compile(
     r"(?i)\s*(bytes?|people|users|times|years|items|tons?|miles|km|dollars|euros?|%|"
     r"百分|字节|字節|人|元|次|个|個|条|件|吨|年|票|公里|字)"
@@ -173,7 +194,15 @@ _OF_THINGS = re.compile(
 def _counts(text: str, start: int, stop: int) -> bool:
     """Do the words around say that the number counts or names things, and is not one to call or pay with?"""
     before = text[max(start - 24, 0) : start]
-    return bool(_OF_THINGS.match(text, stop)) or (bool(_COUNTS.search(before)) and not _PAYS.search(before))
+    if _OF_THINGS.match(text, stop) or _IS_MONEY.search(before):
+        return True
+    return bool(_COUNTS.search(before)) and not _PAYS.search(before)
+
+
+def _is_money(text: str, start: int, stop: int) -> bool:
+    """Do the words around say that the number is a price?"""
+    money = re.match(r"(?i)\s*(元|美元|万元|亿元|块|圆|円|dollars?|euros?|yuan|usd|rmb|cny|eur|%)", text[stop : stop + 12])
+    return money is not None or bool(_IS_MONEY.search(text[max(start - 24, 0) : start]))
 
 
 def _calls(text: str, start: int, stop: int) -> bool:
@@ -196,18 +225,20 @@ def _shape(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"{_BEFORE}(?:{pattern}){_AFTER}")
 
 
-_LINE = r"(?:\(0\d{1,3}\) ?|0\d{1,3}-|86-\d{2,3}-)[2-9]\d{2,3}[ -]?\d{4}(?:[-转轉]\d{1,5})?"
+_MOBILE = r"(?:86[ .\-]?)?1[3-9]\d(?:[ ]?\d{4}[ ]?\d{4}|-\d{4}-?\d{4}|\.\d{4}\.\d{4}|[ \-]?\d{4}[ \-]?\d{4})"
+_LINE = r"(?:\(0\d{1,3}\) ?|0\d{1,3}-|86-\d{2,3}-|86 \d{2,3} )[2-9]\d{2,3}[ -]?\d{4}(?:[-转轉]\d{1,5})?"
 _PHONES: tuple[tuple[re.Pattern[str], tuple[str | None, ...], Allows], ...] = (
     # a shape, the plans of which one must know the number, and what the words around must say
     (_shape(r"\+[1-9]\d{0,2}(?:[ .-]?(?:\d{1,5}|\(\d{1,5}\)))+"), (None,), _always),
     (_shape(r"(?:\(8(?:52|53|86|6)\) ?|00(?:86|852|853|886)[ -]?)\d[\d -]{6,12}\d"), (None,), _always),
-    (_shape(r"(?:86[ -]?)?1[3-9]\d(?:[ -]?\d{4}){2}"), ("CN",), _unless_it_counts),
+    (_shape(_MOBILE), ("CN",), _unless_it_counts),
     (_shape(_LINE), ("CN", "TW"), _unless_it_counts),
     (_shape(r"09\d{2}[ -]?\d{3}[ -]?\d{3}"), ("TW",), _unless_it_counts),
     (_shape(r"[48]00-\d{3}-?\d{4}"), ("CN",), _unless_it_counts),
     (_shape(r"(?:\([2-9]\d{2}\) ?|[2-9]\d{2}-)[2-9]\d{2}-\d{4}"), ("US",), _unless_it_counts),
     (_shape(r"0\d{9,11}|[48]00\d{7}"), ("CN", "TW"), _calls),
     (_shape(r"[2-9]\d{3}[ -]?\d{4}"), ("HK", "CN"), _calls),
+    (_shape(r"(?:86[ .-]|0)\d{2,3}[ .-]\d{3,4}[ .-]?\d{4}(?:[-转轉]\d{1,5})?"), ("CN", "TW"), _calls),
 )
 
 
@@ -236,9 +267,9 @@ def _ends(number: str) -> Iterator[int]:
 def _given_out(text: str, plan: str | None, said: bool) -> bool:
     """Is this a number of the plan (None: it names its country)? Where the words `said` so, a possible one of it will do:
     `phonenumbers` is a little behind the ranges that are in use."""
-    if re.search(r"(0{3}|[.,]\d{3}){2}", text):
+    if re.search(r"(0{3}|[.,]\d{3}(?!\d)){2}", text):
         return False
-    text = re.sub(r"^\((8\d{1,2})\)|^00(8)|^(86)[ -]?(?=1|\d{2,3}-)", lambda m: "+" + (m[1] or m[2] or m[3]), text)
+    text = re.sub(r"^\((8\d{1,2})\)|^00(8)|^(86)[ .-]?(?=1|\d{2,3}[ .-])", lambda m: "+" + (m[1] or m[2] or m[3]), text)
     text = re.sub(r"(\d{7,8}|\d{4}[ -]\d{4})[-转轉]\d{1,5}$", r"\1", text)  # an extension
     try:
         number = phonenumbers.parse(text, plan)

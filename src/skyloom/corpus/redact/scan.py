@@ -1,9 +1,9 @@
 """Candidates for personal data: one compiled pass over a text column's bytes.
 
-Input: the UTF-8 bytes of a column. Output: candidate spans of three forms: an @ between letters, a run of digits long enough
-for a number (or with the three points of an IPv4 address), a run of hexadecimal digits with three colons. The scan misses
-nothing that a rule of numbering.py takes, and passes over prose at hundreds of MB per second; only the candidates are looked
-at in Python. Full-width digits and signs (１３８, ＠) are read as ASCII ones.
+Input: the UTF-8 bytes of a column. Output: candidate spans of three forms: an @ between letters, a run of digits long enough for
+a number (or with the three points of an IPv4 address), a run of hexadecimal digits with three colons. The scan misses nothing
+that a rule of numbering.py takes, and passes over prose at hundreds of MB per second; only the candidates are looked at in
+Python. Full-width digits and signs (１３８, ＠) and dashes (–) are read as ASCII ones.
 
 Memory: 25 bytes for each candidate.
 """
@@ -54,6 +54,8 @@ def _sign(data: Bytes, i: Int, stop: Int) -> tuple[Int, Int]:
         point = (np.int64(0x0F) << 12) | (np.int64(data[i + 1] & 0x3F) << 6) | np.int64(data[i + 2] & 0x3F)
         if 0xFF01 <= point <= 0xFF5E:
             return point - 0xFEE0, 3
+    if byte == 0xE2 and i + 2 < stop and data[i + 1] == 0x80 and 0x90 <= data[i + 2] <= 0x95:  # dashes of typesetters
+        return np.int64(_DASH), 3
     return np.int64(0), 2 if byte < 0xE0 else (3 if byte < 0xF0 else 4)
 
 
@@ -122,6 +124,8 @@ def _scan(data: Bytes, offsets: Ints, spans: Ints, forms: Bytes) -> int:
                 first, end, colons = _colons(data, i, start, stop)
                 if colons >= 3:
                     form = COLONS
+                else:  # at most twice in a run: the digits behind a colon may be a number
+                    end = i
             if form >= 0:
                 if found < len(forms):
                     spans[found, 0], spans[found, 1], spans[found, 2] = row, first, end

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from skyloom.core.errors import DataError
-from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, listing, open_file, opened
+from skyloom.corpus.sources.readers.byte_streams import BROKEN, MARK, File, listing, open_file, opened, utf16_of
 
 _PACKED = r"(\.gz|\.zst|\.bz2|\.xz)?$"
 _NAMES = {
@@ -71,6 +71,8 @@ def _content_kind(file: File, text_field: str) -> str:
         return "parquet"
     if b"application/epub+zip" in head or _NAMES["epub"].search(file.name):
         return "epub"
+    if head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F:  # a zstd dictionary, which only web archives begin with
+        return "wet" if _NAMES["wet"].search(file.name) else "warc"
     try:
         with opened(file, ratio=1e9) as stream:  # a few kilobytes: no bomb can do harm here
             head = stream.read(_HEAD)
@@ -81,9 +83,15 @@ def _content_kind(file: File, text_field: str) -> str:
     return _text_kind(file, head, text_field)
 
 
+def _as_utf8(head: bytes) -> bytes:
+    """The beginning of a file without its mark, of UTF-16 as UTF-8."""
+    charset = utf16_of(head)
+    return head.decode(charset, "replace").encode("utf-8", "replace").removeprefix(MARK) if charset else head.removeprefix(MARK)
+
+
 def _text_kind(file: File, head: bytes, text_field: str) -> str:
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if head.startswith(b"WARC/"):
+    start = _as_utf8(head).lstrip().lower()
+    if head[:5].upper() == b"WARC/":
         return "wet" if b"conversion" in head or _NAMES["wet"].search(file.name) else "warc"
     if start.startswith(b"{") or (start.startswith(b"[") and _NAMES["jsonl"].search(file.name)):
         return "parallel" if b'"en":' in start and b'"zh":' in start and b'"text":' not in start else "jsonl"

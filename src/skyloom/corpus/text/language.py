@@ -146,7 +146,7 @@ def _by_model(
 def _latin_language(text: str) -> tuple[str, float]:
     """The model's verdict on the middle of a text, where boilerplate is least."""
     start = max(0, (len(text) - SAMPLE) // 2)
-    sample = " ".join(text[start : start + SAMPLE].split())
+    sample = unicodedata.normalize("NFKC", " ".join(text[start : start + SAMPLE].split()))
     answer = _model().detect(sample, model="lite", k=1)
     return str(answer[0]["lang"]), min(float(answer[0]["score"]), 1.0)
 
@@ -195,7 +195,16 @@ def _classes() -> npt.NDArray[np.uint8]:
             continue
         if unicodedata.category(chr(point))[0] == "L":
             table[point] = _OTHER
-    for low, high in ((0x41, 0x5A), (0x61, 0x7A), (0xAA, 0x24F), (0x1E00, 0x1EFF), (0x2C60, 0x2C7F), (0xA720, 0xA7FF)):
+    for low, high in (
+        (0x41, 0x5A),
+        (0x61, 0x7A),
+        (0xAA, 0x24F),
+        (0x1E00, 0x1EFF),
+        (0x2C60, 0x2C7F),
+        (0xA720, 0xA7FF),
+        (0xFF21, 0xFF3A),
+        (0xFF41, 0xFF5A),
+    ):
         part = table[low : high + 1]
         part[part > 0] = _LATIN
     for low, high in ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF)):
@@ -245,6 +254,8 @@ def _count(data: Bytes, offsets: Ints, classes: Bytes, keys: Hashes, sides: Byte
                     length = 4
             kind = np.int64(classes[point])
             if kind == _LATIN:
+                if 0xFF21 <= point <= 0xFF5A:
+                    point -= 0xFEE0
                 if before != _LATIN:
                     counts[row, _LATIN] += 1
                     state, marked = FNV_START, False

@@ -9,6 +9,7 @@ never a file.
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import hashlib
 import io
@@ -41,6 +42,7 @@ _ZSTD_WINDOW = 1 << 27  # 128 MB, as the zstd program without --long; a frame ma
 _XZ_MEMORY = 1 << 27  # for xz, whose header too may ask for gigabytes; `xz -9` needs half of it
 _LOCAL = "file://"
 _FREE = 16 << 20  # bytes that may come out at any ratio
+MARK = b"\xef\xbb\xbf"
 GZIP, ZSTD, BZIP2, XZ = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00"
 
 
@@ -190,6 +192,33 @@ def unpacked(raw: BinaryIO, ratio: float, *, dictionary: bytes = b"") -> BinaryI
     else:
         return raw
     return io.BufferedReader(_Counted(inner, raw, ratio), 1 << 18)
+
+
+def utf16_of(head: bytes) -> str:
+    """The charset of a text in UTF-16 by its mark, or by the zero bytes beside its first two ASCII characters; else ""."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and head[:4] != b"\xff\xfe\x00\x00":
+        return "utf-16"
+    if len(head) >= 4 and head[1] == head[3] == 0 and head[0] and head[2]:
+        return "utf-16-le"
+    return "utf-16-be" if len(head) >= 4 and head[0] == head[2] == 0 and head[1] and head[3] else ""
+
+
+class AsUtf8:
+    """A stream of UTF-16 as UTF-8, without its mark; what is no character is U+FFFD."""
+
+    def __init__(self, stream: Readable, charset: str, head: bytes = b"") -> None:
+        self._stream, self._head = stream, head
+        self._decode = codecs.getincrementaldecoder(charset)("replace").decode
+        self._out, self._ended = b"", False
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._out and not self._ended:
+            data, self._head = self._head or read_some(self._stream, _PIECE), b""
+            self._ended = not data
+            self._out = self._decode(data, self._ended).removeprefix("\ufeff").encode("utf-8", "replace")
+        size = size if size >= 0 else len(self._out)
+        found, self._out = self._out[:size], self._out[size:]
+        return found
 
 
 def read_some(stream: Readable, size: int) -> bytes:

@@ -1,10 +1,10 @@
 """Tables as text: CSV and TSV files whose first line names the columns.
 
 Input: a file. Output: a PAGE row for each record, whose columns are named as the keys of JSON lines. The delimiter is a tab in a
-`.tsv`, else the commonest of `,` `;` tab and `|` in the first line. A quoted cell may hold line ends. UTF-8, UTF-16 with its mark,
-or another charset, in which case it is decided for each cell as for any page. A record beyond the limit is a row with its reason,
-and reading goes on after the line in which its last quote is closed; so is what follows a quote that is never closed. Memory: one
-record of at most the page limit, twice.
+`.tsv`, else the commonest of `,` `;` tab and `|` in the first line. A quoted cell may hold line ends. UTF-8, UTF-16 with or
+without its mark, or another charset, in which case it is decided for each cell as for any page. A record beyond the limit is a
+row with its reason, and reading goes on after the line in which its last quote is closed; so is what follows a quote that is
+never closed. Memory: one record of at most the page limit, twice.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import codecs
 import csv
 import io
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 from skyloom.core.records import PageRow
-from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, opened, reason_of
+from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, opened, reason_of, utf16_of
 from skyloom.corpus.sources.readers.jsonl import record_row
 from skyloom.corpus.sources.readers.page_columns import FIELDS, fields
 from skyloom.corpus.sources.readers.rows import About, broken_row
@@ -26,7 +27,7 @@ from skyloom.corpus.text import charset
 TEXTS = ("html", "text", "content")
 UNCLOSED = "broken: a quote that is never closed"
 _DELIMITERS = ",;\t|"
-_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_SEPARATOR, _QUOTED = re.compile(r'"?sep=(.)"?\s*\Z'), re.compile(r'"[^"]*"')
 _EXTRA = 1 << 16
 
 
@@ -85,6 +86,8 @@ def _opened(file: File, lines: _Lines) -> tuple[list[str], Iterator[list[str]], 
     """The names of the columns, the records below them, and the delimiter."""
     first = next(lines, "")
     delimiter = _delimiter(file, first)
+    if said := _SEPARATOR.match(first):  # as Excel writes it above the names
+        delimiter, first = said[1], next(lines, "")
     rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter)
     return lines.texts(next(rows, [])), rows, delimiter
 
@@ -92,7 +95,7 @@ def _opened(file: File, lines: _Lines) -> tuple[list[str], Iterator[list[str]], 
 def _delimiter(file: File, line: str) -> str:
     if ".tsv" in file.name.lower():
         return "\t"
-    return max(_DELIMITERS, key=line.count)
+    return max(_DELIMITERS, key=_QUOTED.sub("", line).count)
 
 
 class _TooLongError(ValueError):
@@ -107,11 +110,12 @@ class _Lines:
 
     def __init__(self, stream: BinaryIO, limit: int) -> None:
         buffered = io.BufferedReader(cast(io.RawIOBase, stream))
-        head = bytes(buffered.peek(3)[:3])
-        self._wide = head[:2] in _MARKS
-        if head == codecs.BOM_UTF8:
+        head = bytes(buffered.peek(4)[:4])
+        wide = utf16_of(head)
+        self._wide = bool(wide)
+        if head[:3] == codecs.BOM_UTF8:
             buffered.read(3)
-        self._text = io.TextIOWrapper(buffered, "utf-16" if self._wide else "latin-1", errors="replace", newline="")
+        self._text = io.TextIOWrapper(buffered, wide or "latin-1", errors="replace", newline="")
         self.limit, self.number, self.done = limit, 0, False
         self._size, self._quotes, self._ended = 0, 0, True  # of the record so far; whether its last line is whole
 

@@ -29,7 +29,7 @@ class TooLargeError(ValueError):
 
 def decoded(body: bytes, content: str, transfer: str, limit: int, ratio: float) -> bytes:
     """The body without its `Content-Encoding` and `Transfer-Encoding`. Raises TooLargeError, BombError or, for a body that
-    is cut or damaged, zlib.error or ValueError."""
+    is damaged, zlib.error or ValueError. Of a body that is cut, what stands before the cut is returned."""
     if "chunked" in transfer.lower():
         body = _joined(body)
     names = [n.strip() for n in content.lower().split(",") if n.strip()]
@@ -64,8 +64,20 @@ def _unpacked(name: str, body: bytes, limit: int, ratio: float) -> bytes:
     if name == "br":
         return _unbrotli(body, limit, ratio)
     if name == "zstd" and body.startswith(ZSTD):
-        reader = ZstdStream(io.BytesIO(body))
-        return _collect(lambda: reader.read1(_PIECE), lambda: len(body), limit, ratio)
+        reader, given = ZstdStream(io.BytesIO(body)), False
+
+        def piece() -> bytes:
+            nonlocal given
+            try:
+                found = reader.read1(_PIECE)
+            except EOFError:
+                if given:
+                    return b""
+                raise
+            given = given or bool(found)
+            return found
+
+        return _collect(piece, lambda: len(body), limit, ratio)
     return body  # "identity", and what no browser knows
 
 
@@ -96,7 +108,7 @@ def _inflated(body: bytes, window: int, limit: int, ratio: float) -> bytes:
         return b""
 
     found = _collect(piece, lambda: place - len(waiting), limit, ratio)
-    if not inflate.eof and window > 0:
+    if not inflate.eof and window > 0 and not found:  # what stands before a cut is read, as of a body that is not packed
         raise zlib.error("the packed body ends early")
     return found
 
@@ -116,7 +128,7 @@ def _unbrotli(body: bytes, limit: int, ratio: float) -> bytes:
         if _is_plain(body):
             return body
         raise ValueError("brotli body is damaged") from problem
-    if not state.is_finished():
+    if not state.is_finished() and (not found or _is_plain(body)):
         if _is_plain(body):
             return body
         raise ValueError("the packed body ends early")

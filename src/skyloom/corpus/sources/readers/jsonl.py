@@ -2,15 +2,16 @@
 
 Input: a file or a byte range of one. Output: PAGE tables, one for a few megabytes of lines. Lines are read in blocks; a block
 whose lines are all JSON objects of the usual shape is parsed by Arrow in one go, any other line by line, so that one odd line
-costs a block's speed and never a record. A line beyond the limit is passed over without being held. A plain file can be read in
-ranges: a line belongs to the range in which it begins. Records are told apart by the offset of their line (in the unpacked
-file). Memory: some 10 blocks, or one line of at most twice the page limit.
+costs a block's speed and never a record. UTF-16 and a file that is one JSON array are read as such lines. A line beyond the
+limit is passed over without being held. A plain file can be read in ranges: a line belongs to the range in which it begins.
+Records are told apart by the offset of their line (in the unpacked file). Memory: some 10 blocks, or one line of at most twice
+the page limit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +19,26 @@ import pyarrow.json as pj
 
 from skyloom.core.json_lines import json_object
 from skyloom.core.records import PageRow
-from skyloom.corpus.sources.readers.byte_streams import BROKEN, File, is_packed, open_file, read_some, reason_of, unpacked
+from skyloom.corpus.sources.readers.byte_streams import (
+    BROKEN,
+    MARK,
+    AsUtf8,
+    File,
+    Readable,
+    is_packed,
+    open_file,
+    read_some,
+    reason_of,
+    unpacked,
+    utf16_of,
+)
+from skyloom.corpus.sources.readers.json_arrays import ArrayLines
 from skyloom.corpus.sources.readers.page_columns import fields, page_table
 from skyloom.corpus.sources.readers.rows import NO_TEXT, About, broken_row, page_row
 
 BLOCK = 4 << 20
 _EXTRA = 1 << 16
-_MARK = b"\xef\xbb\xbf"
+_HEAD = 4096  # bytes by which UTF-16 and an array are told
 
 
 def pages(file: File, about: About) -> Iterator[pa.Table | PageRow]:
@@ -46,18 +60,59 @@ def line_blocks(file: File, about: About) -> Iterator[tuple[int, bytes, str]]:
     limit = 2 * about.max_body + _EXTRA  # escapes may double a body
     with open_file(file) as raw:
         if file.start == 0 and file.end < 0:
-            yield from _blocks(unpacked(raw, about.max_ratio), 0, None, limit, about)
-        elif not is_packed(raw):
+            yield from _blocks(_dressed(unpacked(raw, about.max_ratio)), 0, None, limit, about)
+        elif not is_packed(raw) and not _is_dressed(raw):
             yield from _blocks(raw, file.start, file.end if file.end >= 0 else None, limit, about)
-        elif file.start == 0:  # packed files have no ranges, whatever they are called: the first one is all
-            yield from _blocks(unpacked(raw, about.max_ratio), 0, None, limit, about)
+        elif file.start == 0:  # packed files, UTF-16 and arrays have no ranges, whatever they are called: the first one is all
+            yield from _blocks(_dressed(unpacked(raw, about.max_ratio)), 0, None, limit, about)
 
 
-def _blocks(stream: BinaryIO, start: int, end: int | None, limit: int, about: About) -> Iterator[tuple[int, bytes, str]]:
+def _is_dressed(raw: BinaryIO) -> bool:
+    """Whether a plain file is UTF-16, or one JSON array. Leaves the stream at its beginning."""
+    head = raw.read(_HEAD)
+    raw.seek(0)
+    return bool(utf16_of(head)) or head.removeprefix(MARK).lstrip()[:1] == b"["
+
+
+def _dressed(stream: BinaryIO) -> Readable:
+    """The lines of a stream: of UTF-16 as UTF-8, of a JSON array its elements, one on a line."""
+    head = b""
+    while len(head) < _HEAD and (data := _some(stream, _HEAD - len(head))):
+        head += data
+    charset = utf16_of(head)
+    found: Readable = AsUtf8(stream, charset, head) if charset else _Joined(head, stream)
+    if charset:
+        head = found.read(_HEAD)
+        found = _Joined(head, found)
+    return ArrayLines(found) if head.removeprefix(MARK).lstrip()[:1] == b"[" else found
+
+
+def _some(stream: BinaryIO, size: int) -> bytes:
+    """Up to `size` bytes; b"" at the end and at damage, which the next to read meets again."""
+    try:
+        return read_some(stream, size)
+    except BROKEN:
+        return b""
+
+
+class _Joined:
+    """A stream whose beginning was read."""
+
+    def __init__(self, head: bytes, rest: Readable) -> None:
+        self._head, self._rest = head, rest
+
+    def read(self, size: int) -> bytes:
+        if self._head:
+            found, self._head = self._head[:size], self._head[size:]
+            return found
+        return read_some(self._rest, size)
+
+
+def _blocks(stream: Readable, start: int, end: int | None, limit: int, about: About) -> Iterator[tuple[int, bytes, str]]:
     offset, rest = start, _Rest()
     skipping = start > 0
     if skipping:  # a line that begins at `start` follows a line end; any other belongs to the range before
-        offset = stream.seek(start - 1)
+        offset = cast(BinaryIO, stream).seek(start - 1)
     problem: Exception | None = None
     while problem is None:
         data, problem = _filled(stream)
@@ -110,7 +165,7 @@ class _Rest:
         return found
 
 
-def _filled(stream: BinaryIO) -> tuple[bytes, Exception | None]:
+def _filled(stream: Readable) -> tuple[bytes, Exception | None]:
     """The next BLOCK bytes, or what there is before the end or the damage, and what reading raised at the damage."""
     parts, size = [], 0
     try:
@@ -179,7 +234,7 @@ def _lines(block: bytes) -> list[bytes]:
 
 
 def _json_row(line: bytes, offset: int, file: File, about: About) -> PageRow:
-    record = json_object(line.removeprefix(_MARK))
+    record = json_object(line.removeprefix(MARK))
     if isinstance(record, str):
         return broken_row(about, file.name, offset, f"broken: {record}", line[: about.max_body])
     return record_row(record, offset, file.name, about)

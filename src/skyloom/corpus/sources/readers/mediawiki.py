@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import bz2
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -186,11 +187,11 @@ class _Page:
     def row(self, base: str, file: File, about: About, place: str) -> PageRow:
         site = base.rpartition("/")[0]
         url = f"{site}/{self.title.replace(' ', '_')}" if site else f"{file.name}#{self.title}"
-        cites: list[str] = []
+        cites, lost = list[str](), Counter[str]()
         body, error = b"", None
         if self.size <= about.max_body:
             try:
-                text, cites = plain_text(self.text)
+                text, cites = plain_text(self.text, lost=lost)
                 body = f"{self.title}\n\n{text}".encode("utf-8", "replace") if text else b""
                 error = None if body else "broken: an article without text"
             except TookTooLongError as problem:
@@ -199,5 +200,5 @@ class _Page:
                 error = "broken: wikitext nested too deep"
         return page_row(
             about, url=url, body=body, size=None if body or error else self.size, kind="text", place=place, error=error,
-            date=self.date or None, charset="utf-8", meta={"file": file.name, "title": self.title, "cites": cites[:_CITES]},
+            date=self.date or None, charset="utf-8", meta={"file": file.name, "title": self.title, "cites": cites[:_CITES], **lost},
         )  # fmt: skip

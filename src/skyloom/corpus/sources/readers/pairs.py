@@ -217,7 +217,27 @@ def _po(stream: BinaryIO, about: About) -> Iterator[PairEntry]:
     for number, entry in enumerate(entries, 1):
         if not entry.obsolete and entry.msgid:
             done = "" if entry.fuzzy else entry.msgstr or (entry.msgstr_plural or {}).get(0, "")
-            yield PairEntry(number, entry.msgid, done)
+            yield PairEntry(number, *without_accelerators(entry.msgid, done))
+
+
+_IN_BRACKETS = re.compile(r"\s*[(（]\s*[_&~][A-Za-z0-9]\s*[)）]")
+_MARKED = re.compile(
+    r"(?<![A-Za-z0-9_&\\%])[_&](?=[A-Za-z0-9\u3400-\u9fff])|(?<=[A-Za-z])[&](?=[A-Za-z])|(?<=[A-Za-z])_(?=[a-z]+(?:\W|$))"
+)
+
+
+def without_accelerators(text: str, translated: str) -> tuple[str, str]:
+    """A message and its translation without the marks of their keys: "_Open" and 「打开(_O)」, "&File" and 「文件(&F)」.
+
+    A mark in the message is one only if it has no other, and the translation has one too.
+    """
+    mine, theirs = _MARKED.findall(text), _IN_BRACKETS.search(translated) or _MARKED.search(translated)
+    if theirs and len(mine) == 1:
+        text = _MARKED.sub("", text)
+        translated = _IN_BRACKETS.sub("", translated) if _IN_BRACKETS.search(translated) else _MARKED.sub("", translated)
+    elif _IN_BRACKETS.search(translated) and not mine:
+        translated = _IN_BRACKETS.sub("", translated)
+    return text, translated
 
 
 class _Content:

@@ -10,6 +10,7 @@ way; it is given to fastwarc as it is. Memory: one member of at most the page li
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from skyloom.core.records import PageRow
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, BombError, File, Yield, open_file, read_some, reason_of, unpacked
 from skyloom.corpus.sources.readers.http import TooLargeError, decoded
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row
+from skyloom.corpus.sources.readers.warc_records import BETWEEN, TidyRecords, is_usual
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -29,13 +31,14 @@ _MAGIC = b"\x1f\x8b\x08"
 _CHUNK = 1 << 15  # a member may be a few bytes, and what is read beyond it is copied
 _HEAD = 4096  # bytes of a member that are looked at, to see whether it is one
 _FREE = 1 << 20
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)")
 _HTML = ("text/html", "application/xhtml+xml")
 CUT = "broken: the archive ends inside a gzip member"
 _HEADERS = 1 << 20  # what a member may hold beside its body
 
 
 def pages(file: File, about: About) -> Iterator[PageRow]:
-    """PAGE rows of the HTML and text responses (WARC) or conversions (WET) of an archive, in its order.
+    """PAGE rows of the HTML and text responses and resources (WARC) or conversions (WET) of an archive, in its order.
 
     Requests, metadata, redirects and images are no pages and are passed over.
     """
@@ -248,8 +251,10 @@ def _dictionary(raw: BinaryIO) -> bytes:
 
 def _records(stream: Any, file: File, about: About, place: int) -> Iterator[PageRow]:
     number, seen, error = 0, False, None
+    usual = isinstance(stream, io.BytesIO) and is_usual(stream.getvalue())
+    source: Any = stream if usual or isinstance(stream, _Member) else TidyRecords(stream, about.max_body)
     try:
-        for record in ArchiveIterator(stream, parse_http=True):
+        for record in ArchiveIterator(source, parse_http=True):
             number, seen = number + 1, True
             row = _page(record, file, about, f"{place}.{number}")
             error = row["error"] if row is not None else None
@@ -258,6 +263,8 @@ def _records(stream: Any, file: File, about: About, place: int) -> Iterator[Page
     except (*BROKEN, ValueError) as problem:
         yield broken_row(about, file.name, f"{place}.{number + 1}", reason_of(problem))
         return
+    if isinstance(source, TidyRecords) and source.strays and seen:
+        yield broken_row(about, file.name, f"{place}.{number + 1}", BETWEEN)
     if not seen:
         yield broken_row(about, file.name, place, "broken: no WARC record")
     elif isinstance(stream, _Ended) and stream.is_cut and error is None:
@@ -276,6 +283,12 @@ def _page(record: WarcRecord, file: File, about: About, place: str) -> PageRow |
         kind, charset = "text" if content == "text/plain" else "html", record.http_charset
         content_encoding = record.http_headers.get("Content-Encoding") or ""
         transfer = record.http_headers.get("Transfer-Encoding") or ""
+    elif record.record_type == WarcRecordType.resource:  # a file as it is, without HTTP
+        content, _, rest = (record.headers.get("Content-Type") or "").lower().partition(";")
+        if content.strip() not in (*_HTML, "text/plain"):
+            return None
+        said = _CHARSET.search(rest)
+        kind, charset = "text" if content.strip() == "text/plain" else "html", said[1] if said else None
     else:
         return None
     declared = record.content_length

@@ -23,6 +23,7 @@ from pylatexenc.latexwalker import (  # type: ignore[import-untyped]
     get_default_latex_context_db,
 )
 
+from skyloom.corpus.sources.readers.markup.raised import lowered, raised
 from skyloom.corpus.sources.readers.markup.work import Work
 
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*\n?")
@@ -256,6 +257,17 @@ def _argument(place: int, form: str) -> Callable[[LatexMacroNode, latex2text.Lat
     return written
 
 
+def _through(written: Callable[[str], str]) -> Callable[[LatexMacroNode, latex2text.LatexNodes2Text], str]:
+    """A replacement that writes the first argument of a macro by a function of its text."""
+    plain = _argument(0, "%s")
+    return lambda node, l2tobj: written(plain(node, l2tobj))
+
+
+def _number(text: str) -> str:
+    """A number as siunitx takes it: 3e8 is 3×10^8."""
+    return re.sub(r"(?<=[\d.])[eE]([-+]?\d{1,6})$", r"×10^\1", text)
+
+
 def _contexts() -> tuple[macrospec.LatexContextDb, macrospec.LatexContextDb]:
     """What pylatexenc's parser and writer shall do otherwise: headings as paragraphs; marks that point elsewhere, dates of today
     and definitions left out."""
@@ -267,20 +279,25 @@ def _contexts() -> tuple[macrospec.LatexContextDb, macrospec.LatexContextDb]:
         "renewcommand": "*{[[{", "providecommand": "*{[[{", "DeclareMathOperator": "*{{", "vspace": "*{",
         "hspace": "*{", "thispagestyle": "{", "pagestyle": "{", "setlength": "{{", "bibitem": "[{", "tableofcontents": "",
         "usepackage": "[{", "affiliation": "{", "email": "{", "address": "{", "keywords": "{", "setcounter": "{{",
+        "footnotemark": "[", "tnote": "{",
     }  # fmt: skip
     logging.getLogger("pylatexenc").setLevel(logging.ERROR)  # it warns of a macro without arguments, once for each
     reads = get_default_latex_context_db()
     spec = [macrospec.std_macro(name, form) for name, form in silent.items()]
     spec += [macrospec.std_macro(name, "*[{") for name in headings]
-    spec += [macrospec.std_macro(name, "{") for name in ("caption", "enquote")]
+    spec += [macrospec.std_macro(name, "{") for name in ("caption", "enquote", *_RAISED)]
     reads.add_context_category("skyloom", macros=spec, prepend=True)
     writes = latex2text.get_default_latex_context_db()
     texts = [latex2text.MacroTextSpec(name, "") for name in silent]
     texts += [latex2text.MacroTextSpec(name, _argument(2, "\n\n%s\n\n")) for name in headings]
     texts += [latex2text.MacroTextSpec("caption", _argument(0, "\n\n%s\n\n"))]
     texts += [latex2text.MacroTextSpec("enquote", _argument(0, "“%s”"))]
+    texts += [latex2text.MacroTextSpec(name, _through(written)) for name, written in _RAISED.items()]
     writes.add_context_category("skyloom", macros=texts, prepend=True)
     return reads, writes
 
 
+_RAISED = {
+    "textsuperscript": raised, "textsubscript": lowered, "textsup": raised, "textsub": lowered, "up": raised, "num": _number,
+}  # fmt: skip
 _READS, _WRITES = _contexts()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 
 from mwparserfromhell.definitions import is_single
 from mwparserfromhell.nodes import Heading, Node, Tag, Template, Wikilink
@@ -19,6 +20,9 @@ from mwparserfromhell.parser.tokenizer import BadRoute, Tokenizer
 from mwparserfromhell.parser.tokens import Token
 from mwparserfromhell.wikicode import Wikicode
 
+from skyloom.corpus.sources.readers.markup.holes import HOLE, without_holes
+from skyloom.corpus.sources.readers.markup.raised import lowered, raised
+from skyloom.corpus.sources.readers.markup.templates import template_text
 from skyloom.corpus.sources.readers.markup.work import Work
 
 _VARIANTS = re.compile(r"-\{(?:[^{}|]*\|)?([^{}]*)\}-")
@@ -29,21 +33,25 @@ _CLOSING = frozenset(
 )
 _GAPS = re.compile(r"[ \t]*\n[ \t]*\n\s*")
 _SPACES = re.compile(r"[ \t\u00a0]+")
+_HAN, _LOOK = re.compile(r"[\u3400-\u9fff]"), 4000  # where the article's language is looked for
 _QUOTES = re.compile("'{2,}")  # bold and italic
 
 
-def plain_text(wikitext: str, work: Work | None = None) -> tuple[str, list[str]]:
+def plain_text(wikitext: str, work: Work | None = None, lost: Counter[str] | None = None) -> tuple[str, list[str]]:
     """An article's text, paragraphs separated by empty lines, and the external addresses that it cites, in order.
 
-    Sections that only list references and links are left out, as are templates, files and categories. TookTooLongError if that
-    takes more steps than `work` allows (None: as many as the size of the text allows).
+    Sections that only list references and links are left out, as are files, categories and templates that are furniture. Templates
+    that bear text are written out (`templates.py`); a sentence with another one in it is left out, and counted in `lost` as
+    "sentences with a hole". TookTooLongError if that takes more steps than `work` allows (None: as many as the text's size allows).
     """
     work = work or Work(len(wikitext))
-    tokens = _CountingTokenizer(work).tokenize(_VARIANTS.sub(_simplified, wikitext), skip_style_tags=True)
+    wikitext = _VARIANTS.sub(_simplified, wikitext.replace(HOLE, ""))
+    tokens = _CountingTokenizer(work).tokenize(wikitext, skip_style_tags=True)
     work.spend(len(tokens))
     code = Builder().build(tokens)
     cites = list(dict.fromkeys(u for link in code.filter_external_links() if (u := str(link.url)).startswith("http")))
     parts: list[str] = []
+    show = Shown(len(_HAN.findall(wikitext, 0, _LOOK)) > min(len(wikitext), _LOOK) / 20)
     closing = 0  # the level of the heading whose section is left out
     for node in code.nodes:
         if isinstance(node, Heading):
@@ -53,8 +61,11 @@ def plain_text(wikitext: str, work: Work | None = None) -> tuple[str, list[str]]
             closing = node.level if title.lower() in _CLOSING else 0
             parts.append("" if closing else f"\n\n{title}\n\n")
         elif not closing:
-            parts.append(_shown(node))
+            parts.append(show.node(node))
     text = _SPACES.sub(" ", _QUOTES.sub("", "".join(parts)))
+    text, holes = without_holes(text)
+    if holes and lost is not None:
+        lost["sentences with a hole"] += holes
     return _GAPS.sub("\n\n", text).replace(" \n", "\n").replace("\n ", "\n").strip(), cites
 
 
@@ -65,50 +76,62 @@ def _simplified(match: re.Match[str]) -> str:
     return found.strip() if found is not None else match[1] if not words else next(iter(words.values())).strip()
 
 
-def _shown(node: Node) -> str:
-    """What a reader sees of a node."""
-    if isinstance(node, Wikilink):
-        return "" if _HIDDEN.match(str(node.title)) else _inner(node.text or node.title)
-    if isinstance(node, Template):  # words in another language are text; all else is furniture
-        name = str(node.name).strip().lower()
-        return str(node.params[-1].value.strip_code()) if name.startswith("lang") and node.params else ""
-    if isinstance(node, Tag):
-        return _shown_tag(node)
-    return str(node.__strip__(normalize=True, collapse=True, keep_template_params=False) or "")
+class Shown:
+    """What a reader sees of the nodes of an article. `chinese`: templates write dates and units in Chinese."""
 
+    def __init__(self, chinese: bool) -> None:
+        self._chinese = chinese
 
-def _shown_tag(node: Tag) -> str:
-    name = str(node.tag).strip().lower()
-    if name in ("math", "chem", "ce"):
-        return f"${str(node.contents).strip()}$"
-    if name in ("ref", "references", "gallery", "style", "timeline", "imagemap", "templatestyles"):
-        return ""
-    if name in ("br", "hr"):
-        return "\n"
-    if name == "table":
-        return "\n\n" + "\n".join(_rows(node.contents)) + "\n\n"
-    if name in ("li", "dt", "dd") and node.wiki_markup:
-        return "- " if name == "li" else ""
-    if name in ("pre", "syntaxhighlight", "source", "nowiki", "code"):
-        return str(node.contents)
-    inner = _inner(node.contents)
-    return f"\n\n{inner}\n\n" if name in ("blockquote", "div", "p", "poem") else inner
+    def node(self, node: Node) -> str:
+        """What a reader sees of a node."""
+        if isinstance(node, Wikilink):
+            return "" if _HIDDEN.match(str(node.title)) else self._inner(node.text or node.title)
+        if isinstance(node, Template):
+            return self._template(node)
+        if isinstance(node, Tag):
+            return self._tag(node)
+        return str(node.__strip__(normalize=True, collapse=True, keep_template_params=False) or "")
 
+    def _template(self, node: Template) -> str:
+        name = str(node.name)
+        params = [(str(p.name), self._inner(p.value)) for p in node.params]
+        found = template_text(name, params, chinese=self._chinese)
+        return "" if found == HOLE and "\n" in name + "".join(str(p) for p in node.params) else found
 
-def _inner(code: Wikicode | None) -> str:
-    return "".join(_shown(n) for n in code.nodes) if code is not None else ""
+    def _tag(self, node: Tag) -> str:
+        name = str(node.tag).strip().lower()
+        if name in ("math", "chem", "ce"):
+            return f"${str(node.contents).strip()}$"
+        if name in ("ref", "references", "gallery", "style", "timeline", "imagemap", "templatestyles", "rp", "indicator"):
+            return ""
+        if name in ("br", "hr"):
+            return "\n"
+        if name == "table":
+            return "\n\n" + "\n".join(self._rows(node.contents)) + "\n\n"
+        if name in ("li", "dt", "dd") and node.wiki_markup:
+            return "- " if name == "li" else ""
+        if name in ("pre", "syntaxhighlight", "source", "nowiki", "code"):
+            return str(node.contents)
+        inner = self._inner(node.contents)
+        if name in ("sup", "sub"):
+            return raised(inner) if name == "sup" else lowered(inner)
+        if name == "rt":
+            return f"({inner})" if inner.strip() else ""
+        return f"\n\n{inner}\n\n" if name in ("blockquote", "div", "p", "poem") else inner
 
+    def _inner(self, code: Wikicode | None) -> str:
+        return "".join([self.node(n) for n in code.nodes]) if code is not None else ""
 
-def _rows(table: Wikicode) -> list[str]:
-    """The rows of a table as `a | b | c`, with cells that are not empty."""
-    rows = [table, *(t.contents for t in table.nodes if isinstance(t, Tag) and str(t.tag) == "tr")]
-    found = []
-    for row in rows:  # the first row's cells may stand in the table itself
-        tags = [t for t in row.nodes if isinstance(t, Tag) and str(t.tag) in ("td", "th")]
-        cells = [text for t in tags if (text := " ".join(_inner(t.contents).split()))]
-        if cells:
-            found.append(" | ".join(cells))
-    return found
+    def _rows(self, table: Wikicode) -> list[str]:
+        """The rows of a table as `a | b | c`, with cells that are not empty."""
+        rows = [table, *(t.contents for t in table.nodes if isinstance(t, Tag) and str(t.tag) == "tr")]
+        found = []
+        for row in rows:  # the first row's cells may stand in the table itself
+            tags = [t for t in row.nodes if isinstance(t, Tag) and str(t.tag) in ("td", "th")]
+            cells = [text for t in tags if (text := " ".join(self._inner(t.contents).split()))]
+            if cells:
+                found.append(" | ".join(cells))
+        return found
 
 
 _ENTITY = 40  # characters of the longest name of an entity

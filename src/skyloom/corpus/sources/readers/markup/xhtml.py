@@ -11,7 +11,9 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
+from collections.abc import Callable
 
+from skyloom.corpus.sources.readers.markup.raised import lowered, raised
 from skyloom.corpus.sources.readers.markup.work import Work
 from skyloom.corpus.text import charset
 
@@ -21,7 +23,7 @@ _BLOCKS = frozenset(
     "address article aside blockquote body center dd div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 header li main ol p "
     "pre section table tbody td tfoot th thead tr ul".split()
 )
-_INLINE = frozenset(("ruby",))  # closes what is open in it
+_INLINE = frozenset(("ruby", "sup", "sub"))  # <ruby> closes what is open in it; raised and lowered text is written so
 _CLOSES = {  # start tags that end these elements where they stand open just before
     "li": ("p", "li"), "dd": ("p", "dd", "dt"), "dt": ("p", "dd", "dt"), "td": ("p", "td", "th"), "th": ("p", "td", "th"),
     "tr": ("p", "td", "th", "tr"), "rt": ("rt", "rp"), "rp": ("rt", "rp"), "p": ("p",), "div": ("p",), "ul": ("p",), "ol": ("p",),
@@ -33,6 +35,7 @@ _TOKEN = re.compile(
     r"|<[!?][^>]*+>?|</(?![A-Za-z])[^>]*+>?"  # a declaration, a CDATA section, an instruction, a tag that names nothing
     rf"|<(?P<end>/?)(?P<name>[A-Za-z][^\s/>]*+)(?:[\s/]++|{_ATTRIBUTE})*+(?P<whole>>?)"
 )
+_RAISED = 100  # characters of a power or an index; what is longer is a passage in small type
 _RAW_END = {name: re.compile(rf"</{name}(?=[\s/>])[^>]*+>?", re.IGNORECASE) for name in _RAW}
 _LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9A-Fa-f]{7,});?")
 
@@ -58,6 +61,7 @@ class _Chapter:
         self._count: Counter[str] = Counter()
         self._hidden = self._verbatim = 0  # open elements that are skipped, that are <pre>
         self._place = 0
+        self._raised: list[int] = []  # of each open <sup> and <sub>, the pieces of text before it
 
     def text(self) -> str:
         while (match := self._next()) is not None:
@@ -117,6 +121,8 @@ class _Chapter:
     def _begin(self, name: str) -> None:
         self._open.append(name)
         self._count[name] += 1
+        if name in ("sup", "sub"):
+            self._raised.append(len(self._out))
         if name in _SKIPPED:
             self._hidden += 1
         elif not self._hidden and not self._verbatim and name in _BLOCKS:
@@ -135,9 +141,20 @@ class _Chapter:
         self._work.spend(1)
         self._hidden -= name in _SKIPPED
         self._verbatim -= name == "pre"
-        if not self._hidden and not self._verbatim and name in _BLOCKS:
+        if name in ("sup", "sub"):
+            self._raise(self._raised.pop(), raised if name == "sup" else lowered)
+        elif not self._hidden and not self._verbatim and name in _BLOCKS:
             self._out.append(_gap(name))
         return name
+
+    def _raise(self, start: int, written: Callable[[str], str]) -> None:
+        """Write what was raised or lowered as a power, an index or nothing; passages stay as they are."""
+        pieces = len(self._out) - start
+        if self._hidden or self._verbatim or not 0 < pieces <= _RAISED or sum(map(len, self._out[start:])) > _RAISED:
+            return
+        text = "".join(self._out[start:])
+        if "\n" not in text:
+            self._out[start:] = [written(text)]
 
 
 def _gap(name: str) -> str:

@@ -1,0 +1,120 @@
+"""Parts of pages that are written otherwise before the pass over their tags: formulas, readings, listings, adverts.
+
+Input: a column of page bodies in any charset in which ASCII is ASCII. Output: the column; only pages that hold one of the marks
+change. MathML without TeX beside it gets the TeX that it means (mathml.py), and a formula that cannot be converted goes as a
+whole; readings of ruby stand in parentheses behind their word; listings lose the numbers of their lines and keep the ends of
+them; adverts and boxes about the author, which nothing but their names tells from text, are cut out with all that is in them.
+Each page is looked through a fixed number of times. Memory: the pages that change, twice.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skyloom.corpus.extract.mathml import with_tex
+
+_MARKS = (b"<math", b"<ruby", b"<pre", b"<amp-", b"files", b"author", b"related", b"signature", b"mw-cite-backlink")
+_RUBY = re.compile(rb"<ruby\b[^>]*>(?:[^<]++|<(?!/?ruby\b))*+</ruby\s*>", re.IGNORECASE)
+_RP = re.compile(rb"<rp\b[^>]*>[^<]*(?:</rp\s*>)?", re.IGNORECASE)
+_RT = re.compile(rb"<(rt|rtc)\b[^>]*>([^<]*)(?:</\1\s*>)?", re.IGNORECASE)
+_PRE = re.compile(rb"<pre\b[^>]*>(?:[^<]++|<(?!/?pre\b))*+</pre\s*>", re.IGNORECASE)
+_NUMBER = re.compile(
+    rb"<(span|a|i|b|em|td|div)\b[^>]{0,120}\b(?:class|id)=[\"']?[^\"'>]{0,120}"
+    rb"(?:gutter|linenum|line-num|lineno|line_no|\bln\b|\blnt\b|\blnr\b|hljs-ln|blob-num|\bnum\b|rownum|codeline-num)"
+    rb"[^\"'>]{0,120}[\"']?[^>]{0,200}>"
+    rb"\s*\d{0,6}[.:|]?\s*</\1\s*>[ \t]?",
+    re.IGNORECASE,
+)
+_LINE = re.compile(
+    rb"(</(?:span|code)\s*>)[ \t]*(?=<(?:span|code)\b[^>]{0,80}\bclass=[\"']?(?:[\w-]{1,40} ){0,6}"
+    rb"(?:line|code-line|cl|view-line|token-line|row)"
+    rb"[\"'> ])",
+    re.IGNORECASE,
+)
+_CODES = re.compile(rb"(</code\s*>)[ \t]*(?=<code\b)", re.IGNORECASE)
+_BACKLINK = re.compile(rb"<span class=\"mw-cite-backlink\">(?:(?!</span>).){0,400}</span>", re.DOTALL)
+_BOX = re.compile(
+    rb"<(amp-ad|amp-embed|amp-sticky-ad)\b[^>]*>|<(table)\b[^>]{0,200}\bclass=[\"']files[\"'][^>]*>"  # files of a repository
+    rb"|<(div|section|aside|ul|p)\b[^>]{0,200}\b(?:class|id)=[\"']?(?:[\w-]{1,60} ){0,10}"
+    rb"(?:author-?box|author-?bio|about-?(?:the-)?author|post-author-(?:box|bio|info)|entry-author|"
+    rb"author-(?:card|description|about)|"
+    rb"related-?(?:posts?|articles?|items?|stories|content|links?)|jp-relatedposts|yarpp-related|post-?signature|signature|forum-?signature|"
+    rb"user-signature|sign-?off-sig)(?=[ \"'>])[^>]*>",
+    re.IGNORECASE,
+)
+_TAG = {name: re.compile(rb"<(/?)" + name + rb"(?=[\s/>])[^>]*>", re.IGNORECASE) for name in (
+    b"amp-ad", b"amp-embed", b"amp-sticky-ad", b"div", b"section", b"aside", b"ul", b"p", b"table",
+)}  # fmt: skip
+_TRIES = 8  # boxes that turn out to be too large or without an end
+_SHARE = 0.4  # of a page that a box may be: more is the text itself
+
+
+def prepared(bodies: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """The column (binary or string) with the parts above written otherwise."""
+    column = bodies.combine_chunks() if isinstance(bodies, pa.ChunkedArray) else bodies
+    marked = np.zeros(len(column), bool)
+    raw = column.cast(pa.large_binary())
+    for mark in _MARKS:
+        marked |= pc.fill_null(pc.match_substring(raw, mark, ignore_case=False), False).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(marked)
+    if not len(rows):
+        return column
+    old = raw.take(pa.array(rows)).to_pylist()
+    new = [prepared_page(page) for page in old]
+    changed = np.array([a is not b for a, b in zip(old, new, strict=True)])
+    if not changed.any():
+        return column
+    mask = np.zeros(len(column), bool)
+    mask[rows[changed]] = True
+    values = pa.array([page for page, differs in zip(new, changed.tolist(), strict=True) if differs], pa.large_binary())
+    return pc.replace_with_mask(raw, pa.array(mask), values)
+
+
+def prepared_page(page: bytes) -> bytes:
+    """One page; the same object if nothing in it changes."""
+    found = page
+    if b"<math" in found:
+        found = with_tex(found)
+    if b"<ruby" in found:
+        found = _RUBY.sub(_reading, found)
+    if b"<pre" in found:
+        found = _PRE.sub(_listing, found)
+    if b"mw-cite-backlink" in found:
+        found = _BACKLINK.sub(b"", found)
+    found = _without_boxes(found)
+    return found if len(found) != len(page) or found != page else page
+
+
+def _reading(match: re.Match[bytes]) -> bytes:
+    """A word with its reading in parentheses behind it."""
+    inner = _RP.sub(b"", match[0])
+    return _RT.sub(lambda m: b"(" + m[2].strip() + b")" if m[2].strip() else b"", inner)
+
+
+def _listing(match: re.Match[bytes]) -> bytes:
+    """A listing without the numbers of its lines, each line with its end."""
+    text = _NUMBER.sub(b"", match[0])
+    return _CODES.sub(rb"\1\n", _LINE.sub(rb"\1\n", text))
+
+
+def _without_boxes(page: bytes) -> bytes:
+    parts, start, place, large = list[bytes](), 0, 0, 0
+    while large < _TRIES and (box := _BOX.search(page, place)):
+        name = (box[1] or box[2] or box[3]).lower()
+        depth, end = 1, -1
+        for tag in _TAG[name].finditer(page, box.end()):
+            depth += -1 if tag[1] else 1
+            if depth == 0:
+                end = tag.end()
+                break
+        place = box.end()
+        if end >= 0 and end - box.start() <= _SHARE * len(page):
+            parts.append(page[start : box.start()])
+            start = place = end
+        else:
+            large += 1
+    return b"".join([*parts, page[start:]]) if parts else page
