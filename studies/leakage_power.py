@@ -120,17 +120,29 @@ def rows_of_folder(folder: Path, lines: Sequence[PowerLine]) -> list[PowerShare]
     computed anew when raw results or statistics change."""
     order = {one: place for place, one in enumerate(planned())}
     lines = sorted((one for one in lines if (one["size"], one["seed"]) in order), key=lambda one: order[one["size"], one["seed"]])
-    source = Path(leakage_power_figures.__file__).read_bytes()
+    root = Path(__file__).parents[1]
+    code = [
+        Path(leakage_power_figures.__file__),
+        root / "studies/leakage_power_texts.py",
+        root / "src/skyloom/evaluate/intervals.py",
+        root / "src/skyloom/leakage/blind.py",
+    ]
+    code += sorted(path for path in (root / "src/skyloom/leakage/suspect").glob("*.py") if path.name != "known_power.py")
+    source = b"".join(path.read_bytes() for path in code)
     key = hashlib.sha256(source + json.dumps([line["sha256"] for line in lines]).encode()).hexdigest()
     path = folder / "figures.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if kept.get("key") != key:
+        if DATA_VARIABLE not in os.environ:
+            raise NotMeasuredError(f"{DATA_VARIABLE} names no folder, and the figures that are kept are of other code")
         torch.set_num_threads(1)
         seeds = [SeedScores(line["size"], line["seed"], read_raw(folder, line)) for line in lines]
         texts = study_texts(Path(os.environ[DATA_VARIABLE]) / "eval", folder)
         pools = {**texts.pools, "published": texts.published}
         kept = {"key": key, "rows": figures(seeds, pools, lambda text: print(text, file=sys.stderr, flush=True))}
-        path.write_text(json.dumps(kept, ensure_ascii=False, indent=1), encoding="utf-8")
+        aside = path.with_suffix(".tmp")
+        aside.write_text(json.dumps(kept, ensure_ascii=False, indent=1), encoding="utf-8")
+        os.replace(aside, path)
     rows: list[PowerShare] = kept["rows"]
     return rows
 
