@@ -29,7 +29,7 @@ Table = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class ModelFamily:
+class HfFamily:
     """A model type of transformers: its class, and what a config means that leaves keys out."""
 
     architecture: str
@@ -42,18 +42,18 @@ class ModelFamily:
 
 
 FAMILIES = {
-    "llama": ModelFamily("LlamaForCausalLM", {"max_position_embeddings": 2048}),
-    "mistral": ModelFamily(
+    "llama": HfFamily("LlamaForCausalLM", {"max_position_embeddings": 2048}),
+    "mistral": HfFamily(
         "MistralForCausalLM",
         {"max_position_embeddings": 131_072, "num_key_value_heads": 8, "sliding_window": 4096},
         window=True,
     ),
-    "qwen2": ModelFamily(
+    "qwen2": HfFamily(
         "Qwen2ForCausalLM",
         {"max_position_embeddings": 32_768, "num_key_value_heads": 32, "sliding_window": 4096, "max_window_layers": 28},
         query_bias=True, window=True, switched=True,
     ),
-    "qwen3": ModelFamily(
+    "qwen3": HfFamily(
         "Qwen3ForCausalLM",
         {
             "max_position_embeddings": 32_768, "num_key_value_heads": 32, "head_dim": 128, "sliding_window": 4096,
@@ -230,7 +230,7 @@ def family_of(config: ModelConfig) -> str:
     return "mistral" if config.window or config.hidden % config.heads else "llama"  # transformers' LLaMA wants heads that divide it
 
 
-def _family(table: Table) -> ModelFamily:
+def _family(table: Table) -> HfFamily:
     kind = table.get("model_type", "llama")
     if not isinstance(kind, str) or kind not in FAMILIES:
         raise ConfigError(f"config.json: model_type is {_short(kind)}; the decoder here is that of {', '.join(FAMILIES)}")
@@ -253,7 +253,7 @@ def _check_kinds(told: Table) -> None:
         raise ConfigError(f"config.json: layer_types is {_short(kinds)}; it must be a list of names")
 
 
-def _window(table: Table, told: Table, family: ModelFamily) -> int:
+def _window(table: Table, told: Table, family: HfFamily) -> int:
     """Tokens that all layers see, 0 for all. ConfigError where layers differ, or the family has no window."""
     wide = table["sliding_window"] if "sliding_window" in table else told.get("sliding_window")
     kinds, layers = told.get("layer_types"), told["num_hidden_layers"]
