@@ -36,6 +36,7 @@ from studies.leakage_power_figures import PowerShare, SeedScores, figures
 from studies.leakage_power_runs import SIZES, PowerRecipe, PowerSize, Raw, one_seed
 from studies.leakage_power_table import BARS, bar_value, table, write_tables
 from studies.leakage_power_texts import study_texts
+from studies.seed_lines import append_seed, read_seeds
 
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 SEEDS = {"0.9M": 20, "0.25M": 6, "1.9M": 6}
@@ -80,21 +81,8 @@ def read_raw(folder: Path, line: PowerLine) -> Raw:
 
 def read_lines(folder: Path, recipe: PowerRecipe) -> list[PowerLine]:
     """The finished seeds. ValueError if the folder holds seeds of another recipe."""
-    path = folder / "seeds.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    found: list[PowerLine] = [json.loads(line) for line in lines if line.endswith("\n")]
-    if any(line["recipe"] != asdict(recipe) for line in found):
-        raise ValueError(f"{path} holds seeds of another recipe; give another folder")
+    found: list[PowerLine] = read_seeds(folder / "seeds.jsonl", asdict(recipe))
     return found
-
-
-def append(path: Path, line: str) -> None:
-    """Add a line; what an interruption left of another is taken away first."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if text and not text.endswith("\n"):
-        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line)
 
 
 def run(folder: Path, wanted: list[tuple[str, int]], recipe: PowerRecipe) -> None:
@@ -112,7 +100,7 @@ def run(folder: Path, wanted: list[tuple[str, int]], recipe: PowerRecipe) -> Non
             "seed": seed, "size": name, "recipe": asdict(recipe), "parameters": int(raw["parameters"][0]), "file": file,
             "sha256": hashlib.sha256(data).hexdigest(),
         }  # fmt: skip
-        append(folder / "seeds.jsonl", json.dumps(line, sort_keys=True) + "\n")
+        append_seed(folder / "seeds.jsonl", json.dumps(line, sort_keys=True) + "\n")
 
 
 def rows_of_folder(folder: Path, lines: Sequence[PowerLine]) -> list[PowerShare]:
