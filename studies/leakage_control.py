@@ -30,6 +30,7 @@ from typing import TypedDict
 
 import numpy as np
 import torch
+from studies.seed_lines import append_seed, read_seeds
 from torch.nn import functional as F
 
 from skyloom.core.json_files import LeakageControl, LeakageReport
@@ -146,22 +147,9 @@ def _learn(
         optimiser.step(float(falling * min(1.0, (step + 1) / 30)))
 
 
-def _append(path: Path, line: str) -> None:
-    """Add a line; what an interruption left of another is taken away first."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if text and not text.endswith("\n"):
-        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line)
-
-
 def read_outcomes(folder: Path, recipe: Recipe) -> list[Outcome]:
     """The finished seeds in order. ValueError if the folder holds seeds of another recipe."""
-    path = folder / "seeds.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    found: list[Outcome] = [json.loads(line) for line in lines if line.endswith("\n")]
-    if any(outcome["recipe"] != asdict(recipe) for outcome in found):
-        raise ValueError(f"{path} holds seeds of another recipe; give another folder")
+    found: list[Outcome] = read_seeds(folder / "seeds.jsonl", asdict(recipe))
     return sorted(found, key=lambda outcome: outcome["seed"])
 
 
@@ -238,7 +226,7 @@ def main() -> int:
         tokenizer = tokenizer_of(options.out)
         for seed in missing:
             line = json.dumps(one_seed(seed, recipe, tokenizer), ensure_ascii=False, sort_keys=True) + "\n"
-            _append(options.out / "seeds.jsonl", line)
+            append_seed(options.out / "seeds.jsonl", line)
             print(f"seed {seed}", flush=True)
         done = read_outcomes(options.out, recipe)
     chosen = [outcome for outcome in done if outcome["seed"] in wanted]

@@ -36,6 +36,7 @@ from studies.leakage_power_figures import PowerShare, SeedScores, figures
 from studies.leakage_power_runs import SIZES, PowerRecipe, PowerSize, Raw, one_seed
 from studies.leakage_power_table import BARS, bar_value, table, write_tables
 from studies.leakage_power_texts import study_texts
+from studies.seed_lines import append_seed, read_seeds
 
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 SEEDS = {"0.9M": 20, "0.25M": 6, "1.9M": 6}
@@ -80,21 +81,8 @@ def read_raw(folder: Path, line: PowerLine) -> Raw:
 
 def read_lines(folder: Path, recipe: PowerRecipe) -> list[PowerLine]:
     """The finished seeds. ValueError if the folder holds seeds of another recipe."""
-    path = folder / "seeds.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    found: list[PowerLine] = [json.loads(line) for line in lines if line.endswith("\n")]
-    if any(line["recipe"] != asdict(recipe) for line in found):
-        raise ValueError(f"{path} holds seeds of another recipe; give another folder")
+    found: list[PowerLine] = read_seeds(folder / "seeds.jsonl", asdict(recipe))
     return found
-
-
-def append(path: Path, line: str) -> None:
-    """Add a line; what an interruption left of another is taken away first."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if text and not text.endswith("\n"):
-        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line)
 
 
 def run(folder: Path, wanted: list[tuple[str, int]], recipe: PowerRecipe) -> None:
@@ -112,7 +100,7 @@ def run(folder: Path, wanted: list[tuple[str, int]], recipe: PowerRecipe) -> Non
             "seed": seed, "size": name, "recipe": asdict(recipe), "parameters": int(raw["parameters"][0]), "file": file,
             "sha256": hashlib.sha256(data).hexdigest(),
         }  # fmt: skip
-        append(folder / "seeds.jsonl", json.dumps(line, sort_keys=True) + "\n")
+        append_seed(folder / "seeds.jsonl", json.dumps(line, sort_keys=True) + "\n")
 
 
 def rows_of_folder(folder: Path, lines: Sequence[PowerLine]) -> list[PowerShare]:
@@ -120,17 +108,29 @@ def rows_of_folder(folder: Path, lines: Sequence[PowerLine]) -> list[PowerShare]
     computed anew when raw results or statistics change."""
     order = {one: place for place, one in enumerate(planned())}
     lines = sorted((one for one in lines if (one["size"], one["seed"]) in order), key=lambda one: order[one["size"], one["seed"]])
-    source = Path(leakage_power_figures.__file__).read_bytes()
+    root = Path(__file__).parents[1]
+    code = [
+        Path(leakage_power_figures.__file__),
+        root / "studies/leakage_power_texts.py",
+        root / "src/skyloom/evaluate/intervals.py",
+        root / "src/skyloom/leakage/blind.py",
+    ]
+    code += sorted(path for path in (root / "src/skyloom/leakage/suspect").glob("*.py") if path.name != "known_power.py")
+    source = b"".join(path.read_bytes() for path in code)
     key = hashlib.sha256(source + json.dumps([line["sha256"] for line in lines]).encode()).hexdigest()
     path = folder / "figures.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if kept.get("key") != key:
+        if DATA_VARIABLE not in os.environ:
+            raise NotMeasuredError(f"{DATA_VARIABLE} names no folder, and the figures that are kept are of other code")
         torch.set_num_threads(1)
         seeds = [SeedScores(line["size"], line["seed"], read_raw(folder, line)) for line in lines]
         texts = study_texts(Path(os.environ[DATA_VARIABLE]) / "eval", folder)
         pools = {**texts.pools, "published": texts.published}
         kept = {"key": key, "rows": figures(seeds, pools, lambda text: print(text, file=sys.stderr, flush=True))}
-        path.write_text(json.dumps(kept, ensure_ascii=False, indent=1), encoding="utf-8")
+        aside = path.with_suffix(".tmp")
+        aside.write_text(json.dumps(kept, ensure_ascii=False, indent=1), encoding="utf-8")
+        os.replace(aside, path)
     rows: list[PowerShare] = kept["rows"]
     return rows
 

@@ -15,6 +15,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -154,7 +155,9 @@ def _kept_twins(folder: Path, lang: str, tokenizer: Tokenizer, items: list[tuple
     """Twins of a pool's items; they are made once and kept in `folder`."""
     path = folder / f"twins-{lang}.json"
     if not path.is_file():
-        path.write_text(json.dumps(_twins(items, train), ensure_ascii=False), encoding="utf-8")
+        aside = path.with_suffix(".tmp")
+        aside.write_text(json.dumps(_twins(items, train), ensure_ascii=False), encoding="utf-8")
+        os.replace(aside, path)
     found = json.loads(path.read_text(encoding="utf-8"))
     return _pool(tokenizer, [text for _, text in found], [place for place, _ in found])
 

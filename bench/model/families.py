@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -63,7 +64,8 @@ class Differences:
 
 def difference(found: Tensor, wished: Tensor) -> float:
     """The largest difference as a share of the largest absolute value."""
-    return float((found - wished).detach().abs().max() / wished.detach().abs().max())
+    share = float((found - wished).detach().abs().max() / wished.detach().abs().max())
+    return share if math.isfinite(share) else math.inf
 
 
 def gradients(model: nn.Module, batch: Tensor, config: ModelConfig) -> tuple[Tensor, dict[str, Tensor]]:
@@ -162,7 +164,7 @@ def goes_all_the_way(folder: Path, theirs: nn.Module) -> str:
     (dry,) = dry_run(settings, config, [Layout(tensor=2, micro_batch=1)], progress=Progress.silent())
     planned = memory(config, dry.layout, ROWS, config.context, FUSED, 0.0)
     held = {shard.name: shard.whole for rank in dry.ranks for shard in rank.shards}
-    if planned.total <= 0 or held != {name: tuple(weight.shape) for name, weight in weights.items()}:
+    if planned.weights <= 0 or held != {name: tuple(weight.shape) for name, weight in weights.items()}:
         return "planned"
     state, out = learner.optimiser.weights(), folder.with_name("exported")
     out.mkdir()

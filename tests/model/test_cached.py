@@ -72,6 +72,10 @@ def test_logits_equal_the_decoders(shape: str, dtype: torch.dtype) -> None:
     assert before.length == 20 and before.keys[0].shape[:3] == (1, SHAPES[shape].grouped_heads, 20)
     torch.testing.assert_close(logits(network.run(tokens[:, 20:], positions[:, 20:], None, before)), wished[:, 20:], **near)
 
+    padded, fill = positions[:, 20:].clone(), tokens[:, 20:].clone()
+    padded[1, 3:], fill[1, 3:] = 20, 0  # a shorter row is padded so
+    torch.testing.assert_close(logits(network.run(fill, padded, None, before))[1, :3], wished[1, 20:23], **near)
+
     # A tree: the first two rows' last 5 tokens are branches behind the prefix and the first row's 5.
     tokens[1, 20:25] = tokens[0, 20:25]
     wished = model(tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -253,6 +254,12 @@ def test_config_as_transformers_saves_it(tmp_path: Path) -> None:
         ({"rope_scaling": {"rope_type": "linear"}}, "linear rotation lacks factor"),
         ({"rope_scaling": {"rope_type": "linear", "factor": "two"}}, "factor"),
         ({"rope_scaling": {"rope_type": "linear", "factor": 2.0, "拉伸": 1}}, "unknown keys 拉伸"),
+        ({"rope_scaling": {"rope_type": ["yarn"], "factor": 2.0}}, "scaled by"),
+        ({"rope_scaling": {"type": "yarn", "factor": "4", "mscale": 1.0, "mscale_all_dim": 0.7}}, "numbers of at least 0"),
+        ({"rope_scaling": {"type": "yarn", "factor": 4.0, "mscale": 1.0, "mscale_all_dim": -9.0}}, "numbers of at least 0"),
+        ({"layer_types": 5}, "layer_types is 5; it must be a list"),
+        ({"tie_word_embeddings": "false"}, "tie_word_embeddings is 'false'; it must be true or false"),
+        ({"max_window_layers": "28"}, "max_window_layers is '28'; it must be a whole number"),
         ({"rope_scaling": "linear"}, "rope_scaling is 'linear'; it must be a table"),
         ({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}, "only a part of each head is turned"),
         ({"attention_bias": True}, "attention_bias is True: biases in attention"),
@@ -278,3 +285,25 @@ def test_configs_of_other_models_are_refused(change: dict[str, object], said: st
     table = {**hf.to_hf_config(SHAPES[0], bos_id=1, eos_id=2, dtype="float32"), **change}
     with pytest.raises(ConfigError, match=said):
         hf.from_hf_config(table)
+
+
+def test_layers_of_a_mistral_are_alike() -> None:
+    table = hf.to_hf_config(replace(SHAPES[0], window=8), bos_id=1, eos_id=2, dtype="float32")
+    kinds = ["sliding_attention", *["full_attention"] * (SHAPES[0].layers - 1)]
+    for change, said in (({"layer_types": kinds}, "layers differ"), ({"use_sliding_window": False}, "beside a sliding_window")):
+        with pytest.raises(ConfigError, match=said):
+            hf.from_hf_config({**table, **change})
+
+
+def test_heads_that_do_not_divide_the_width_go_out_as_a_mistral(tmp_path: Path) -> None:
+    """transformers' LLaMA refuses such a shape."""
+    shape = ModelConfig(vocabulary=40, hidden=32, layers=1, heads=3, ffn=16, context=8, head_width=8)
+    table = hf.to_hf_config(shape, bos_id=1, eos_id=2, dtype="float32")
+    assert table["model_type"] == "mistral" and table["sliding_window"] is None and hf.from_hf_config(table) == shape
+    (tmp_path / "config.json").write_text(json.dumps(table))
+    assert transformers.AutoConfig.from_pretrained(tmp_path).sliding_window is None
+
+
+def test_defaults_that_hashes_leave_out_never_change() -> None:
+    found = {f.name: f.default for f in fields(ModelConfig) if f.metadata.get("later")}
+    assert found == {"head_width": 0, "query_bias": False, "head_norm": False, "window": 0, "rope_scaling": None}

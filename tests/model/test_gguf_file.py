@@ -10,6 +10,7 @@ import torch
 
 from skyloom.core.errors import DataError
 from skyloom.model import adopt, hf
+from skyloom.model.gguf_file import check_gguf
 from tests.evaluate.opened.small import save_llama, write_gguf
 
 PIECES = ["<s>", "<0x41>", "\u2581the", "天空", "<|user|>"]
@@ -28,6 +29,29 @@ def test_a_gguf_file_is_continued_as_its_folder(tmp_path: Path) -> None:
     wished = theirs("blocks.0.ffn.up.weight")
     assert 0 < float((rounded - wished).abs().max()) < 0.01 * float(wished.abs().max())
     assert adopt.fingerprint(quantised) != first
+
+
+@pytest.mark.parametrize("change", ["more", "less", "window"])
+def test_weights_that_would_be_passed_over(change: str, tmp_path: Path) -> None:
+    """transformers skips what it does not know, and draws what a file lacks: such a file would become another model."""
+    given = gguf.GGUFReader(write_gguf(save_llama(tmp_path / "m"), tmp_path / "m.gguf"))
+    file = tmp_path / "混.gguf"
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_block_count(2)
+    if change == "window":
+        writer.add_sliding_window(16)
+    for tensor in given.tensors:
+        if change != "less" or tensor.name != "blk.0.ffn_up.weight":
+            writer.add_tensor(tensor.name, tensor.data)
+    if change == "more":
+        writer.add_tensor("blk.1.ffn_up_exps.weight", torch.ones(2, 2).numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    said = {"more": "blk.1.ffn_up_exps.weight", "less": "blk.0.ffn_up.weight", "window": "sliding window"}
+    with pytest.raises(DataError, match=rf"混\.gguf .*{said[change]}"):
+        check_gguf(file)
 
 
 def test_files_that_cannot_be_continued(tmp_path: Path) -> None:

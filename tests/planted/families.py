@@ -76,7 +76,10 @@ def _own(family: str, number: int, width: int) -> dict[str, Any]:
         ]
     if family == "Qwen2":
         said = {"rms_norm_eps": 1e-6, "rope_theta": 1e6, "tie_word_embeddings": number == 1, "use_mrope": False, **windowed}
-        return said | ({"rope_scaling": yarn} if number == 2 else {})
+        if number == 0:
+            said |= {"use_sliding_window": True, "sliding_window": 9, "max_window_layers": 0}
+        scales = {"mscale": 1.0, "mscale_all_dim": 0.7, "truncate": False}
+        return said | ({"rope_scaling": {**yarn, **scales}} if number == 2 else {})
     if family == "Qwen3":
         said = {"rms_norm_eps": 1e-6, "rope_theta": 1000000, "attention_bias": False, "rope_scaling": None, **windowed}
         return said | {"head_dim": width + 4 * number, "tie_word_embeddings": number == 1}

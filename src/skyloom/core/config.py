@@ -57,12 +57,14 @@ def setting(
 
     `identity=False` marks a setting that changes how fast or where a step runs but not what it writes; such settings
     are left out of the step's hash. `later=True` marks one that was added after runs had been made: the hash holds it only where
-    it is not its default, so that what was finished before stays finished.
+    it is not its default, so that what was finished before stays finished. That default may never change again.
     """
     metadata = {
         "doc": doc, "unit": unit, "choices": tuple(choices), "low": low, "high": high, "identity": identity, "later": later,
     }  # fmt: skip
     if factory is not _MISSING:
+        if later:
+            raise TypeError("a setting that came later needs a plain default: the hash leaves out what equals it")
         return dataclasses.field(default_factory=factory, metadata=metadata)
     if default is not _MISSING:
         return dataclasses.field(default=default, metadata=metadata)

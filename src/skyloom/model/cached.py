@@ -247,7 +247,9 @@ class CachedDecoder:
         window, known, far = self.config.window, before.length if before else 0, None
         if window and int(positions.max()) >= window:
             near = nearby(positions, places, window)
-            mask = near if mask is None else mask & near
+            if mask is None:  # causal by places in the row: padding stands behind a text, at a position before its end
+                mask = torch.ones(near.shape[-2:], dtype=torch.bool, device=near.device).tril()
+            mask = mask & near
             if known:
                 ahead = torch.arange(known, device=positions.device).expand(len(positions), -1)
                 far = self._bias(nearby(positions, ahead, window)[:, None])

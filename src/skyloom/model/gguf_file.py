@@ -2,7 +2,8 @@
 
 Input: the path of one `.gguf` file. Output: what a Hugging Face folder would hold: the table of `config.json`, a tokenizer, and the
 weights as fp32 numbers under Hugging Face's names. Quantised weights become the numbers that they stand for. A GGUF may scale the
-rotary wavelengths (Llama 3.1), which transformers passes over without a word; such a file is refused.
+rotary wavelengths (Llama 3.1), have a window, or have weights that its architecture usually has not (experts, biases). transformers
+passes over all this without a word; such files are refused.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import tokenizers
@@ -19,8 +20,19 @@ from torch import Tensor
 
 from skyloom.core.errors import ConfigError, DataError
 
+if TYPE_CHECKING:
+    import gguf
+
 SUFFIX = ".gguf"
 _PLAIN = ("", "none")
+_NAMES = ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
+_LLAMA = tuple(f"{name}.weight" for name in _NAMES)
+_BLOCK = {
+    "llama": _LLAMA,
+    "qwen2": (*_LLAMA, "attn_q.bias", "attn_k.bias", "attn_v.bias"),
+    "qwen3": (*_LLAMA, "attn_q_norm.weight", "attn_k_norm.weight"),
+}
+"""The weights of a block by architecture. transformers passes over others, and draws at random what a file lacks."""
 
 
 def is_gguf(path: Path) -> bool:
@@ -45,11 +57,30 @@ def check_gguf(path: Path) -> None:
     if not reader.tensors:
         raise DataError(f"{path} holds no weights, only a vocabulary or settings")
     kinds = {str(field.contents()) for name, field in reader.fields.items() if name.endswith(".rope.scaling.type")}
-    if kinds - set(_PLAIN) or any(tensor.name.startswith("rope_freqs") for tensor in reader.tensors):
+    ends = (".rope.scaling.factor", ".rope.scale_linear")  # without a type, they scale linearly
+    if not kinds and any(name.endswith(ends) and field.contents() not in (0, 1) for name, field in reader.fields.items()):
+        kinds = {"linear"}
+    if kinds - set(_PLAIN) or any(tensor.name.startswith(("rope_freqs", "rope_factors")) for tensor in reader.tensors):
         raise DataError(
             f"{path} scales its rotation ({', '.join(sorted(kinds)) or 'rope_freqs'}), which is not read from GGUF here: give the "
             "Hugging Face folder of the model"
         )
+    _check_parts(path, reader)
+
+
+def _check_parts(path: Path, reader: gguf.GGUFReader) -> None:
+    """That the file of a known architecture has its usual weights and no window."""
+    if any(name.endswith(".attention.sliding_window") and field.contents() for name, field in reader.fields.items()):
+        raise DataError(f"{path} has a sliding window, which is not read from GGUF here: give the Hugging Face folder of the model")
+    named = reader.fields.get("general.architecture")
+    kind = str(named.contents()) if named else ""
+    blocks = reader.fields.get(f"{kind}.block_count")
+    if kind not in _BLOCK or blocks is None:
+        return
+    wished = {f"blk.{block}.{name}" for block in range(int(blocks.contents())) for name in _BLOCK[kind]}
+    there = {tensor.name for tensor in reader.tensors} - {"output.weight"}
+    if wrong := sorted(there ^ (wished | {"token_embd.weight", "output_norm.weight"})):
+        raise DataError(f"{path} is no usual {kind} model: it lacks, or has beside the usual weights, {', '.join(wrong[:3])}")
 
 
 def _dequantizes(kind: int) -> bool:

@@ -5,8 +5,10 @@ Input: the table of a `config.json`; output: a `ModelConfig`, and the other way 
 (`is_harmless`; callers log these), or it is not known and refused, so that no model is silently another one. What a family means
 where a config leaves a key out stands in `FAMILIES`, as in transformers' classes.
 
-The family that is written follows from the shape alone: norms of queries and keys are Qwen3's, biases Qwen2's, a window Mistral's,
-all else is LLaMA. transformers 5 reads `rope_parameters`, older versions and most other programs `rope_theta` and `rope_scaling`;
+The family that is written follows from the shape alone: norms of queries and keys are Qwen3's, biases Qwen2's, a window, or heads
+that do not divide the width, Mistral's, all else is LLaMA.
+
+transformers 5 reads `rope_parameters`, older versions and most other programs `rope_theta` and `rope_scaling`;
 we write them all.
 """
 
@@ -27,7 +29,7 @@ Table = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Family:
+class HfFamily:
     """A model type of transformers: its class, and what a config means that leaves keys out."""
 
     architecture: str
@@ -40,18 +42,18 @@ class Family:
 
 
 FAMILIES = {
-    "llama": Family("LlamaForCausalLM", {"max_position_embeddings": 2048}),
-    "mistral": Family(
+    "llama": HfFamily("LlamaForCausalLM", {"max_position_embeddings": 2048}),
+    "mistral": HfFamily(
         "MistralForCausalLM",
         {"max_position_embeddings": 131_072, "num_key_value_heads": 8, "sliding_window": 4096},
         window=True,
     ),
-    "qwen2": Family(
+    "qwen2": HfFamily(
         "Qwen2ForCausalLM",
         {"max_position_embeddings": 32_768, "num_key_value_heads": 32, "sliding_window": 4096, "max_window_layers": 28},
         query_bias=True, window=True, switched=True,
     ),
-    "qwen3": Family(
+    "qwen3": HfFamily(
         "Qwen3ForCausalLM",
         {
             "max_position_embeddings": 32_768, "num_key_value_heads": 32, "head_dim": 128, "sliding_window": 4096,
@@ -150,6 +152,7 @@ def from_hf_config(table: Table) -> ModelConfig:
         value = told.get(key)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise ConfigError(f"config.json: {key} is {_short(value)}; it must be a whole number above 0")
+    _check_kinds(told)
     hidden, heads = told["hidden_size"], told["num_attention_heads"]
     shared = heads if table.get("num_key_value_heads", 0) is None else told.get("num_key_value_heads", heads)
     width = told.get("head_dim", 0)
@@ -205,8 +208,8 @@ def to_hf_config(config: ModelConfig, *, bos_id: int, eos_id: int, dtype: str) -
     }
     if scaled:
         table["rope_scaling"] = scaled
-    if config.window:
-        table["sliding_window"] = config.window
+    if config.window or kind == "mistral":  # a Mistral that leaves it out has a window of 4,096
+        table["sliding_window"] = config.window or None
     if FAMILIES[kind].switched and config.window:
         table |= {"use_sliding_window": True, "max_window_layers": 0, "layer_types": ["sliding_attention"] * config.layers}
     return table
@@ -222,10 +225,12 @@ def family_of(config: ModelConfig) -> str:
         )
     if config.head_norm:
         return "qwen3"
-    return "qwen2" if config.query_bias else "mistral" if config.window else "llama"
+    if config.query_bias:
+        return "qwen2"
+    return "mistral" if config.window or config.hidden % config.heads else "llama"  # transformers' LLaMA wants heads that divide it
 
 
-def _family(table: Table) -> Family:
+def _family(table: Table) -> HfFamily:
     kind = table.get("model_type", "llama")
     if not isinstance(kind, str) or kind not in FAMILIES:
         raise ConfigError(f"config.json: model_type is {_short(kind)}; the decoder here is that of {', '.join(FAMILIES)}")
@@ -235,7 +240,20 @@ def _family(table: Table) -> Family:
     return family
 
 
-def _window(table: Table, told: Table, family: Family) -> int:
+def _check_kinds(told: Table) -> None:
+    """ConfigError for keys of windows and tied embeddings that are of the wrong kind."""
+    for key in ("tie_word_embeddings", "use_sliding_window"):
+        if not isinstance(told.get(key, False), bool):
+            raise ConfigError(f"config.json: {key} is {_short(told[key])}; it must be true or false")
+    first = told.get("max_window_layers", 0)
+    if not isinstance(first, int) or isinstance(first, bool):
+        raise ConfigError(f"config.json: max_window_layers is {_short(first)}; it must be a whole number")
+    kinds = told.get("layer_types", [])
+    if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
+        raise ConfigError(f"config.json: layer_types is {_short(kinds)}; it must be a list of names")
+
+
+def _window(table: Table, told: Table, family: HfFamily) -> int:
     """Tokens that all layers see, 0 for all. ConfigError where layers differ, or the family has no window."""
     wide = table["sliding_window"] if "sliding_window" in table else told.get("sliding_window")
     kinds, layers = told.get("layer_types"), told["num_hidden_layers"]
@@ -249,6 +267,10 @@ def _window(table: Table, told: Table, family: Family) -> int:
     if wide is not None and (not isinstance(wide, int) or isinstance(wide, bool) or wide < 1):
         raise ConfigError(f"config.json: sliding_window is {_short(wide)}; it must be a whole number above 0, or null")
     if not family.switched:
+        if kinds and kinds != ["sliding_attention" if wide else "full_attention"] * layers:
+            raise ConfigError("config.json: layers differ in how far they see (layer_types); ours are all alike")
+        if wide and told.get("use_sliding_window") is False:
+            raise ConfigError("config.json: use_sliding_window is False beside a sliding_window; take one of them out")
         return int(wide or 0)
     if wide is None or not told.get("use_sliding_window"):
         wide = 0
@@ -277,7 +299,7 @@ def _rotation(told: Table) -> tuple[float, RopeScaling | None]:
     if len(thetas) > 1:
         raise ConfigError(f"config.json: rope_theta and rope_parameters disagree: {sorted(thetas)}")
     scalings = [_scaling(part, told["max_position_embeddings"]) for part in parts]
-    if None not in scalings and scalings[0] != scalings[1]:
+    if scalings[0] is not None and told.get("rope_scaling") and scalings[0] != scalings[1]:
         raise ConfigError("config.json: rope_parameters and rope_scaling disagree")
     return (thetas.pop() if thetas else 10_000.0), scalings[0] or scalings[1]
 
@@ -297,7 +319,10 @@ _ROPE_USED = {
 
 def _scaling(part: dict[str, Any], context: int) -> RopeScaling | None:
     """What a table of a rotation says. ConfigError for a rotation that is not known, or keys that it does not read."""
-    kinds = {part.pop("rope_type", None), part.pop("type", None)} - {None}
+    named = [part.pop("rope_type", None), part.pop("type", None)]
+    if not all(name is None or isinstance(name, str) for name in named):
+        raise ConfigError(f"config.json: the rotation is scaled by {_short(named)}; known are default, {', '.join(_ROPE_USED)}")
+    kinds = set(named) - {None}
     kind = kinds.pop() if kinds else "default"
     given = {key: value for key, value in part.items() if value is not None}
     turned = given.pop("partial_rotary_factor", 1.0)
@@ -310,6 +335,11 @@ def _scaling(part: dict[str, Any], context: int) -> RopeScaling | None:
             raise ConfigError(f"config.json: the rotation has unknown keys {', '.join(unknown)[:200]}")
         return None
     scales = (given.pop("mscale", None), given.pop("mscale_all_dim", None)) if kind == "yarn" else ()
+    numbers = (*(scale for scale in scales if scale is not None), given.get("factor", 1))
+    if not all(isinstance(n, (int, float)) and not isinstance(n, bool) and 0 <= n < math.inf for n in numbers):
+        raise ConfigError(
+            f"config.json: the {kind} rotation has {_short(numbers)}; its factor and scales are numbers of at least 0"
+        )
     if all(scales) and scales and "attention_factor" not in given and given.get("factor", 1) > 1:
         high, low = (1 + 0.1 * float(scale) * math.log(given["factor"]) for scale in scales)
         given["attention_factor"] = high / low

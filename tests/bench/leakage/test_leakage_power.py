@@ -13,6 +13,7 @@ from studies.leakage_power_figures import PowerShare, clustered, figures
 from studies.leakage_power_runs import PowerRecipe, batched
 from studies.leakage_power_table import BARS, DOCS, PRODUCT, bar_value, chosen, falses, quoted_rows, quoted_table, table
 from studies.leakage_power_texts import halves
+from studies.seed_lines import append_seed
 
 from skyloom.leakage.suspect import KNOWN_POWER, measured_power, quoted
 from tests.bench.leakage.raw_power import seed_scores
@@ -67,8 +68,8 @@ def test_raw_results_are_plain_arrays_and_damage_is_seen(tmp_path: Path) -> None
     (tmp_path / "a.npz").write_bytes(data[:-1] + b"x")
     with pytest.raises(ValueError, match="damaged"):
         leakage_power.read_raw(tmp_path, line)
-    leakage_power.append(tmp_path / "seeds.jsonl", '{"half')
-    leakage_power.append(tmp_path / "seeds.jsonl", json.dumps(line) + "\n")
+    append_seed(tmp_path / "seeds.jsonl", '{"half')
+    append_seed(tmp_path / "seeds.jsonl", json.dumps(line) + "\n")
     with pytest.raises(ValueError, match="another recipe"):
         leakage_power.read_lines(tmp_path, PowerRecipe())
 

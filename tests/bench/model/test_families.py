@@ -33,9 +33,11 @@ def test_the_kinds_are_what_they_should_be(tmp_path: Path) -> None:
             write(family, number, tmp_path / family / str(number))
             found[family, number] = read_shape(tmp_path / family / str(number))
     assert {scaling.kind for shape in found.values() if (scaling := shape.rope_scaling)} == {"linear", "llama3", "yarn"}
-    assert all(found["Qwen2", n].query_bias and not found["Qwen2", n].window for n in range(SHAPES))
+    assert all(found["Qwen2", n].query_bias for n in range(SHAPES))
+    assert [found["Qwen2", n].window for n in range(SHAPES)] == [9, 0, 0]
     assert all(found["Qwen3", n].head_norm for n in range(SHAPES)) and found["Qwen3", 2].head_width
     assert [found["Mistral", n].window for n in range(SHAPES)] == [7, 0, 11] and found["Mistral", 2].head_width
-    assert found["SmolLM2", 0].tied and found["LLaMA 1", 0].norm_eps == 1e-6 and found["TinyLlama", 0].key_heads >= 0
+    assert found["SmolLM2", 0].tied and found["LLaMA 1", 0].norm_eps == 1e-6
+    assert found["TinyLlama", 0].grouped_heads == table("TinyLlama", 0)["num_key_value_heads"]
     skipped = passed_over(read_config(tmp_path / "SmolLM2" / "0"))
     assert {"is_llama_config", "transformers.js_config"} <= set(skipped) and "rope_theta" not in skipped

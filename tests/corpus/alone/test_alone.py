@@ -73,7 +73,7 @@ def test_language(files: list[Path], tmp_path: Path) -> None:
     assert [row["id"] for row in kept] == [name for name, lang in found.items() if lang == "zh-Hans"]
     assert kept[0] == {"id": "zh", "text": ZH}
     assert report.documents == 10 and report.kept == len(kept) and report.said["zh-Hans"] == len(kept)
-    assert report.rejected == {"no text": 1, "not JSON": 1} or sum(report.rejected.values()) == 2
+    assert sum(report.rejected.values()) == 2 and len(report.rejected) == 2, report.rejected
     lost = rows(tmp_path / "out.jsonl.rejected.jsonl")
     assert [(Path(row["file"]).name, row["row"]) for row in lost] == [("一.jsonl.gz", 8), ("一.jsonl.gz", 9)]
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".skyloom")], "nothing else is left"
@@ -132,7 +132,11 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     for out, texts in (("out.csv", None), ("out.jsonl", "texts.txt"), ("out.jsonl", "out.jsonl")):
         with pytest.raises(ConfigError):
             judged([tmp_path / "空.jsonl"], tmp_path / out, LanguageVerdict(), tmp_path / texts if texts else None)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["空.jsonl"]
+    with pytest.raises(ConfigError, match="is one of the inputs"):
+        judged([tmp_path / "空.jsonl"], tmp_path / "空.jsonl", LanguageVerdict())
+    told = json.loads((tmp_path / "out.jsonl.rejected.jsonl").read_text(encoding="utf-8"))
+    assert told["row"] == 1 and told["reason"] == "no text"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jsonl.rejected.jsonl", "空.jsonl"]
 
 
 def call(*arguments: str | Path) -> Result:

@@ -169,6 +169,22 @@ def test_the_bytes_do_not_depend_on_the_workers(corpus: Store, tmp_path: Path) -
     assert contents(tmp_path / "pool") == contents(tmp_path / "alone")
 
 
+def test_values_that_are_names_of_our_own(tmp_path: Path) -> None:
+    """A source that is called as our own files are, one without a value, and a long one."""
+    values = ["receipts", "none", "", "manifest.json", ".export", "许可" * 60, "许可" * 60 + "一"]
+    rows = [{**row(k), "source": value, "split": "train"} for k, value in enumerate(values)]
+    store = Store(tmp_path / "corpus")
+    store.write_table("documents-00000-000.parquet", pa.Table.from_pylist(rows, schema=DOCUMENT))
+    found = export(store, tmp_path / "out", replace(CONFIG, by=("source",)))
+    assert {one["group"]["source"] for one in found.files} == set(values) and len(found.files) == len(values)
+    assert all((tmp_path / "out" / one["name"]).is_file() for one in found.files)
+    assert export(store, tmp_path / "out", replace(CONFIG, by=("source",))).there
+    rows = [{**rows[0], "source": value} for value in ("MIT", "mit")]
+    store.write_table("documents-00000-000.parquet", pa.Table.from_pylist(rows, schema=DOCUMENT))
+    with pytest.raises(ConfigError, match="differ only in large and small letters"):
+        export(store, tmp_path / "two", replace(CONFIG, by=("source",)))
+
+
 def test_what_it_refuses(corpus: Store, tmp_path: Path) -> None:
     export(corpus, tmp_path / "out")
     for config, content in ((replace(CONFIG, by=("source",)), "c"), (CONFIG, "another corpus")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,8 @@ def test_a_filter_that_is_not_there_is_named(package: Any, use: str, said: str) 
 
 
 def test_a_filter_without_a_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="settings of own_b:odd holds a date or a time"):
+        FilterConfig("own_b:odd", settings={"since": datetime.date(2020, 1, 1)})
     (tmp_path / "own_alone.py").write_text("def judge(table, settings):\n    return None\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"own_alone:judge has no version: set version in its \[\[corpus.filters\]\] table"):
@@ -136,6 +139,7 @@ def test_a_filter_without_a_version_is_refused(tmp_path: Path, monkeypatch: pyte
         ("return pa.array(['', None])", "reasons", "gave an empty reason; a document that stays has null"),
         ("raise KeyError('没有这个词')", "reasons", "failed with KeyError: '没有这个词'"),
         ("return 1 / 0", "texts", "failed with ZeroDivisionError: division by zero"),
+        ("raise SystemExit(0)", "reasons", "failed with SystemExit: 0"),
         ("raise ValueError('two\\nlines')", "reasons", "failed with ValueError: two lines"),
         ("return pa.array([b'\\xff', b'x']).cast(pa.binary()).view(pa.string())", "texts", "not valid UTF-8"),
     ],

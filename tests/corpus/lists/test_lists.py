@@ -32,6 +32,9 @@ HOST, URL, OTHER = "blocked host", "blocked URL", "not on the allow-list"
         ("casino.example", "http://user@www.Casino.Example:8080/a?b#c", HOST),
         ("casino.example", "https://zh.casino.example/首页", HOST),
         ("casino.example", "https://notcasino.example/", None),
+        ("www.example", "https://www.example/", HOST),
+        ("www.example", "https://a.example/", None),
+        ("a.org/?u=http://x", "https://a.org/?u=http://x", URL),
         ("casino.example", "https://a.org/casino.example", None),
         ("www.casino.example", "https://casino.example", HOST),
         ("https://casino.example/", "https://casino.example/a", HOST),
@@ -69,9 +72,11 @@ def test_allow_and_files(tmp_path: Path) -> None:
 
 
 def test_what_is_no_list(tmp_path: Path) -> None:
-    for entry in ("", "/path", "两 词"):
+    for entry in ("", "/path", "两 词", "*.a.org", "||a.org^"):
         with pytest.raises(ConfigError, match="is no host and no URL"):
             judge_urls(pa.array(["https://a.org"]), ListsConfig(block=(entry,)))
+    with pytest.raises(ConfigError, match="is no host and no URL"):
+        list_identity(ListsConfig(allow=("0.0.0.0 广告.example",)))
     with pytest.raises(DataError, match=r"cannot read .*none\.txt: No such file"):
         list_identity(ListsConfig(block_files=(str(tmp_path / "none.txt"),)))
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")

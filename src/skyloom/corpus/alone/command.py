@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from skyloom import __version__
 from skyloom.core.engine import Done, Engine, Task
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
@@ -101,7 +102,13 @@ def judge_files(
     if beside is not None and beside.absolute() == target.absolute():
         raise ConfigError(f"the output and the file of texts are both {target}")
     files = [file for path in paths for file in input_files(Path(path))]
+    given = {file.resolve() for file in files}
+    for file in (target, beside):
+        if file is not None and file.resolve() in given:
+            raise ConfigError(f"{file} is one of the inputs; give another file")
     told = [
+        __version__,
+        str(target.absolute()),
         stage.verb,
         dataclasses.asdict(stage) if dataclasses.is_dataclass(stage) else "",
         dataclasses.asdict(columns),
@@ -119,12 +126,12 @@ def judge_files(
     )
     if not report.documents:
         why = "".join(f"; {count:,} rows: {reason}" for reason, count in report.rejected.items())
+        keep_rejected(rejected_rows(work, [task.key for task in tasks]), target)
         shutil.rmtree(folder, ignore_errors=True)
         raise DataError(f"{', '.join(map(str, paths))} has no document with text in the column {columns.text!r}{why}")
     parts = [(task.key, part) for task, one in zip(tasks, found, strict=True) for part in range(one.parts)]
     write_tables((work.read_table(f"{key}-{part:05d}.parquet") for key, part in parts), stage.schema, row_lines, target)
     if beside is not None:
-        beside.parent.mkdir(parents=True, exist_ok=True)
         write_tables((work.read_table(f"{key}-texts-{part:05d}.parquet") for key, part in parts), TEXTS, row_lines, beside)
     keep_rejected(rejected_rows(work, [task.key for task in tasks]), target)
     shutil.rmtree(folder, ignore_errors=True)

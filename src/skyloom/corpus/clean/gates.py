@@ -83,6 +83,8 @@ class Gates:
         """The funnel after the filters, in their order; built-in ones that the settings do not ask for are passed over."""
         for item in items:
             if isinstance(item, OwnFilter):
+                if item.texts:
+                    self.mark()  # copies of held-out documents are looked for in the texts as those were collected
                 own_filter(self.funnel, item, self.key)
             else:
                 _GATES[item](self)

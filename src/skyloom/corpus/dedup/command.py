@@ -179,7 +179,7 @@ def _kind(name: str, error: type[ConfigError | DataError], what: str) -> str:
 def input_files(path: Path) -> list[Path]:
     """The files of rows at a path: itself, or those of a folder in order. DataError if there is none."""
     if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.is_file() and f.name.endswith(INPUTS))
+        files = sorted(f for f in path.iterdir() if f.is_file() and f.name.endswith(INPUTS) and not f.name.startswith(".tmp-"))
         if not files:
             raise DataError(f"{path} holds no file that ends in {', '.join(INPUTS)}")
         return files

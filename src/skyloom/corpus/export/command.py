@@ -18,8 +18,9 @@ Memory of a worker: a batch of documents, and a file of the corpus' shards as Pa
 
 from __future__ import annotations
 
+import hashlib
 import urllib.parse
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -46,6 +47,8 @@ MANIFEST, STARTED = "manifest.json", ".export"
 FORM_FEED = "\f"
 NONE = "none"
 """The folder of documents that have no such value."""
+LONGEST_NAME = 200
+"""Bytes of a folder's name."""
 BATCH = 1024
 
 
@@ -149,6 +152,8 @@ def export_corpus(
     if there is not None:
         _tidy(out, engine)
         return Exported(there, True)
+    if engine.shard is None:
+        out.sweep()
     work = out.child(STARTED)
     work.write_json("started.json", said)
     measured = engine.map(
@@ -157,6 +162,9 @@ def export_corpus(
     parts = planned(shards, measured, config)
     if not parts:
         raise DataError(f"{corpus.root} has no document of the splits {', '.join(config.splits)}")
+    names = Counter(part.name.casefold() for part in parts)
+    if twice := sorted(part.name for part in parts if names[part.name.casefold()] > 1):
+        raise ConfigError(f"values that differ only in large and small letters would share a file: {', '.join(twice[:4])}")
     tasks = [Task(part.name, _Job(corpus, config, part)) for part in parts]
     records = engine.map(write_part, tasks, out, progress=progress, label="export", result=FileRecord)
     files = [_entry(part, record, config) for part, record in zip(parts, records, strict=True)]
@@ -169,8 +177,7 @@ def export_corpus(
 def _tidy(out: Store, engine: Engine) -> None:
     """Remove what only led up to the manifest."""
     for name in (RECEIPTS, STARTED):
-        engine.discard(out, name)
-    engine.clear()
+        engine.discard(out, name)  # kept by a shard run: others may still look at it
 
 
 def _there(out: Store, said: dict[str, object]) -> list[ManifestFile] | None:
@@ -185,6 +192,7 @@ def _there(out: Store, said: dict[str, object]) -> list[ManifestFile] | None:
             wrong = out.differing([recorded({"name": f["name"], "size": f["size"], "sha256": f["sha256"]}) for f in files])
             if not wrong:
                 return files
+            out.child(STARTED).write_json("started.json", said)
             for name in [*wrong, MANIFEST]:
                 out.remove(name)
             return None
@@ -242,13 +250,18 @@ def planned(shards: Sequence[str], measured: Sequence[MeasuredShard], config: Ex
 
 
 def folder_of(group: Sequence[str]) -> str:
-    """The folder of a group, "" for none: each value as one name that every file system takes, from which it can be told again."""
+    """The folder of a group, "" for none: each value as one name that every file system takes. From it the value can be told again,
+    but for very long ones, which are shortened; the manifest has all values whole."""
     return "".join(f"{_folder_name(value)}/" for value in group)
 
 
 def _folder_name(value: str) -> str:
-    safe = "".join(c if c.isalnum() or c in "-_.+" else urllib.parse.quote(c, safe="") for c in value) or NONE
-    return safe if not safe.startswith(".") else f"%2E{safe[1:]}"
+    safe = "".join(c if c.isalnum() or c in "-_.+" else urllib.parse.quote(c, safe="") for c in value)
+    if safe.startswith(".") or safe.casefold() in (NONE, RECEIPTS, MANIFEST):
+        safe = f"%{ord(safe[0]):02X}{safe[1:]}"
+    if len(safe.encode()) > LONGEST_NAME:
+        safe = f"{safe[:40]}-{hashlib.sha256(value.encode()).hexdigest()[:16]}"
+    return safe or NONE
 
 
 def write_part(task: Task[_Job], out: Store) -> Done[FileRecord]:

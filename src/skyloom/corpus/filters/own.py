@@ -85,7 +85,7 @@ def run_filter(own: OwnFilter, table: pa.Table, shard: str) -> pa.Array:
     function = _ready(own.config.use, own.config.version, own.version)
     try:
         given = function(table.select(COLUMNS), copy.deepcopy(own.config.settings))
-    except Exception as problem:  # whatever the function raises is told in one sentence
+    except (Exception, SystemExit) as problem:  # whatever the function raises is told in one sentence
         more = "\n" + traceback.format_exc() if own.config.traceback else ""
         raise FilterError(f"{_where(own, shard)} failed with {_told(problem)}{more}") from problem
     return _checked(given, len(table), own, shard)
@@ -95,7 +95,7 @@ def _where(own: OwnFilter, shard: str) -> str:
     return f"the filter {own.name} ({own.config.use}), on shard {shard},"
 
 
-def _told(problem: Exception) -> str:
+def _told(problem: BaseException) -> str:
     said = " ".join(str(problem).split())[:_SHOWN]
     return f"{type(problem).__name__}: {said}" if said else type(problem).__name__
 

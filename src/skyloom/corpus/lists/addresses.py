@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import re
 import urllib.parse
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +28,8 @@ from skyloom.corpus.lists.config import ListsConfig
 from skyloom.corpus.text import Texts
 
 BLOCKED_HOST, BLOCKED_URL, NOT_ALLOWED = "blocked host", "blocked URL", "not on the allow-list"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_HOST = re.compile(r"[a-z0-9_.:-]+")
 Address: TypeAlias = tuple[str, str]
 """A host, and the path with the query."""
 
@@ -38,7 +41,7 @@ class UrlList:
         self.hosts: set[str] = set()
         self.paths: dict[str, list[str]] = {}
         for entry in entries:
-            host, path = _address(entry if "://" in entry else f"http://{entry}")
+            host, path = _address(entry if _SCHEME.match(entry) else f"http://{entry}")
             if not host:
                 raise ConfigError(f"{entry!r} is no host and no URL")
             if path in ("", "/"):
@@ -77,7 +80,9 @@ def judge_urls(urls: Texts, config: ListsConfig) -> pa.Array:
 
 
 def list_identity(config: ListsConfig) -> Mapping[str, list[str]]:
-    """What the lists say, as plain values: a file counts by what it holds, not by where it lies."""
+    """What the lists say, as plain values: a file counts by what it holds, not by where it lies. ConfigError for what is no
+    address, DataError for a file that cannot be read."""
+    _lists(config.block, config.block_files), _lists(config.allow, config.allow_files)
     return {
         "block": list(config.block),
         "block_files": [_digest(path) for path in config.block_files],
@@ -112,7 +117,9 @@ def _address(url: str) -> Address:
     """Host and path of a URL as they are compared, "" for what is none."""
     try:
         parts = urllib.parse.urlsplit(url.strip())
-        host = (parts.hostname or "").strip(".").removeprefix("www.")
+        host = (parts.hostname or "").strip(".")
+        if host.startswith("www.") and "." in host[4:]:  # www.de is a host of its own
+            host = host[4:]
     except ValueError:
         return "", ""
     if not host or any(c.isspace() for c in host):
@@ -122,5 +129,7 @@ def _address(url: str) -> Address:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
             return "", ""
+    if not _HOST.fullmatch(host):
+        return "", ""
     path = urllib.parse.unquote(parts.path)
     return host, f"{path}?{parts.query}" if parts.query else path

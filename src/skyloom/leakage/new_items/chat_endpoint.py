@@ -15,6 +15,7 @@ import socket
 import ssl
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,6 +87,9 @@ class ChatEndpoint:
         base, mark, query = settings.url.partition("?")
         self.place = base.rstrip("/").removesuffix(_PATH)
         """The address without what follows "?": a key may stand there."""
+        said = [pair.partition("=")[2] or pair for pair in query.split("&")]
+        secrets = {key, *said, *(urllib.parse.unquote_plus(part) for part in said)}
+        self._secrets = sorted((one for one in secrets if len(one) > 3), key=len, reverse=True)
         self._url = f"{self.place}{_PATH}{mark}{query}"
         self._reached = False
 
@@ -124,6 +128,8 @@ class ChatEndpoint:
             raise ConfigError(f"{self.place}: {problem}; give the address of a chat endpoint itself") from problem
         except (OSError, http.client.HTTPException) as lost:
             raise self._lost(lost) from lost
+        except ValueError as wrong:  # a host that the resolver cannot even ask for
+            raise ConfigError(f"{self.place} is no address that can be asked") from wrong
         self._reached = True
         return found
 
@@ -144,7 +150,7 @@ class ChatEndpoint:
         return ConfigError(f"{self.place} refuses the request for '{self._settings.model}': {words}")
 
     def _words(self, refused: urllib.error.HTTPError) -> str:
-        """What an endpoint says beside its status, in one line and without the key."""
+        """What an endpoint says beside its status, in one line, without the key and what stands in the address behind "?"."""
         try:
             data = refused.read(100_000)
         except (OSError, HttpError, http.client.HTTPException):
@@ -154,18 +160,21 @@ class ChatEndpoint:
         told = told.get("message") if isinstance(told, dict) else told
         if not isinstance(told, str):
             return ""
-        text = told.replace(self._key, "…") if self._key else told
+        text = told
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return f" ({text[:SHOWN]})" if text else ""
 
     def _lost(self, lost: Exception) -> _PassingError | SkyloomError:
+        sent = not isinstance(lost, urllib.error.URLError)  # urllib wraps only what fails before the request is sent
         why = lost.reason if isinstance(lost, urllib.error.URLError) else lost
         if isinstance(why, TimeoutError):
-            return _PassingError(f"nothing came in {self._settings.timeout:g} s (--timeout)", reached=False)
+            return _PassingError(f"nothing came in {self._settings.timeout:g} s (--timeout)", reached=sent)
         if isinstance(why, (ConnectionRefusedError, socket.gaierror, ssl.SSLError)) and not self._reached:
             said = why.strerror if isinstance(why, OSError) and why.strerror else str(why)
             return StorageError(f"cannot reach {self.place}: {said}")
-        return _PassingError("the connection was lost", reached=False)
+        return _PassingError("the connection was lost", reached=sent)
 
     def _wait(self, attempt: int, problem: _PassingError) -> None:
         wait = min(2.0**attempt, LONGEST_BACKOFF) if problem.wait is None else problem.wait

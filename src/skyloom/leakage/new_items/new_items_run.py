@@ -25,7 +25,7 @@ from skyloom.evaluate.benchmarks import Answer, AnswerJournal, answer_key
 from skyloom.evaluate.intervals import figure, generator
 from skyloom.leakage.benchmark_sets import BenchmarkItem, BenchmarkSet, read_benchmark
 from skyloom.leakage.blind import Auc, blind_baseline
-from skyloom.leakage.new_items.chat_endpoint import ChatAnswer, ChatEndpoint, ChatSettings
+from skyloom.leakage.new_items.chat_endpoint import NO_CHAT, ChatAnswer, ChatEndpoint, ChatSettings
 from skyloom.leakage.new_items.item_checks import ItemChecks, WrittenItem
 from skyloom.leakage.new_items.item_prompts import item_prompt, prompt_form
 from skyloom.leakage.new_items.near_items import KnownItems
@@ -168,7 +168,8 @@ class _Writer:
             self._check_budget(so_far)
             answer, kept = self._answer(lang, so_far.asked[lang], journal)
             so_far.asked[lang] += 1
-            so_far.served[answer.served] += bool(answer.served)
+            if answer.served:
+                so_far.served[answer.served] += 1
             so_far.tokens.update(prompt=answer.prompt_tokens, answer=answer.answer_tokens)
             found = answer.problem or checks.item(answer.text, lang)
             if not isinstance(found, WrittenItem):
@@ -184,7 +185,10 @@ class _Writer:
     def _check_budget(self, so_far: _SoFar) -> None:
         answers, found = so_far.asked.total(), len(so_far.rows)
         if not found and answers >= HOPELESS:
-            raise DataError(f"none of {answers} answers of '{self._asked.chat.model}' is an item: {so_far.why()}")
+            raise DataError(
+                f"none of {answers} answers of '{self._asked.chat.model}' is an item: {so_far.why()}; "
+                f"remove {self._asked.out}.answers to ask anew"
+            )
         if answers >= self._asked.most:
             raise DataError(
                 f"{answers:,} answers gave {found:,} of {self._asked.items:,} items: {so_far.why()}; all are kept: give a larger "
@@ -203,8 +207,9 @@ class _Writer:
         if known is not None:
             return _read(known, journal), True
         answer = self._endpoint.ask(prompt)
-        journal.put(key, dataclasses.asdict(answer))
-        journal.flush(sync=True)  # each answer may have cost money
+        if answer.problem != NO_CHAT:  # what no model has said is asked for again next time
+            journal.put(key, dataclasses.asdict(answer))
+            journal.flush(sync=True)  # each answer may have cost money
         return answer, False
 
     def report(self, made: _SoFar) -> NewItemsReport:
@@ -240,6 +245,8 @@ def _pool(benchmark: BenchmarkSet, lang: str) -> tuple[BenchmarkSet, bool]:
     if other is not None:
         raise DataError(f"{benchmark.path}, item {other.id}: its language is '{other.lang}'; give --lang en or --lang zh")
     answered = [i for i in items if i.answer.strip()]
+    if answered and (bare := sorted({i.lang for i in items} - {i.lang for i in answered})):
+        raise DataError(f"{benchmark.path}: no item in {', '.join(bare)} has an answer, others have; give --lang")
     return benchmark.only(answered or items), not answered
 
 

@@ -45,8 +45,8 @@ def quoted(rows: list[MeasuredPower]) -> Said:
     )
     zh = "，".join(f"{row['items']} 题全部读过 {row['copies']} 次时，{row['seeds']} 个中 {share}" for row, share in parts)
     return {
-        "en": f"measured on small models of 0.9 M parameters ({name}), one-sided 5 %: flagged in {en}",
-        "zh": f"在 0.9 M 参数的小模型上实测（{name}，单侧 5 %），被标出的比例：{zh}",
+        "en": f"measured on small models of 0.9 M parameters ({name}), one-sided 5 % for this detector alone: flagged in {en}",
+        "zh": f"在 0.9 M 参数的小模型上实测（{name}，单侧 5 %，只此一项检验），被标出的比例：{zh}",
     }
 
 
