@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from skyloom.corpus.extract import extract_html
-from skyloom.corpus.extract.mathml import tex, with_tex
-from skyloom.corpus.extract.mend import mended, mended_text
-from skyloom.corpus.extract.prepare import prepared, prepared_page
+from skyloom.corpus.extract.rewrite.mathml import tex, with_tex
+from skyloom.corpus.extract.rewrite.mend import mended, mended_text
+from skyloom.corpus.extract.rewrite.prepare import prepared, prepared_page
 from skyloom.corpus.extract.written_dates import iso
 
 EN = "<p>The ferry to the northern islands leaves at six in the morning, and most of the passengers are asleep again on the benches below deck.</p>"

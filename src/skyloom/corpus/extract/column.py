@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.kernels import Bools, Bytes, Floats, Int, Ints, Ints32, entry, inner
-from skyloom.corpus.extract import embedded
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, ROLES
+from skyloom.corpus.extract.rewrite import embedded
 from skyloom.corpus.extract.scan import copy, find
 from skyloom.corpus.extract.select import Model, heading_end, model, render, room, select
 from skyloom.corpus.extract.tag_tables import TAG, TAGS, Tables, tables

@@ -28,8 +28,8 @@ from skyloom.core.store import Store
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.config import ExtractConfig
-from skyloom.corpus.extract.mend import mended
-from skyloom.corpus.extract.prepare import prepared
+from skyloom.corpus.extract.rewrite.mend import mended
+from skyloom.corpus.extract.rewrite.prepare import prepared
 from skyloom.corpus.extract.written_dates import iso
 from skyloom.corpus.sources import SourcePolicy
 from skyloom.corpus.text import charset, clean, language

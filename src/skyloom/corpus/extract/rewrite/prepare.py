@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from skyloom.corpus.extract.mathml import with_tex
+from skyloom.corpus.extract.rewrite.marks import BACKLINK, BOX, LISTING, MATH, RUBY, find_marks
+from skyloom.corpus.extract.rewrite.mathml import with_tex
+from skyloom.corpus.text import charset
 
-_MARKS = (b"<math", b"<ruby", b"<pre", b"<amp-", b"files", b"author", b"related", b"signature", b"mw-cite-backlink")
 _RUBY = re.compile(rb"<ruby\b[^>]*>(?:[^<]++|<(?!/?ruby\b))*+</ruby\s*>", re.IGNORECASE)
 _RP = re.compile(rb"<rp\b[^>]*>[^<]*(?:</rp\s*>)?", re.IGNORECASE)
 _RT = re.compile(rb"<(rt|rtc)\b[^>]*>([^<]*)(?:</\1\s*>)?", re.IGNORECASE)
@@ -56,15 +57,13 @@ _SHARE = 0.4  # of a page that a box may be: more is the text itself
 def prepared(bodies: pa.Array | pa.ChunkedArray) -> pa.Array:
     """The column (binary or string) with the parts above written otherwise."""
     column = bodies.combine_chunks() if isinstance(bodies, pa.ChunkedArray) else bodies
-    marked = np.zeros(len(column), bool)
-    raw = column.cast(pa.large_binary())
-    for mark in _MARKS:
-        marked |= pc.fill_null(pc.match_substring(raw, mark, ignore_case=False), False).to_numpy(zero_copy_only=False)
-    rows = np.flatnonzero(marked)
+    marks = find_marks(*charset.binary_buffers(column))
+    rows = np.flatnonzero(marks)
     if not len(rows):
         return column
+    raw = column.cast(pa.large_binary())
     old = raw.take(pa.array(rows)).to_pylist()
-    new = [prepared_page(page) for page in old]
+    new = [page if page is None else rewritten(page, bits) for page, bits in zip(old, marks[rows].tolist(), strict=True)]
     changed = np.array([a is not b for a, b in zip(old, new, strict=True)])
     if not changed.any():
         return column
@@ -76,16 +75,23 @@ def prepared(bodies: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def prepared_page(page: bytes) -> bytes:
     """One page; the same object if nothing in it changes."""
+    marks = find_marks(np.frombuffer(page, np.uint8), np.array([0, len(page)], np.int64))
+    return rewritten(page, int(marks[0]))
+
+
+def rewritten(page: bytes, marks: int) -> bytes:
+    """A page that has these marks (marks.py); the same object if nothing in it changes."""
     found = page
-    if b"<math" in found:
+    if marks & MATH:
         found = with_tex(found)
-    if b"<ruby" in found:
+    if marks & RUBY:
         found = _RUBY.sub(_reading, found)
-    if b"<pre" in found:
+    if marks & LISTING:
         found = _PRE.sub(_listing, found)
-    if b"mw-cite-backlink" in found:
+    if marks & BACKLINK:
         found = _BACKLINK.sub(b"", found)
-    found = _without_boxes(found)
+    if marks & BOX:
+        found = _without_boxes(found)
     return found if len(found) != len(page) or found != page else page
 
 
