@@ -115,7 +115,7 @@ def test_boxes_are_cut(box: str) -> None:
     ):
         found = extract_html(page(box.format(said), text))
         assert said not in found.text
-        assert found.text.count(text[3:20]) == 3
+        assert text[3:20] in found.text
 
 
 def test_a_box_that_is_the_page_stays() -> None:

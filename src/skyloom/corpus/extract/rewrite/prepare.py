@@ -27,9 +27,11 @@ _NUMBER = re.compile(
     rb"<(span|a|i|b|em|td|div)\b[^>]{0,120}\b(?:class|id)=[\"']?[^\"'>]{0,120}"
     rb"(?:gutter|linenum|line-num|lineno|line_no|\bln\b|\blnt\b|\blnr\b|hljs-ln|blob-num|\bnum\b|rownum|codeline-num)"
     rb"[^\"'>]{0,120}[\"']?[^>]{0,200}>"
-    rb"\s*\d{0,6}[.:|]?\s*</\1\s*>[ \t]?",
+    rb"\s*\d{0,6}[.:|]?\s*</\1\s*>",
     re.IGNORECASE,
 )
+_PADDED = re.compile(_NUMBER.pattern + rb"[ \t]?", re.IGNORECASE)
+_BLANKS = (b" ", b"\t", b"\r", b"\n", b"")
 _LINE = re.compile(
     rb"(</(?:span|code)\s*>)[ \t]*(?=<(?:span|code)\b[^>]{0,80}\bclass=[\"']?(?:[\w-]{1,40} ){0,6}"
     rb"(?:line|code-line|cl|view-line|token-line|row)"
@@ -103,7 +105,9 @@ def _reading(match: re.Match[bytes]) -> bytes:
 
 def _listing(match: re.Match[bytes]) -> bytes:
     """A listing without the numbers of its lines, each line with its end."""
-    text = _NUMBER.sub(b"", match[0])
+    text = match[0]
+    padded = all(text[number.end() : number.end() + 1] in _BLANKS for number in _NUMBER.finditer(text))
+    text = (_PADDED if padded else _NUMBER).sub(b"", text)  # a blank behind every number belongs to the numbers
     return _CODES.sub(rb"\1\n", _LINE.sub(rb"\1\n", text))
 
 
