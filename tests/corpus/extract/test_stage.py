@@ -72,22 +72,24 @@ def test_listings_are_verbatim_and_follow_their_text() -> None:
 
 
 def test_lists_and_tables_are_readable() -> None:
+    en, zh = [f"{text} So it was." for text in EN], [f"{text}确实如此。" for text in ZH]  # the page's own text comes once
     extra = (
-        f"<ol><li>{EN[0]}<li>{ZH[0]}</ol><ul><li>{EN[1]}<li>{ZH[1]}</ul>"
-        f"<p>{EN[2]}</p><table><tr><th>Year of the storm</th><td>一九八七年的秋天，风很大。</td></tr></table><p>{ZH[2]}</p>"
+        f"<ol><li>{en[0]}<li>{zh[0]}</ol><ul><li>{en[1]}<li>{zh[1]}</ul>"
+        f"<p>{en[2]}</p><table><tr><th>Year of the storm</th><td>一九八七年的秋天，风很大。</td></tr></table><p>{zh[2]}</p>"
     )
     found = extract_html(site(EN, "Lists", extra))
-    assert f"1. {EN[0]}" in found.blocks
-    assert f"2. {ZH[0]}" in found.blocks
-    assert f"- {EN[1]}" in found.blocks
-    assert f"- {ZH[1]}" in found.blocks
+    assert f"1. {en[0]}" in found.blocks
+    assert f"2. {zh[0]}" in found.blocks
+    assert f"- {en[1]}" in found.blocks
+    assert f"- {zh[1]}" in found.blocks
     assert "Year of the storm | 一九八七年的秋天，风很大。" in found.blocks
-    assert found.tags[found.blocks.index(f"2. {ZH[0]}")] == "li"
+    assert found.tags[found.blocks.index(f"2. {zh[0]}")] == "li"
 
 
 def test_line_breaks_split_paragraphs_only_when_doubled() -> None:
-    found = extract_html(site((*EN, f"{EN[0]}<br>{EN[1]}<br><br>{EN[2]}", *EN), "Breaks"))
-    assert found.blocks[4:-3] == (f"{EN[0]}\n{EN[1]}", EN[2])
+    en = [f"{text} So it was." for text in EN]
+    found = extract_html(site((*EN, f"{en[0]}<br>{en[1]}<br><br>{en[2]}", *ZH), "Breaks"))
+    assert found.blocks[4:-3] == (f"{en[0]}\n{en[1]}", en[2])
     assert extract_html(site((f"{ZH[0]}<hr>{ZH[1]}", ZH[2]), "分隔")).blocks[1:] == ZH
 
 

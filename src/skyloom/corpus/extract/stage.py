@@ -179,11 +179,11 @@ def _plain(table: pa.Table, config: ExtractConfig) -> pa.Table:
     texts, reasons = _decoded(table, config)
     texts = clean(texts).cast(pa.string())
     code = pc.equal(table["kind"], "code").to_numpy(zero_copy_only=False)
-    paragraphs = pc.split_pattern_regex(texts, r"\n[ \t\x{3000}]*\n\s*").combine_chunks()
+    paragraphs = pc.split_pattern_regex(texts, r"\n[ \t\x{3000}]*\n\s*")
     flat = pc.utf8_trim_whitespace(paragraphs.flatten())
     owner = np.repeat(np.arange(len(table)), pc.list_value_length(paragraphs).to_numpy())
     keep = (pc.utf8_length(flat).to_numpy(zero_copy_only=False) > 0) & ~code[owner]
-    verbatim = pc.utf8_trim(texts, "\n").combine_chunks()
+    verbatim = pc.utf8_trim(texts, "\n")
     written = code & (pc.utf8_length(pc.utf8_trim_whitespace(verbatim)).to_numpy(zero_copy_only=False) > 0)
     order = np.argsort(np.concatenate([owner[keep], np.flatnonzero(written)]), kind="stable")
     blocks = pa.concat_arrays([flat.filter(pa.array(keep)), verbatim.filter(pa.array(written))]).take(pa.array(order))
