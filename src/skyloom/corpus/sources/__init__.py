@@ -9,6 +9,7 @@ from skyloom.corpus.sources.config import SourceConfig, SourcePolicy, policies
 
 if TYPE_CHECKING:
     from skyloom.corpus.sources.commoncrawl import CrawlConfig, fetch_common_crawl
+    from skyloom.corpus.sources.commoncrawl_archives import ArchivesConfig, fetch_archives
     from skyloom.corpus.sources.commoncrawl_http import HttpError, one_answer, origin
     from skyloom.corpus.sources.file_kinds import find
     from skyloom.corpus.sources.readers.byte_streams import File
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy(__name__, {
         "commoncrawl": ("CrawlConfig", "fetch_common_crawl",),
+        "commoncrawl_archives": ("ArchivesConfig", "fetch_archives",),
         "commoncrawl_http": ("HttpError", "one_answer", "origin",),
         "file_kinds": ("find",),
         "readers.byte_streams": ("File",),
@@ -32,6 +34,7 @@ __all__ = [
     "COPYRIGHTS",
     "READERS",
     "About",
+    "ArchivesConfig",
     "CrawlConfig",
     "File",
     "HttpError",
@@ -40,6 +43,7 @@ __all__ = [
     "SourcePolicy",
     "copyright_place",
     "fetch",
+    "fetch_archives",
     "fetch_common_crawl",
     "find",
     "line_blocks",
