@@ -114,7 +114,7 @@ class PageShard:
 def _extract_shard(task: Task[PageShard], out: Store) -> Done[LedgerJson]:
     config, policies = task.payload.config, task.payload.policies
     table = task.payload.pages.read_table(task.payload.name).combine_chunks()
-    found = _read(table, config)
+    found = read_pages(table, config)
     codes, scores = _languages(found, table.column("kind"))
     found = found.append_column("lang", pa.array(codes, pa.string())).append_column("lang_score", pa.array(scores, pa.float32()))
     ledger = Ledger()
@@ -128,7 +128,7 @@ def _extract_shard(task: Task[PageShard], out: Store) -> Done[LedgerJson]:
     return Done((out.write_table(f"extracted-{task.key}.parquet", shard),), ledger.to_json())
 
 
-def _read(table: pa.Table, config: ExtractConfig) -> pa.Table:
+def read_pages(table: pa.Table, config: ExtractConfig) -> pa.Table:
     """What is in each page: the columns of `extract_column`; rows with an error of their source are empty."""
     whole = table["error"].is_null().to_numpy()
     html = np.flatnonzero(whole & pc.equal(table["kind"], "html").to_numpy())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from skyloom.corpus.sources.readers.jsonl import line_blocks
     from skyloom.corpus.sources.readers.rows import About
     from skyloom.corpus.sources.resolved import ResolvedSource, resolve
-    from skyloom.corpus.sources.stage import COPYRIGHTS, READERS, copyright_place, fetch
+    from skyloom.corpus.sources.stage import COPYRIGHTS, READERS, copyright_place, fetch, file_parts
 else:
     __getattr__ = lazy(__name__, {
         "commoncrawl": ("CrawlConfig", "fetch_common_crawl",),
@@ -27,7 +27,7 @@ else:
         "readers.jsonl": ("line_blocks",),
         "readers.rows": ("About",),
         "resolved": ("ResolvedSource", "resolve",),
-        "stage": ("COPYRIGHTS", "READERS", "copyright_place", "fetch",),
+        "stage": ("COPYRIGHTS", "READERS", "copyright_place", "fetch", "file_parts",),
     })  # fmt: skip
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "fetch",
     "fetch_archives",
     "fetch_common_crawl",
+    "file_parts",
     "find",
     "line_blocks",
     "one_answer",

@@ -140,20 +140,25 @@ def _work(source: ResolvedSource) -> list[Parts]:
     """A source's parts in groups, one task each. With a limit on pages an archive is read on until it is reached, and of
     files that are a page each a spread sample is read."""
     parts, limit = source.parts, source.config.max_pages
-    if source.kind in ("html", "samples", "text", "stdlib", "epub"):
-        if limit:
-            wanted = sample([f.name for f in parts], limit)
-            parts = tuple(f for f in parts if f.name in wanted)
-        return _grouped(parts)
-    if limit:
+    if limit and source.kind in _PAGES:
+        wanted = sample([f.name for f in parts], limit)
+        parts = tuple(f for f in parts if f.name in wanted)
+    elif limit:
         return [parts]
-    if source.kind in _SPLIT and not isinstance(source.parts[0], hub.HubPart):
-        name = _SPLIT[source.kind]
-        ranged = [r for f in parts for r in (split(f, RANGE_BYTES) if name in f.name.lower() else [f])]
+    return file_parts(source.kind, parts)
+
+
+def file_parts(kind: str, parts: Parts) -> list[Parts]:
+    """What can be read by itself: ranges of files of kinds that have them, groups of files that are a page each, else files."""
+    if kind in _PAGES:
+        return _grouped(parts)
+    if kind in _SPLIT and not isinstance(parts[0], hub.HubPart):
+        ranged = [r for f in parts for r in (split(f, RANGE_BYTES) if _SPLIT[kind] in f.name.lower() else [f])]
         return [(r,) for r in ranged]
     return [(p,) for p in parts]
 
 
+_PAGES = ("html", "samples", "text", "stdlib", "epub")
 _SPLIT = {"jsonl": "", "parquet": "", "warc": ".gz", "wet": ".gz", "mediawiki": mediawiki.MULTISTREAM}
 """Kinds whose files can be read in ranges, and what a file's name must hold for it."""
 
