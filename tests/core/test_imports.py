@@ -18,6 +18,7 @@ BOXES = {
     "corpus": (
         ("text",),
         ("candidates",),
+        ("notices",),
         ("sources", "quality", "bitext", "exercises", "redact", "code", "dedup", "stem", "filters", "lists"),
         ("decontaminate",),
         ("extract", "distribution", "heldout", "export", "alone"),

@@ -28,6 +28,7 @@ from skyloom.core.store import Store
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.config import ExtractConfig
+from skyloom.corpus.notices import page_notices
 from skyloom.corpus.sources import SourcePolicy
 from skyloom.corpus.text import charset, language
 
@@ -119,7 +120,9 @@ def _extract_shard(task: Task[PageShard], out: Store) -> Done[LedgerJson]:
     found = found.append_column("lang", pa.array(codes, pa.string())).append_column("lang_score", pa.array(scores, pa.float32()))
     ledger = Ledger()
     reasons = _settle(table, found, policies, ledger)
+    licenses, metas = page_notices(table)
     columns = {
+        "license": licenses, "meta": metas,
         "title": _titles(found, table), "date": _dates(found, table), "lang": found["lang"], "lang_score": found["lang_score"],
         "blocks": found["blocks"], "tags": found["tags"], "reason": pa.array(reasons, pa.string()),
         "bytes_in": pc.cast(pc.binary_length(table["body"]), pa.int64()),
