@@ -12,14 +12,16 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from skyloom.corpus.notices.robots import AGENTS, TDM, page_directives
+from skyloom.corpus.notices.robots import TDM, page_directives
 from skyloom.corpus.notices.stated_license import page_license
 from skyloom.corpus.text import Texts
 
 ROBOTS = "robots"
 """The key of `meta` with the directives, a list of names."""
 _LICENSE_WORDS = (b"/license", b"creativecommons.org/publicdomain/", b"/open-government-licence")
-_ROBOTS_WORDS = (b"robots", TDM.encode(), *(agent.encode() for agent in AGENTS))
+_PUBLISHERS = (b"creativecommons.", b"opensource.org/license", b"apache.org/licenses", b"/fdl-1.", b"/open-government-licence")
+_ROBOTS_WORDS = (b"robots", TDM.encode(), b'bot"', b"bot'", b"-extended", b'-ai"', b'spider"', b"externalagent")
+"""What a head holds that names robots, or one of the agents; few words, because each is looked for in every head."""
 _HEAD = 1 << 18
 _WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
@@ -36,7 +38,9 @@ def page_notices(pages: pa.Table) -> tuple[pa.Array, pa.Array]:
         if any(word in head for word in _ROBOTS_WORDS):
             metas[row] = _with_directives(metas[row], page_directives(head.decode("latin-1")))
         if licenses[row] is None and any(word in page for word in _LICENSE_WORDS):
-            licenses[row] = page_license(_decoded(page.lower()), pages["url"][row].as_py()) or None
+            small = page.lower()
+            if any(word in small for word in _PUBLISHERS):
+                licenses[row] = page_license(_decoded(small), pages["url"][row].as_py()) or None
     return pa.array(licenses, pa.string()), pa.array(metas, pa.string())
 
 

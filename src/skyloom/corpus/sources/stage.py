@@ -36,6 +36,7 @@ COPYRIGHTS = "copyright/packages.json"
 """The Debian packages that were read, with version and licence: `[{source, package, version, license, file}]`."""
 SHARD_ROWS = 65_536
 _NAMES_FREE = 4096  # bytes of address, licence, date and the rest that a page may have; more fills the shard as the body does
+MOST_RANGES = 500_000  # whoever starts the tasks holds about a kilobyte of each; above 32 TB the ranges grow
 RANGE_BYTES = 64_000_000  # a larger file is read in ranges of about this size, one task each
 
 
@@ -153,7 +154,8 @@ def file_parts(kind: str, parts: Parts) -> list[Parts]:
     if kind in _PAGES:
         return _grouped(parts)
     if kind in _SPLIT and not isinstance(parts[0], hub.HubPart):
-        ranged = [r for f in parts for r in (split(f, RANGE_BYTES) if _SPLIT[kind] in f.name.lower() else [f])]
+        size = max(RANGE_BYTES, sum(f.size for f in parts) // MOST_RANGES)
+        ranged = [r for f in parts for r in (split(f, size) if _SPLIT[kind] in f.name.lower() else [f])]
         return [(r,) for r in ranged]
     return [(p,) for p in parts]
 
