@@ -28,6 +28,7 @@ from skyloom.core.store import Store
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.config import ExtractConfig
+from skyloom.corpus.extract.own_extractor import own_pages
 from skyloom.corpus.notices import page_notices
 from skyloom.corpus.sources import SourcePolicy
 from skyloom.corpus.text import charset, language
@@ -139,7 +140,8 @@ def read_pages(table: pa.Table, config: ExtractConfig) -> pa.Table:
     lost = np.flatnonzero(~whole)
     columns = table.select(["body", "charset", "kind"])
     pages = columns.take(html)
-    parts = [extract_pages(pages["body"], pages["charset"], config), _plain(columns.take(plain), config), _nothing(len(lost))]
+    found = own_pages(table.take(html), config) if config.use else extract_pages(pages["body"], pages["charset"], config)
+    parts = [found, _plain(columns.take(plain), config), _nothing(len(lost))]
     joined = pa.concat_tables(parts)
     return joined.take(np.argsort(np.concatenate([html, plain, lost]), kind="stable")).combine_chunks()
 

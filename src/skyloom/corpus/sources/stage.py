@@ -25,7 +25,21 @@ from skyloom.core.errors import DataError, SkyloomError
 from skyloom.core.progress import Progress
 from skyloom.core.records import PAGE, PageRow
 from skyloom.core.store import FileRecord, Store
-from skyloom.corpus.sources.readers import debian, delimited, epub, folders, hosts, hub, jsonl, latex, mediawiki, pairs, tar, warc
+from skyloom.corpus.sources.readers import (
+    debian,
+    delimited,
+    epub,
+    folders,
+    hosts,
+    hub,
+    jsonl,
+    latex,
+    mediawiki,
+    own_reader,
+    pairs,
+    tar,
+    warc,
+)
 from skyloom.corpus.sources.readers import parquet as parquet_files
 from skyloom.corpus.sources.readers.byte_streams import BombError, File, Yield, split
 from skyloom.corpus.sources.readers.rows import NO_TEXT, About, broken_row, sample
@@ -292,6 +306,10 @@ def _pages(source: ResolvedSource, parts: Parts) -> Pages:
     )
     if source.kind == "debian-docs":
         yield from _guarded(debian.pages(parts, about, config.languages, config.max_pages), "packages", 0, about)
+        return
+    if source.kind == "own":
+        for part in parts:
+            yield from _guarded(own_reader.pages(part, about, config), part.name, 0, about)
         return
     for part in parts:
         name, size = (part.name, part.size) if isinstance(part, File) else (f"{source.kind} data set", 0)
