@@ -30,8 +30,9 @@ class Amounts:
 
     html: float
     text: float
-    unique: float
-    kept: float
+    unique: float  # in each run
+    joining: float  # kept by each run
+    kept: float  # without what several runs kept
     document: float
 
     def of(self, name: str) -> float:
@@ -45,9 +46,16 @@ def amounts(rates: dict[str, Any]) -> Amounts:
     """What must come in so that the goal's tokens come out."""
     share = {row["name"]: float(row["value"]) for row in rates["share"]}
     kept = rates["goal"]["tokens"] * share["bytes_per_token"]
-    unique = kept / share["kept_of_unique"]
-    text = unique / share["unique_of_text"]
-    return Amounts(text / share["text_of_html"], text, unique, kept, share["text_bytes_per_document"])
+    text = kept / share["kept_of_unique"] / share["unique_of_text"]
+    unique = text * share["unique_in_run"]
+    joining = unique * share["kept_of_unique"]
+    return Amounts(text / share["text_of_html"], text, unique, joining, kept, share["text_bytes_per_document"])
+
+
+def runs_needed(rates: dict[str, Any], sizes: Amounts) -> int:
+    """In how many runs (a crawl or more each) no folder has more shards than one run should have."""
+    most = max(sizes.of(row["of"]) / (row["shard_mb"] * MB) for row in rates["folder"])
+    return max(1, ceil(most / rates["limits"]["tasks_per_run"]))
 
 
 def stage_rows(rates: dict[str, Any], sizes: Amounts) -> list[dict[str, Any]]:
@@ -71,12 +79,13 @@ def shuffle_rows(rates: dict[str, Any], sizes: Amounts) -> list[dict[str, Any]]:
     for row in rates["shuffle"]:
         count = sizes.documents(row["of"]) * row["rows_per_document"]
         size = count * row["row_bytes"]
+        parts = 1 if row["of"] == "joining" else runs_needed(rates, sizes)  # the join is one run
         rows.append(
             {
                 "shuffle": row["name"] + MARKS[row["status"]],
                 "rows": count,
                 "TB written and read": size / TB,
-                "buckets": ceil(size / budget),
+                "buckets in a run": ceil(size / parts / budget),
                 "CPU-hours": count / rates["engine"]["rows_per_cpu_second"] / 3600,
                 "memory per worker, GB": rates["goal"]["worker_memory_gb"],
             }
@@ -85,7 +94,8 @@ def shuffle_rows(rates: dict[str, Any], sizes: Amounts) -> list[dict[str, Any]]:
 
 
 def folder_rows(rates: dict[str, Any], sizes: Amounts, cpu_hours: float) -> list[dict[str, Any]]:
-    """Objects below each step's prefix, TB stored, how many times what one run should have, and the average rate of PUTs."""
+    """Objects below each step's prefix, in all and in a run, TB stored, and the average rate of PUTs."""
+    parts = runs_needed(rates, sizes)
     seconds = cpu_hours * 3600 / rates["goal"]["workers"]
     rows = []
     for row in rates["folder"]:
@@ -97,7 +107,7 @@ def folder_rows(rates: dict[str, Any], sizes: Amounts, cpu_hours: float) -> list
                 "objects": objects,
                 "MB each": size * row["stored"] / objects / MB,
                 "TB stored": size * row["stored"] / TB,
-                "times a run": ceil(objects / rates["limits"]["tasks_per_run"]),
+                "objects in a run": ceil(objects / parts),
                 "PUTs per second": objects / seconds,
             }
         )
@@ -141,7 +151,7 @@ def plan(rates: dict[str, Any]) -> str:
     moved = sum(row["TB written and read"] for row in shuffles)
     objects = sum(row["objects"] for row in folders)
     travelling = ceil(sizes.text / (rates["engine"]["shuffle_task_mb"] * MB))  # a file for each task, whatever the buckets
-    gets = READS * objects + sum(RANGES * row["buckets"] * travelling for row in shuffles)
+    gets = READS * objects + sum(RANGES * row["buckets in a run"] * travelling for row in shuffles)
     puts = objects + travelling * len(shuffles)
     costs = cost_rows(rates, hours, stored, puts, gets)
     days = hours / goal["workers"] / 24
@@ -149,12 +159,24 @@ def plan(rates: dict[str, Any]) -> str:
         f"For {goal['tokens']:,.0f} tokens: {_cell(sizes.kept / TB)} TB of documents, out of {_cell(sizes.unique / TB)} TB of text "
         f"without duplicates, {_cell(sizes.text / TB)} TB of extracted text ({_cell(sizes.documents('text') / 1e9)} billion "
         f"documents) and {_cell(sizes.html / TB)} TB of HTML. {_cell(hours)} CPU-hours, {_cell(days)} days on {goal['workers']:,} "
-        f"cores that never wait; {_cell(moved)} TB through shuffles; {_cell(stored)} TB stored in {objects:,} objects."
+        f"cores that never wait; {_cell(moved)} TB through shuffles; {_cell(stored)} TB stored in {objects:,} objects. "
+        f"{_runs(rates, sizes)}"
     )
     notes = "¹ not measured yet: the bar's promise. ² an assumption of rates.toml. Unmarked: measured, by the command named there."
     parts = [facts, table(stages), table(shuffles), table(folders), table(costs), notes]
     warnings = _warnings(rates, folders)
     return "\n\n".join([*parts, *warnings])
+
+
+def _runs(rates: dict[str, Any], sizes: Amounts) -> str:
+    """How the work is cut into runs."""
+    parts = runs_needed(rates, sizes)
+    if parts == 1:
+        return "One run."
+    return (
+        f"{parts} runs of {_cell(sizes.html / parts / TB)} TB of HTML each (about a crawl), then one join of the "
+        f"{_cell(sizes.joining / TB)} TB that they keep, which finds the duplicates across runs."
+    )
 
 
 def _warnings(rates: dict[str, Any], folders: list[dict[str, Any]]) -> list[str]:
@@ -166,9 +188,8 @@ def _warnings(rates: dict[str, Any], folders: list[dict[str, Any]]) -> list[str]
             found.append(f"- `{name}`: objects of {row['MB each']:.2g} MB are too small; raise the shard size.")
         if row["PUTs per second"] > limits["puts_per_second"]:
             found.append(f"- `{name}`: more PUTs per second than one prefix takes ({limits['puts_per_second']:,}).")
-        if row["times a run"] > 1:
-            times = f"{row['times a run']:,} times the shards that one run should have"
-            found.append(f"- `{name}`: {times}. Raise the shard size; several recipes would each find only their own duplicates.")
+        if row["objects in a run"] > limits["tasks_per_run"]:
+            found.append(f"- `{name}`: {row['objects in a run']:,} shards in a run, more than {limits['tasks_per_run']:,}.")
     return ["What does not work as it is set:\n\n" + "\n".join(found)] if found else []
 
 

@@ -17,7 +17,8 @@ PACKAGES = "core suites corpus tokenizer data model planner score train evaluate
 BOXES = {
     "corpus": (
         ("text",),
-        ("candidates",),
+        ("candidates", "own_function"),
+        ("notices",),
         ("sources", "quality", "bitext", "exercises", "redact", "code", "dedup", "stem", "filters", "lists"),
         ("decontaminate",),
         ("extract", "distribution", "heldout", "export", "alone"),

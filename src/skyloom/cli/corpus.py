@@ -106,21 +106,30 @@ def corpus_show(
     epilog=example(
         "skyloom corpus extract pages.jsonl.gz -o texts.jsonl",
         "skyloom corpus extract crawl/*.warc.gz -o texts.jsonl.zst --comments",
+        "zcat page.warc.gz | skyloom corpus extract - -o texts.jsonl",
     ),
 )
 @click.argument("pages", nargs=-1, required=True)
 @click.option("-o", "--out", required=True, metavar="FILE", help="Output: .jsonl, .jsonl.gz or .jsonl.zst.")
 @click.option("--comments", is_flag=True, help="Keep readers' comments.")
+@click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]")
 @logging
-def corpus_extract(pages: tuple[str, ...], out: str, comments: bool) -> None:
-    """Extract the main text of PAGES: JSON lines with id and html, WARC files, or a folder of HTML; one path or several.
+def corpus_extract(pages: tuple[str, ...], out: str, comments: bool, workers: int | None) -> None:
+    """Extract the main text of PAGES: JSON lines with id and html, WARC or WET files, Parquet, or a folder of HTML; one path or
+    several, and "-" for the standard input.
 
     Writes a line for each page: id, text, title, date, reason (null where there is text). A page without text, or one that cannot
     be read, also has a line, with the reason.
     """
+    from skyloom.core.engine import Engine
     from skyloom.corpus.extract import ExtractConfig, extract_files
+    from skyloom.run.doctor import usable_cores
 
-    extract_files(pages, out, ExtractConfig(comments=comments), make_progress())
+    engine = Engine(usable_cores() if workers is None else workers)
+    try:
+        extract_files(pages, out, ExtractConfig(comments=comments), make_progress(), engine)
+    finally:
+        engine.close()
 
 
 @corpus_group.command(
@@ -205,6 +214,7 @@ def fetch_group() -> None:
     epilog=example(
         "skyloom corpus fetch common-crawl CC-MAIN-2023-23 --domain example.org --pages 500 -o crawl/",
         "skyloom corpus fetch common-crawl CC-MAIN-2023-23 --domain a.cn --domain b.com/docs/ --lang zh-Hans -o crawl/",
+        "skyloom corpus fetch common-crawl CC-MAIN-2023-23 --paths warc.paths.gz --segments 0-9 -o segments/",
     ),
 )
 @click.argument("crawl")
@@ -213,8 +223,21 @@ def fetch_group() -> None:
     "--domains-file", type=click.Path(exists=True, dir_okay=False), default=None, help="File with more domains, one in each line."
 )
 @click.option("--lang", "languages", multiple=True, help="Language to take. May be repeated. [default: en, zh-Hans]")
-@click.option("--pages", type=click.IntRange(1), default=1000, show_default=True, help="Maximum number of pages.")
-@click.option("-o", "--out", required=True, metavar="FOLDER", help="A folder or URL for the WARC files.")
+@click.option("--pages", type=click.IntRange(1), default=None, help="Maximum number of pages. [default: 1000]")
+@click.option(
+    "--paths",
+    default=None,
+    metavar="LIST",
+    help="Fetch whole archives: a list of paths of the crawl (warc.paths.gz, wet.paths.gz), or a file with such a list.",
+)
+@click.option(
+    "--segments", default=None, metavar="NUMBERS", help="With --paths: segments to take, from 0: 0-9 or 0-9,20. [default: all]"
+)
+@click.option("--files", default=None, metavar="NUMBERS", help="With --paths: archives to take of these, from 0. [default: all]")
+@click.option(
+    "--connections", type=click.IntRange(1, 64), default=None, help="With --paths: archives at the same time. [default: 4]"
+)
+@click.option("-o", "--out", required=True, metavar="FOLDER", help="A folder for the WARC files; without --paths also a URL.")
 @click.option("--hours", type=click.FloatRange(0.1), default=24, show_default=True, help="Stop after so many hours.")
 @click.option("--index-url", default=None, help="URL of the index. [default: Common Crawl's]")
 @click.option("--data-url", default=None, help="URL of the records. [default: Common Crawl's]")
@@ -224,13 +247,18 @@ def fetch_crawl(
     domains: tuple[str, ...],
     domains_file: str | None,
     languages: tuple[str, ...],
-    pages: int,
+    pages: int | None,
+    paths: str | None,
+    segments: str | None,
+    files: str | None,
+    connections: int | None,
     out: str,
     hours: float,
     index_url: str | None,
     data_url: str | None,
 ) -> None:
-    """Fetch pages of CRAWL by domain and language: it searches the index and reads only the records of these pages.
+    """Fetch pages of CRAWL by domain and language: it searches the index and reads only the records of these pages. With --paths it
+    fetches whole archives (WARC, WET) instead, several at a time, and checks their size and that they unpack.
 
     Writes complete WARC files; after a stop the same command continues. Then use kind = "warc", path = FOLDER in a recipe.
     """
@@ -239,15 +267,29 @@ def fetch_crawl(
     from skyloom.core.config import build
     from skyloom.core.errors import ConfigError
     from skyloom.core.store import Store
-    from skyloom.corpus.sources import CrawlConfig, fetch_common_crawl
+    from skyloom.corpus.sources import ArchivesConfig, CrawlConfig, fetch_archives, fetch_common_crawl
 
+    by_page = {"--domain": domains, "--domains-file": domains_file, "--lang": languages, "--pages": pages, "--index-url": index_url}
+    by_list = {"--segments": segments, "--files": files, "--connections": connections}
+    for option, value in (by_page if paths else by_list).items():
+        if value:
+            raise ConfigError(f"{option} does not go {'with' if paths else 'without'} --paths")
+    table = {"crawl": crawl, "hours": hours, "data_url": data_url}
+    if paths:
+        table |= {"paths": paths, "segments": segments, "files": files, "connections": connections}
+        fetch_archives(build(ArchivesConfig, _given(table), origin="command line"), Store(out), progress=make_progress())
+        return
     try:
         listed = Path(domains_file).read_text(encoding="utf-8").split() if domains_file else []
     except UnicodeDecodeError as problem:
         raise ConfigError(f"{domains_file} is no text in UTF-8") from problem
-    given = {"languages": list(languages), "hours": hours, "index_url": index_url, "data_url": data_url}
-    table = {"crawl": crawl, "domains": [*domains, *listed], "pages": pages, **{k: v for k, v in given.items() if v}}
-    fetch_common_crawl(build(CrawlConfig, table, origin="command line"), Store(out), progress=make_progress())
+    table |= {"domains": [*domains, *listed], "languages": list(languages), "pages": pages, "index_url": index_url}
+    fetch_common_crawl(build(CrawlConfig, _given(table), origin="command line"), Store(out), progress=make_progress())
+
+
+def _given(table: dict[str, object]) -> dict[str, object]:
+    """What was given; `domains` may be empty, which the settings refuse."""
+    return {key: value for key, value in table.items() if value or key == "domains"}
 
 
 for command in (corpus_export, corpus_language, corpus_quality, corpus_redact):

@@ -84,9 +84,13 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
         inputs = (ctx.need("extract"), ctx.need("parallel"), ctx.need("exercises"))
         cleaning.clean(*inputs, ctx.out, corpus.clean, rules, engine=ctx.engine, progress=ctx.progress, own=own)
 
-    what = [{k: v for k, v in plain(s).items() if k not in ("languages", "exempt")} for s in corpus.sources]
+    # what came later stands in the identity of a source of its own kind, so that the others keep their names
+    later = ("languages", "exempt", "use", "version", "settings")
+    what = [{k: v for k, v in plain(s).items() if k not in later} for s in corpus.sources]
     pages = Step("pages", read, what, version=4, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
-    extracted = Step("extract", judge, {"extract": corpus.extract, "policies": policy_settings}, version=3, needs=(pages,))
+    own_text = extract.extractor_identity(corpus.extract) if corpus.extract.use else ""
+    extracting = {"extract": corpus.extract, "policies": policy_settings}
+    extracted = Step("extract", judge, extracting, version=3, needs=(pages,), identity=own_text)
     pairs = Step("parallel", align, corpus.parallel, version=3, needs=(extracted,))
     exercises = Step("exercises", write, recipe.exercises, version=2)
     inputs = (extracted, pairs, exercises)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from skyloom.cli import main
+from skyloom.core.engine import Engine
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.corpus.extract.command import extract_files
@@ -109,3 +115,102 @@ def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="HTML files"):
         run(tmp_path / "x.txt", tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def warc(*pages: tuple[str, bytes], wet: bool = False) -> bytes:
+    """A packed archive of responses, or of conversions."""
+    members = []
+    for number, (url, body) in enumerate(pages):
+        http = body if wet else b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + body
+        kind, content = ("conversion", "text/plain") if wet else ("response", "application/http; msgtype=response")
+        head = f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {url}\r\nWARC-Date: 2024-01-02T00:00:00Z\r\n"
+        head += f"WARC-Record-ID: <urn:uuid:{number}>\r\nContent-Type: {content}\r\nContent-Length: {len(http)}\r\n\r\n"
+        members.append(gzip.compress(head.encode() + http + b"\r\n\r\n"))
+    return b"".join(members)
+
+
+def test_wet_archives_and_parquet_of_html_and_of_text(tmp_path: Path) -> None:
+    """Text is its paragraphs; a Parquet row is called by its id, or its place."""
+    texts = [("https://example.org/灯塔", f"{ZH}\n\n{ZH}2".encode()), ("https://example.org/en", EN.encode())]
+    (tmp_path / "a.warc.wet.gz").write_bytes(warc(*texts, wet=True))
+    pq.write_table(pa.table({"id": ["a", None], "html": [PAGES["a"], PAGES[7]]}), tmp_path / "html.parquet")
+    pq.write_table(pa.table({"text": [f"{EN}\n \n{ZH}", None]}), tmp_path / "text.parquet")
+    paths = [str(tmp_path / name) for name in ("a.warc.wet.gz", "html.parquet", "text.parquet")]
+    extract_files(paths, tmp_path / "out.jsonl", ExtractConfig(), Progress.silent())
+    rows = read(tmp_path / "out.jsonl")
+    assert [r["id"] for r in rows[:3]] == ["https://example.org/灯塔", "https://example.org/en", "a"]
+    assert rows[0]["text"] == f"{ZH}\n\n{ZH}2" and rows[4]["text"] == f"{EN.strip()}\n\n{ZH}"
+    assert [r["text"] for r in rows[2:4]] == [extract_html(PAGES["a"]).text, extract_html(PAGES[7]).text]
+    assert rows[3]["id"].startswith("html.parquet#") and rows[5]["reason"]
+
+
+def test_several_processes_write_the_bytes_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of several kinds, a large one in ranges; a page that stands across two ranges is in one of them."""
+    monkeypatch.setattr("skyloom.corpus.sources.stage.RANGE_BYTES", 40_000)
+    lines = [json.dumps({"id": n, "html": page((EN, ZH)[n % 2] + str(n), f"{n}")}, ensure_ascii=False) for n in range(200)]
+    (tmp_path / "p.jsonl").write_text("\n".join([*lines, "{broken"]), encoding="utf-8")
+    (tmp_path / "a.warc.gz").write_bytes(
+        warc(*((f"https://example.org/{n}", page(ZH * 20, f"题{n}").encode()) for n in range(300)))
+    )
+    (tmp_path / "site").mkdir()
+    for n in range(9):
+        (tmp_path / "site" / f"{n}.html").write_text(PAGES["a"])
+    paths = [str(tmp_path / name) for name in ("p.jsonl", "a.warc.gz", "site")]
+    for name in ("x.jsonl", "x.jsonl.gz", "x.jsonl.zst"):
+        for place, engine in (("1", None), ("3", Engine(3))):
+            found = extract_files(paths, tmp_path / place / name, ExtractConfig(), Progress.silent(), engine)
+            assert (found.pages, found.texts) == (510, 509)
+            if engine is not None:
+                engine.close()
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+    ids = [row["id"] for row in read(tmp_path / "1" / "x.jsonl")]
+    assert ids[:200] == list(range(200)) and len(ids) == len(set(map(str, ids)))
+    assert sorted(p.name for p in (tmp_path / "3").iterdir()) == ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst"]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "warc.gz", "parquet", "html"])
+def test_the_standard_input_is_of_any_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    line = (json.dumps({"id": "甲", "html": PAGES[7]}, ensure_ascii=False) + "\n").encode()
+    packed = io.BytesIO()
+    pq.write_table(pa.table({"html": [PAGES[7]]}), packed)
+    data = {
+        "jsonl": line,
+        "jsonl.gz": gzip.compress(line),
+        "warc.gz": warc(("https://example.org/", PAGES[7].encode())),
+        "parquet": packed.getvalue(),
+        "html": PAGES[7].encode(),
+    }[kind]
+    result = CliRunner().invoke(main, ["corpus", "extract", "-", "-o", str(tmp_path / "o.jsonl"), "--workers", "0"], input=data)
+    assert result.exit_code == 0, result.output
+    (row,) = read(tmp_path / "o.jsonl")
+    assert row["text"] == extract_html(PAGES[7]).text
+    assert [p.name for p in tmp_path.iterdir()] == ["o.jsonl"]
+
+
+def test_an_interrupted_extraction_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        (tmp_path / f"{n}.jsonl").write_text(json.dumps({"id": n, "html": PAGES[7]}))
+    paths, out = [str(tmp_path / f"{n}.jsonl") for n in range(3)], tmp_path / "o" / "out.jsonl"
+    from skyloom.corpus.extract import command
+
+    true, done = command._extract_part, list[str]()
+
+    def part(task: Any, work: Any) -> Any:
+        if len(done) == 2:
+            raise DataError("stopped here")
+        done.append(task.key)
+        return true(task, work)
+
+    monkeypatch.setattr(command, "_extract_part", part)
+    with pytest.raises(DataError, match="stopped"):
+        extract_files(paths, out, ExtractConfig(), Progress.silent())
+    assert not out.exists()
+    done.clear()
+    extract_files(paths, out, ExtractConfig(), Progress.silent())
+    assert done == ["00002"] and [row["id"] for row in read(out)] == [0, 1, 2]
+
+
+def test_mistakes_of_the_standard_input(tmp_path: Path) -> None:
+    for given, message in ((["-", "-"], "named twice"), (["-"], "nothing came")):
+        result = CliRunner().invoke(main, ["corpus", "extract", *given, "-o", str(tmp_path / "o.jsonl")], input=b"")
+        assert result.exit_code and message in result.output + str(result.exception)

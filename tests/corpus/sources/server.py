@@ -17,7 +17,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 class Site:
     """What the server serves: `files` by path, `index` records by crawl, `page_size` records to an index page.
 
-    `refuse` gives, for a path (without its query), the statuses of the next answers; "lost" closes the connection.
+    `refuse` gives, for a path (without its query), the statuses of the next answers; "lost" closes the connection. Of files:
+    `break_off` after so many bytes of the next answers, then `refuse_after`; `changes`: the answer that breaks off is the last of
+    the old file; `lengths`: so many bytes more than there are are promised; `headers`: more of them.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -25,6 +27,12 @@ class Site:
     page_size: int = 2
     ranges: bool = True
     refuse: dict[str, list[Any]] = field(default_factory=dict)
+    break_off: dict[str, list[int]] = field(default_factory=dict)
+    refuse_after: dict[str, list[Any]] = field(default_factory=dict)
+    changes: set[str] = field(default_factory=set)
+    lengths: dict[str, int] = field(default_factory=dict)
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    ranges_asked: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     hits: Counter[str] = field(default_factory=Counter)
     url: str = ""
@@ -56,7 +64,7 @@ def serve(site: Site) -> Iterator[Site]:
             elif path.endswith("-index"):
                 self.index(path.strip("/").removesuffix("-index"), parse_qs(parts.query))
             elif path in site.files:
-                self.file(site.files[path])
+                self.file(site.files[path], path)
             else:
                 self.answer(404, b"nothing here")
 
@@ -71,15 +79,26 @@ def serve(site: Site) -> Iterator[Site]:
                 page = int(ask["page"][0]) * site.page_size
                 self.answer(200, "".join(json.dumps(r) + "\n" for r in found[page : page + site.page_size]).encode())
 
-        def file(self, data: bytes) -> None:
-            asked = self.headers.get("Range")
-            if not asked or not site.ranges:
-                self.answer(200, data, {"Accept-Ranges": "bytes"} if site.ranges else {})
-                return
-            first, _, last = asked.removeprefix("bytes=").partition("-")
-            start, end = int(first), min(int(last) + 1 if last else len(data), len(data))
-            headers = {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}", "Accept-Ranges": "bytes"}
-            self.answer(206, data[start:end], headers)
+        def file(self, data: bytes, path: str) -> None:
+            asked, version = self.headers.get("Range"), f'"{hash(data)}"' if path not in site.changes else f'"{site.hits[path]}"'
+            if asked:
+                site.ranges_asked.append(asked)
+            more = {"ETag": version, **site.headers.get(path, {}), **({"Accept-Ranges": "bytes"} if site.ranges else {})}
+            if not asked or not site.ranges or self.headers.get("If-Range", version) != version:
+                status, body = 200, data
+            else:
+                first, _, last = asked.removeprefix("bytes=").partition("-")
+                start, end = int(first), min(int(last) + 1 if last else len(data), len(data))
+                if start >= len(data):
+                    self.answer(416, b"")
+                    return
+                more["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
+                status, body = 206, data[start:end]
+            size = len(body) + site.lengths.get(path, 0)
+            if site.break_off.get(path):
+                body = body[: site.break_off[path].pop(0)]
+                site.refuse.update({path: site.refuse_after.pop(path)} if path in site.refuse_after else {})
+            self.answer(status, body, {**more, "Content-Length": str(size)})
 
         def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
             self.send_response(status)

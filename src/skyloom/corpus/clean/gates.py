@@ -43,6 +43,7 @@ from skyloom.corpus.exercises import exercise_documents, judge_exercises
 from skyloom.corpus.filters import OwnFilter, run_filter
 from skyloom.corpus.heldout import Copies, HeldoutChoiceConfig, held
 from skyloom.corpus.lists import judge_urls
+from skyloom.corpus.notices import judge_robots
 from skyloom.corpus.quality import Thresholds, cheap_reasons, group, group_reasons, judge_quality, short_language
 from skyloom.corpus.redact import KINDS, redact
 from skyloom.corpus.sources import SourcePolicy
@@ -141,10 +142,12 @@ def _with_new_blocks(funnel: Funnel, texts: pa.Array) -> pa.Array:
 
 
 def _lists(gates: Gates) -> None:
-    """Pages by their addresses."""
+    """Pages by their addresses, and by their robots directives."""
     table = gates.funnel.table
     if gates.job.config.lists.wanted:
-        gates.funnel.filter("lists", judge_urls(table.column("url"), gates.job.config.lists), exempt=~origin_is(table, *PAGES))
+        lists = gates.job.config.lists
+        reasons = pc.coalesce(judge_urls(table.column("url"), lists), judge_robots(table.column("meta"), lists.robots))
+        gates.funnel.filter("lists", reasons, exempt=~origin_is(table, *PAGES))
 
 
 def _rules(gates: Gates) -> None:

@@ -10,12 +10,14 @@ from skyloom.corpus.extract.config import ExtractConfig
 if TYPE_CHECKING:
     from skyloom.corpus.extract.column import extract_column
     from skyloom.corpus.extract.command import extract_files
+    from skyloom.corpus.extract.own_extractor import extractor_identity
     from skyloom.corpus.extract.stage import extract, extract_html, extract_pages
 else:
     __getattr__ = lazy(__name__, {
         "column": ("extract_column",),
         "command": ("extract_files",),
+        "own_extractor": ("extractor_identity",),
         "stage": ("extract", "extract_html", "extract_pages",),
     })  # fmt: skip
 
-__all__ = ["ExtractConfig", "extract", "extract_column", "extract_files", "extract_html", "extract_pages"]
+__all__ = ["ExtractConfig", "extract", "extract_column", "extract_files", "extract_html", "extract_pages", "extractor_identity"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from skyloom.core.config import setting
 
@@ -16,3 +17,12 @@ class ExtractConfig:
     )
     max_page_mb: float = setting(16.0, doc="quarantine larger pages unread", unit="MB", low=0.001, high=700)
     comments: bool = setting(False, doc="keep readers' comments below an article (a forum's posts are kept either way)")
+    use: str = setting(
+        "",
+        doc='a function of one\'s own that extracts HTML pages, "package.module:function", or an entry point of skyloom.extractors',
+        later=True,
+    )
+    version: str = setting(
+        "", doc="its version, which names the results [the function's, its module's or its package's]", later=True
+    )
+    settings: dict[str, Any] = setting(factory=dict, doc="what the function is told, as a dict", identity=False)

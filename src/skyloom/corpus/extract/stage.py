@@ -28,9 +28,11 @@ from skyloom.core.store import Store
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.config import ExtractConfig
+from skyloom.corpus.extract.own_extractor import own_pages
 from skyloom.corpus.extract.rewrite.mend import mended
 from skyloom.corpus.extract.rewrite.prepare import prepared
 from skyloom.corpus.extract.written_dates import iso
+from skyloom.corpus.notices import page_notices
 from skyloom.corpus.sources import SourcePolicy
 from skyloom.corpus.text import charset, clean, language
 
@@ -140,12 +142,14 @@ class PageShard:
 def _extract_shard(task: Task[PageShard], out: Store) -> Done[LedgerJson]:
     config, policies = task.payload.config, task.payload.policies
     table = task.payload.pages.read_table(task.payload.name).combine_chunks()
-    found = _read(table, config)
+    found = read_pages(table, config)
     codes, scores = _languages(found, table.column("kind"))
     found = found.append_column("lang", pa.array(codes, pa.string())).append_column("lang_score", pa.array(scores, pa.float32()))
     ledger = Ledger()
     reasons = _settle(table, found, policies, ledger)
+    licenses, metas = page_notices(table)
     columns = {
+        "license": licenses, "meta": metas,
         "title": _titles(found, table), "date": _dates(found, table), "lang": found["lang"], "lang_score": found["lang_score"],
         "blocks": found["blocks"], "tags": found["tags"], "reason": pa.array(reasons, pa.string()),
         "bytes_in": pc.cast(pc.binary_length(table["body"]), pa.int64()),
@@ -154,7 +158,7 @@ def _extract_shard(task: Task[PageShard], out: Store) -> Done[LedgerJson]:
     return Done((out.write_table(f"extracted-{task.key}.parquet", shard),), ledger.to_json())
 
 
-def _read(table: pa.Table, config: ExtractConfig) -> pa.Table:
+def read_pages(table: pa.Table, config: ExtractConfig) -> pa.Table:
     """What is in each page: the columns of `extract_column`; rows with an error of their source are empty."""
     whole = table["error"].is_null().to_numpy()
     html = np.flatnonzero(whole & pc.equal(table["kind"], "html").to_numpy())
@@ -162,7 +166,8 @@ def _read(table: pa.Table, config: ExtractConfig) -> pa.Table:
     lost = np.flatnonzero(~whole)
     columns = table.select(["body", "charset", "kind"])
     pages = columns.take(html)
-    parts = [extract_pages(pages["body"], pages["charset"], config), _plain(columns.take(plain), config), _nothing(len(lost))]
+    found = own_pages(table.take(html), config) if config.use else extract_pages(pages["body"], pages["charset"], config)
+    parts = [found, _plain(columns.take(plain), config), _nothing(len(lost))]
     joined = pa.concat_tables(parts)
     return joined.take(np.argsort(np.concatenate([html, plain, lost]), kind="stable")).combine_chunks()
 

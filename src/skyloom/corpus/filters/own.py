@@ -17,10 +17,7 @@ Memory: what the function takes; it sees one shard at a time.
 from __future__ import annotations
 
 import copy
-import difflib
 import functools
-import importlib
-import importlib.metadata
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +31,7 @@ from skyloom.core.errors import ConfigError, SkyloomError
 from skyloom.core.json_files import PlainTable
 from skyloom.core.records import DOCUMENT
 from skyloom.corpus.filters.config import FilterConfig
+from skyloom.corpus.own_function import load_function, told_of, version_of
 
 GROUP = "skyloom.filters"
 """The group of entry points under which packages register filters."""
@@ -41,7 +39,6 @@ COLUMNS = (*DOCUMENT.names, "origin")
 """The columns of the table that a function is given."""
 MOST_REASONS = 1000
 """Different reasons that a filter may give in one shard: the ledger has a line for each."""
-_SHOWN = 300  # characters of an exception in a message
 
 Judge: TypeAlias = Callable[[pa.Table, PlainTable], object]
 
@@ -87,17 +84,12 @@ def run_filter(own: OwnFilter, table: pa.Table, shard: str) -> pa.Array:
         given = function(table.select(COLUMNS), copy.deepcopy(own.config.settings))
     except (Exception, SystemExit) as problem:  # whatever the function raises is told in one sentence
         more = "\n" + traceback.format_exc() if own.config.traceback else ""
-        raise FilterError(f"{_where(own, shard)} failed with {_told(problem)}{more}") from problem
+        raise FilterError(f"{_where(own, shard)} failed with {told_of(problem)}{more}") from problem
     return _checked(given, len(table), own, shard)
 
 
 def _where(own: OwnFilter, shard: str) -> str:
     return f"the filter {own.name} ({own.config.use}), on shard {shard},"
-
-
-def _told(problem: BaseException) -> str:
-    said = " ".join(str(problem).split())[:_SHOWN]
-    return f"{type(problem).__name__}: {said}" if said else type(problem).__name__
 
 
 def _checked(given: object, rows: int, own: OwnFilter, shard: str) -> pa.Array:
@@ -131,11 +123,15 @@ def _checked(given: object, rows: int, own: OwnFilter, shard: str) -> pa.Array:
     return found
 
 
+def _load(use: str) -> tuple[Judge, str]:
+    return load_function(use, "filter", GROUP)
+
+
 @functools.cache
 def _ready(use: str, given: str, version: str) -> Judge:
     """The function in this process, which must be of the version with which the run was started."""
     function, package = _load(use)
-    found = given or _version(function, package)
+    found = given or version_of(function, package)
     if found != version:
         raise FilterError(f"{use} is version {found or 'unknown'} here and {version} where the run was started; install the same")
     return function
@@ -143,7 +139,7 @@ def _ready(use: str, given: str, version: str) -> Judge:
 
 def _resolved(config: FilterConfig) -> OwnFilter:
     function, package = _load(config.use)
-    version = config.version or _version(function, package)
+    version = config.version or version_of(function, package)
     if not version:
         raise ConfigError(
             f"{config.use} has no version: set version in its [[corpus.filters]] table, or the function's attribute version; "
@@ -155,66 +151,3 @@ def _resolved(config: FilterConfig) -> OwnFilter:
     if says and config.gives and says != config.gives:
         raise ConfigError(f"{config.use} gives {says}, and the recipe says gives = {config.gives!r}")
     return OwnFilter(config, config.called, version, (config.gives or says) == "texts")
-
-
-def _version(function: Judge, package: str) -> str:
-    """The version of a function, "" if nothing tells it."""
-    told = getattr(function, "version", "")
-    if told:
-        return str(told)
-    module = str(getattr(function, "__module__", "") or "")
-    for name in dict.fromkeys((module, module.partition(".")[0])):
-        told = getattr(importlib.import_module(name), "__version__", "") if name else ""
-        if told:
-            return str(told)
-    if package:
-        return package
-    try:
-        return importlib.metadata.version(module.partition(".")[0]) if module else ""
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return ""
-
-
-def _load(use: str) -> tuple[Judge, str]:
-    """The function that `use` names, and its distribution's version where an entry point names it. ConfigError if there is none."""
-    package = ""
-    if ":" not in use:
-        use, package = _entry_point(use)
-    name, _, path = use.partition(":")
-    try:
-        found: object = importlib.import_module(name)
-    except ModuleNotFoundError as problem:
-        raise ConfigError(
-            f"the filter {use} is not found: {problem}; install its package, or add its folder to PYTHONPATH"
-        ) from problem
-    except (Exception, SystemExit) as problem:  # whatever the module does when it is imported
-        said = _told(problem) if isinstance(problem, Exception) else "SystemExit"
-        raise ConfigError(f"the filter {use} cannot be imported: {said}") from problem
-    for part in path.split("."):
-        if not hasattr(found, part):
-            near = difflib.get_close_matches(part, [n for n in dir(found) if not n.startswith("_")], 1)
-            raise ConfigError(
-                f"the filter {use} is not found: {name} has no {part!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
-        found = getattr(found, part)
-    if not callable(found):
-        raise ConfigError(f"the filter {use} is no function, it is {type(found).__name__}")
-    return found, package
-
-
-def _entry_point(name: str) -> tuple[str, str]:
-    """What an entry point names ("module:function"), and the version of its distribution."""
-    there = importlib.metadata.entry_points(group=GROUP)
-    found = {(point.value, point.dist.version if point.dist is not None else "") for point in there.select(name=name)}
-    if len(found) > 1:
-        raise ConfigError(f"the filter {name} is registered by several packages: {', '.join(sorted(v for v, _ in found))}")
-    if not found:
-        names = ", ".join(sorted(there.names)) or "none"
-        raise ConfigError(
-            f"the filter {name} is not registered: name it package.module:function, or an entry point of the group {GROUP} "
-            f"(installed: {names})"
-        )
-    (value, version), *_ = found
-    if ":" not in value:
-        raise ConfigError(f"the filter {name} is registered as {value!r}, which names no function (package.module:function)")
-    return value.partition("[")[0].strip(), version

@@ -88,7 +88,7 @@ def list_identity(config: ListsConfig) -> Mapping[str, list[str]]:
         "block_files": [_digest(path) for path in config.block_files],
         "allow": list(config.allow),
         "allow_files": [_digest(path) for path in config.allow_files],
-    }
+    } | ({"robots": list(config.robots)} if config.robots else {})
 
 
 def _digest(path: str) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -26,14 +25,13 @@ from skyloom.core.config import plain, setting
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, StorageError
 from skyloom.core.progress import Progress, ProgressTask
 from skyloom.core.store import Store
-from skyloom.corpus.sources.commoncrawl_http import CrawlClient, HttpError, origin
+from skyloom.corpus.sources.commoncrawl_http import CrawlClient, HttpError, crawl_name, origin
 from skyloom.corpus.sources.commoncrawl_index import FIELDS, CrawlRecord, page_count, read_records
 
 PLAN, FETCHED, INDEX, REFUSED = "plan.jsonl", "fetched.json", "index", "refused.json"
 _HTML = ("text/html", "application/xhtml+xml")
 _NAMES = {"en": "eng", "zh": "zho", "zh-Hans": "zho", "zh-Hant": "zho"}  # the index tells languages, not scripts
 
-_CRAWL = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PIECE = 1 << 16
 _FREE, _RATIO = 1 << 20, 300  # a record may unpack to a megabyte, and to so many times its size
 
@@ -63,8 +61,7 @@ class CrawlConfig:
         for domain in self.domains:
             if not domain.strip("/*. ") or not domain.isprintable() or " " in domain or "://" in domain:
                 raise ConfigError(f"{domain!r} is no domain: write it as example.org or example.org/docs/")
-        if not _CRAWL.fullmatch(self.crawl) or ".." in self.crawl:
-            raise ConfigError(f"{self.crawl!r} is no crawl: write it as CC-MAIN-2023-23")
+        crawl_name(self.crawl)
         for key, url in (("index_url", self.index_url), ("data_url", self.data_url)):
             if origin(url) is None or "?" in url or "#" in url:
                 raise ConfigError(f"{key} {url!r} is no address of a web server: write it as https://example.org/path, in ASCII")

@@ -15,21 +15,22 @@ import http.client
 import io
 import re
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
-from typing import IO, TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO, TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from skyloom.core.errors import StorageError
+from skyloom.core.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _PASSING = (429, 500, 502, 503, 504)
 _LONGEST = 120.0  # seconds between two tries
-_AGENT = "skyloom (corpus fetch common-crawl)"
+_HEADERS = {"User-Agent": "skyloom (corpus fetch common-crawl)", "Accept-Encoding": "identity"}
 _PORTS = {"http": 80, "https": 443}
 _PIECE = 1 << 20
 _HEAD = 1 << 18
@@ -39,6 +40,7 @@ SLOWEST = 10_000
 LARGEST = 64_000_000
 """Bytes of an answer whose size is not known beforehand: a page of the index has about ten million."""
 
+T = TypeVar("T")
 Origin = tuple[str, str, int]
 """Scheme, host and port."""
 
@@ -48,11 +50,17 @@ def _clock() -> float:
 
 
 class HttpError(Exception):
-    """The server did not give what was asked for; the text says why. `passing`: it may, another time."""
+    """The server did not give what was asked for; the text says why. `passing`: it may, another time. `status`: of HTTP, or 0."""
 
-    def __init__(self, text: str, *, passing: bool = False) -> None:
+    def __init__(self, text: str, *, passing: bool = False, status: int = 0) -> None:
         super().__init__(text)
-        self.passing = passing
+        self.passing, self.status = passing, status
+
+
+def crawl_name(name: str) -> None:
+    """ConfigError for what is no name of a crawl."""
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) or ".." in name:
+        raise ConfigError(f"{name!r} is no crawl: write it as CC-MAIN-2023-23")
 
 
 def origin(url: str) -> Origin | None:
@@ -70,7 +78,8 @@ def origin(url: str) -> Origin | None:
 class CrawlClient:
     """Asks politely: at most one request every `pause` seconds, each tried `1 + retries` times, no more after `seconds`.
 
-    `services`: the addresses that the user gave; only their hosts are ever asked.
+    `services`: the addresses that the user gave; only their hosts are ever asked. `stop`: where it is set, no pause is kept, and
+    whoever set it asks for nothing more.
     """
 
     def __init__(
@@ -82,11 +91,13 @@ class CrawlClient:
         *,
         services: Iterable[str] = (),
         seconds: float = float("inf"),
+        stop: threading.Event | None = None,
     ) -> None:
         self._pause, self._retries, self._timeout, self._backoff = pause, retries, timeout, backoff
         self._seconds, self._end = seconds, _clock() + seconds
         self._last = float("-inf")
         self._any = False
+        self._stop = stop
         self._budget = _Budget(self._end)
         self._opener = _opener(self._budget, {place for place in map(origin, services) if place})
 
@@ -96,47 +107,69 @@ class CrawlClient:
         HttpError for a final status, a wrong range, a redirect to another host, or more than `most` bytes; StorageError if the
         service cannot be reached at all, or the time for all requests is over.
         """
-        headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
-        if length:
-            headers["Range"] = f"bytes={first}-{first + length - 1}"
-        problem = HttpError("no answer")
-        for attempt in range(self._retries + 1):
+        headers = {"Range": f"bytes={first}-{first + length - 1}"} if length else {}
+        try:
+            return self.ask(
+                url, lambda: headers, lambda answer: _ranged(answer, length) if length else _body(answer, most), length or most
+            )
+        except HttpError as problem:
+            if problem.status == 404 and absent is not None:
+                return absent
+            raise
+
+    def ask(
+        self,
+        url: str,
+        headers: Callable[[], Mapping[str, str]],
+        take: Callable[[http.client.HTTPResponse], T],
+        most: int,
+        *,
+        moved: Callable[[], bool] = lambda: False,
+    ) -> T:
+        """What `take` makes of the answer at an address, of at most `most` bytes. `headers` is asked before each try. The tries are
+        counted anew when `moved` says that the last one was of use, though it failed. Errors: as `get`, and those of `take`."""
+        problem, attempt = HttpError("no answer"), 0
+        while attempt <= self._retries:
             self._wait(self._last + self._pause - _clock())
             self._last = _clock()
+            asked: str | None = None
             try:
-                return self._asked(urllib.request.Request(url, headers=headers), length, most)
+                return self._asked(urllib.request.Request(url, headers={**_HEADERS, **headers()}), take, most)
             except urllib.error.HTTPError as refused:
                 refused.close()
                 self._any = True
-                if refused.code == 404 and absent is not None:
-                    return absent
-                problem = HttpError(f"status {refused.code}", passing=refused.code in _PASSING)
+                problem = HttpError(f"status {refused.code}", passing=refused.code in _PASSING, status=refused.code)
                 if not problem.passing:
                     raise problem from refused
-                self._back_off(attempt, refused.headers.get("Retry-After"))
+                asked = refused.headers.get("Retry-After")
             except (http.client.InvalidURL, ValueError) as wrong:
                 raise HttpError("not an address that can be asked") from wrong
             except (OSError, http.client.HTTPException) as lost:
                 problem = HttpError("connection lost", passing=True)
                 problem.__cause__ = lost
-                self._back_off(attempt, None)
+            if moved():
+                attempt = 0
+            self._back_off(attempt, asked)
+            attempt += 1
         if not self._any:
             cause = problem.__cause__ or problem
             raise StorageError(f"cannot reach {url.split('?')[0]}: {getattr(cause, 'reason', cause)}; run it again later")
         raise problem
 
-    def _asked(self, request: urllib.request.Request, length: int, most: int) -> bytes:
+    def _asked(self, request: urllib.request.Request, take: Callable[[http.client.HTTPResponse], T], most: int) -> T:
         timeout = max(0.001, min(self._timeout, self._end - _clock()))
-        self._budget.begin((length or most) + _HEAD, self._timeout)
+        self._budget.begin(most + _HEAD, self._timeout)
         with self._opener.open(request, timeout=timeout) as answer:
             self._any = True
-            return _ranged(answer, length) if length else _body(answer, most)
+            return take(answer)
 
     def _wait(self, seconds: float) -> None:
         """Sleep, if the time for all requests is not over by then; StorageError if it is."""
         if _clock() + max(seconds, 0.0) >= self._end:
             raise StorageError(f"stopped after {self._seconds / 3600:g} hours, as was asked; run it again to go on")
-        if seconds > 0:
+        if seconds > 0 and self._stop is not None:
+            self._stop.wait(seconds)
+        elif seconds > 0:
             time.sleep(seconds)
 
     def _back_off(self, attempt: int, asked: str | None) -> None:

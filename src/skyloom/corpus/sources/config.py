@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
 from skyloom.core.records import CATEGORIES
 from skyloom.corpus.sources.file_kinds import FILE_KINDS
 
-KINDS = ("auto", "debian-docs", "samples", "stdlib", "hub", *FILE_KINDS)
+KINDS = ("auto", "debian-docs", "samples", "stdlib", "hub", "own", *FILE_KINDS)
+OWN_GROUP = "skyloom.sources"
+"""The group of entry points under which packages register sources."""
 
 EXEMPTIONS = ("near-duplicates", "templates", "quality")
 
@@ -49,12 +52,21 @@ class SourceConfig:
         8.0, doc="page bodies in one shard: what a worker has in memory, several times over", unit="MB", low=0.001, high=700
     )
     max_ratio: float = setting(300.0, doc="quarantine what unpacks to more than this", unit="times its size", low=2)
+    use: str = setting(
+        "",
+        doc='for own: the function that reads, "package.module:function", or an entry point of the group skyloom.sources',
+        later=True,
+    )
+    version: str = setting("", doc="for own: its version [the function's, its module's or its package's]", later=True)
+    settings: dict[str, Any] = setting(factory=dict, doc="for own: what the function is told, as a dict", identity=False)
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ConfigError("a source needs a name")
-        if not self.path and self.kind not in ("debian-docs", "samples", "stdlib"):
+        if not self.path and self.kind not in ("debian-docs", "samples", "stdlib", "own"):
             raise ConfigError(f"source '{self.name}': set 'path' to a file, a folder or a URL")
+        if (self.kind == "own") != bool(self.use):
+            raise ConfigError(f'source \'{self.name}\': kind = "own" and use = "package.module:function" go together')
 
     @property
     def policy(self) -> SourcePolicy:

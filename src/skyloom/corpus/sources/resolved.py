@@ -6,6 +6,7 @@ Nothing is read here but names, sizes and times, so that a changed input gives t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.records import record_id
-from skyloom.corpus.sources.config import SourceConfig
+from skyloom.corpus.own_function import identity_of
+from skyloom.corpus.sources.config import OWN_GROUP, SourceConfig
 from skyloom.corpus.sources.file_kinds import find
 from skyloom.corpus.sources.readers import debian, hosts, hub
-from skyloom.corpus.sources.readers.byte_streams import fingerprint
+from skyloom.corpus.sources.readers.byte_streams import File, fingerprint, listing
 from skyloom.corpus.sources.readers.folders import standard_library
 
 SAMPLES_LICENSE = "Apache-2.0"
@@ -57,6 +59,8 @@ def resolve(configs: Sequence[SourceConfig], *, cache: Path, samples: Path, prog
 def _resolve(config: SourceConfig, cache: Path, samples: Path, progress: Progress) -> ResolvedSource:
     if config.kind == "stdlib":
         return ResolvedSource(config, "stdlib", *standard_library(config.name))
+    if config.kind == "own":
+        return _own(config)
     if config.kind == "hub":
         parts, identity = hub.find(config.name, config.path, config.subset, config.split)
         return ResolvedSource(config, "hub", hub.shown(config.path), parts, identity + _hosts_identity(config))
@@ -74,6 +78,15 @@ def _resolve(config: SourceConfig, cache: Path, samples: Path, progress: Progres
         progress.log(f"warning: {config.name}: {note}")
         return replace(_files(_licensed(config), "samples", str(samples / "web"), progress), note=note)
     return _files(config, config.kind, config.path, progress)
+
+
+def _own(config: SourceConfig) -> ResolvedSource:
+    """A source of one's own: a part for each file at its path, or one where it has none."""
+    version = identity_of(config.use, config.version, "source", OWN_GROUP)
+    files = listing(config.name, config.path) if config.path else []
+    told = json.dumps([config.use, version, config.settings], ensure_ascii=False, sort_keys=True)
+    identity = f"{told} {fingerprint(files)}" + _hosts_identity(config)
+    return ResolvedSource(config, "own", config.use, tuple(files) or (File("", config.name, 0),), identity)
 
 
 def _licensed(config: SourceConfig) -> SourceConfig:

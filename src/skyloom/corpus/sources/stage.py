@@ -25,7 +25,21 @@ from skyloom.core.errors import DataError, SkyloomError
 from skyloom.core.progress import Progress
 from skyloom.core.records import PAGE, PageRow
 from skyloom.core.store import FileRecord, Store
-from skyloom.corpus.sources.readers import debian, delimited, epub, folders, hosts, hub, jsonl, latex, mediawiki, pairs, tar, warc
+from skyloom.corpus.sources.readers import (
+    debian,
+    delimited,
+    epub,
+    folders,
+    hosts,
+    hub,
+    jsonl,
+    latex,
+    mediawiki,
+    own_reader,
+    pairs,
+    tar,
+    warc,
+)
 from skyloom.corpus.sources.readers import parquet as parquet_files
 from skyloom.corpus.sources.readers.byte_streams import BombError, File, Yield, split
 from skyloom.corpus.sources.readers.rows import NO_TEXT, About, broken_row, sample
@@ -36,6 +50,7 @@ COPYRIGHTS = "copyright/packages.json"
 """The Debian packages that were read, with version and licence: `[{source, package, version, license, file}]`."""
 SHARD_ROWS = 65_536
 _NAMES_FREE = 4096  # bytes of address, licence, date and the rest that a page may have; more fills the shard as the body does
+MOST_RANGES = 500_000  # whoever starts the tasks holds about a kilobyte of each; above 32 TB the ranges grow
 RANGE_BYTES = 64_000_000  # a larger file is read in ranges of about this size, one task each
 
 
@@ -140,20 +155,26 @@ def _work(source: ResolvedSource) -> list[Parts]:
     """A source's parts in groups, one task each. With a limit on pages an archive is read on until it is reached, and of
     files that are a page each a spread sample is read."""
     parts, limit = source.parts, source.config.max_pages
-    if source.kind in ("html", "samples", "text", "stdlib", "epub"):
-        if limit:
-            wanted = sample([f.name for f in parts], limit)
-            parts = tuple(f for f in parts if f.name in wanted)
-        return _grouped(parts)
-    if limit:
+    if limit and source.kind in _PAGES:
+        wanted = sample([f.name for f in parts], limit)
+        parts = tuple(f for f in parts if f.name in wanted)
+    elif limit:
         return [parts]
-    if source.kind in _SPLIT and not isinstance(source.parts[0], hub.HubPart):
-        name = _SPLIT[source.kind]
-        ranged = [r for f in parts for r in (split(f, RANGE_BYTES) if name in f.name.lower() else [f])]
+    return file_parts(source.kind, parts)
+
+
+def file_parts(kind: str, parts: Parts) -> list[Parts]:
+    """What can be read by itself: ranges of files of kinds that have them, groups of files that are a page each, else files."""
+    if kind in _PAGES:
+        return _grouped(parts)
+    if kind in _SPLIT and not isinstance(parts[0], hub.HubPart):
+        size = max(RANGE_BYTES, sum(f.size for f in parts) // MOST_RANGES)
+        ranged = [r for f in parts for r in (split(f, size) if _SPLIT[kind] in f.name.lower() else [f])]
         return [(r,) for r in ranged]
     return [(p,) for p in parts]
 
 
+_PAGES = ("html", "samples", "text", "stdlib", "epub")
 _SPLIT = {"jsonl": "", "parquet": "", "warc": ".gz", "wet": ".gz", "mediawiki": mediawiki.MULTISTREAM}
 """Kinds whose files can be read in ranges, and what a file's name must hold for it."""
 
@@ -285,6 +306,10 @@ def _pages(source: ResolvedSource, parts: Parts) -> Pages:
     )
     if source.kind == "debian-docs":
         yield from _guarded(debian.pages(parts, about, config.languages, config.max_pages), "packages", 0, about)
+        return
+    if source.kind == "own":
+        for part in parts:
+            yield from _guarded(own_reader.pages(part, about, config), part.name, 0, about)
         return
     for part in parts:
         name, size = (part.name, part.size) if isinstance(part, File) else (f"{source.kind} data set", 0)

@@ -16,9 +16,10 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
+from fastwarc.warc import ArchiveIterator, WarcHeaderMap, WarcRecord, WarcRecordType
 
 from skyloom.core.records import PageRow
+from skyloom.corpus.notices import header_directives
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, BombError, File, Yield, open_file, read_some, reason_of, unpacked
 from skyloom.corpus.sources.readers.http import TooLargeError, decoded
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row
@@ -274,6 +275,7 @@ def _records(stream: Any, file: File, about: About, place: int) -> Iterator[Page
 def _page(record: WarcRecord, file: File, about: About, place: str) -> PageRow | None:
     charset: str | None
     content_encoding = transfer = ""
+    robots: list[str] = []
     if record.record_type == WarcRecordType.conversion:
         kind, charset = "text", "utf-8"
     elif record.record_type == WarcRecordType.response and record.is_http and record.http_headers is not None:
@@ -283,6 +285,7 @@ def _page(record: WarcRecord, file: File, about: About, place: str) -> PageRow |
         kind, charset = "text" if content == "text/plain" else "html", record.http_charset
         content_encoding = record.http_headers.get("Content-Encoding") or ""
         transfer = record.http_headers.get("Transfer-Encoding") or ""
+        robots = _robots(record.http_headers)
     elif record.record_type == WarcRecordType.resource:  # a file as it is, without HTTP
         content, _, rest = (record.headers.get("Content-Type") or "").lower().partition(";")
         if content.strip() not in (*_HTML, "text/plain"):
@@ -300,9 +303,19 @@ def _page(record: WarcRecord, file: File, about: About, place: str) -> PageRow |
         body, error = _decoded(body, content_encoding, transfer, about)
     date = record.record_date.date().isoformat() if record.record_date is not None else None
     url = record.headers.get("WARC-Target-URI") or f"{file.name}#{place}"
-    return page_row(
-        about, url=url, body=body, kind=kind, place=place, date=date, charset=charset, error=error, meta={"file": file.name}
-    )
+    meta: dict[str, str | int | list[str]] = {"file": file.name}
+    if robots:
+        meta["robots"] = robots
+    return page_row(about, url=url, body=body, kind=kind, place=place, date=date, charset=charset, error=error, meta=meta)
+
+
+def _robots(headers: WarcHeaderMap) -> list[str]:
+    """What the server asks of robots."""
+    told: dict[str, list[str]] = {"x-robots-tag": [], "tdm-reservation": []}
+    for name, value in headers.items():
+        if (known := told.get(name.lower())) is not None:
+            known.append(value)
+    return header_directives(*told.values()) if any(told.values()) else []
 
 
 def _decoded(body: bytes, content: str, transfer: str, about: About) -> tuple[bytes, str | None]:

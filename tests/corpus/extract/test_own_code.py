@@ -1,0 +1,163 @@
+"""A third-party package of fifteen lines reads a source and extracts its pages; what it refuses is in the ledger by reason."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from skyloom.core.config import build
+from skyloom.core.engine import Engine
+from skyloom.core.errors import ConfigError
+from skyloom.core.progress import Progress
+from skyloom.core.records import PAGE
+from skyloom.core.store import Store
+from skyloom.corpus.extract import ExtractConfig, extract, extractor_identity
+from skyloom.corpus.own_function import OwnFunctionError
+from skyloom.corpus.sources import SourceConfig, fetch, resolve
+from skyloom.run.recipe import CorpusSettings
+
+QUIET = Progress.silent()
+PACKAGE = """
+import re
+import pyarrow as pa
+
+def read(path, settings):
+    for number, line in enumerate(open(path, encoding="utf-8")):
+        yield {"html": f"<b>{line.strip()}</b>", "url": f"own://{number}"} if line.strip() else 7
+
+def extract(pages, settings):
+    texts = [re.sub("<.*?>", "", body.as_py().decode()) for body in pages["body"]]
+    reasons = [f"says {settings['word']}" if settings["word"] in text else None for text in texts]
+    return pa.table({"text": texts, "reason": reasons, "title": pages["url"]})
+
+read.version = extract.version = "1"
+"""
+LINES = "A mill by the river.\n河边的磨坊。\n\nA casino by the river.\n\u3000x\n"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Installs a package of that name, with its entry points."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def put(name: str, source: str = PACKAGE) -> str:
+        about = tmp_path / f"{name}-2.0.dist-info"
+        about.mkdir()
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
+        (about / "entry_points.txt").write_text(
+            f"[skyloom.sources]\n{name}-lines = {name}:read\n[skyloom.extractors]\n{name}-bare = {name}:extract\n"
+        )
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return name
+
+    return put
+
+
+def pages_of(config: SourceConfig, tmp_path: Path) -> tuple[Store, str]:
+    (found,) = resolve([config], cache=tmp_path, samples=tmp_path, progress=QUIET)
+    out = Store(tmp_path / "pages")
+    fetch([found], out, engine=Engine(0), progress=QUIET)
+    return out, found.identity
+
+
+@pytest.mark.parametrize("by", ["module", "entry point"])
+def test_a_source_and_an_extractor_of_ones_own(package: Any, tmp_path: Path, by: str) -> None:
+    name = package(f"own_{by[0]}")
+    (tmp_path / "行.txt").write_text(LINES, encoding="utf-8")
+    read, bare = (f"{name}:read", f"{name}:extract") if by == "module" else (f"{name}-lines", f"{name}-bare")
+    source = build(SourceConfig, {"name": "s", "kind": "own", "use": read, "path": str(tmp_path / "行.txt")}, origin="test")
+    pages, _ = pages_of(source, tmp_path)
+    (shard,) = pages.names("pages-")
+    rows = pages.read_table(shard).to_pylist()
+    assert [r["error"] for r in rows] == [None, None, f"broken: {read} gave no record", None, None]
+    assert rows[1]["body"].decode() == "<b>河边的磨坊。</b>" and rows[1]["url"] == "own://1"
+    config = build(ExtractConfig, {"use": bare, "settings": {"word": "casino"}}, origin="test")
+    ledger = extract(pages, Store(tmp_path / "out"), config, {}, engine=Engine(0), progress=QUIET)
+    (out,) = Store(tmp_path / "out").names("extracted-")
+    found = Store(tmp_path / "out").read_table(out).to_pylist()
+    assert [r["blocks"] for r in found] == [["A mill by the river."], ["河边的磨坊。"], [], [], ["x"]]
+    assert [r["reason"] for r in found] == [None, None, f"broken: {read} gave no record", "says casino", None]
+    assert found[0]["title"] == "own://0"
+    (row,) = [row for row in ledger.to_json()["counts"] if "says casino" in row]
+    assert row[:2] == ["extract", "s"] and 1 in row
+
+
+def test_the_version_and_the_settings_name_the_results(package: Any, tmp_path: Path) -> None:
+    name = package("own_v")
+    (tmp_path / "a.txt").write_text("a\n")
+
+    def source(**more: Any) -> str:
+        table = {"name": "s", "kind": "own", "use": f"{name}:read", "path": str(tmp_path / "a.txt"), **more}
+        return pages_of(build(SourceConfig, table, origin="test"), tmp_path)[1]
+
+    assert len({source(), source(version="2"), source(settings={"x": 1})}) == 3
+    assert source() == source()
+    own = [ExtractConfig(use=f"{name}:extract"), ExtractConfig(use=f"{name}:extract", version="2"), ExtractConfig()]
+    assert len({extractor_identity(config) for config in own}) == 3
+    assert extractor_identity(ExtractConfig()) == ""
+
+
+def shard(tmp_path: Path, bodies: list[bytes]) -> Store:
+    about = {"source": "s", "category": "web", "kind": "html", "url": "u", "meta": "{}"}
+    rows = [{**about, "id": str(n), "body": body} for n, body in enumerate(bodies)]
+    Store(tmp_path / "p").write_table("pages-0.parquet", pa.Table.from_pylist(rows, schema=PAGE))
+    return Store(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("1 / 0", "failed with ZeroDivisionError"),
+        ("[]", "must give a text for each of 2 pages"),
+        ("pa.array(['x'])", "must give a text for each of 2 pages"),
+        ("pa.array([1, 2])", None),
+        ("pa.table({'text': [['a'], ['b']]})", "must hold text"),
+        ("pa.array([None, ' '])", None),
+    ],
+)
+def test_what_an_extractor_cannot_give(package: Any, tmp_path: Path, body: str, said: str | None) -> None:
+    name = package(
+        f"own_{abs(hash(body))}", f"import pyarrow as pa\n__version__ = '1'\ndef extract(pages, settings):\n    return {body}\n"
+    )
+    pages, config = shard(tmp_path, [b"<p>a</p>", "<p>页</p>".encode()]), ExtractConfig(use=f"{name}:extract")
+    if said is None:
+        extract(pages, Store(tmp_path / "o"), config, {}, engine=Engine(0), progress=QUIET)
+        reasons = Store(tmp_path / "o").read_table("extracted-0.parquet")["reason"].to_pylist()
+        assert reasons == (["no text"] * 2 if "None" in body else [None] * 2)
+        return
+    with pytest.raises(OwnFunctionError, match=said):
+        extract(pages, Store(tmp_path / "o"), config, {}, engine=Engine(0), progress=QUIET)
+
+
+def test_a_source_that_fails_keeps_what_it_gave(package: Any, tmp_path: Path) -> None:
+    name = package("own_f", "__version__ = '1'\ndef read(path, settings):\n    yield {'text': '好'}\n    raise ValueError('x')\n")
+    pages, _ = pages_of(SourceConfig(name="s", kind="own", use=f"{name}:read"), tmp_path)
+    (only,) = pages.names("pages-")
+    assert [r["error"] for r in pages.read_table(only).to_pylist()] == [None, "broken: cannot be read (ValueError)"]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"kind": "own"}, "go together"),
+        ({"kind": "jsonl", "path": "x", "use": "a:b"}, "go together"),
+        ({"kind": "own", "use": "no_such_module:read"}, "the source no_such_module:read is not found"),
+        ({"kind": "own", "use": "no-such-entry"}, "the source no-such-entry is not registered"),
+        ({"kind": "own", "use": "json:nothing"}, "the source json:nothing is not found"),
+    ],
+)
+def test_mistakes_are_told(tmp_path: Path, table: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        pages_of(build(SourceConfig, {"name": "s", **table}, origin="test"), tmp_path)
+
+
+def test_the_recipe_has_both() -> None:
+    table = {"sources": [{"name": "s", "kind": "own", "use": "a:b"}], "extract": {"use": "a:c", "settings": {"word": "赌场"}}}
+    read = build(CorpusSettings, table, origin="test")
+    assert read.extract.settings == {"word": "赌场"} and json.dumps(read.sources[0].settings) == "{}"
