@@ -1,0 +1,59 @@
+"""Our own marked pages: the same on every machine, marks that stand in the page, and halves that were drawn once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import pytest
+from selectolax.lexbor import LexborHTMLParser
+from tests.planted import pages_zh
+
+DIGEST = "e154d844916ce21133145a8f855dd963ffee177a82e64d45ea4fe551c6e90471"
+BLIND = (
+    "b2b", "baike", "company", "discuz_x", "gitbook", "guide", "jobs", "news_list", "news_table", "recipe", "shop_grid", "tieba", "wechat",
+    "weibo", "zhihu",
+)  # fmt: skip
+
+
+def close(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+def shown(html: str) -> str:
+    """All text of a page but scripts and styles, without spaces."""
+    tree = LexborHTMLParser(html)
+    tree.strip_tags(["script", "style"])
+    assert tree.body is not None
+    return close(tree.body.text())
+
+
+def test_the_pages_are_those_that_were_measured():
+    rows = "\n".join(page.row() for page in pages_zh.pages())
+    assert len(pages_zh.pages()) == 150 and len(rows.encode()) < 2_000_000
+    assert hashlib.sha256(rows.encode()).hexdigest() == DIGEST
+
+
+def test_the_lot_is_the_one_that_was_drawn():
+    assert pages_zh.BLIND == BLIND
+    for half in (pages_zh.training(), pages_zh.blind()):
+        assert len(half) == 75 and {p.page_type for p in half} == set(pages_zh.KINDS)
+    assert not {p.site for p in pages_zh.training()} & set(BLIND)
+
+
+@pytest.mark.parametrize("page", pages_zh.pages(), ids=lambda page: page.id)
+def test_marks_stand_in_their_page_in_its_order(page):
+    text, at = shown(page.html), 0
+    for line in page.gold_text.split("\n"):
+        place = text.find(close(line), at)
+        assert place >= 0, line
+        at = place + len(close(line))
+    assert page.title in page.gold_text
+    assert len(page.with_) >= 3 and all(snippet in page.gold_text for snippet in page.with_)
+    assert len(page.without) >= 2 and all(close(s) in text and s not in page.gold_text for s in page.without)
+    assert page.data.decode(page.charset)
+
+
+def test_no_two_pages_share_their_text():
+    lines = [line for page in pages_zh.pages() for line in set(page.gold_text.split("\n")) if len(line) > 25]
+    assert len(lines) > 600 and len(set(lines)) == len(lines)
