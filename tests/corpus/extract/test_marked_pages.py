@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import re
+from urllib.parse import unquote
 
 import pytest
 from selectolax.lexbor import LexborHTMLParser
-from tests.planted import pages_zh
+from tests.planted import pages_zh, state_pages
 
 DIGEST = "e154d844916ce21133145a8f855dd963ffee177a82e64d45ea4fe551c6e90471"
+STATE_DIGEST = "1e8746c4d8d315659ce438c05afe23250c2ba5d6b545c86b36a91eda279bb621"
 BLIND = (
     "b2b", "baike", "company", "discuz_x", "gitbook", "guide", "jobs", "news_list", "news_table", "recipe", "shop_grid", "tieba", "wechat",
     "weibo", "zhihu",
@@ -20,9 +23,9 @@ def close(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-def shown(html: str) -> str:
+def shown(page: str) -> str:
     """All text of a page but scripts and styles, without spaces."""
-    tree = LexborHTMLParser(html)
+    tree = LexborHTMLParser(page)
     tree.strip_tags(["script", "style"])
     assert tree.body is not None
     return close(tree.body.text())
@@ -57,3 +60,34 @@ def test_marks_stand_in_their_page_in_its_order(page):
 def test_no_two_pages_share_their_text():
     lines = [line for page in pages_zh.pages() for line in set(page.gold_text.split("\n")) if len(line) > 25]
     assert len(lines) > 600 and len(set(lines)) == len(lines)
+
+
+def forms(page: str) -> list[str]:
+    """A page as it is, and with its escapes undone in the ways of attributes, scripts and addresses."""
+    plain = html.unescape(page)
+    decoded = [re.sub(r"\\+(?:u00|x)([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), p) for p in (page, plain)]
+    wide = [re.sub(r"\\u([0-9a-f]{4})", lambda m: chr(int(m[1], 16)), p) for p in decoded]
+    return [re.sub(r'\\+(["n\'])', r"\1", p) for p in (page, plain, unquote(page), *decoded, *wide)]
+
+
+def test_the_exam_of_states_is_the_one_that_was_measured():
+    rows = "\n".join(page.row() for page in state_pages.pages())
+    assert len(state_pages.exam()) == 50 and len(state_pages.guard_pages()) == 12
+    assert {p.lang for p in state_pages.exam()} == {"en", "zh"}
+    assert hashlib.sha256(rows.encode()).hexdigest() == STATE_DIGEST
+
+
+@pytest.mark.parametrize("page", state_pages.pages(), ids=lambda page: page.id)
+def test_a_states_text_is_in_the_page_and_shown_in_guards_only(page):
+    tree = LexborHTMLParser(page.html)
+    tree.strip_tags(["script", "style", "noscript", "template"])
+    assert tree.body is not None
+    text = close(tree.body.text())
+    lines = [line for line in page.gold_text.split("\n") if len(line) > 25 and not re.search("[\"'<>&]", line)]
+    if page.site.startswith("guard_"):
+        assert all(close(line) in text for line in lines)
+    else:
+        assert not any(close(line) in text for line in lines if line != page.title)
+        found = [any(line in form for form in forms(page.html)) for line in lines]
+        assert sum(found) >= len(found) - 1  # a stream is cut in the middle of a line
+    assert page.without and all(snippet not in page.gold_text for snippet in page.without)

@@ -61,11 +61,11 @@ def part(line: str) -> Part:
     return Part("p", line)
 
 
-def read(name: str) -> list[Text]:
+def read(name: str, folder: Path = FOLDER) -> list[Text]:
     """The texts of a site shape, in the order of its file."""
     texts: list[Text] = []
     code: list[str] | None = None
-    for line in (FOLDER / f"{name}.txt").read_text("utf-8").splitlines():
+    for line in (folder / f"{name}.txt").read_text("utf-8").splitlines():
         now = texts[-1] if texts else None
         parts = (now.posts[-1].parts if now.posts else now.parts) if now else []
         if line.startswith("```"):
