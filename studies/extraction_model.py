@@ -87,18 +87,23 @@ def _lines(data, page, table, roles, out):  # type: ignore[no-untyped-def]
     return count
 
 
-def sample(page: Page) -> Sample:
-    """Cut, describe and label one page."""
+def cut(page: Page) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """The texts of a page's blocks, and their lines: float32[blocks, features]."""
     data = np.frombuffer(page.html.encode("utf-8", "replace") or b" ", np.uint8)
     scratch = pg.scratch(len(data), len(FEATURES))
     out = np.zeros((len(data) // 3 + 16, len(FEATURES)), np.float32)
     count = _lines(data, scratch, tables(), np.zeros(ROLES), out)
     text = scratch.text[: scratch.state[pg.TEXT_END]].tobytes()
-    texts = [text[a:b].decode() for a, b in scratch.blocks[:count, [pg.START, pg.END]].tolist()]
+    return [text[a:b].decode() for a, b in scratch.blocks[:count, [pg.START, pg.END]].tolist()], out[:count].copy()
+
+
+def sample(page: Page) -> Sample:
+    """Cut, describe and label one page."""
+    texts, lines = cut(page)
     truth, units = labels(texts, page.gold)
     weights = np.sqrt(units)
     total = max(float(weights.sum()), 1e-9)
-    return Sample(page, out[:count].copy(), truth, weights / total**0.5 * page_weight(page))
+    return Sample(page, lines, truth, weights / total**0.5 * page_weight(page))
 
 
 def page_weight(page: Page) -> float:
@@ -194,10 +199,10 @@ def seen(pages: Sequence[Page]) -> list[Page]:
 
 
 def spread(pages: Sequence[Page], most: int) -> list[Page]:
-    """About `most` pages of each benchmark and language, spread over it; all for 0."""
-    groups: dict[tuple[str, str], list[Page]] = {}
+    """About `most` pages of each benchmark, language and kind, spread over it; all for 0."""
+    groups: dict[tuple[str, str, str], list[Page]] = {}
     for page in pages:
-        groups.setdefault((page.bench, page.lang), []).append(page)
+        groups.setdefault((page.bench, page.lang, page.kind), []).append(page)
     return [p for group in groups.values() for p in group[:: max(1, -(-len(group) // most)) if most else 1]]
 
 
@@ -209,12 +214,24 @@ def weights(text: str) -> dict[str, float]:
     return found
 
 
+def compare(marked: Sequence[Sample], own: Sequence[Sample], trees: int) -> int:
+    """Print the scores of the pages with and without evidence, cross-validated by site."""
+    from studies import extraction_evidence as evidence
+
+    pages, others = [evidence.clues(s) for s in marked], [evidence.clues(s) for s in own]
+    for name, texts in evidence.compared(pages, others, trees).items():
+        told = score_tables([s.page for s in marked], texts)
+        print(f"\n{name}, cross-validated by site, without the extractor's rules:\n{told}")
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Train and cross-validate the model of structural extraction.")
     parser.add_argument("--write", action="store_true", help=f"write {FILE.name}")
-    parser.add_argument("--pages", type=int, default=0, help="at most so many pages of each benchmark and language; 0: all")
+    parser.add_argument("--pages", type=int, default=0, help="at most so many pages of each benchmark, language and kind; 0: all")
     parser.add_argument("--trees", type=int, default=TREES, help="trees of each model")
     parser.add_argument("--weights", type=weights, default={}, metavar="NAME=VALUE,…", help=f"other than {WEIGHTS}")
+    parser.add_argument("--evidence", action="store_true", help="only try studies/extraction_evidence.py")
     options = parser.parse_args()
     try:
         pages = spread(seen(read_pages()), options.pages)
@@ -227,6 +244,8 @@ def main() -> int:
     others = [p for p in pages if p.bench not in FITTED]
     invented = extraction_pages.invented(min(INVENTED, options.pages or INVENTED))
     own = [sample(p) for p in (*extraction_pages.samples(), *extraction_pages.docs(), *invented)]
+    if options.evidence:
+        return compare(marked, own, options.trees)
     data = fit(marked + own, options.trees)
     blocks = sum(len(s.labels) for s in marked), sum(len(s.labels) for s in own)
     print(f"{len(marked)} marked pages with {blocks[0]:,} blocks, {len(own)} of our own with {blocks[1]:,}, {options.trees} trees")

@@ -18,6 +18,7 @@ from bench.answers import NotMeasuredError
 from hypothesis import given
 from hypothesis import strategies as st
 from studies import extraction_blind, extraction_pages, extraction_scores
+from studies import extraction_evidence as evidence
 from studies import extraction_model as study
 
 from bench.corpus import extraction as bench
@@ -305,3 +306,38 @@ def test_weights_are_named_or_refused() -> None:
     assert study.weights("wcxb=0.5,zh=2") == {"wcxb": 0.5, "zh": 2.0}
     with pytest.raises(argparse.ArgumentTypeError, match="no weight is named nobody"):
         study.weights("nobody=1")
+
+
+def test_evidence_is_learned_from_other_sites_only() -> None:
+    pages = [page(f"{n}", ("en", "zh")[n % 2], site=f"site{n % 5}.example") for n in range(20)]
+    found = [evidence.clues(study.sample(one)) for one in pages]
+    for one in found:
+        assert [one.sample.labels[k] for k, place in enumerate(one.places) if place >= 0] == one.sample.labels.tolist()
+    table = evidence.Table(found)
+    nav, article, own = evidence.entry_of("div.nav"), evidence.entry_of("div.foot"), table.shares["site1.example"]
+    assert table.odds(own, nav) == pytest.approx(table.odds({}, nav), abs=0.3) and (table.odds(own, nav) or 0) < -1
+    assert table.odds(own, article) is not None and table.odds(own, evidence.entry_of("div.unknown")) is None
+    assert evidence.entry_of("div.Post-12") == evidence.entry_of("div.post-7")
+    numbers = evidence.columns(found[0], table)
+    assert numbers.shape == (len(found[0].texts), evidence.COLUMNS)
+    text = found[0].sample.labels == 1
+    assert numbers[~text, 2].max() < numbers[text, 2].min()  # menus stand below what is never text on other sites
+    alone = evidence.Table(found[:1])
+    assert not alone.sites and not evidence.columns(found[0], alone).any()
+
+
+def test_an_entrys_own_site_is_left_out() -> None:
+    """An entry that is text on one site and never on two others tells the first site that it is no text."""
+    pages = []
+    for n, inside in enumerate(("text", "menu", "menu")):
+        said = [SENTENCES[0] * 3, SENTENCES[1] * 3]
+        box = "".join(f"<p>{s}</p>" for s in said)
+        html = (
+            f"<div class='box'>{box}</div>" if inside == "text" else f"<div class='box'>{box}</div><div class='body'>{box}月</div>"
+        )
+        gold = "\n".join(said) if inside == "text" else "月"
+        pages.append(evidence.clues(study.sample(bench.Page(f"{n}", "wcxb", "en", f"s{n}", html, gold))))
+    table = evidence.Table(pages)
+    box = evidence.entry_of("div.box")
+    told = [table.odds(table.shares[f"s{n}"], box) for n in range(3)]
+    assert told[0] is not None and told[1] is not None and told[0] < 0 < told[1]
