@@ -11,8 +11,8 @@ import pytest
 from selectolax.lexbor import LexborHTMLParser
 from tests.planted import pages_zh, state_pages
 
-DIGEST = "e154d844916ce21133145a8f855dd963ffee177a82e64d45ea4fe551c6e90471"
-STATE_DIGEST = "1e8746c4d8d315659ce438c05afe23250c2ba5d6b545c86b36a91eda279bb621"
+DIGEST = "f8c73288f5894a9eade7ef19d1ed62cc5bed0448cb3b4366c082974122f5a598"
+STATE_DIGEST = "c1c2edf83bb5f90ec81b725de87eddc3ac93ced3119492afdf90ad006e0ce2c6"
 BLIND = (
     "b2b", "baike", "company", "discuz_x", "gitbook", "guide", "jobs", "news_list", "news_table", "recipe", "shop_grid", "tieba", "wechat",
     "weibo", "zhihu",
