@@ -1,16 +1,15 @@
-"""Evidence: what class names, ids and short texts say of a block, learned over sites. A trial; the shipped model does not use
-it.
+"""Evidence: what class names, ids and short texts say of a block, learned over sites. A trial, not in the shipped model.
 
 Input: `Sample`s of studies/extraction_model.py. Output: five more numbers for each block, and texts that are found with and
 without them.
 
 Method: every element of a page has entries: its id, each of its class tokens with its tag, figures made one. A block of few
 units is an entry by its text. For each site, the share of an entry's units that is text; over sites, the log odds of that
-share against all units. A page's own site is left out of what its blocks are told (a site that trains the trees would
-recognise itself). A block gets the minimum, maximum and sum over the entries of all elements around it, the mean of the
-nearest element that has any, and that of its own text. Texts are made of the blocks above the threshold of the shipped
-extractor, without its rules for comments, rows and headings, which are compiled with its own likelihoods: figures here
-compare with each other only.
+share against all units (invented sites do not count: their names are ours). A page's own site is left out of what its blocks
+are told (a site that trains the trees would recognise itself). A block gets the minimum, maximum and sum over the entries of
+all elements around it, the mean of the nearest element that has any, and that of its own text. Texts are made of the blocks
+above the threshold of the shipped extractor, without its rules for comments, rows and headings, which are compiled with its
+own likelihoods: figures here compare with each other only.
 """
 
 from __future__ import annotations
@@ -184,7 +183,7 @@ def compared(pages: Sequence[Clues], own: Sequence[Clues], trees: int) -> dict[s
     for k in range(study.FOLDS):
         inside = [c for c in pages if study.fold(c.sample.page) == k]
         outside = [c for c in pages if study.fold(c.sample.page) != k] + list(own)
-        table = Table(outside) if inside else None
+        table = Table([c for c in outside if c.sample.page.bench != "invented"]) if inside else None
         for name, texts in found.items() if table else ():
             more = table if name == "with evidence" else None
             lines = np.concatenate([_lines(c, more) for c in outside])
