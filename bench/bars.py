@@ -5,6 +5,7 @@ table of measured values, thresholds and pass, fail or not measured. A command p
 {"value": number} or {"not_measured": "why"}. `{work}` in a command is the work folder of a finished run, `{python}` this
 interpreter. Bars of one command that differ only in what follows `--json` are measured by one process, as `--json NAME,NAME`,
 which prints {"values": {name: number}}. A bar that could not be measured is not a pass, and says why.
+A row whose direction is "recorded" has no threshold.
 
     python -m bench.bars [--work runs/demo] [--only ID ...] [--json] [--data]
 
@@ -32,8 +33,9 @@ ROOT = HERE.parent
 DATA_VARIABLE = "SKYLOOM_BENCH_DATA"
 PEERS_VARIABLE = "SKYLOOM_PEERS"
 """The interpreter that has the peers of peers.txt; without it, ours, and what is not installed there is not measured."""
-PASS, FAIL, BROKEN, NOT_MEASURED = "pass", "fail", "broken", "not measured"
-DIRECTIONS = ("at most", "at least", "below")
+PASS, FAIL, BROKEN, NOT_MEASURED, RECORDED = "pass", "fail", "broken", "not measured", "recorded"
+DIRECTIONS = ("at most", "at least", "below", "recorded")
+"""How a value must stand to the threshold; what is only recorded has none and neither passes nor fails."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,15 @@ class Bar:
     measures: str
     command: str
     direction: str
-    threshold: float
+    threshold: float | None = None
     unit: str = ""
 
+    def judge(self, value: float) -> str:
+        """`PASS`, `FAIL` or `RECORDED`."""
+        return RECORDED if self.threshold is None else PASS if self.met(value) else FAIL
+
     def met(self, value: float) -> bool:
+        assert self.threshold is not None
         if self.direction == "at least":
             return value >= self.threshold
         return value <= self.threshold if self.direction == "at most" else value < self.threshold
@@ -56,7 +63,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Result:
-    """A measured bar: `value` is None unless the status is `PASS` or `FAIL`, and `note` then says why."""
+    """A measured bar: `value` is None unless the status is `PASS`, `FAIL` or `RECORDED`, and `note` then says why."""
 
     bar: Bar
     status: str
@@ -74,6 +81,8 @@ def read_bars(path: Path) -> list[Bar]:
             raise ValueError(f"{path}: bar {row.get('id', '?')}: {problem}") from problem
         if bar.direction not in DIRECTIONS:
             raise ValueError(f"{path}: bar {bar.id}: the direction is one of {', '.join(DIRECTIONS)}, not {bar.direction!r}")
+        if (bar.threshold is None) != (bar.direction == RECORDED):
+            raise ValueError(f"{path}: bar {bar.id}: a threshold stands with every direction but {RECORDED!r}")
         if bar.id in {b.id for b in bars}:
             raise ValueError(f"{path}: two bars are named {bar.id}")
         bars.append(bar)
@@ -138,7 +147,7 @@ def _judge(bar: Bar, line: str, name: str = "") -> Result:
     value = found.get("value") if isinstance(found, dict) else None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return Result(bar, BROKEN, note=f'neither "value" nor "not_measured" in {line[:120]}')
-    return Result(bar, PASS if bar.met(value) else FAIL, float(value))
+    return Result(bar, bar.judge(value), float(value))
 
 
 def table(results: Sequence[Result]) -> str:
@@ -149,7 +158,7 @@ def table(results: Sequence[Result]) -> str:
             r.bar.id,
             str(r.bar.issue),
             f"{r.value:.4g} {r.bar.unit}".strip() if r.value is not None else "–",
-            f"{r.bar.direction} {r.bar.threshold:g} {r.bar.unit}".strip(),
+            "–" if r.bar.threshold is None else f"{r.bar.direction} {r.bar.threshold:g} {r.bar.unit}".strip(),
             r.status,
             r.bar.measures + (f" ({r.note})" if r.note else ""),
         )

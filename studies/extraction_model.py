@@ -1,18 +1,21 @@
 """The model of structural extraction: how src/skyloom/corpus/extract/model.json was trained, and how good it is on other sites.
 
-    SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model            (in the project's root; needs lightgbm, about 3 minutes)
+    SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model            (in the project's root; needs lightgbm)
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write    writes the model file as well
+    SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --pages 20 --trees 20    a small trial of the study itself
 
 Input: marked pages whose marks are MIT, Apache-2.0 or CC-BY (`FITTED` of bench/corpus/extraction.py), and pages that we
 marked ourselves (studies/extraction_pages.py). Output: the model, a plain file of numbers, and F1 tables. Collections of
-other licences are not trained on; where they are present they measure only.
+other licences are not trained on; where they are present they measure only. Sites of the blind part (`extraction_pages.blind`) and
+the blind half of our Chinese pages take part in nothing here; studies/extraction_blind.py measures them, at the end and once.
 
 Method: the compiled pass of the corpus room cuts a page into blocks and describes them. A block is text if more than 0.7 of
 its units stand in 4-grams of the page that the marked text has too, so that a short block is judged with its neighbours.
 Blocks weigh the root of their units, and a page the root of what its blocks weigh together, so that neither long blocks nor long
-pages rule; pages of our own weigh `WEIGHTS`. Gradient boosting (LightGBM) makes TREES small trees over all features. In
-cross-validation pages of one site stay in one of five folds; texts are made by `extract_column` itself with the fold's model,
-so the rules for comments, rows and headings take part. F1 is that of bench/corpus/extraction.py.
+pages rule; a page also weighs what `WEIGHTS` says of its benchmark and its language. Gradient boosting (LightGBM) makes TREES
+small trees over all features. In cross-validation pages of one site (of one shape, for our Chinese pages) stay in one of five
+folds; texts are made by `extract_column` itself with the fold's model, so the rules for comments, rows and headings take part.
+For the scores see studies/extraction_scores.py.
 """
 
 from __future__ import annotations
@@ -30,8 +33,9 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from bench.corpus.extraction import FITTED, NotMeasuredError, Page, Scores, counted, f1, interval, mean, read_pages
+from bench.corpus.extraction import FITTED, NotMeasuredError, Page, read_pages
 from studies import extraction_pages
+from studies.extraction_scores import tables as score_tables
 
 from skyloom.core.kernels import entry
 from skyloom.core.units import UnitColumn, hash_units, ngrams
@@ -52,8 +56,10 @@ PARAMETERS = {
     "objective": "binary", "num_leaves": LEAVES, "learning_rate": RATE, "feature_fraction": 0.35, "min_data_in_leaf": 60,
     "max_bin": 127,     "seed": 1, "num_threads": 1, "deterministic": True, "verbose": -1,
 }  # fmt: skip
-WEIGHTS = {"samples": 1.0, "invented": 0.2, "docs": 0.05}
+WEIGHTS = {"samples": 1.0, "invented": 0.2, "docs": 0.05, "wcxb": 0.7, "own_zh": 1.0, "zh": 4.0}
+"""What a page weighs by its benchmark; "zh": Chinese pages that others marked, because there are few. `--weights` changes them."""
 INVENTED = 180
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -81,18 +87,29 @@ def _lines(data, page, table, roles, out):  # type: ignore[no-untyped-def]
     return count
 
 
-def sample(page: Page) -> Sample:
-    """Cut, describe and label one page."""
+def cut(page: Page) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """The texts of a page's blocks, and their lines: float32[blocks, features]."""
     data = np.frombuffer(page.html.encode("utf-8", "replace") or b" ", np.uint8)
     scratch = pg.scratch(len(data), len(FEATURES))
     out = np.zeros((len(data) // 3 + 16, len(FEATURES)), np.float32)
     count = _lines(data, scratch, tables(), np.zeros(ROLES), out)
     text = scratch.text[: scratch.state[pg.TEXT_END]].tobytes()
-    texts = [text[a:b].decode() for a, b in scratch.blocks[:count, [pg.START, pg.END]].tolist()]
+    return [text[a:b].decode() for a, b in scratch.blocks[:count, [pg.START, pg.END]].tolist()], out[:count].copy()
+
+
+def sample(page: Page) -> Sample:
+    """Cut, describe and label one page."""
+    texts, lines = cut(page)
     truth, units = labels(texts, page.gold)
     weights = np.sqrt(units)
     total = max(float(weights.sum()), 1e-9)
-    return Sample(page, out[:count].copy(), truth, weights / total**0.5 * WEIGHTS.get(page.bench, 1.0))
+    return Sample(page, lines, truth, weights / total**0.5 * page_weight(page))
+
+
+def page_weight(page: Page) -> float:
+    """What a page weighs by its benchmark and language."""
+    chinese = WEIGHTS["zh"] if page.lang == "zh" and page.bench in FITTED else 1.0
+    return WEIGHTS.get(page.bench, 1.0) * chinese
 
 
 def labels(texts: Sequence[str], gold: str) -> tuple[Floats, Floats]:
@@ -109,11 +126,11 @@ def labels(texts: Sequence[str], gold: str) -> tuple[Floats, Floats]:
     return (share > SHARE).astype(np.float64), column.counts.astype(np.float64)
 
 
-def fit(samples: Sequence[Sample]) -> dict[str, Any]:
+def fit(samples: Sequence[Sample], trees: int = TREES) -> dict[str, Any]:
     """A model file's content, see `extract_select.pack`."""
     lines, truth, weights = (np.concatenate([getattr(s, k) for s in samples]) for k in ("lines", "labels", "weights"))
     data = lgb.Dataset(lines, truth, weight=weights / weights.mean())
-    return exported(lgb.train(PARAMETERS, data, TREES))
+    return exported(lgb.train(PARAMETERS, data, trees))
 
 
 def exported(booster: lgb.Booster) -> dict[str, Any]:
@@ -154,60 +171,88 @@ def fold(page: Page) -> int:
     return int.from_bytes(hashlib.sha256(page.site.encode()).digest()[:8]) % FOLDS
 
 
-def scores(pages: Sequence[Page], data: dict[str, Any]) -> list[float]:
-    """F1 of each page, extracted with a model."""
-    found = extract_column(
-        pa.array([p.html.encode("utf-8", "replace") for p in pages], pa.large_binary()), trees=extract_select.pack(data)
-    )
-    return [f1("\n\n".join(blocks), p.gold) for blocks, p in zip(found.column("blocks").to_pylist(), pages, strict=True)]
+def texts_of(pages: Sequence[Page], data: dict[str, Any] | None) -> list[str]:
+    """The text of each page, extracted with a model, or with the one that ships."""
+    trees = extract_select.pack(data) if data else None
+    found: list[str] = []
+    for n in range(0, len(pages), BATCH):
+        bodies = [p.html.encode("utf-8", "replace") for p in pages[n : n + BATCH]]
+        made = extract_column(pa.array(bodies, pa.large_binary()), trees=trees)
+        found += ["\n\n".join(blocks or ()) for blocks in made.column("blocks").to_pylist()]
+    return found
 
 
-def cross_validated(samples: Sequence[Sample], own: Sequence[Sample]) -> list[float]:
-    """F1 of each page with a model trained on the sites of the other folds and on our own pages."""
-    found = dict.fromkeys((s.page.id for s in samples), 0.0)
+def cross_validated(samples: Sequence[Sample], own: Sequence[Sample], trees: int = TREES) -> list[str]:
+    """The text of each page, found with a model trained on the sites of the other folds and on our own pages."""
+    found = dict.fromkeys((s.page.id for s in samples), "")
     for k in range(FOLDS):
         inside = [s.page for s in samples if fold(s.page) == k]
-        data = fit([s for s in samples if fold(s.page) != k] + list(own))
-        found |= dict(zip((p.id for p in inside), scores(inside, data), strict=True))
+        if inside:
+            data = fit([s for s in samples if fold(s.page) != k] + list(own), trees)
+            found |= dict(zip((p.id for p in inside), texts_of(inside, data), strict=True))
     return list(found.values())
 
 
-def grouped(pages: Sequence[Page], values: Sequence[float]) -> Scores:
-    """The values of all pages by benchmark and language."""
-    keys = [(p.bench, p.lang) for p in pages]
-    return {key: np.array([v for k, v in zip(keys, values, strict=True) if k == key]) for key in sorted(set(keys))}
+def seen(pages: Sequence[Page]) -> list[Page]:
+    """The pages of sites that are not blind."""
+    return [p for p in pages if not extraction_pages.blind(p.site)]
 
 
-def table(found: Scores) -> str:
-    """Mean F1 by benchmark and language, and for each language as bench/corpus/extraction.py averages it, with 95 % intervals."""
-    rows = [(f"{bench} {lang}", [values]) for (bench, lang), values in found.items()]
-    rows += [(f"**{lang}**", counted(found, lang)) for lang in ("en", "zh") if any(of == lang for _, of in found)]
-    lines = ["| benchmark | pages | F1 (95 % interval) |", "|---|---|---|"]
-    for name, groups in rows:
-        low, high = interval(groups)
-        lines.append(f"| {name} | {sum(len(g) for g in groups)} | {mean(groups):.3f} ({low:.3f}–{high:.3f}) |")
-    return "\n".join(lines)
+def spread(pages: Sequence[Page], most: int) -> list[Page]:
+    """About `most` pages of each benchmark, language and kind, spread over it; all for 0."""
+    groups: dict[tuple[str, str, str], list[Page]] = {}
+    for page in pages:
+        groups.setdefault((page.bench, page.lang, page.kind), []).append(page)
+    return [p for group in groups.values() for p in group[:: max(1, -(-len(group) // most)) if most else 1]]
+
+
+def weights(text: str) -> dict[str, float]:
+    """`wcxb=0.7,zh=4` as a table."""
+    found = {name: float(value) for name, _, value in (one.partition("=") for one in text.split(","))}
+    if unknown := set(found) - set(WEIGHTS):
+        raise argparse.ArgumentTypeError(f"no weight is named {', '.join(sorted(unknown))}; there are {', '.join(WEIGHTS)}")
+    return found
+
+
+def compare(marked: Sequence[Sample], own: Sequence[Sample], trees: int) -> int:
+    """Print the scores of the pages with and without evidence, cross-validated by site."""
+    from studies import extraction_evidence as evidence
+
+    pages, others = [evidence.clues(s) for s in marked], [evidence.clues(s) for s in own]
+    for name, texts in evidence.compared(pages, others, trees).items():
+        told = score_tables([s.page for s in marked], texts)
+        print(f"\n{name}, cross-validated by site, without the extractor's rules:\n{told}")
+    return 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Train and cross-validate the model of structural extraction.")
     parser.add_argument("--write", action="store_true", help=f"write {FILE.name}")
+    parser.add_argument("--pages", type=int, default=0, help="at most so many pages of each benchmark, language and kind; 0: all")
+    parser.add_argument("--trees", type=int, default=TREES, help="trees of each model")
+    parser.add_argument("--weights", type=weights, default={}, metavar="NAME=VALUE,…", help=f"other than {WEIGHTS}")
+    parser.add_argument("--evidence", action="store_true", help="only try studies/extraction_evidence.py")
     options = parser.parse_args()
     try:
-        pages = read_pages()
+        pages = spread(seen(read_pages()), options.pages)
     except NotMeasuredError as why:
         print(why, file=sys.stderr)
         return 1
-    marked = [sample(p) for p in pages if p.bench in FITTED]
+    WEIGHTS.update(options.weights)
+    chinese = spread(extraction_pages.own_chinese(), options.pages)
+    marked = [sample(p) for p in (*(p for p in pages if p.bench in FITTED), *chinese)]
     others = [p for p in pages if p.bench not in FITTED]
-    own = [sample(p) for p in (*extraction_pages.samples(), *extraction_pages.docs(), *extraction_pages.invented(INVENTED))]
-    data = fit(marked + own)
+    invented = extraction_pages.invented(min(INVENTED, options.pages or INVENTED))
+    own = [sample(p) for p in (*extraction_pages.samples(), *extraction_pages.docs(), *invented)]
+    if options.evidence:
+        return compare(marked, own, options.trees)
+    data = fit(marked + own, options.trees)
     blocks = sum(len(s.labels) for s in marked), sum(len(s.labels) for s in own)
-    print(f"{len(marked)} marked pages with {blocks[0]:,} blocks, {len(own)} of our own with {blocks[1]:,}, {TREES} trees")
-    print(f"\nTrained on, cross-validated by site:\n{table(grouped([s.page for s in marked], cross_validated(marked, own)))}")
-    unseen = scores(others, data)
+    print(f"{len(marked)} marked pages with {blocks[0]:,} blocks, {len(own)} of our own with {blocks[1]:,}, {options.trees} trees")
+    found = cross_validated(marked, own, options.trees)
+    print(f"\nTrained on, cross-validated by site:\n{score_tables([s.page for s in marked], found)}")
     if others:
-        print(f"\nNot trained on:\n{table(grouped(others, unseen))}")
+        print(f"\nNot trained on:\n{score_tables(others, texts_of(others, data))}")
     if options.write:
         FILE.write_text(json.dumps(data, separators=(",", ":")) + "\n", "utf-8")
         print(f"\nwrote {FILE}")

@@ -1,15 +1,19 @@
 """Pages whose main text we marked ourselves, to train structural extraction on: samples, documentation, and invented sites.
 
-Output: pages (`Page` of bench/corpus/extraction.py) of three kinds. "samples": the web pages in samples/, marked by one
+Output: pages (`Page` of bench/corpus/extraction.py) of four kinds. "samples": the web pages in samples/, marked by one
 selector for each of their twelve sites. "docs": pages of free documentation packages (warc/docs_en_zh.warc.gz in
 SKYLOOM_BENCH_DATA), marked by one selector for each tool that made them. "invented": pages of sites that do not exist, drawn from
 a seed: forums, questions and answers, products, listings, documentation, and articles of every make, with passages of the samples
 as their text, and with class names that are English, pinyin, utility classes, meaningless or none. What is invented has exact
-marks: a piece is either text of the page or furniture.
+marks: a piece is either text of the page or furniture. "own_zh": Chinese pages in the shapes of real sites
+(tests/planted/pages_zh), of the half of the shapes that may be trained on.
+
+`blind` says which sites of `html_gold/` are the blind part: a fifth of each set. Nothing is trained on it or chosen by it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import html
 import os
 import random
@@ -20,6 +24,7 @@ from typing import Any
 from bench.corpus.extraction import DATA_VARIABLE, Page
 from fastwarc.warc import ArchiveIterator
 from selectolax.lexbor import LexborHTMLParser
+from tests.planted import pages_zh
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = {  # site: (what is text, what in it is not)
@@ -44,6 +49,25 @@ DOCS = (  # what a page of the tool holds, what is text, what in it is not
     ('content="Asciidoctor', "#header h1, #content", "#toc"),
 )
 DOCS_A_PACKAGE = 14
+LOT = "blind 20261130"
+ONE_OF = 5
+TOPPED_UP = frozenset(
+    "0248104d 02635493 02eae8a4 03a698b2 042b1fd1 0631c9e1 06db8daf 0887246e 090a5de5 09dab480 133673f4 165c7439 18979e01 1b7c772a "
+    "20269c5c 2257fe92 26670c7f 31e7f09e".split()
+)
+"""Sites that were drawn in addition, the lowest lots of each set of which the first rule cut off less than a fifth."""
+
+
+def blind(site: str) -> bool:
+    """Whether the pages of a site are of the blind part. A site is drawn once, whatever sets it is in."""
+    lot = hashlib.sha256(f"{LOT} {site}".encode()).hexdigest()
+    return int(lot[:16], 16) % ONE_OF == 0 or lot[:8] in TOPPED_UP
+
+
+def own_chinese(blind_half: bool = False) -> list[Page]:
+    """Our Chinese pages in the shapes of real sites, of the shapes for training or of the blind ones."""
+    chosen = pages_zh.blind() if blind_half else pages_zh.training()
+    return [Page(p.id, p.bench, p.lang, p.site, p.html, p.gold_text, p.page_type) for p in chosen]
 
 
 def marked(page: str, keep: str, drop: str) -> str:

@@ -21,7 +21,9 @@ import argparse
 import gzip
 import json
 import os
+import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -51,7 +53,7 @@ BOOTSTRAPS, SEED = 2000, 2023
 
 @dataclass(frozen=True)
 class Page:
-    """A page whose main text is marked. `site` groups pages that share a template."""
+    """A page whose main text is marked. `site` groups pages that share a template; `kind` is WCXB's kind of page, else ""."""
 
     id: str
     bench: str
@@ -59,6 +61,7 @@ class Page:
     site: str
     html: str
     gold: str
+    kind: str = ""
 
     @property
     def size(self) -> int:
@@ -76,7 +79,8 @@ def read_pages() -> list[Page]:
     for path in files:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for row in map(json.loads, lines):
-                pages.append(Page(row["id"], row["bench"], row["lang"], row["site"], row["html"], row["gold_text"]))
+                kind = row.get("page_type", "")
+                pages.append(Page(row["id"], row["bench"], row["lang"], row["site"], row["html"], row["gold_text"], kind))
     return pages
 
 
@@ -88,6 +92,14 @@ def f1(text: str, gold: str) -> float:
     (a, in_a), (b, in_b) = (np.unique(g, return_counts=True) for g in (found, wanted))
     _, at_a, at_b = np.intersect1d(a, b, assume_unique=True, return_indices=True)
     return 2 * float(np.minimum(in_a[at_a], in_b[at_b]).sum()) / (len(found) + len(wanted))
+
+
+def word_f1(text: str, gold: str) -> float:
+    """F1 of two texts' words in lower case as multisets, in 0..1: the score of WCXB, whose words are runs of letters and digits."""
+    found, wanted = (Counter(re.findall(r"\w+", side.lower())) for side in (text, gold))
+    if not found or not wanted:
+        return float(found == wanted)
+    return 2 * (found & wanted).total() / (found.total() + wanted.total())
 
 
 def _grams(text: str) -> npt.NDArray[np.uint64]:

@@ -48,6 +48,15 @@ def test_a_line_becomes_a_result(line: str, status: str, value: float | None) ->
     assert bool(found.note) == (value is None)
 
 
+def test_a_figure_without_a_threshold_is_recorded_and_judged_by_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "bars.toml"
+    path.write_text('[[bar]]\nid = "x"\nissue = 1\nmeasures = "量"\ncommand = "c"\ndirection = "recorded"\nunit = "F1"\n')
+    (row,) = bars.read_bars(path)
+    found = bars._judge(row, '{"value": 0.25}')
+    assert (found.status, found.value) == ("recorded", 0.25)
+    assert bars.table([found]).splitlines()[1].split() == ["x", "1", "0.25", "F1", "–", "recorded", "量"]
+
+
 def test_a_command_is_run_and_its_last_line_counts(tmp_path: Path) -> None:
     script = tmp_path / "one two.py"  # a path with a space
     script.write_text("import json, sys\nprint('noise')\nprint(json.dumps({'value': len(sys.argv[1])}))\n")
@@ -119,6 +128,9 @@ def test_a_misspelt_row_is_named(tmp_path: Path) -> None:
         path.write_text(row + wrong)
         with pytest.raises(ValueError, match=word):
             bars.read_bars(path)
+    path.write_text(row + 'direction = "recorded"\n')
+    with pytest.raises(ValueError, match="a threshold stands with every direction but 'recorded'"):
+        bars.read_bars(path)
     path.write_text(2 * (row + 'direction = "below"\n'))
     with pytest.raises(ValueError, match="two bars"):
         bars.read_bars(path)

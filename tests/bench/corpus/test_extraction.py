@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,8 +17,9 @@ import pytest
 from bench.answers import NotMeasuredError
 from hypothesis import given
 from hypothesis import strategies as st
+from studies import extraction_blind, extraction_pages, extraction_scores
+from studies import extraction_evidence as evidence
 from studies import extraction_model as study
-from studies import extraction_pages
 
 from bench.corpus import extraction as bench
 from skyloom.core.units import units
@@ -25,6 +28,7 @@ from skyloom.corpus.extract.select import pack
 from skyloom.corpus.extract.stage import extract_html
 
 ROOT = Path(__file__).parents[3]
+BLIND_OF_30 = [f"site{n}.example" for n in (6, 7, 9, 16, 17, 19, 20)]
 TEXTS = st.lists(st.sampled_from("the tide 潮 汐 Moon 月 海 🌊 ， . \n 2023 한 e\u0301".split(" "))).map(" ".join)
 SENTENCES = ("The moon pulls the sea, and the sea follows slowly. ", "月亮牵引海水，海水慢慢地跟随着它，涨落不息。")
 
@@ -222,3 +226,118 @@ def test_the_samples_are_marked() -> None:
     pages = extraction_pages.samples()
     assert {p.site for p in pages} == set(extraction_pages.SAMPLES)
     assert all(bench.f1(extract_html(p.html).text, p.gold) > 0.5 for p in pages if len(p.gold) > 2000)
+
+
+def test_words_are_counted_as_wcxb_counts_them() -> None:
+    assert bench.word_f1("The Moon, the sea", "the moon") == pytest.approx(2 * 2 / (4 + 2))
+    assert bench.word_f1("", "") == 1 and bench.word_f1("a", "") == bench.word_f1("", "a") == bench.word_f1("a", "b") == 0
+    assert bench.word_f1("月亮 牵引海水", "月亮") == pytest.approx(2 / 3)
+
+
+def test_the_blind_part_is_a_fifth_of_the_sites_and_never_changes() -> None:
+    sites = [f"site{n}.example" for n in range(2000)] + [f"站点{n}.cn" for n in range(2000)]
+    drawn = [site for site in sites if extraction_pages.blind(site)]
+    assert 0.18 < len(drawn) / len(sites) < 0.22
+    assert [s for s in sites[:30] if extraction_pages.blind(s)] == BLIND_OF_30
+
+
+@pytest.mark.data
+def test_the_blind_part_is_a_fifth_of_each_set() -> None:
+    if not os.environ.get(bench.DATA_VARIABLE):
+        pytest.skip(f"set {bench.DATA_VARIABLE}")
+    sites: dict[tuple[str, str], set[str]] = {}
+    for one in bench.read_pages():
+        sites.setdefault((one.bench, one.lang), set()).add(one.site)
+    for names in sites.values():
+        assert sum(map(extraction_pages.blind, names)) >= (len(names) + 2) // 5
+
+
+def test_training_and_choosing_never_see_the_blind_part(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the study's pages none is of a blind site or shape, and the command for the blind part takes no other."""
+    pytest.importorskip("lightgbm")
+    pages = [page(f"{n}", ("en", "zh")[n % 2], site=f"site{n}.example") for n in range(40)]
+    hidden = {p.id for p in pages if extraction_pages.blind(p.site)}
+    assert 0 < len(hidden) < 40
+    used: set[str] = set()
+    monkeypatch.setattr(study, "read_pages", lambda: pages)
+    monkeypatch.setattr(extraction_blind, "read_pages", lambda: pages)
+    monkeypatch.setattr(extraction_pages, "docs", list)
+    cut, found = study.sample, study.texts_of
+
+    def sample(one: bench.Page) -> study.Sample:
+        used.add(one.id)
+        return cut(one)
+
+    def texts(some: list[bench.Page], data: Any) -> list[str]:
+        used.update(p.id for p in some)
+        return found(some, data)
+
+    for module in (study, extraction_blind):
+        monkeypatch.setattr(module, "texts_of", texts)
+    monkeypatch.setattr(study, "sample", sample)
+    monkeypatch.setattr("sys.argv", ["x", "--pages", "12", "--trees", "2"])
+    assert study.main() == 0
+    shapes = {p.id for p in extraction_pages.own_chinese(blind_half=True)}
+    assert used and not used & hidden and not used & shapes
+    assert any(p.id in used for p in extraction_pages.own_chinese())
+    assert "| own_zh, forum |" in capsys.readouterr().out
+    used.clear()
+    monkeypatch.setattr("sys.argv", ["x", "--last"])
+    assert extraction_blind.main() == 0
+    assert used == hidden | shapes
+    monkeypatch.setattr("sys.argv", ["x"])
+    with pytest.raises(SystemExit):
+        extraction_blind.main()
+
+
+def test_tables_by_kind_average_what_they_name() -> None:
+    kinds = ("article", "product", "listing", "forum")
+    pages = [bench.Page(k, "wcxb", "en", k, "", "one two three four five six", k) for k in kinds]
+    rows = extraction_scores.by_kind("wcxb", pages, ["one two three four five six", "", "one two three four five six", ""])
+    told = {row.split(" | ")[0]: row.split(" | ")[2].split(" ")[0] for row in rows}
+    assert told["| wcxb, all"] == "0.500" and told["| wcxb, product, collection and listing"] == "0.500"
+    assert told["| wcxb, article"] == "1.000" and told["| wcxb, forum"] == "0.000" and len(rows) == 6
+    assert "wcxb en" in extraction_scores.tables(pages, ["", "", "", ""])
+
+
+def test_weights_are_named_or_refused() -> None:
+    assert study.weights("wcxb=0.5,zh=2") == {"wcxb": 0.5, "zh": 2.0}
+    with pytest.raises(argparse.ArgumentTypeError, match="no weight is named nobody"):
+        study.weights("nobody=1")
+
+
+def test_evidence_is_learned_from_other_sites_only() -> None:
+    pages = [page(f"{n}", ("en", "zh")[n % 2], site=f"site{n % 5}.example") for n in range(20)]
+    found = [evidence.clues(study.sample(one)) for one in pages]
+    for one in found:
+        assert [one.sample.labels[k] for k, place in enumerate(one.places) if place >= 0] == one.sample.labels.tolist()
+    table = evidence.Table(found)
+    nav, article, own = evidence.entry_of("div.nav"), evidence.entry_of("div.foot"), table.shares["site1.example"]
+    assert table.odds(own, nav) == pytest.approx(table.odds({}, nav), abs=0.3) and (table.odds(own, nav) or 0) < -1
+    assert table.odds(own, article) is not None and table.odds(own, evidence.entry_of("div.unknown")) is None
+    assert evidence.entry_of("div.Post-12") == evidence.entry_of("div.post-7")
+    numbers = evidence.columns(found[0], table)
+    assert numbers.shape == (len(found[0].texts), evidence.COLUMNS)
+    text = found[0].sample.labels == 1
+    assert numbers[~text, 2].max() < numbers[text, 2].min()  # menus stand below what is never text on other sites
+    alone = evidence.Table(found[:1])
+    assert not alone.sites and not evidence.columns(found[0], alone).any()
+
+
+def test_an_entrys_own_site_is_left_out() -> None:
+    """An entry that is text on one site and never on two others tells the first site that it is no text."""
+    pages = []
+    for n, inside in enumerate(("text", "menu", "menu")):
+        said = [SENTENCES[0] * 3, SENTENCES[1] * 3]
+        box = "".join(f"<p>{s}</p>" for s in said)
+        html = (
+            f"<div class='box'>{box}</div>" if inside == "text" else f"<div class='box'>{box}</div><div class='body'>{box}月</div>"
+        )
+        gold = "\n".join(said) if inside == "text" else "月"
+        pages.append(evidence.clues(study.sample(bench.Page(f"{n}", "wcxb", "en", f"s{n}", html, gold))))
+    table = evidence.Table(pages)
+    box = evidence.entry_of("div.box")
+    told = [table.odds(table.shares[f"s{n}"], box) for n in range(3)]
+    assert told[0] is not None and told[1] is not None and told[0] < 0 < told[1]
