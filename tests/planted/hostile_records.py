@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skyloom.core.records import PageRow
-from skyloom.corpus.sources.readers import delimited, folders, jsonl, latex, mediawiki, pairs, parquet, tar, warc
+from skyloom.corpus.sources.readers import delimited, folders, jsonl, latex, mediawiki, pairs, parquet, tar
 from skyloom.corpus.sources.readers.byte_streams import File
 from skyloom.corpus.sources.readers.rows import About
+from skyloom.corpus.sources.readers.web_archives import warc
 from tests.corpus.sources.server import record
 
 LINES = (

@@ -21,7 +21,7 @@ from skyloom.corpus.lists import ListsConfig, list_identity
 from skyloom.corpus.notices import header_directives, judge_robots, page_directives, page_license, page_notices
 from skyloom.corpus.sources.readers.byte_streams import File
 from skyloom.corpus.sources.readers.rows import About
-from skyloom.corpus.sources.readers.warc import pages
+from skyloom.corpus.sources.readers.web_archives.warc import pages
 
 BY = "https://creativecommons.org/licenses/by/4.0/"
 SA = "http://creativecommons.org/licenses/by-sa/3.0/cn/deed.zh"

@@ -28,11 +28,11 @@ from skyloom.corpus.sources import stage as sources
 from skyloom.corpus.sources.config import SourceConfig
 from skyloom.corpus.sources.file_kinds import FILE_KINDS
 from skyloom.corpus.sources.readers import byte_streams
-from skyloom.corpus.sources.readers import http as sources_http
-from skyloom.corpus.sources.readers import warc as sources_warc
 from skyloom.corpus.sources.readers.byte_streams import BombError, File, split
 from skyloom.corpus.sources.readers.hosts import load
 from skyloom.corpus.sources.readers.rows import About, not_text
+from skyloom.corpus.sources.readers.web_archives import http as sources_http
+from skyloom.corpus.sources.readers.web_archives import warc as sources_warc
 from skyloom.corpus.sources.resolved import resolve
 from skyloom.corpus.sources.stage import fetch
 

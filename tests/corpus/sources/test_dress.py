@@ -17,7 +17,7 @@ from skyloom.corpus.sources import READERS, About, find
 from skyloom.corpus.sources.readers.byte_streams import File
 from skyloom.corpus.sources.readers.json_arrays import ArrayLines
 from skyloom.corpus.sources.readers.pairs import without_accelerators
-from skyloom.corpus.sources.readers.warc_records import TidyRecords, is_usual
+from skyloom.corpus.sources.readers.web_archives.warc_records import TidyRecords, is_usual
 
 RECORDS = [
     {"id": "a", "text": 'The ferry leaves at six, [and] "on time\\".'},

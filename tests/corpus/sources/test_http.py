@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from skyloom.corpus.sources.readers import http as sources_http
 from skyloom.corpus.sources.readers.hosts import Hosts
+from skyloom.corpus.sources.readers.web_archives import http as sources_http
 
 
 class Counting:

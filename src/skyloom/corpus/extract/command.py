@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import zstandard
@@ -168,7 +168,7 @@ def _found(paths: Sequence[str], spool: Path | None, progress: Progress) -> list
 
 def _spooled(spool: Path) -> str:
     """The standard input as a file. DataError if nothing comes. A packed archive is known by the name's ending."""
-    source = getattr(sys.stdin, "buffer", sys.stdin)
+    source: BinaryIO = sys.stdin.buffer
     head = source.read(_COPY)
     if not head:
         raise DataError("nothing came by the standard input")

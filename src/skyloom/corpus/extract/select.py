@@ -2,7 +2,7 @@
 
 Input: a `Page` with its sums. Output: the kept blocks and their text. A small ensemble of trees gives each block its likelihood
 of being text; then a few rules settle what trees on single blocks cannot see: readers' comments, headings that lost their text,
-listings between passages. Rows of tables are `a | b | c` (`rows.py`), lines after one <br> one paragraph.
+listings between passages. Rows of tables are `a | b | c` (`table_rows.py`), lines after one <br> one paragraph.
 """
 
 # ruff: noqa: SIM110 (a compiled `in` and `all` cost more than they say)
@@ -21,9 +21,9 @@ from skyloom.core.kernels import Bytes, Floats, Floats32, Int, Ints, Ints32, inn
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES, describe, describe_page, prepare
 from skyloom.corpus.extract.hidden import DROP, settle_hidden
-from skyloom.corpus.extract.repeats import carry_on, drop_repeats
-from skyloom.corpus.extract.rows import CELL_BYTES, SHORT_CELL, row_end, table_of, write_row
+from skyloom.corpus.extract.page_repeats import carry_on, drop_repeats
 from skyloom.corpus.extract.scan import copy
+from skyloom.corpus.extract.table_rows import CELL_BYTES, SHORT_CELL, row_end, table_of, write_row
 from skyloom.corpus.extract.tag_tables import HEADING, NAME_BITS, TAG, Tables
 
 COMMENTS_AFTER = 150

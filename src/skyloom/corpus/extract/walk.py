@@ -16,7 +16,7 @@ from skyloom.core.kernels import Bytes, Int, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text, end_tag, flush, imply_ends, newline, pop, push
 from skyloom.corpus.extract.elements import dated, element, image, inline, skipped
-from skyloom.corpus.extract.raised import raised
+from skyloom.corpus.extract.raised_text import raised
 from skyloom.corpus.extract.scan import find, lookup, name_end, tag_end
 from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, SKIPPED, TAG, Tables
 

@@ -38,11 +38,11 @@ from skyloom.corpus.sources.readers import (
     own_reader,
     pairs,
     tar,
-    warc,
 )
 from skyloom.corpus.sources.readers import parquet as parquet_files
 from skyloom.corpus.sources.readers.byte_streams import BombError, File, Yield, split
 from skyloom.corpus.sources.readers.rows import NO_TEXT, About, broken_row, sample
+from skyloom.corpus.sources.readers.web_archives import warc
 from skyloom.corpus.sources.record_keys import text_keys
 from skyloom.corpus.sources.resolved import Parts, ResolvedSource
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from skyloom.corpus.text import charset, language
     from skyloom.corpus.text.charset import inspect_column
     from skyloom.corpus.text.columns import Texts, byte_sizes, distinct, list_lengths, lists, packed, shape, slices, string_hashes
-    from skyloom.corpus.text.comparison import comparable, comparable_text, plainness, same_points
+    from skyloom.corpus.text.compared_text import comparable, comparable_text, plainness, same_points
     from skyloom.corpus.text.invisible import clean
     from skyloom.corpus.text.language import count_scripts
 else:
@@ -18,7 +18,7 @@ else:
         "": ("charset", "language",),
         "charset": ("inspect_column",),
         "columns": ("Texts", "byte_sizes", "distinct", "list_lengths", "lists", "packed", "shape", "slices", "string_hashes",),
-        "comparison": ("comparable", "comparable_text", "plainness", "same_points",),
+        "compared_text": ("comparable", "comparable_text", "plainness", "same_points",),
         "invisible": ("clean",),
         "language": ("count_scripts",),
     })  # fmt: skip

@@ -16,14 +16,14 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from fastwarc.warc import ArchiveIterator, WarcHeaderMap, WarcRecord, WarcRecordType
+from fastwarc.warc import ArchiveIterator, HeaderMap, WarcRecord, WarcRecordType
 
 from skyloom.core.records import PageRow
 from skyloom.corpus.notices import header_directives
 from skyloom.corpus.sources.readers.byte_streams import BROKEN, BombError, File, Yield, open_file, read_some, reason_of, unpacked
-from skyloom.corpus.sources.readers.http import TooLargeError, decoded
 from skyloom.corpus.sources.readers.rows import About, broken_row, page_row
-from skyloom.corpus.sources.readers.warc_records import BETWEEN, TidyRecords, is_usual
+from skyloom.corpus.sources.readers.web_archives.http import TooLargeError, decoded
+from skyloom.corpus.sources.readers.web_archives.warc_records import BETWEEN, TidyRecords, is_usual
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -309,7 +309,7 @@ def _page(record: WarcRecord, file: File, about: About, place: str) -> PageRow |
     return page_row(about, url=url, body=body, kind=kind, place=place, date=date, charset=charset, error=error, meta=meta)
 
 
-def _robots(headers: WarcHeaderMap) -> list[str]:
+def _robots(headers: HeaderMap) -> list[str]:
     """What the server asks of robots."""
     told: dict[str, list[str]] = {"x-robots-tag": [], "tdm-reservation": []}
     for name, value in headers.items():
