@@ -19,6 +19,38 @@ MEASURED_WITH = {"en": "GSM8K", "zh": "CMATH"}
 """The items that they had read, by language."""
 KNOWN_POWER: tuple[tuple[str, str, int, int, int, int], ...] = (
     # begin of the table: detector, language, copies, items, seeds, seeds in which it was flagged
+    ("delta1", "en", 1, 300, 20, 12),
+    ("min_k", "en", 1, 300, 20, 20),
+    ("min_k_plus", "en", 1, 300, 20, 19),
+    ("zlib", "en", 1, 300, 20, 5),
+    ("twins", "en", 1, 300, 20, 0),
+    ("delta1", "en", 3, 300, 20, 20),
+    ("min_k", "en", 3, 300, 20, 20),
+    ("min_k_plus", "en", 3, 300, 20, 20),
+    ("zlib", "en", 3, 300, 20, 18),
+    ("twins", "en", 3, 300, 20, 3),
+    ("delta1", "en", 10, 100, 10, 10),
+    ("min_k", "en", 10, 100, 10, 10),
+    ("min_k_plus", "en", 10, 100, 10, 10),
+    ("zlib", "en", 10, 100, 10, 10),
+    ("twins", "en", 10, 100, 10, 7),
+    ("delta1", "zh", 1, 300, 20, 15),
+    ("min_k", "zh", 1, 300, 20, 17),
+    ("min_k_plus", "zh", 1, 300, 20, 18),
+    ("zlib", "zh", 1, 300, 20, 3),
+    ("twins", "zh", 1, 300, 20, 0),
+    ("delta1", "zh", 3, 300, 20, 20),
+    ("min_k", "zh", 3, 300, 20, 20),
+    ("min_k_plus", "zh", 3, 300, 20, 20),
+    ("zlib", "zh", 3, 300, 20, 10),
+    ("twins", "zh", 3, 300, 20, 0),
+    ("delta1", "zh", 10, 100, 10, 10),
+    ("min_k", "zh", 10, 100, 10, 10),
+    ("min_k_plus", "zh", 10, 100, 10, 10),
+    ("zlib", "zh", 10, 100, 10, 10),
+    ("twins", "zh", 10, 100, 10, 0),
+    ("item_order", "en", 10, 100, 10, 10),
+    ("item_order", "zh", 10, 100, 10, 9),
     # end of the table
 )
 
