@@ -17,7 +17,7 @@ from skyloom.corpus.sources import COPYRIGHTS, copyright_place
 from skyloom.release.corpus_shards import UNKNOWN, PublishedCorpus, PublishedDocument
 
 FOLDER, README = "licenses", "licenses/README.md"
-_THEIR_OWN = frozenset({"jsonl", "parquet", "hub", "epub", "parallel"})
+_THEIR_OWN = frozenset({"jsonl", "parquet", "hub", "epub", "parallel", "own"})
 """Kinds of sources whose records may each state a licence."""
 _WITHOUT = {"stdlib": "PSF-2.0", "samples": "Apache-2.0"}
 """Licence of what comes with Python and with this program, where a recipe states none."""
@@ -56,13 +56,17 @@ class Rules:
 def rules(release: Store, recipe: TomlTable, kinds: Mapping[str, str]) -> Rules:
     """The rules of a release. `kinds`: what each source was found to be, by its name (`sources.json`)."""
     stated: dict[str, str | None] = {"exercises": "Apache-2.0"}
+    corpus = recipe.get("corpus", {})
+    pages_state = bool(corpus.get("extract", {}).get("page_licenses"))
     debian: set[str] = set()
-    for source in recipe.get("corpus", {}).get("sources", []):
+    for source in corpus.get("sources", []):
         name, kind = source["name"], kinds.get(source["name"], source.get("kind", "auto"))
         if kind == "debian-docs" and not source.get("license"):
             debian.add(name)
         elif kind not in _THEIR_OWN and kind != "auto":
             ours = kind == "stdlib" or (kind == "samples" and not source.get("path"))
+            if pages_state and not ours and not source.get("license"):
+                continue  # what the pages state
             stated[name] = source.get("license") or (_WITHOUT[kind] if ours else None)
     packages = {(row["source"], row["package"]): row["license"] for row in packages_of(release) if row["source"] in debian}
     return Rules(stated, packages)

@@ -18,7 +18,7 @@ from skyloom.core.store import Store
 from skyloom.corpus.extract.config import ExtractConfig
 from skyloom.corpus.extract.stage import extract
 from skyloom.corpus.lists import ListsConfig, list_identity
-from skyloom.corpus.notices import header_directives, judge_robots, page_directives, page_license, page_notices
+from skyloom.corpus.notices import header_directives, judge_robots, noticed, page_directives, page_license
 from skyloom.corpus.sources.readers.byte_streams import File
 from skyloom.corpus.sources.readers.rows import About
 from skyloom.corpus.sources.readers.web_archives.warc import pages
@@ -139,6 +139,26 @@ GUARDS = [
     ("no version", body('<a rel="license" href="https://creativecommons.org/licenses/by/">CC</a>')),
     ("no licence of that name", body('<a rel="license" href="https://creativecommons.org/licenses/nd-sa/4.0/">CC</a>')),
     ("a rel without an address", body('<a rel="license" href="/license.html">licence</a>')),
+    ("all rights reserved", body(f'<p>All content on this site is © 2024 Foo, all rights reserved. Photos are licensed under <a href="{BY}">CC BY</a>.</p>')),
+    ("版权所有", body(f'<p>本站文章版权所有，未经许可不得转载；图片采用<a rel="license" href="{BY}">CC BY</a>许可。</p>')),
+    ("photos beside texts", body(f'<p>Our articles are free to read. Photos are licensed under <a href="{BY}">CC BY</a>.</p>')),
+    ("rights of photos", body("", f'<meta name="copyright" content="All rights reserved. Photos: {BY}">')),
+    ("a script in a text area", body(f'<textarea><script type="application/ld+json">{{"@type":"WebPage","license":"{BY}"}}</script></textarea>')),
+    ("a script in a comment", body(f'<!-- <script type="application/ld+json">{{"@type":"WebPage","license":"{BY}"}}</script> -->')),
+    ("json-ld of a book in review", data('{"@graph":[{"@type":"Review"},{"@type":"Book","license":"BY"}]}')),
+    ("a link inside of a figure", body(f'<figure><img src=a.jpg><link rel="license" href="{BY}"></figure>')),
+    ("a picture's card", body(f'<div class="card"><img><div class="card-footer">A. Keeper <a href="{BY}">CC BY</a></div></div>')),
+    ("a photo's licence", body(f'<div class="photo-license"><a rel=license href="{BY}">CC BY</a></div>')),
+    ("a forum's quotation", body(f'<div class="quotecontent">This article is licensed under <a href="{BY}">CC BY</a>.</div>')),
+    ("签名档", body(f'<div class="signature">本文采用<a href="{BY}">知识共享</a>许可协议。</div>')),
+    ("a comment's element", body(f'<shreddit-comment><p>This text is licensed under <a href="{BY}">CC BY</a>.</p></shreddit-comment>')),
+    ("weather data in the footer", body("") + f'<footer>Weather data by Open-Meteo, <a href="{BY}">CC BY 4.0</a></footer>'),
+    ("数据在页脚", body("") + f'<footer>天气数据来自某网站 <a href="{BY}">CC BY 4.0</a></footer>'),
+    ("a book in review", body(f'<p>This book is available under <a href="{BY}">CC BY</a>; we review it below.</p>')),
+    ("a program's licence", body('<a rel="license" href="https://opensource.org/licenses/MIT">MIT</a>')),
+    ("scripts without end", body("<script " * 300_000 + f'<a rel="license" href="{BY}">CC</a>')),
+    ("data without end", f"{BY}<script application/ld+json>" * 100_000),
+    ("many marks", body(f'<p>This work is not licensed under <a rel=license href="{BY}">CC</a></p>' * 20_000)),
     ("nested without end", "<div class=x>" * 20_000 + f'<a href="{BY}">' + "<a rel=license " * 20_000),
 ]  # fmt: skip
 
@@ -174,7 +194,9 @@ def test_columns_of_a_shard() -> None:
         row("broken", body(stated, head), error="broken"),
         row("header", body("", head), meta='{"robots": ["noindex"]}'),
     ]
-    licenses, metas = page_notices(pa.Table.from_pylist(rows, schema=PAGE))
+    table = pa.Table.from_pylist(rows, schema=PAGE)
+    assert noticed(table, False)[0].to_pylist() == [None, None, None, None, "CC0-1.0", None, None, None]
+    licenses, metas = noticed(table, True)
     assert licenses.to_pylist() == [None, "CC-BY-4.0", "CC-BY-4.0", "CC-BY-4.0", "CC0-1.0", None, None, None]
     assert [m for n, m in enumerate(metas.to_pylist()) if n not in (1, 7)] == ['{"file":  "as it came"}'] * 6
     assert json.loads(metas[1].as_py())["robots"] == ["noai"] and json.loads(metas[7].as_py())["robots"] == ["noai", "noindex"]
@@ -187,7 +209,8 @@ def test_extraction_records_both_and_changes_nothing_else(tmp_path: Path) -> Non
     head = f'<meta name="robots" content="noai"><link rel="license" href="{BY}">'
     rows = [row("plain", body("")), row("notices", body("", head)), row("given", body(""), license="MIT", meta='{"b":1, "a":2}')]
     Store(tmp_path / "pages").write_table("pages-0.parquet", pa.Table.from_pylist(rows, schema=PAGE))
-    extract(Store(tmp_path / "pages"), Store(tmp_path / "out"), ExtractConfig(), {}, engine=Engine(0), progress=Progress.silent())
+    config = ExtractConfig(page_licenses=True)
+    extract(Store(tmp_path / "pages"), Store(tmp_path / "out"), config, {}, engine=Engine(0), progress=Progress.silent())
     found = Store(tmp_path / "out").read_table("extracted-0.parquet").to_pylist()
     assert [(r["license"], r["meta"]) for r in found] == [
         (None, '{"file":  "as it came"}'), ("CC-BY-4.0", '{"file": "as it came", "robots": ["noai"]}'), ("MIT", '{"b":1, "a":2}'),
@@ -211,6 +234,20 @@ def test_headers_of_archives(tmp_path: Path) -> None:
     found = [r["meta"] for r in pages(File(str(path), "a.warc.gz", path.stat().st_size), About("s", "web", None, 1 << 20))]
     assert found[0] == found[2] == '{"file": "a.warc.gz"}'
     assert json.loads(found[1])["robots"] == ["ccbot:noindex", "noai", "tdm-reservation"]
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ('<!-- <meta name="robots" content="noindex"> -->', None),
+        ("<meta name=gptbot content=noindex>", ["gptbot:noindex"]),
+        ('<meta name="slurp" content="noindex"><meta name="yandex" content="noarchive">', ["slurp:noindex", "yandex:noarchive"]),
+        ('<meta name="googlebot-news" content="nosnippet">', ["googlebot-news:nosnippet"]),
+    ],
+)
+def test_directives_of_a_shard(head: str, said: list[str] | None) -> None:
+    _, metas = noticed(pa.Table.from_pylist([row("页", body("", head))], schema=PAGE), False)
+    assert json.loads(metas[0].as_py()).get("robots") == said
 
 
 def test_settings() -> None:

@@ -136,7 +136,7 @@ def push(page: pg.Page, table: Tables, tag: Int, bits: Int, family: np.uint64) -
     if tag == _TABLE:
         row[pg.NROW] = row[pg.NCELL] = -1
     elif tag == _TR:
-        row[pg.NROW] = number
+        row[pg.NROW], row[pg.NCELL] = number, -1
         above_it = up
         for _ in range(3):
             if above_it >= 0 and nodes[above_it, pg.NTAG] != _TABLE:

@@ -17,6 +17,9 @@ class ExtractConfig:
     )
     max_page_mb: float = setting(16.0, doc="quarantine larger pages unread", unit="MB", low=0.001, high=700)
     comments: bool = setting(False, doc="keep readers' comments below an article (a forum's posts are kept either way)")
+    page_licenses: bool = setting(
+        False, doc="write the licence that a page states for its text to `license`, where its source gives none", later=True
+    )
     use: str = setting(
         "",
         doc='a function of one\'s own that extracts HTML pages, "package.module:function", or an entry point of skyloom.extractors',

@@ -14,7 +14,7 @@ import numpy as np
 from skyloom.core.kernels import Bytes, Int, fnv, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text
-from skyloom.corpus.extract.hidden import FADED, FOLD, HARD, TINY, UNTOLD, flag, sheet
+from skyloom.corpus.extract.hidden import FADED, FOLD, HARD, SHOWN, SIZED, TINY, UNTOLD, flag, sheet
 from skyloom.corpus.extract.scan import attribute, date, find, find_close, lookup, match, put, reference, tag_end
 from skyloom.corpus.extract.tag_tables import ATTRIBUTE, ELEMENT_BITS, FOLD_BIT, HEADING, TAG, Tables
 
@@ -121,6 +121,9 @@ def inline(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, tag: In
                 first, last = a, b
             else:
                 begin, end = a, b
+    if hides & (SIZED | SHOWN) and s[pg.DEPTH]:  # what is inside may be seen again
+        around = page.nodes[page.stack[s[pg.DEPTH] - 1]]
+        around[pg.HIDE] &= ~((TINY if hides & SIZED else 0) | (FADED if hides & SHOWN else 0))
     if s[pg.MUTE]:
         s[pg.MUTE] += np.int64(key) == s[pg.MUTE_NAME]
     elif drawn:

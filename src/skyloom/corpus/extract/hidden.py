@@ -37,6 +37,7 @@ _INDENT, _FONT, _OPACITY, _CLIP = (np.uint64(hashed(n)) for n in ("text-indent",
 _WIDTH, _HEIGHT, _MAX_WIDTH, _MAX_HEIGHT = (np.uint64(hashed(n)) for n in ("width", "height", "max-width", "max-height"))
 _LEFT, _RIGHT, _TOP, _BOTTOM = (np.uint64(hashed(n)) for n in ("left", "right", "top", "bottom"))
 _MARGIN, _MARGIN_TOP = np.uint64(hashed("margin-left")), np.uint64(hashed("margin-top"))
+_PADDING_BOTTOM, _PADDING_TOP = np.uint64(hashed("padding-bottom")), np.uint64(hashed("padding-top"))
 _TRANSFORM, _CLIP_PATH = np.uint64(hashed("transform")), np.uint64(hashed("clip-path"))
 
 
@@ -50,6 +51,8 @@ _COMMENT_END, _WHOLE, _UNTIL, _FALSE = (_bytes(t) for t in ("*/", "100%", "until
 _MEDIA, _SUPPORTS, _SAID = (_bytes(t) for t in ("@media", "@supports", "display"))
 _FAR = -900
 """Pixels (or ten times the em) from which on a place is off the screen."""
+_FARTHER = -2000
+"""The same of a margin: wide elements are centred by negative margins of half their width."""
 
 
 @inner
@@ -95,7 +98,8 @@ def style(data: Bytes, i: Int, stop: Int) -> Int:
     wide: Bool
     high: Bool
     far: Bool
-    out = small = clipped = wide = high = far = moved = False
+    padded: Bool
+    out = small = clipped = wide = high = far = moved = padded = False
     while i < stop:
         while i < stop and (data[i] <= 32 or data[i] == 59):
             i += 1
@@ -134,8 +138,12 @@ def style(data: Bytes, i: Int, stop: Int) -> Int:
             wide |= value <= 1000
         elif (state == _HEIGHT or state == _MAX_HEIGHT) and number:
             high |= value <= 1000
-        elif state == _INDENT or state == _MARGIN or state == _MARGIN_TOP:
+        elif state == _INDENT:
             flags |= HARD if number and value <= _FAR * 1000 else 0
+        elif state == _MARGIN or state == _MARGIN_TOP:
+            flags |= HARD if number and value <= _FARTHER * 1000 else 0
+        elif state == _PADDING_BOTTOM or state == _PADDING_TOP:
+            padded |= number and value != 0
         elif state == _LEFT or state == _TOP or state == _RIGHT or state == _BOTTOM:
             far |= number and (value <= _FAR * 1000 or ((state == _LEFT or state == _TOP) and value >= 5_000_000))
         elif state == _CLIP or state == _CLIP_PATH:
@@ -144,6 +152,7 @@ def style(data: Bytes, i: Int, stop: Int) -> Int:
             moved = True
             flags |= HARD if _begins(data, i, end, _SCALE) else 0
         i = end
+    high &= not padded  # a box that keeps its shape by its padding
     if (out and (far or small)) or ((wide or high) and clipped) or (wide and high):
         flags |= HARD
     if moved:
@@ -238,10 +247,12 @@ def sheet(data: Bytes, i: Int, stop: Int, page: pg.Page) -> None:
             if i >= stop or data[i] == 59:
                 i += 1
                 continue
-            middle, end = i, _closed(data, i, stop)
-            if at and (_begins(data, begin, middle, _MEDIA) or _begins(data, begin, middle, _SUPPORTS)):
-                nested, i = max(nested, end), middle + 1
+            if at and (_begins(data, begin, i, _MEDIA) or _begins(data, begin, i, _SUPPORTS)):
+                if i >= nested:  # conditions inside of one end with it
+                    nested = _closed(data, i, stop)
+                i += 1
                 continue
+            middle, end = i, _closed(data, i, stop)
             i = end
             if not at:
                 _rule(data, begin, middle, end - 1, page, begin < nested)
@@ -250,7 +261,7 @@ def sheet(data: Bytes, i: Int, stop: Int, page: pg.Page) -> None:
 @inner
 def _rule(data: Bytes, begin: Int, middle: Int, end: Int, page: pg.Page, nested: Bool) -> None:
     """Note what one rule says of the names in its selectors; `nested`: it stands under a condition."""
-    if style(data, middle + 1, end) & (HARD | FADED | TINY):
+    if style(data, middle + 1, end) & (HARD | FADED):  # letters of no size: what is inside may have one again
         effect = np.int64(0 if nested else HIDES)
     else:
         said = find(data, middle, end, _SAID) < end or find(data, middle, end, _VISIBLE) < end
@@ -349,7 +360,8 @@ def settle_hidden(page: pg.Page) -> None:
         return
     for e in range(1, s[pg.NODES]):
         row = nodes[e]
-        if row[pg.HIDE] & UNTOLD and (nodes[row[pg.PARENT], pg.HIDE] & UNTOLD or _has_prose(page, row[pg.FROM], row[pg.TO])):
+        above = nodes[row[pg.PARENT], pg.HIDE]
+        if row[pg.HIDE] & UNTOLD and ((above & UNTOLD and above & HARD) or _has_prose(page, row[pg.FROM], row[pg.TO])):
             row[pg.HIDE] |= HARD
     _count_parts(page)
     for e in range(1, s[pg.NODES]):

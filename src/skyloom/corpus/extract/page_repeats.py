@@ -198,7 +198,7 @@ def _cut_stem(page: pg.Page, i: Int) -> None:
     while stem > begin and text[stem - 1] <= 32:
         stem -= 1
     for at in range(k + 3, min(k + 40, end - (stem - begin))):
-        if _starts(page, at, end, begin, stem):
+        if _starts(page, at, end, begin, stem) and _goes_on_at(page, at + stem - begin, end):
             row[pg.START] = at
             return
     if end - k > 40:
@@ -207,6 +207,18 @@ def _cut_stem(page: pg.Page, i: Int) -> None:
         if page.keep[n] and _starts(page, page.blocks[n, pg.START], page.blocks[n, pg.END], begin, stem):
             page.keep[i] = 0
             return
+
+
+@inner
+def _goes_on_at(page: pg.Page, k: Int, end: Int) -> bool:
+    """Whether a text goes on at k, perhaps after a blank, with a letter or a character that is no punctuation."""
+    while k < end and page.text[k] == 32:
+        k += 1
+    if k >= end:
+        return False
+    first, second = page.text[k], page.text[k + 1] if k + 1 < end else np.uint8(0)
+    mark: bool = (first == 0xE3 and second == 0x80) or first == 0xEF or (first == 0xE2 and second == 0x80)
+    return not mark and (first >= 128 or 97 <= (first | 32) <= 122 or 48 <= first <= 57)
 
 
 @inner

@@ -24,6 +24,12 @@ FAR = 600
 _CLASS, _ID, _ROLE = (ATTRIBUTE[n] for n in ("class", "id", "role"))
 _SUP = TAG["sup"]
 _UNITS = tuple(ord(c) for c in "米里秒尺升克卡焦瓦牛年月日天赫帕")
+_NEAR = 64  # bytes before a power in which a sign of arithmetic makes it one
+_WORD_BYTES = [
+    np.frombuffer(w.encode(), np.uint8) for w in "miles metres meters inches feet yards acres centimetres centimeters".split()
+]
+_WORDS = np.concatenate(_WORD_BYTES)
+_WORD_ENDS = np.cumsum([0, *map(len, _WORD_BYTES)])
 NUMBER, LETTERS, MARKS, BRACKETS, OTHER = range(5)
 
 
@@ -52,7 +58,9 @@ def written(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, up: bo
     if end >= near or s[pg.MUTE]:
         return i
     kind, size, first, sign, linked = _content(data, i, end, table)
-    after = tag_end(data, end + 2, stop)
+    after = tag_end(data, end + 2, near)
+    if data[after - 1] != 62:
+        return i
     if size == 0:
         return after
     linked |= s[pg.IN_LINK] != 0
@@ -61,7 +69,10 @@ def written(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, up: bo
     follows = np.int64(data[after]) if after < stop else np.int64(32)
     mark, braces = np.int64(0), False
     if up:
-        if _is_note(kind, size, sign, first, linked, note, base, run, apart, follows):
+        power = kind == NUMBER and size == 1 and (first == 50 or first == 51) and not (note or linked)
+        if _is_note(kind, size, sign, first, linked, note, base, run, apart, follows) and not (
+            power and _in_formula(page, follows)
+        ):
             return after
         if base == 0 or (apart and not 48 <= base <= 57):
             kind = np.int64(NUMBER) if kind == NUMBER and 97 <= (follows | 32) <= 122 else np.int64(OTHER)  # ^14C
@@ -211,13 +222,38 @@ def _is_note(
         return True
     if 0x2018 <= base <= 0x201D or 0x3001 <= base <= 0x3011 or base == 0xFF0C or base == 0xFF0E or base == 0xFF1B:
         return True
-    if base == 0xFF01 or base == 0xFF1F or base == 0xFF09 or base == 0xFF1A:
+    if base == 0xFF01 or base == 0xFF1F or base == 0xFF1A:
         return True
     if 0x4E00 <= base <= 0x9FFF:
         return not _measures(base)
     if 97 <= (base | 32) <= 122:
         return run >= 5 or (apart and run >= 2)
     return run == 1000
+
+
+@inner
+def _in_formula(page: pg.Page, follows: Int) -> bool:
+    """Whether a raised 2 or 3 is a power: a sign of arithmetic stands shortly before or behind it, or an English unit before."""
+    if follows == 61 or follows == 43:
+        return True
+    text, stop = page.text, page.state[pg.TEXT_END]
+    begin = max(page.state[pg.SEGMENT], stop - _NEAR)
+    for k in range(begin, stop):
+        byte, second = text[k], text[k + 1] if k + 1 < stop else np.uint8(0)
+        if byte == 61 or (byte == 0xC3 and (second == 0x97 or second == 0xB7)) or (byte == 0xCF and second == 0x80):  # = × ÷ π
+            return True
+        if byte == 0xEF and second == 0xBC and k + 2 < stop and text[k + 2] == 0x9D:  # ＝
+            return True
+    for n in range(len(_WORD_ENDS) - 1):
+        size = _WORD_ENDS[n + 1] - _WORD_ENDS[n]
+        at = stop - size
+        if at >= begin and (at == begin or not 97 <= (text[at - 1] | 32) <= 122):
+            same = True
+            for k in range(size):
+                same = same and (text[at + k] | 32) == _WORDS[_WORD_ENDS[n] + k]
+            if same:
+                return True
+    return False
 
 
 @inner

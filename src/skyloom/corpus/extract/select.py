@@ -117,8 +117,8 @@ def select(page: pg.Page, table: Tables, trees: Model, roles: Floats, comments: 
     _keep_code(page)
     if not comments:
         _drop_comments(page)
-    _settle_headings(page, table)
     drop_repeats(page)
+    _settle_headings(page, table)
     kept = 0
     for i in range(count):
         kept += keep[i]
@@ -259,6 +259,7 @@ def render(page: pg.Page, out: Bytes, at: Int, ends: Ints, tags: Bytes, done: In
     table: Int
     i, count, table, loose = 0, page.state[pg.BLOCKS], np.int64(-1), -1
     page.state[pg.SPARE] = page.state[pg.TEXT_END]
+    page.spans[:] = 0
     while i < count:
         if not page.keep[i]:
             i += 1

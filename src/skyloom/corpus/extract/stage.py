@@ -32,7 +32,7 @@ from skyloom.corpus.extract.own_extractor import own_pages
 from skyloom.corpus.extract.rewrite.mend import mended
 from skyloom.corpus.extract.rewrite.prepare import prepared
 from skyloom.corpus.extract.written_dates import iso
-from skyloom.corpus.notices import page_notices
+from skyloom.corpus.notices import noticed
 from skyloom.corpus.sources import SourcePolicy
 from skyloom.corpus.text import charset, clean, language
 
@@ -147,7 +147,7 @@ def _extract_shard(task: Task[PageShard], out: Store) -> Done[LedgerJson]:
     found = found.append_column("lang", pa.array(codes, pa.string())).append_column("lang_score", pa.array(scores, pa.float32()))
     ledger = Ledger()
     reasons = _settle(table, found, policies, ledger)
-    licenses, metas = page_notices(table)
+    licenses, metas = noticed(table, config.page_licenses)
     columns = {
         "license": licenses, "meta": metas,
         "title": _titles(found, table), "date": _dates(found, table), "lang": found["lang"], "lang_score": found["lang_score"],

@@ -43,7 +43,7 @@ def row_end(page: pg.Page, i: Int, table: Int) -> Int:
     if row < 0:
         return i
     first, last = page.nodes[row, pg.FROM], page.nodes[row, pg.TO]
-    if last - first > _MOST_BLOCKS:
+    if last - first > _MOST_BLOCKS or _has_many_elements(page, np.int64(row)):
         return i
     cells, size, cell, others = 0, 0, -1, 0
     for k in range(first, last):
@@ -64,6 +64,17 @@ def row_end(page: pg.Page, i: Int, table: Int) -> Int:
 
 
 @inner
+def _has_many_elements(page: pg.Page, row: Int) -> bool:
+    """Whether a row holds more elements than `write_row` looks at."""
+    e = row + 1
+    while e < page.state[pg.NODES] and page.nodes[e, pg.DEPTH_OF] > page.nodes[row, pg.DEPTH_OF]:
+        if e - row >= _MOST_NODES:
+            return True
+        e += 1
+    return False
+
+
+@inner
 def _wide(page: pg.Page, row: Int) -> bool:
     """Whether a row has a second cell."""
     cells, e = 0, row + 1
@@ -77,7 +88,7 @@ def _wide(page: pg.Page, row: Int) -> bool:
 def write_row(page: pg.Page, row: Int, table: Int, out: Bytes, at: Int) -> Int:
     """Write the cells of a row at out[at:]; the place after them. `table`: the table whose row was written last."""
     nodes, spans = page.nodes, page.spans
-    if table != table_of(page, row):
+    if table < 0 or table != table_of(page, row):
         spans[:] = 0
     column: Int
     ordinal, column, e, start = nodes[row, pg.COUNT], np.int64(0), row + 1, at
@@ -118,6 +129,7 @@ def _spare(page: pg.Page, e: Int) -> bool:
     """Whether a cell may be written once more: what is repeated on a page is at most as long as its text."""
     first, last = page.nodes[e, pg.FROM], page.nodes[e, pg.TO]
     size = page.blocks[last - 1, pg.END] - page.blocks[first, pg.START] + last - first if last > first else 0
+    size = max(size, 0)
     page.state[pg.SPARE] -= size + 4
     return size <= SHORT_CELL and page.state[pg.SPARE] >= 0
 

@@ -26,10 +26,13 @@ TAGS = (
     "li", "link", "main", "map", "math", "menu", "meta", "nav", "noembed", "noframes", "noscript", "object", "ol", "option", "p",
     "plaintext", "pre", "script", "section", "select", "span", "style", "summary", "svg", "table", "tbody", "td", "template",
     "textarea", "tfoot", "th", "thead", "time", "title", "tr", "ul", "video", "xmp", "listing", "search", "sup", "sub",
+    "embed", "area", "basefont", "bgsound", "col", "frame", "keygen", "param", "source", "track", "wbr",
 )  # fmt: skip
 """Every tag that matters, by its number; 0 stands for all others, which are inline and say nothing."""
 
 TAG = {name: number for number, name in enumerate(TAGS)}
+VOID = TAG["embed"]
+"""From this number on: elements without content, which say nothing and have no end tag."""
 
 BLOCK, SKIPPED, HEADING, TEXT = 1, 2, 4, 8
 """What a tag is: it breaks the text; its content is none of the page's text; a heading; it says what its text is."""

@@ -18,7 +18,7 @@ from skyloom.corpus.extract.blocks import add_text, end_tag, flush, imply_ends, 
 from skyloom.corpus.extract.elements import dated, element, image, inline, skipped
 from skyloom.corpus.extract.raised_text import raised
 from skyloom.corpus.extract.scan import find, lookup, name_end, tag_end
-from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, SKIPPED, TAG, Tables
+from skyloom.corpus.extract.tag_tables import BLOCK, HEADING, SKIPPED, TAG, VOID, Tables
 
 OK, TOO_MANY, TOO_MUCH = 0, 1, 2
 
@@ -150,7 +150,7 @@ def _start_tag(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> 
         return dated(data, i, stop, page, table, tag)
     elif tag == _SUP or tag == _SUB:
         return raised(data, i, stop, page, table, tag, key)
-    elif tag == _INPUT or tag == _LINK:
+    elif tag == _INPUT or tag == _LINK or tag >= VOID:
         return tag_end(data, i, stop)
     elif tag == _A or i >= stop or data[i] != 62 or s[pg.MUTE]:
         return inline(data, i, stop, page, table, tag, key)

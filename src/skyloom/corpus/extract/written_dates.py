@@ -26,6 +26,12 @@ _NAMES = NAME_BITS["date"] | NAME_BITS["meta"] | NAME_BITS["author"]
 _BYLINE = PHRASE_BITS["byline"]
 _MONTHS = "january february march april may june july august september october november december".split()
 _LETTERS = np.frombuffer("".join(m[:3] for m in _MONTHS).encode(), np.uint8)
+_FULL = np.frombuffer("".join(_MONTHS).encode(), np.uint8)
+_FULL_ENDS = np.cumsum([0, *map(len, _MONTHS)])
+_CLOCK_BYTES = [np.frombuffer(word.encode(), np.uint8) for word in ("今天", "今日", "现在", "現在", "today")]
+_CLOCK = np.concatenate(_CLOCK_BYTES)
+_CLOCK_ENDS = np.cumsum([0, *map(len, _CLOCK_BYTES)])
+_MOST_UNITS = 12  # of a line that tells a date and is no prose, if it has a stop
 _LONGEST = 300  # bytes of a block that may be a line about the text
 _MARK = 60  # bytes of the text of a <time>
 _AROUND = 24  # bytes that a block which is nothing but a date may have beside it: the hour, a weekday
@@ -59,8 +65,12 @@ def _month(data: Bytes, i: Int, stop: Int) -> tuple[Int, Int]:
             end = i + 3
             while end < stop and _letter(data[end]):
                 end += 1
-            if end - i > 9:
+            size, whole = end - i, _FULL_ENDS[month + 1] - _FULL_ENDS[month]
+            if size != 3 and size != whole and not (month == 8 and size == 4):  # Sept
                 return np.int64(0), i
+            for k in range(3, size):
+                if (data[i + k] | 32) != _FULL[_FULL_ENDS[month] + k]:
+                    return np.int64(0), i
             return np.int64(month + 1), end + 1 if end < stop and data[end] == 46 else end
     return np.int64(0), i
 
@@ -141,6 +151,16 @@ def _only(text: Bytes, i: Int, stop: Int) -> Bool:
 
 
 @inner
+def _is_clock(text: Bytes, i: Int, stop: Int) -> Bool:
+    """Whether a block begins as the line in a page's head that tells the day of the visit: 今天, 今日, 现在, today."""
+    for k in range(len(_CLOCK_ENDS) - 1):
+        word = _CLOCK[_CLOCK_ENDS[k] : _CLOCK_ENDS[k + 1]]
+        if find(text, i, min(i + len(word), stop), word) == i and stop - i >= len(word):
+            return True
+    return False
+
+
+@inner
 def line_date(page: pg.Page) -> Int:
     """The date of the first block that is a line about the text, as 20210305, or 0."""
     for i in range(page.state[pg.BLOCKS]):
@@ -152,9 +172,10 @@ def line_date(page: pg.Page) -> Int:
         value = np.int64(row[pg.DATED])
         if value == 0:
             value = written(page.text, a, b)
-        if value and (
-            row[pg.PHRASE] & _BYLINE or page.all[row[pg.NODE]] & _NAMES or _only(page.text, a, b) or _said(page.text, a, b)
-        ):
+        prose = row[pg.STOPS] > 0 and row[pg.UNITS] > _MOST_UNITS
+        if value == 0 or prose or 2 * row[pg.LINKED] >= b - a or _is_clock(page.text, a, b):
+            continue
+        if row[pg.PHRASE] & _BYLINE or page.all[row[pg.NODE]] & _NAMES or _only(page.text, a, b) or _said(page.text, a, b):
             return value
     return np.int64(0)
 

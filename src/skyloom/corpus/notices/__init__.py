@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
-    from skyloom.corpus.notices.page_notices import judge_robots, page_notices
+    from skyloom.corpus.notices.notice_columns import judge_robots, noticed
     from skyloom.corpus.notices.robots import DIRECTIVES, header_directives, page_directives
     from skyloom.corpus.notices.stated_license import page_license
 else:
     __getattr__ = lazy(__name__, {
-        "page_notices": ("judge_robots", "page_notices",),
+        "notice_columns": ("judge_robots", "noticed",),
         "stated_license": ("page_license",),
         "robots": ("DIRECTIVES", "header_directives", "page_directives",),
     })  # fmt: skip
@@ -21,7 +21,7 @@ __all__ = [
     "DIRECTIVES",
     "header_directives",
     "judge_robots",
+    "noticed",
     "page_directives",
     "page_license",
-    "page_notices",
 ]  # fmt: skip

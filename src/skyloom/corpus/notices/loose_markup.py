@@ -11,10 +11,9 @@ import html
 import re
 from collections.abc import Iterator
 
-_HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style|template|textarea)\b[^>]*>.*?(?:</\1\s*>|\Z)", re.DOTALL)
-_DATA = re.compile(r"<script\b[^>]*\bapplication/ld\+json\b[^>]*>(.*?)</script\s*>", re.DOTALL)
+_OPENING = re.compile(r"<!--|<(script|style|template|textarea)(?=[\s/>])")
 _ATTRIBUTE = re.compile(r"""([a-z_:@][a-z0-9_:@.-]{0,60})\s*=\s*(?:"([^"]{0,8192})"|'([^']{0,8192})'|([^\s"'>]{1,8192}))""")
-_TAG = re.compile(r"<(/?)([a-z][a-z0-9]{0,20})\b([^<>]{0,8192})>")
+_TAG = re.compile(r"<(/?)([a-z][a-z0-9:-]{0,40}+)([^<>]{0,8192}+)>")
 _ANY_TAG = re.compile(r"<[^<>]{0,8192}>")
 _VOID = frozenset("area base br col embed hr img input link meta source track wbr path rect use circle".split())
 _BLOCKS = frozenset(
@@ -24,16 +23,34 @@ _BLOCKS = frozenset(
 _BACK = 20_000
 """Characters before a place in which its ancestors are looked for."""
 _WINDOW = 600
+_STOPS = re.compile(r"[.;!?]\s|[。；！？]")
+
+
+def split(page: str) -> tuple[str, list[str]]:
+    """(the page without comments, scripts, styles, templates and text areas, which are blanked so that places stay; the contents of
+    its JSON-LD scripts). One that never ends hides the rest of the page.
+    """
+    parts: list[str] = []
+    data: list[str] = []
+    place = 0
+    while (found := _OPENING.search(page, place)) is not None:
+        closing = f"</{found[1]}" if found[1] else "-->"
+        end = page.find(closing, found.end())
+        parts.append(page[place : found.start()])
+        if end < 0:
+            parts.append(" " * (len(page) - found.start()))
+            return "".join(parts), data
+        body = page.find(">", found.end(), end)
+        if found[1] == "script" and body >= 0 and "application/ld+json" in page[found.end() : body]:
+            data.append(page[body + 1 : end])
+        place = end + len(closing)
+        parts.append(" " * (place - found.start()))
+    return "".join([*parts, page[place:]]), data
 
 
 def bare(page: str) -> str:
-    """The page without comments, scripts, styles, templates and text areas; they are blanked, so that places stay."""
-    return _HIDDEN.sub(lambda found: " " * len(found[0]), page)
-
-
-def data_blocks(page: str) -> list[str]:
-    """The contents of JSON-LD scripts."""
-    return _DATA.findall(page)
+    """The page without what is not shown, see `split`."""
+    return split(page)[0]
 
 
 def tags(page: str, *names: str) -> Iterator[str]:
@@ -67,8 +84,10 @@ def ancestors(page: str, place: int) -> list[tuple[str, str]]:
     return found
 
 
-def block_text(page: str, place: int) -> str:
-    """The text of the block around a place: between the nearest tags of blocks, `_WINDOW` characters to each side at most."""
+def block_text(page: str, place: int) -> tuple[str, str]:
+    """(the text of the block around a place, the sentence of it): between the nearest tags of blocks, at most `_WINDOW` characters
+    to each side.
+    """
     start, end = max(place - _WINDOW, 0), min(place + _WINDOW, len(page))
     before, after = page[start:place], page[place:end]
     for tag in reversed(list(_TAG.finditer(before))):
@@ -81,5 +100,8 @@ def block_text(page: str, place: int) -> str:
             break
     cut = before.rfind("<")  # the tag whose attribute holds the place
     tail = after.find(">") if cut >= 0 and ">" not in before[cut:] else -1
-    text = before[:cut] + " " + after[tail + 1 :] if tail >= 0 else before + after
-    return " ".join(html.unescape(_ANY_TAG.sub("", text)).split())
+    if tail >= 0:
+        before, after = before[:cut], after[tail + 1 :]
+    sides = [" ".join(html.unescape(_ANY_TAG.sub("", side)).split()) for side in (before, after)]
+    sentence = f"{_STOPS.split(sides[0])[-1]} {_STOPS.split(sides[1])[0]}"
+    return " ".join(sides).strip(), sentence.strip()

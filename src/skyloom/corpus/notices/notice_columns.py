@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from skyloom.corpus.notices.loose_markup import bare
 from skyloom.corpus.notices.robots import TDM, page_directives
 from skyloom.corpus.notices.stated_license import page_license
 from skyloom.corpus.text import Texts
@@ -20,14 +21,16 @@ ROBOTS = "robots"
 """The key of `meta` with the directives, a list of names."""
 _LICENSE_WORDS = (b"/license", b"creativecommons.org/publicdomain/", b"/open-government-licence")
 _PUBLISHERS = (b"creativecommons.", b"opensource.org/license", b"apache.org/licenses", b"/fdl-1.", b"/open-government-licence")
-_ROBOTS_WORDS = (b"robots", TDM.encode(), b'bot"', b"bot'", b"-extended", b'-ai"', b'spider"', b"externalagent")
+_ROBOTS_WORDS = (b"bot", TDM.encode(), b"-extended", b"-ai", b"spider", b"externalagent", b"slurp", b"yandex")
 """What a head holds that names robots, or one of the agents; few words, because each is looked for in every head."""
 _HEAD = 1 << 18
 _WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
-def page_notices(pages: pa.Table) -> tuple[pa.Array, pa.Array]:
-    """The columns `license` and `meta` of PAGE rows: string[rows] each, with what HTML pages say themselves."""
+def noticed(pages: pa.Table, wants_licenses: bool) -> tuple[pa.Array, pa.Array]:
+    """The columns `license` and `meta` of PAGE rows: string[rows] each, with what HTML pages say themselves; of their licences only
+    if those are wanted.
+    """
     licenses, metas = pages["license"].to_pylist(), pages["meta"].to_pylist()
     kinds, errors, bodies = pages["kind"].to_pylist(), pages["error"].to_pylist(), pages["body"]
     for row, (kind, error) in enumerate(zip(kinds, errors, strict=True)):
@@ -36,8 +39,8 @@ def page_notices(pages: pa.Table) -> tuple[pa.Array, pa.Array]:
         page = _narrow(bodies[row].as_py())
         head = _head(page)
         if any(word in head for word in _ROBOTS_WORDS):
-            metas[row] = _with_directives(metas[row], page_directives(head.decode("latin-1")))
-        if licenses[row] is None and any(word in page for word in _LICENSE_WORDS):
+            metas[row] = _with_directives(metas[row], page_directives(bare(head.decode("latin-1"))))
+        if wants_licenses and licenses[row] is None and any(word in page for word in _LICENSE_WORDS):
             small = page.lower()
             if any(word in small for word in _PUBLISHERS):
                 licenses[row] = page_license(_decoded(small), pages["url"][row].as_py()) or None
