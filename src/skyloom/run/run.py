@@ -163,7 +163,7 @@ class ResolvedRun:
 
         folder = cache()
         if self.engine.workers > 1 and not (folder and any(folder.rglob("*.nbc"))):
-            self.progress.log("compiling the kernels of the corpus steps: about a minute, once for each version on a machine")
+            self.progress.log("compiling the kernels of the corpus steps: one to four minutes, once for each version on a machine")
         self.engine.prepare()
 
     def plan(self) -> Rows:

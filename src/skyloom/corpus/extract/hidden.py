@@ -29,8 +29,9 @@ LITTLE, PROSE, LONG_LABEL = 150, 15, 20
 """Units: of visible prose that is no article; of a passage; of a line above a hidden part."""
 ALIKE = 3
 """Hidden parts of one tag and class, each in an element of its own, that are no accident."""
-HIDES, SHOWS = 1, 2
-"""What a rule of a style sheet does with a name. SHOWS wins: a script or a narrower rule may take what hides away."""
+HIDES, SHOWS, SHRINKS, SIZES = 1, 2, 3, 4
+"""What a rule of a style sheet does with a name. SHOWS wins: a script or a narrower rule may take what hides away. SHRINKS: letters
+have no size, SIZES: they have one; SIZES wins, and names that HIDES or SHOWS are left as they are."""
 
 _DISPLAY, _VISIBILITY, _POSITION, _OVERFLOW = (np.uint64(hashed(n)) for n in ("display", "visibility", "position", "overflow"))
 _INDENT, _FONT, _OPACITY, _CLIP = (np.uint64(hashed(n)) for n in ("text-indent", "font-size", "opacity", "clip"))
@@ -188,8 +189,9 @@ def names(data: Bytes, i: Int, stop: Int, mark: Int, page: pg.Page, table: Table
             flags |= HARD
         if sheets:
             slot = lookup(page.sheet, state)
-            if slot >= 0 and page.sheet_hides[slot] == HIDES:
-                flags |= HARD
+            if slot >= 0:
+                effect = page.sheet_hides[slot]
+                flags |= HARD if effect == HIDES else (TINY if effect == SHRINKS else (SIZED if effect == SIZES else 0))
         if (colon or (data[begin] | 32) == 100) and _displays(data, begin, i):
             return 0  # hidden on some screens only: "hidden md:block", "d-none d-lg-flex"
     return flags
@@ -230,7 +232,18 @@ def flag(data: Bytes, name: Int, page: pg.Page, table: Tables) -> Int:
 
 @inner
 def sheet(data: Bytes, i: Int, stop: Int, page: pg.Page) -> None:
-    """Learn from data[i:stop], a style sheet, which classes and ids are hidden: rules with one name that no other rule shows."""
+    """Learn from data[i:stop], a style sheet, which classes and ids are hidden: rules with one name that no other rule shows.
+
+    Where a rule takes the letters' size away, as lists do between their items, the sheet is read again for those that have one.
+    """
+    if _rules(data, i, stop, page, False):
+        _rules(data, i, stop, page, True)
+
+
+@inner
+def _rules(data: Bytes, i: Int, stop: Int, page: pg.Page, sizes: bool) -> bool:
+    """Note what each rule does, or which names have letters of some size (`sizes`); whether a rule takes the size away."""
+    shrinks = False
     nested: Int = np.int64(0)  # the place where a condition (@media) ends
     while i < stop:
         if data[i] <= 32 or data[i] == 125:
@@ -255,19 +268,31 @@ def sheet(data: Bytes, i: Int, stop: Int, page: pg.Page) -> None:
             middle, end = i, _closed(data, i, stop)
             i = end
             if not at:
-                _rule(data, begin, middle, end - 1, page, begin < nested)
+                shrinks |= _rule(data, begin, middle, end - 1, page, begin < nested, sizes)
+    return shrinks
 
 
 @inner
-def _rule(data: Bytes, begin: Int, middle: Int, end: Int, page: pg.Page, nested: Bool) -> None:
-    """Note what one rule says of the names in its selectors; `nested`: it stands under a condition."""
-    if style(data, middle + 1, end) & (HARD | FADED):  # letters of no size: what is inside may have one again
+def _rule(data: Bytes, begin: Int, middle: Int, end: Int, page: pg.Page, nested: Bool, sizes: bool) -> bool:
+    """Note what one rule says of the names in its selectors; `nested`: it stands under a condition.
+
+    Returns whether it takes the size of letters away.
+    """
+    flags = style(data, middle + 1, end)
+    if sizes:
+        if flags & SIZED and not flags & TINY:
+            _selectors(data, begin, middle, page, np.int64(SIZES))
+        return False
+    if flags & (HARD | FADED):
         effect = np.int64(0 if nested else HIDES)
+    elif flags & TINY:
+        effect = np.int64(0 if nested else SHRINKS)
     else:
         said = find(data, middle, end, _SAID) < end or find(data, middle, end, _VISIBLE) < end
         effect = np.int64(SHOWS if said else 0)
     if effect:
         _selectors(data, begin, middle, page, effect)
+    return effect == SHRINKS
 
 
 @inner
@@ -285,7 +310,7 @@ def _closed(data: Bytes, i: Int, stop: Int) -> Int:
 
 @inner
 def _selectors(data: Bytes, i: Int, stop: Int, page: pg.Page, effect: Int) -> None:
-    """Note each selector in data[i:stop]: HIDES where it is one class or id, perhaps after a tag's name; SHOWS every name in it."""
+    """Note each selector in data[i:stop]: HIDES and SHRINKS where it is one class or id, perhaps after a tag; else every name."""
     while i < stop:
         end = i
         while end < stop and data[end] != 44:
@@ -295,7 +320,7 @@ def _selectors(data: Bytes, i: Int, stop: Int, page: pg.Page, effect: Int) -> No
             k += 1
         while last > k and data[last - 1] <= 32:
             last -= 1
-        if effect == HIDES:
+        if effect == HIDES or effect == SHRINKS:
             while k < last and (48 <= data[k] <= 57 or 97 <= (data[k] | 32) <= 122):
                 k += 1
             if k < last and (data[k] == 46 or data[k] == 35):
@@ -333,7 +358,10 @@ def _note(data: Bytes, i: Int, stop: Int, page: pg.Page, effect: Int) -> None:
         while page.sheet[slot] != 0:
             slot = (slot + 1) % len(page.sheet)
         page.sheet[slot], page.sheet_hides[slot] = state, effect
-    elif effect > page.sheet_hides[slot]:
+    elif effect == SIZES or effect == SHRINKS:
+        if page.sheet_hides[slot] == SHRINKS:
+            page.sheet_hides[slot] = effect
+    elif effect > page.sheet_hides[slot] or page.sheet_hides[slot] >= SHRINKS:
         page.sheet_hides[slot] = effect
 
 
