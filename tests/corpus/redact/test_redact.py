@@ -56,6 +56,13 @@ def card(prefix: str) -> str:
         ("电话：86-755-26789012转801；0755.26789012", "电话：<PHONE>；<PHONE>"),
         ("手机：138.1234.5678 或 138-1234-5678，86.138.1234.5678", "手机：<PHONE> 或 <PHONE>，<PHONE>"),
         ("Call 138–1234–5678 or +86.755.26789012.", "Call <PHONE> or <PHONE>."),
+        ("报价热线13812345678", "报价热线<PHONE>"),
+        ("询价电话：13812345678，询价13912345678", "询价电话：<PHONE>，询价<PHONE>"),
+        ("价格请咨询：13812345678", "价格请咨询：<PHONE>"),
+        ("报价联系王工13812345678；货款找小李13812345678", "报价联系王工<PHONE>；货款找小李<PHONE>"),
+        ("price? call 13812345678", "price? call <PHONE>"),
+        ("Price: tel 13812345678, total - Ann 13812345678", "Price: tel <PHONE>, total - Ann <PHONE>"),
+        ("请拨打13812345678 人工服务 / call 13812345678 times vary", "请拨打<PHONE> 人工服务 / call <PHONE> times vary"),
     ],
 )
 def test_personal_data_becomes_placeholders(before: str, after: str) -> None:
@@ -79,6 +86,7 @@ def test_personal_data_becomes_placeholders(before: str, after: str) -> None:
         "4503599627370496 and 1234567890123456 are no cards",
         "DNS is 8.8.8.8 or 1.1.1.1；公共 DNS 114.114.114.114 和 223.5.5.5, 2001:4860:4860::8888",
         "售价 13812345678 元，总额：13812345678；price $13812345678, 价格：12.34.56.78 元",
+        "价格为 13812345678，价钱是：13812345678；the total amount is 13812345678; 13812345678 people",
         "¥1,388,123.45, US$138.1234, 1.388.123.456 euros",
     ],
 )

@@ -64,6 +64,14 @@ def test_an_array_that_is_damaged_loses_only_what_is_damaged(tmp_path: Path) -> 
     assert len(found) == 4
 
 
+def test_lines_after_an_array_are_records_of_their_own() -> None:
+    lines = b'{"text":"a, [b","id":"1"}\n{"text":"\xe6\xb8\xa1\xe8\xbd\xae","id":"2"}\n{"broken\n]\n{"text":"c","id":"3"}\n'
+    for first, expected in ((b'["v1"]\n', b' "v1" \n'), (b'[{"a":1},\n{"b":2}]\n', b' {"a":1}\n {"b":2} \n')):
+        for size in (1, 3, 1000):
+            stream = ArrayLines(io.BytesIO(first + lines))
+            assert b"".join(iter(lambda s=stream, n=size: s.read(n), b"")) == expected + lines
+
+
 def test_array_lines_in_any_pieces() -> None:
     data = json.dumps(RECORDS, ensure_ascii=False, indent=1).encode()
     whole = ArrayLines(io.BytesIO(data)).read(1 << 20)

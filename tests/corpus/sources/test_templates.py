@@ -160,3 +160,21 @@ def test_footnotes_of_books_and_long_passages_in_small_type() -> None:
     )
     assert chapter_text(page.encode()) == "Born 1900. 生于1900年。\n\n" + ("long passage " * 20).strip()
     assert chapter_text(b"<body><sup>" * 2000 + b"x" + b"</sup>" * 2000).endswith("x")
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("1{{endash}}2", "1–2"), ("一{{emdash}}二", "一—二"), ("in {{audio|x.ogg|Berlin}} now", "in Berlin now"), ("在{{url|a.org|柏林}}。", "在柏林。"),
+        ("a{{see also|x}}{{end}}{{Main|y}}{{about2|z}}b", "ab"), ("城{{main|甲}}{{who?}}市", "城市"), ("So. {{mainland}} it is. Yes.", "So. Yes."),
+        ("有。{{bylaw}}是。好。", "有。好。"),
+    ],
+)  # fmt: skip
+def test_short_words_of_furniture_are_whole_words(template: str, expected: str) -> None:
+    assert plain_text(template)[0] == expected
+
+
+def test_many_holes_behind_a_bracket() -> None:
+    for text in ("(a" + HOLE * 200_000, "（城" * 3 + " " * 200_000 + HOLE, "(" + (" " + HOLE) * 200_000):
+        assert without_holes(text) == ("", 1)
+    assert without_holes(f"A city (城 {HOLE}, {HOLE}) is. 好 （{HOLE}）。") == ("A city is. 好。", 0)

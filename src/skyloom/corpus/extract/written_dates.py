@@ -217,48 +217,52 @@ def marked_date(data: Bytes, i: Int, stop: Int, found: Ints) -> Int:
     return np.int64(0)
 
 
-_ISO = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ].*)?)?)?\Z", re.DOTALL)
-_YEAR_FIRST = re.compile(r"(?<!\d)((?:19|20)\d\d)\s*(?:[-/.]|年)\s*(\d{1,2})\s*(?:[-/.]|月)\s*(\d{1,2})(?!\d)")
-_PLAIN = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:\d{6}|T\d{4,6}Z?)?\Z")
-_YEAR_LAST = re.compile(r"(?<!\d)(\d{1,2})[-/.](\d{1,2})[-/.]((?:19|20)\d\d)(?!\d)")
+_ISO = re.compile(r"([0-9]{4})(?:-([0-9][0-9])(?:-([0-9][0-9])(?:[T ].*)?)?)?\Z", re.DOTALL)
+_YEAR_FIRST = re.compile(r"(?<![0-9])((?:19|20)[0-9][0-9])\s*(?:[-/.]|年)\s*([0-9]{1,2})\s*(?:[-/.]|月)\s*([0-9]{1,2})(?![0-9])")
+_PLAIN = re.compile(r"((?:19|20)[0-9][0-9])([0-9][0-9])([0-9][0-9])(?:[0-9]{6}|T[0-9]{4,6}Z?)?\Z")
+_YEAR_LAST = re.compile(r"(?<![0-9])([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]((?:19|20)[0-9][0-9])(?![0-9])")
 _NAME = r"(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _WRITTEN = re.compile(
-    rf"\b{_NAME}\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b,?\s+(?P<year>(?:19|20)\d\d)"
-    rf"|\b(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?[\s-]+(?:of\s+)?{_NAME.replace('month', 'month2')}[\s,-]+(?P<year2>(?:19|20)\d\d)"
-    rf"|\b{_NAME.replace('month', 'month3')}\s+(?P<day3>\d{{1,2}})\s+\d\d:\d\d(?::\d\d)?\s+"
-    r"(?:[A-Z]{2,5}\s+)?(?P<year3>(?:19|20)\d\d)",
+    rf"\b{_NAME}\s+(?P<day>[0-9]{{1,2}})(?:st|nd|rd|th)?\b,?\s+(?P<year>(?:19|20)[0-9][0-9])"
+    rf"|\b(?P<day2>[0-9]{{1,2}})(?:st|nd|rd|th)?[\s-]+(?:of\s+)?{_NAME.replace('month', 'month2')}[\s,-]+"
+    r"(?P<year2>(?:19|20)[0-9][0-9])"
+    rf"|\b{_NAME.replace('month', 'month3')}\s+(?P<day3>[0-9]{{1,2}})\s+[0-9][0-9]:[0-9][0-9](?::[0-9][0-9])?\s+"
+    r"(?:[A-Z]{2,5}\s+)?(?P<year3>(?:19|20)[0-9][0-9])",
     re.IGNORECASE,
 )
-_SECONDS = re.compile(r"\d{9,10}(?:\d{3})?(?:\.\d+)?\Z")
+_SECONDS = re.compile(r"([0-9]{10})(?:[0-9]{3})?(?:\.[0-9]+)?\Z")
+_NARROW = {ord(wide): plain for wide, plain in zip("０１２３４５６７８９", "0123456789", strict=True)}
 _FAR = 400  # characters of a source's date that are looked at
 
 
 def iso(text: str) -> str:
     """A date in any usual form in ISO 8601, or "": ISO itself (kept as it is), figures, English, Chinese, mail and Unix time."""
-    text = text.strip()[:_FAR]
+    text = text.strip()[:_FAR].translate(_NARROW)
     if (found := _ISO.match(text)) and _day(found[1], found[2] or "1", found[3] or "1"):
         return text
     if found := _YEAR_FIRST.search(text) or _PLAIN.match(text):
         return _day(found[1], found[2], found[3])
     if found := _WRITTEN.search(text):
         k = "" if found["year"] else "2" if found["year2"] else "3"
-        month = [m[:3] for m in _MONTHS].index(found[f"month{k}"][:3].lower()) + 1
+        month = [m[:3] for m in _MONTHS].index(found[f"month{k}"][:3].casefold()) + 1
         return _day(found[f"year{k}"], str(month), found[f"day{k}"])
     if found := _YEAR_LAST.search(text):
         one, two = int(found[1]), int(found[2])
         if one > 12 or one == two:
             return _day(found[3], found[2], found[1])
         return _day(found[3], found[1], found[2]) if two > 12 else ""
-    if _SECONDS.match(text):
-        seconds = float(text[:10])
-        moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds)
+    if found := _SECONDS.match(text):  # or milliseconds
+        moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=int(found[1]))
         return moment.date().isoformat() if moment.year < 2100 else ""
-    parsed = email.utils.parsedate(text)
+    try:
+        parsed = email.utils.parsedate(text)
+    except (ValueError, OverflowError, IndexError):
+        return ""
     return _day(str(parsed[0]), str(parsed[1]), str(parsed[2])) if parsed else ""
 
 
 def _day(year: str, month: str, day: str) -> str:
     try:
         return datetime.date(int(year), int(month), int(day)).isoformat()
-    except ValueError:
+    except (ValueError, OverflowError):
         return ""

@@ -181,10 +181,17 @@ _COUNTS = re.compile(
     r"时间戳|timestamp|epoch|ts\"?:)[^\n0-9]{0,10}\Z"
 )
 _PAYS = re.compile(r"(?i)(card|account|电话|卡号|账号|帳號)[^\n]{0,8}\Z")
-_IS_MONEY = re.compile(
-    r"(?i)([$¥￥€£₩₹]|\b(usd|rmb|cny|hkd|eur|price|cost|costs|worth|total|sum|amount)\b|"
-    r"价|價|金额|金額|总额|總額|共计|合计|人民币|货款)[^\n0-9]{0,6}\Z"
+_CALLED = re.compile(
+    r"(?i)(\btel|phone|mobile|\bfax|\bcall|\bdial|电话|電話|手机|手機|致电|致電|拨打|撥打|热线|熱線)[\s:：]{0,3}\Z"
 )
+_ASKS = re.compile(r"(咨询|諮詢|洽询|洽詢|查询|询价|詢價)[^\n]{0,14}\Z")
+_IS_MONEY = re.compile(
+    r"(?i)([$¥￥€£₩₹]\s{0,2}"
+    r"|\b(usd|rmb|cny|hkd|eur|price|cost|costs|worth|total|sum|amount)\b"
+    r"(\s|[:：=~≈(]|is|was|of|about|[$¥￥€£]|us|rmb|cny|amount|price){0,6}"
+    r"|(价|價|金额|金額|总额|總額|共计|合计|人民币|货款)[格钱錢为為是约約:：$¥￥ ]{0,4})\Z"
+)
+"""Ends with a word for money and nothing after it but what stands between such a word and its number."""
 _OF_THINGS = re.compile(
     r"(?i)\s*(bytes?|people|users|times|years|items|tons?|miles|km|dollars|euros?|%|"
     r"百分|字节|字節|人|元|次|个|個|条|件|吨|年|票|公里|字)"
@@ -194,15 +201,20 @@ _OF_THINGS = re.compile(
 def _counts(text: str, start: int, stop: int) -> bool:
     """Do the words around say that the number counts or names things, and is not one to call or pay with?"""
     before = text[max(start - 24, 0) : start]
-    if _OF_THINGS.match(text, stop) or _IS_MONEY.search(before):
+    if (_OF_THINGS.match(text, stop) and not _CALLED.search(before)) or _is_sum(before):
         return True
     return bool(_COUNTS.search(before)) and not _PAYS.search(before)
+
+
+def _is_sum(before: str) -> bool:
+    """Do these words say that a sum follows? Not where one of them asks to call or to pay: 「询价电话：」, "price? call"."""
+    return bool(_IS_MONEY.search(before)) and not any(said.search(before) for said in (_CALLS, _PAYS, _ASKS))
 
 
 def _is_money(text: str, start: int, stop: int) -> bool:
     """Do the words around say that the number is a price?"""
     money = re.match(r"(?i)\s*(元|美元|万元|亿元|块|圆|円|dollars?|euros?|yuan|usd|rmb|cny|eur|%)", text[stop : stop + 12])
-    return money is not None or bool(_IS_MONEY.search(text[max(start - 24, 0) : start]))
+    return money is not None or _is_sum(text[max(start - 24, 0) : start])
 
 
 def _calls(text: str, start: int, stop: int) -> bool:

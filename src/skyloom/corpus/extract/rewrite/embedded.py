@@ -24,19 +24,20 @@ _LEAST = 200  # bytes of the shortest hidden part that is worth a look
 
 _PROMISING = re.compile(
     rb"<(?:noscript|template)\b|ld\+json|application/json|<!--[^>\[]{0,200}<(?:div|p|article|section|ul|table)\b|"
-    rb"""__\w*(?:DATA|STATE|PROPS|NUXT)\w*__|\bdata-[\w-]+=["'](?:\{|\[|&quot;|&lt;|<|&#123;|%7B)""",
+    rb"""__\w{0,40}?(?:DATA|STATE|PROPS|NUXT)\w{0,40}__|(?<![\w-])data-[\w-]++=["'](?:\{|\[|&quot;|&lt;|<|&#123;|%7B)""",
     re.IGNORECASE,
 )
-_WRAP = re.compile(rb"<(/?)(?:noscript|template)\b[^>]*>", re.IGNORECASE)
-_SKIPPED = re.compile(rb"<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
-_COMMENT = re.compile(rb"<!--(?!\[if)(.*?)-->", re.DOTALL)
+_WRAP = re.compile(rb"<(/?)(?:noscript|template)\b[^<>]*+>", re.IGNORECASE)
+_SKIPPED = re.compile(rb"<(script|style)\b", re.IGNORECASE)
+_SCRIPT = re.compile(rb"<(script)\b", re.IGNORECASE)
+_END = {name: re.compile(rb"</" + name + rb"\s*+>", re.IGNORECASE) for name in (b"script", b"style")}
 _MARKUP = re.compile(rb"<(?:div|p|article|section|ul|table|li|h[1-6])\b", re.IGNORECASE)
-_SCRIPT = re.compile(r"<script\b([^>]*)>(.*?)</script\s*>", re.IGNORECASE | re.DOTALL)
-_ASSIGNED = re.compile(r"(?:window|self|globalThis|var|let|const)[\s.\[\"']+[\w$]+[\"'\]]*\s*=\s*(?=[{\[])")
-_PARSED = re.compile(r"JSON\.parse\(\s*(\"(?:[^\"\\]|\\.)*\")")
-_ATTRIBUTE = re.compile(r"""\bdata-[\w-]+\s*=\s*(?:"([^"]{200,})"|'([^']{200,})')""")
+_ASSIGNED = re.compile(r"(?:window|self|globalThis|var|let|const)[\s.\[\"']++[\w$]++[\"'\]]*+\s*+=\s*+(?=[{\[])")
+_PARSED = re.compile(r"JSON\.parse\(\s*+(\"(?:[^\"\\]++|\\.)*+\")")
+_ATTRIBUTE = re.compile(r"""(?<![\w-])data-[\w-]++\s*+=\s*+(?:"([^"]{200,}+)"|'([^']{200,}+)')""")
 _UNDEFINED = re.compile(r"(?<=[:,\[])\s*undefined\b")
-_TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
+_TAG = re.compile(r"<[a-zA-Z/!][^<>]*+>")
+_LINE_END = re.compile(r"(?<!\s)[^\S\n]*+\n\s*+")
 _HAN = re.compile("[\u4e00-\u9fff\u3400-\u4dbf]")
 _WORDS = re.compile(r"[^\W\d_]{2,}")
 _NO_PROSE = re.compile(r"^\s*(?:https?:|/|[\w.+-]+@|#|\.|function\b|@)|[{}]\s*[\w.#-]+\s*[:{]|=>|;\s*(?:var|let|const)\b")
@@ -61,27 +62,60 @@ def alternatives(page: bytes) -> Iterator[bytes]:
     shown = _shown(page)
     if shown is not None:
         yield shown
-    told = _told(page.decode("utf-8", "replace"))
+    told = _told(page)
     if told:
         yield f"<html><body><article>{told}</article></body></html>".encode("utf-8", "replace")
 
 
 def _shown(page: bytes) -> bytes | None:
     """The page without scripts, its <noscript>, <template> and commented mark-up shown; None if there is none of it."""
-    page = _SKIPPED.sub(b"", page)
-    found = False
-
-    def unwrapped(match: re.Match[bytes]) -> bytes:
-        nonlocal found
-        inner = match[1]
-        if len(inner) < _LEAST or not _MARKUP.search(inner):
-            return b""
-        found = True
-        return b"<div>" + inner + b"</div>"
-
-    page = _COMMENT.sub(unwrapped, page)
+    page, found = _uncommented(_without(page, _SKIPPED))
     shown, count = _WRAP.subn(rb"<\1div>", page)
     return shown if found or count else None
+
+
+def _uncommented(page: bytes) -> tuple[bytes, bool]:
+    """The page without comments but those that hold much mark-up, which is shown, and whether there are such. Linear."""
+    parts, start, place, found = list[bytes](), 0, 0, False
+    while (begin := page.find(b"<!--", place)) >= 0:
+        place = begin + 4
+        if page.startswith(b"[if", place):
+            continue
+        end = page.find(b"-->", place)
+        if end < 0:
+            break
+        inner = page[place:end]
+        parts.append(page[start:begin])
+        if len(inner) >= _LEAST and _MARKUP.search(inner):
+            found = True
+            parts.append(b"<div>" + inner + b"</div>")
+        start = place = end + 3
+    return b"".join([*parts, page[start:]]), found
+
+
+def _elements(page: bytes, opening: re.Pattern[bytes]) -> Iterator[tuple[int, int, int, int]]:
+    """(start, end of the name, start of the end tag, its end) of elements as browsers pair scripts: the first end tag ends them.
+
+    A name whose end tag is missing is looked for once, so the work is linear.
+    """
+    place, endless = 0, set[bytes]()
+    while found := opening.search(page, place):
+        name, place = found[1].lower(), found.end()
+        closing = None if name in endless else _END[name].search(page, place)
+        if closing is None:
+            endless.add(name)
+        else:
+            yield found.start(), place, closing.start(), closing.end()
+            place = closing.end()
+
+
+def _without(page: bytes, opening: re.Pattern[bytes]) -> bytes:
+    """The page without these elements."""
+    parts, start = list[bytes](), 0
+    for begin, _, _, end in _elements(page, opening):
+        parts.append(page[start:begin])
+        start = end
+    return b"".join([*parts, page[start:]])
 
 
 @dataclass
@@ -120,16 +154,18 @@ def _json(text: str) -> object | None:
     return found
 
 
-def _values(page: str) -> Iterator[object]:
+def _values(page: bytes) -> Iterator[object]:
     """The JSON values of a page, from its scripts and attributes; text in an attribute that is mark-up is a value too."""
     decoder = json.JSONDecoder(strict=False)
-    for match in _SCRIPT.finditer(page):
-        attributes, body = match[1].lower(), match[2].strip().removeprefix("<!--").removesuffix("-->").strip()
+    for _, named, stop, _ in _elements(page, _SCRIPT):
+        head, tag_end, inner = page[named:stop].partition(b">")
+        attributes, body = head.lower() if tag_end else b"", inner.decode("utf-8", "replace").strip()
+        body = body.removeprefix("<!--").removesuffix("-->").strip()
         if len(body) < _LEAST or len(body) > LARGEST:
             continue
         if "undefined" in body:
             body = _UNDEFINED.sub("null", body)
-        for start in [0] if "json" in attributes else [m.end() for m in _ASSIGNED.finditer(body)][:20]:
+        for start in [0] if b"json" in attributes else [m.end() for m in _ASSIGNED.finditer(body)][:20]:
             try:
                 yield decoder.raw_decode(body, start)[0]
             except (ValueError, RecursionError):
@@ -138,7 +174,7 @@ def _values(page: str) -> Iterator[object]:
             text = _json(packed[1])
             if isinstance(text, str) and (value := _json(text)) is not None:
                 yield value
-    for match in _ATTRIBUTE.finditer(_SCRIPT.sub("", page)):
+    for match in _ATTRIBUTE.finditer(_without(page, _SCRIPT).decode("utf-8", "replace")):
         text = html.unescape(match[1] or match[2]).strip()
         if text[:1] in ("{", "["):
             value = _json(text)
@@ -148,7 +184,7 @@ def _values(page: str) -> Iterator[object]:
             yield {"html": text}
 
 
-def _told(page: str) -> str:
+def _told(page: bytes) -> str:
     """Mark-up with the texts of the best place in the page's JSON, "" if no place holds prose."""
     best, most = "", 0.0
     for value in _values(page):
@@ -197,7 +233,7 @@ def _written(strings: _Strings, root: tuple[str, ...], key: str) -> str:
         elif _TAG.search(text):
             parts.append(f"<div>{text}</div>")
         else:
-            parts.append("</p><p>".join(html.escape(t, quote=False) for t in re.split(r"\s*\n\s*", text.strip("\n"))))
+            parts.append("</p><p>".join(html.escape(t, quote=False) for t in _LINE_END.split(text.strip("\n"))))
         last = place
     return "".join(part if part.startswith("<div>") else f"<p>{part}</p>" for part in parts)
 

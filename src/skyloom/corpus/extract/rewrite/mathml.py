@@ -13,9 +13,9 @@ import html
 import re
 from dataclasses import dataclass, field
 
-_MATH = re.compile(rb"<math\b([^>]*)>((?:[^<]++|<(?!/?math\b))*+)</math\s*>", re.IGNORECASE)
-_TOKEN = re.compile(r"<!--[^<>]*-->|<(/?)(?:\w+:)?([A-Za-z][\w-]*)([^<>]*?)(/?)>|([^<]+)|<", re.DOTALL)
-_ATTRIBUTE = re.compile(r"([\w-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_MATH = re.compile(rb"<math\b([^<>]*+)>((?:[^<]++|<(?!/?math\b))*+)</math\s*+>", re.IGNORECASE)
+_TOKEN = re.compile(r"<!--[^<>]*-->|<(/?)(?:\w++:)?([A-Za-z][\w-]*+)([^<>]*?)(/?)>|([^<]++)|<", re.DOTALL)
+_ATTRIBUTE = re.compile(r"(?<![\w-])([\w-]++)\s*+=\s*+(?:\"([^\"]*)\"|'([^']*)')")
 _DEEPEST = 60
 _ROWS = frozenset("mrow mstyle math mtd mpadded merror semantics menclose maction".split())
 _ARITY = {"mfrac": 2, "msup": 2, "msub": 2, "msubsup": 3, "mroot": 2, "munder": 2, "mover": 2, "munderover": 3}
@@ -66,7 +66,7 @@ def with_tex(page: bytes) -> bytes:
 
 def _written(match: re.Match[bytes]) -> bytes:
     attributes, inside = match[1], match[2]
-    if b"alttext" in attributes or re.search(rb"<annotation[^>]*tex", inside, re.IGNORECASE):
+    if b"alttext" in attributes or re.search(rb"<annotation[^<>]*tex", inside, re.IGNORECASE):
         return match[0]
     try:
         found = tex(inside.decode("utf-8"))

@@ -9,6 +9,7 @@ Each page is looked through a fixed number of times. Memory: the pages that chan
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
@@ -19,18 +20,19 @@ from skyloom.corpus.extract.rewrite.marks import BACKLINK, BOX, LISTING, MATH, R
 from skyloom.corpus.extract.rewrite.mathml import with_tex
 from skyloom.corpus.text import charset
 
-_RUBY = re.compile(rb"<ruby\b[^>]*>(?:[^<]++|<(?!/?ruby\b))*+</ruby\s*>", re.IGNORECASE)
-_RP = re.compile(rb"<rp\b[^>]*>[^<]*(?:</rp\s*>)?", re.IGNORECASE)
-_RT = re.compile(rb"<(rt|rtc)\b[^>]*>([^<]*)(?:</\1\s*>)?", re.IGNORECASE)
-_PRE = re.compile(rb"<pre\b[^>]*>(?:[^<]++|<(?!/?pre\b))*+</pre\s*>", re.IGNORECASE)
+_RUBY = re.compile(rb"<ruby\b[^<>]*+>(?:[^<]++|<(?!/?ruby\b))*+</ruby\s*+>", re.IGNORECASE)
+_RP = re.compile(rb"<rp\b[^<>]*+>[^<]*+(?:</rp\s*+>)?", re.IGNORECASE)
+_RT = re.compile(rb"<(rt|rtc)\b[^<>]*+>([^<]*+)(?:</\1\s*+>)?", re.IGNORECASE)
+_PRE = re.compile(rb"<pre\b[^<>]*+>(?:[^<]++|<(?!/?pre\b))*+</pre\s*+>", re.IGNORECASE)
 _NUMBER = re.compile(
-    rb"<(span|a|i|b|em|td|div)\b[^>]{0,120}\b(?:class|id)=[\"']?[^\"'>]{0,120}"
-    rb"(?:gutter|linenum|line-num|lineno|line_no|\bln\b|\blnt\b|\blnr\b|hljs-ln|blob-num|\bnum\b|rownum|codeline-num)"
-    rb"[^\"'>]{0,120}[\"']?[^>]{0,200}>"
-    rb"\s*\d{0,6}[.:|]?\s*</\1\s*>",
+    rb"<(span|a|i|b|em|td|div)\b([^<>]{0,600}+)>\s*+(\d{0,6})[.:|]?\s*+</\1\s*+>",
     re.IGNORECASE,
 )
-_PADDED = re.compile(_NUMBER.pattern + rb"[ \t]?", re.IGNORECASE)
+_NAMED = re.compile(
+    rb"\b(?:class|id)=[\"']?[^\"'<>]{0,120}?"
+    rb"(gutter|linenum|line-num|lineno|line_no|\bln\b|\blnt\b|\blnr\b|hljs-ln|blob-num|\bnum\b|rownum|codeline-num)",
+    re.IGNORECASE,
+)
 _BLANKS = (b" ", b"\t", b"\r", b"\n", b"")
 _LINE = re.compile(
     rb"(</(?:span|code)\s*>)[ \t]*(?=<(?:span|code)\b[^>]{0,80}\bclass=[\"']?(?:[\w-]{1,40} ){0,6}"
@@ -41,25 +43,34 @@ _LINE = re.compile(
 _CODES = re.compile(rb"(</code\s*>)[ \t]*(?=<code\b)", re.IGNORECASE)
 _BACKLINK = re.compile(rb"<span class=\"mw-cite-backlink\">(?:(?!</span>).){0,400}</span>", re.DOTALL)
 _BOX = re.compile(
-    rb"<(amp-ad|amp-embed|amp-sticky-ad)\b[^>]*>|<(table)\b[^>]{0,200}\bclass=[\"']files[\"'][^>]*>"  # files of a repository
+    rb"<(amp-ad|amp-embed|amp-sticky-ad)(?=[\s/>])|<(table)\b[^>]{0,200}\bclass=[\"']files[\"']"  # files of a repository
     rb"|<(div|section|aside|ul|p)\b[^>]{0,200}\b(?:class|id)=[\"']?(?:[\w-]{1,60} ){0,10}"
     rb"(?:author-?box|author-?bio|about-?(?:the-)?author|post-author-(?:box|bio|info)|entry-author|"
     rb"author-(?:card|description|about)|"
     rb"related-?(?:posts?|articles?|items?|stories|content|links?)|jp-relatedposts|yarpp-related|post-?signature|signature|forum-?signature|"
-    rb"user-signature|sign-?off-sig)(?=[ \"'>])[^>]*>",
+    rb"user-signature|sign-?off-sig)(?=[ \"'>])",
     re.IGNORECASE,
 )
-_TAG = {name: re.compile(rb"<(/?)" + name + rb"(?=[\s/>])[^>]*>", re.IGNORECASE) for name in (
+_TAG = {name: re.compile(rb"<(/?)" + name + rb"(?=[\s/>])", re.IGNORECASE) for name in (
     b"amp-ad", b"amp-embed", b"amp-sticky-ad", b"div", b"section", b"aside", b"ul", b"p", b"table",
 )}  # fmt: skip
+_EMPTY = re.compile(rb"<(a|span)\b[^<>]*+></\1\s*+>", re.IGNORECASE)
+_LINE_BEGINS = re.compile(  # at a tag: lines, rows and cells begin with it
+    rb"<(?:pre|code|tbody|table|ol|ul|br)\b|</?(?:tr|td|th|div|p|li)\b"
+    rb"|<span\b[^<>]{0,80}\bclass=[\"']?(?:[\w-]{1,40} ){0,6}(?:line|code-line|cl|view-line|token-line|row)[\"'> ]",
+    re.IGNORECASE,
+)
+_BEFORE = 400  # bytes before a number in which its line must begin
 _TRIES = 8  # boxes that turn out to be too large or without an end
 _SHARE = 0.4  # of a page that a box may be: more is the text itself
 
 
-def prepared(bodies: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """The column (binary or string) with the parts above written otherwise."""
+def prepared(bodies: pa.Array | pa.ChunkedArray, max_page_mb: float = 16.0) -> pa.Array:
+    """The column (binary or string) with the parts above written otherwise; a page of more than `max_page_mb` (MB) stays."""
     column = bodies.combine_chunks() if isinstance(bodies, pa.ChunkedArray) else bodies
-    marks = find_marks(*charset.binary_buffers(column))
+    data, offsets = charset.binary_buffers(column)
+    marks = find_marks(data, offsets)
+    marks[np.diff(offsets) > max_page_mb * 1e6] = 0
     rows = np.flatnonzero(marks)
     if not len(rows):
         return column
@@ -106,9 +117,50 @@ def _reading(match: re.Match[bytes]) -> bytes:
 def _listing(match: re.Match[bytes]) -> bytes:
     """A listing without the numbers of its lines, each line with its end."""
     text = match[0]
-    padded = all(text[number.end() : number.end() + 1] in _BLANKS for number in _NUMBER.finditer(text))
-    text = (_PADDED if padded else _NUMBER).sub(b"", text)  # a blank behind every number belongs to the numbers
+    numbers = _numbers(text)
+    padded = all(text[number.end() : number.end() + 1] in _BLANKS for number in numbers)
+    parts, start = list[bytes](), 0
+    for number in numbers:
+        parts.append(text[start : number.start()])
+        start = number.end()
+        if padded and text[start : start + 1] in (b" ", b"\t"):  # a blank behind every number belongs to the numbers
+            start += 1
+    text = b"".join([*parts, text[start:]])
     return _CODES.sub(rb"\1\n", _LINE.sub(rb"\1\n", text))
+
+
+def _numbers(text: bytes) -> list[re.Match[bytes]]:
+    """The elements of a listing that number its lines: they begin lines, and those of a name rise by one.
+
+    Such a name may also mark numbers in the code itself: a single one is left there if its name is but "num".
+    """
+    by_name: dict[bytes, list[re.Match[bytes]]] = {}
+    for element in _NUMBER.finditer(text):
+        named = _NAMED.search(element[2])
+        if named and _begins_line(text[max(element.start() - _BEFORE, 0) : element.start()]):
+            by_name.setdefault(named[1].lower(), []).append(element)
+    found = list[re.Match[bytes]]()
+    for name, elements in by_name.items():
+        values = [int(element[3]) for element in elements if element[3]]
+        rising = all(b == a + 1 for a, b in itertools.pairwise(values))
+        if rising and (len(values) != 1 or name != b"num"):
+            found += elements
+    return sorted(found, key=lambda element: element.start())
+
+
+def _begins_line(before: bytes) -> bool:
+    """Does a line begin after these bytes of a listing, but for blanks, empty elements and opening tags?"""
+    before = _EMPTY.sub(b"", before)
+    while True:
+        before = before.rstrip(b" \t\r")
+        if not before.endswith(b">"):
+            return before.endswith(b"\n")
+        begin = max(before.rfind(b"<"), 0)
+        if _LINE_BEGINS.match(before, begin):
+            return True
+        if not before[begin : begin + 2].lower().startswith((b"<a", b"<s", b"<b", b"<i", b"<e")):  # no inline element opens
+            return False
+        before = before[:begin]
 
 
 def _without_boxes(page: bytes) -> bytes:
@@ -119,7 +171,7 @@ def _without_boxes(page: bytes) -> bytes:
         for tag in _TAG[name].finditer(page, box.end()):
             depth += -1 if tag[1] else 1
             if depth == 0:
-                end = tag.end()
+                end = page.find(b">", tag.end()) + 1 or -1
                 break
         place = box.end()
         if end >= 0 and end - box.start() <= _SHARE * len(page):

@@ -2,7 +2,8 @@
 
 Input: a stream that begins with `[`. Output: a stream of the same length: the brackets around the array are spaces, the commas
 between its elements are line ends, and line ends within an element are spaces. So a record's place in it is its place in the
-file. A compiled scan looks at each byte once. Memory: a piece of the stream.
+file. What stands outside of arrays, as in JSON lines of which the first is an array, stays. A compiled scan looks at each byte
+once. Memory: a piece of the stream.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class ArrayLines:
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
-        self._state = np.zeros(3, np.int64)  # depth of brackets; whether in a string; whether after a backslash
+        self._state = np.zeros(4, np.int64)  # depth of brackets; whether in a string, after a backslash, in an array
 
     def read(self, size: int) -> bytes:
         data = np.frombuffer(read_some(self._stream, size), np.uint8).copy()
@@ -28,9 +29,12 @@ class ArrayLines:
 
 @kernel
 def _lines(data: Bytes, state: Ints) -> None:
-    depth, quoted, escaped = state[0], state[1], state[2]
+    depth, quoted, escaped, inside = state[0], state[1], state[2], state[3]
     for i in range(len(data)):
         byte = data[i]
+        if byte == 10 and not inside:  # a line of its own, whatever stands before it
+            depth, quoted, escaped = 0, 0, 0
+            continue
         if quoted:
             if escaped:
                 escaped = 0
@@ -44,13 +48,17 @@ def _lines(data: Bytes, state: Ints) -> None:
         elif byte == 91 or byte == 123:
             depth += 1
             if depth == 1 and byte == 91:
+                inside = 1
                 data[i] = 32
         elif byte == 93 or byte == 125:
-            if depth == 1 and byte == 93:
+            if depth == 1 and byte == 93 and inside:
                 data[i] = 32
-            depth -= 1
-        elif byte == 44 and depth == 1:
+            if depth > 0:
+                depth -= 1
+            if depth == 0:
+                inside = 0
+        elif byte == 44 and depth == 1 and inside:
             data[i] = 10
-        elif (byte == 10 or byte == 13) and depth > 0:
+        elif (byte == 10 or byte == 13) and inside:
             data[i] = 32
-    state[0], state[1], state[2] = depth, quoted, escaped
+    state[0], state[1], state[2], state[3] = depth, quoted, escaped, inside

@@ -16,7 +16,7 @@ _ALONE = re.compile(  # the rest of a line or a cell; a mark behind a sentence
     rf"(?m)(?:(?<=^)|(?<=^- )|(?<=\| )|(?<=[.。!?！？…:：;；”\")）]))(?:[ \t]*{HOLE})+(?=[ \t]*(?:$| \|))"
     rf"|(?<=[.。!?！？…”])(?:{HOLE})+(?=\s)"
 )
-_BRACKETS = re.compile(rf"[ \t]*[(（][^()（）\n]*{HOLE}[^()（）\n]*[)）]")
+_BRACKETS = re.compile(rf"(?<![ \t])[ \t]*+[(（][^()（）\n{HOLE}]*+{HOLE}[^()（）\n]*+[)）]")
 _SENTENCE = re.compile(r"[^\n。！？!?.…]*(?:[.](?=[^\s”\"’』」)）\n])[^\n。！？!?.…]*)*(?:[。！？!?.…]+[”\"’』」)）]*)?[ \t]*|\n")
 
 

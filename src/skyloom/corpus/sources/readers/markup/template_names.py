@@ -45,6 +45,7 @@ CURRENCIES = {
 }  # fmt: skip
 MARKS = {
     "snd": " – ", "spnd": " – ", "spaced ndash": " – ", "spaced en dash": " – ", "ndash": "–", "en dash": "–", "nd": "–",
+    "endash": "–", "emdash": "—",
     "mdash": "—", "em dash": "—", "spaced mdash": " — ", "spaced em dash": " — ", "--": "—", "!": "|", "=": "=", "(": "{",
     ")": "}", "!(": "[", ")!": "]", "·": " · ", "dot": " · ", "middot": " · ", "•": " • ", "bull": " • ", "bullet": " • ",
     "nbsp": " ", "space": " ", "sp": " ", "thinsp": " ", "thin space": " ", "hair space": " ", "zwsp": "", "zwj": "", "shy": "",
@@ -56,18 +57,18 @@ MARKS = {
     "no.": "No. ", "ad": "AD ", "bc": " BC", "bce": " BCE", "ce.": " CE", "·b": " · ", "—": "—", "–": "–",
 }  # fmt: skip
 FURNITURE_WORDS = (
-    "infobox", "cite", "citation", "navbox", "sidebar", "sfn", "efn", "harv", "refn", "reflist", "ref ", "ref-", "user", "pp-",
-    "pp", "use ", "short desc", "main", "see", "about", "other", "redirect", "distinguish", "for ", "further", "details",
-    "portal", "authority", "commons", "sister", "wiki", "wikt", "update", "refimprove", "more ", "unreferenced", "unref",
-    "one source", "blp", "multiple issues", "cleanup", "orphan", "note", "notice", "rp", "r ", "webarchive", "dead link",
-    "dead", "icon", "flagicon", "flag icon", "audio", "listen", "image", "multiple image", "gallery", "wide image", "panorama",
-    "toc", "clear", "stub", "good article", "featured", "protected", "lead", "expand", "primary", "original research", "tone",
-    "pov", "npov", "merge", "copy edit", "in use", "current", "trans", "noteta", "taxobox", "speciesbox", "automatic tax",
-    "geobox", "chembox", "drugbox", "starbox", "album", "track listing", "tracklist", "chart", "graph", "location map",
-    "maplink", "mapframe", "s-", "succession", "start ", "end ", "div col", "col-", "colbegin", "col ", "end", "refbegin",
-    "refend", "isbn", "issn", "doi", "oclc", "pmid", "arxiv", "bibcode", "jstor", "official website", "official", "url", "imdb",
+    "infobox", "cite", "citation", "navbox", "sidebar", "sfn", "efn", "harv", "refn", "reflist", "ref ", "ref-", "pp-",
+    "use ", "short desc", "redirect", "distinguish", "for ",
+    "portal", "authority", "commons", "sister", "wiki", "wikt", "refimprove", "more ", "unreferenced", "unref",
+    "one source", "blp", "multiple issues", "cleanup", "orphan", "notice", "rp", "r ", "webarchive", "dead link",
+    "flagicon", "flag icon", "multiple image", "gallery", "wide image", "panorama",
+    "clear", "stub", "good article", "featured", "protected", "original research",
+    "npov", "copy edit", "in use", "noteta", "taxobox", "speciesbox", "automatic tax",
+    "geobox", "chembox", "drugbox", "starbox", "track listing", "tracklist", "location map",
+    "maplink", "mapframe", "s-", "succession", "start ", "end ", "div col", "col-", "colbegin", "col ", "refbegin",
+    "refend", "isbn", "issn", "doi", "oclc", "pmid", "arxiv", "bibcode", "jstor", "official website", "imdb",
     "find a grave", "dmoz", "curlie", "gutenberg", "internet archive", "librivox", "youtube", "twitter", "facebook", "by ",
-    "who", "when", "where", "which", "why", "clarify", "clar", "vague", "dubious", "disputed", "verify", "failed",
+    "clarify", "clar", "dubious", "disputed", "verify",
     "better source", "page needed", "citation needed", "full citation", "self-pub", "according", "inflation/", "anchor",
     "subst", "hatnote", "italic title", "italictitle", "displaytitle", "lowercase", "信息框", "資訊框", "导航", "導航",
     "消歧义", "消歧義", "来源", "來源", "需要", "小作品", "维基", "維基", "主条目", "主條目", "参见", "參見", "另见", "另見",
@@ -75,7 +76,14 @@ FURNITURE_WORDS = (
     "典范", "典範", "特色", "分类", "分類", "模板", "引证", "音频", "音頻", "图片", "圖片", "图标", "圖標", "未完成", "翻译",
     "翻譯", "扩充", "擴充", "拒绝", "不要", "權威", "权威", "規範控制", "规范控制", "官方", "中立", "可疑",
 )  # fmt: skip
+FURNITURE_WHOLE = frozenset((
+    "end|main|see|about|other|by|who|when|where|which|why|dead|lead|note|tone|current|trans|image|album|chart|graph|icon|update|user|"
+    "details|further|merge|official|expand|primary|failed|vague|listen|audio|url|pp|pov|toc"
+).split("|"))  # fmt: skip
+"""Furniture by its first word as a whole: as the beginning of another word it says nothing (`endash`, `mainland`, `bytes`)."""
 FURNITURE = frozenset((
+    "endflatlist|endplainlist|endhlist|seealso|mainarticle|otheruses|otheruse|otheruses4|updated|merged|"
+    "whom|notetag|notefoot|notes|notelist|tocright|tocleft|toclimit|mergeto|mergefrom|mergewith|officialsite|seemain|details3|"
     "cn|fact|rs|or|ol|vn|np|rp|r|ref|refs|fn|an|en|nb|notelist|not|dn|disambig|dab|disambiguation|hndis|geodis|good|fa|ga|ac|"
     "coi|db|ads|advert|tense|nofootnotes|no footnotes|more footnotes|inline|sources|source|doc|documentation|skip to toc|"
     "hidden|collapse|collapse top|collapse bottom|void|null|tl|break|pb|parabr|defaultsort|dl|ds|请求来源|來源請求|来源请求|"

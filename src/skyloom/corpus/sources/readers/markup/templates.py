@@ -16,6 +16,7 @@ from skyloom.corpus.sources.readers.markup.template_names import (
     CURRENCIES,
     FIRST,
     FURNITURE,
+    FURNITURE_WHOLE,
     FURNITURE_WORDS,
     LAST,
     LINK,
@@ -33,6 +34,7 @@ Named = Mapping[str, str]
 Placed = Sequence[str]
 
 _NUMBER = re.compile(r"[-−+±~≈<>]?\s*[\d.,，/⁄]+(?:[+/]\d+)*(?:[eE×x]\s*[-−+]?\d+)?")
+_FIRST_WORD = re.compile(r"[ \-/?0-9]")  # what may follow it
 _CJK = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -69,6 +71,8 @@ def template_text(name: str, params: Sequence[tuple[str, str]], *, chinese: bool
         return f"\n\n{said}\n\n" if said else ""
     if name in LISTS:
         return ("\n" if any("\n" in p for p in placed) else "、" if chinese else ", ").join(p for p in placed if p)
+    if _FIRST_WORD.split(name, maxsplit=1)[0] in FURNITURE_WHOLE:
+        return ""
     return "" if name.startswith(FURNITURE_WORDS) or name.endswith(("-stub", " stub", "小作品", "box")) else HOLE
 
 
@@ -282,6 +286,11 @@ def _name(placed: Placed, named: Named, chinese: bool) -> str:
     return " ".join(p for p in placed[:2] if p) or HOLE
 
 
+def _label(placed: Placed, named: Named, chinese: bool) -> str:
+    """The name that is shown for a file or an address; nothing where there is none."""
+    return placed[1] if len(placed) > 1 else ""
+
+
 _BY_NAME: dict[str, Callable[[Placed, Named, bool], str]] = {
     **dict.fromkeys(("convert", "cvt", "conv", "convinfobox", "换算", "換算", "单位换算"), _convert),
     **dict.fromkeys(("val", "値", "value"), _val),
@@ -319,5 +328,6 @@ _BY_NAME: dict[str, Callable[[Placed, Named, bool], str]] = {
     **dict.fromkeys(("sub", "subscript", "下标", "下標"), _lowered),
     **dict.fromkeys(("ordinal", "ord"), _ordinal),
     **dict.fromkeys(("sortname", "name"), _name),
+    **dict.fromkeys(("audio", "url"), _label),
 }  # fmt: skip
 """What each template says, by its name: positional parameters, named ones, and whether the article is Chinese."""
