@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from tests.corpus.extract.kinds import EN, ZH
+from tests.corpus.extract import kinds
 
 from skyloom.corpus.extract import extract_column, extract_html
 
-TEXTS = [(EN, "en"), (ZH, "zh")]
+EN, ZH = ("".join(f"<p>{text}</p>" for text in texts) for texts in (kinds.EN, kinds.ZH))
 
 
 def page(inside: str, head: str = "") -> str:

@@ -76,7 +76,11 @@ def extract_pages(
 ) -> pa.Table:
     """`extract_column` with the settings of a config: columns `blocks`, `tags`, `title`, `date`, `reason`, a row for each page."""
     found = extract_column(
-        prepared(bodies), declared, max_replaced=config.max_replaced, max_page_mb=config.max_page_mb, comments=config.comments
+        prepared(bodies, config.max_page_mb),
+        declared,
+        max_replaced=config.max_replaced,
+        max_page_mb=config.max_page_mb,
+        comments=config.comments,
     )
     return _cleaned(found)
 
