@@ -119,6 +119,8 @@ def shard(tmp_path: Path, bodies: list[bytes]) -> Store:
         ("pa.array([1, 2])", None),
         ("pa.table({'text': [['a'], ['b']]})", "must hold text"),
         ("pa.array([None, ' '])", None),
+        ("pa.table({'text': ['a', '页'], 'reason': ['', None]})", "gave an empty reason"),
+        ("pa.table({'text': ['', '页'], 'reason': ['', '赌场']})", "gave an empty reason"),
     ],
 )
 def test_what_an_extractor_cannot_give(package: Any, tmp_path: Path, body: str, said: str | None) -> None:
@@ -133,6 +135,18 @@ def test_what_an_extractor_cannot_give(package: Any, tmp_path: Path, body: str, 
         return
     with pytest.raises(OwnFunctionError, match=said):
         extract(pages, Store(tmp_path / "o"), config, {}, engine=Engine(0), progress=QUIET)
+
+
+def test_the_dates_of_an_extractor_are_dates(package: Any, tmp_path: Path) -> None:
+    given = "['2023年6月30日', 'June 30, 2023', '2023-06-30T08:00:00Z', 'yesterday', '昨天', None]"
+    source = (
+        "import pyarrow as pa\n__version__ = '1'\ndef extract(pages, settings):\n"
+        f"    return pa.table({{'text': ['文 text'] * 6, 'date': {given}}})\n"
+    )
+    pages, config = shard(tmp_path, [b"<p>a</p>"] * 6), ExtractConfig(use=f"{package('own_dates', source)}:extract")
+    extract(pages, Store(tmp_path / "o"), config, {}, engine=Engine(0), progress=QUIET)
+    dates = Store(tmp_path / "o").read_table("extracted-0.parquet")["date"].to_pylist()
+    assert [date or "" for date in dates] == ["2023-06-30", "2023-06-30", "2023-06-30T08:00:00Z", "", "", ""]
 
 
 def test_a_source_that_fails_keeps_what_it_gave(package: Any, tmp_path: Path) -> None:
