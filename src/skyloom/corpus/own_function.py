@@ -35,10 +35,17 @@ def identity_of(use: str, version: str, what: str, group: str) -> str:
 
 
 @functools.cache
-def ready_function(use: str, version: str, what: str, group: str) -> OwnFunction:
-    """The function in this process, found once. `version`: that of the recipe, "" where the function has its own."""
-    identity_of(use, version, what, group)
-    return load_function(use, what, group)[0]
+def ready_function(use: str, given: str, version: str, what: str, group: str) -> OwnFunction:
+    """The function in this process, found once. `given`: the version in the recipe, "" where the function has its own; `version`:
+    that of `identity_of` where the run was started. OwnFunctionError if it is of another version here."""
+    function, package = load_function(use, what, group)
+    found = given or version_of(function, package)
+    if found != version:
+        raise OwnFunctionError(
+            f"the {what} {use} is of another version here: {found or 'unknown'}, and {version} where the run was started; "
+            "install the same"
+        )
+    return function
 
 
 def told_of(problem: BaseException) -> str:

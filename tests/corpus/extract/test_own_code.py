@@ -16,7 +16,7 @@ from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.records import PAGE
 from skyloom.core.store import Store
-from skyloom.corpus.extract import ExtractConfig, extract, extractor_identity
+from skyloom.corpus.extract import ExtractConfig, extract, extract_files, extractor_identity
 from skyloom.corpus.own_function import OwnFunctionError
 from skyloom.corpus.sources import SourceConfig, fetch, resolve
 from skyloom.run.recipe import CorpusSettings
@@ -101,6 +101,40 @@ def test_the_version_and_the_settings_name_the_results(package: Any, tmp_path: P
     own = [ExtractConfig(use=f"{name}:extract"), ExtractConfig(use=f"{name}:extract", version="2"), ExtractConfig()]
     assert len({extractor_identity(config) for config in own}) == 3
     assert extractor_identity(ExtractConfig()) == ""
+
+
+class Elsewhere(Engine):
+    """Does tasks where another version of a package is installed than where the run was started."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(0)
+        self._module = module
+
+    def map(self, *args: Any, **more: Any) -> Any:
+        found = sys.modules[self._module]
+        found.read.version = found.extract.version = "2"
+        return super().map(*args, **more)
+
+
+def test_another_version_where_a_task_is_done_is_refused(package: Any, tmp_path: Path) -> None:
+    said = "is of another version here: 2, and 1 where the run was started"
+    name = package("own_read")
+    (tmp_path / "行.txt").write_text(LINES, encoding="utf-8")
+    source = SourceConfig(name="s", kind="own", use=f"{name}:read", path=str(tmp_path / "行.txt"))
+    found = resolve([source], cache=tmp_path, samples=tmp_path, progress=QUIET)
+    with pytest.raises(OwnFunctionError, match=f"the source own_read:read {said}"):
+        fetch(found, Store(tmp_path / "o"), engine=Elsewhere(name), progress=QUIET)
+    name = package("own_bare")
+    config, pages = ExtractConfig(use=f"{name}:extract", settings={"word": "赌场"}), shard(tmp_path, [b"<p>a</p>"])
+    with pytest.raises(OwnFunctionError, match=f"the extractor own_bare:extract {said}"):
+        extract(pages, Store(tmp_path / "x"), config, {}, engine=Elsewhere(name), progress=QUIET)
+    files = [tmp_path / "a.jsonl", tmp_path / "页.jsonl"]
+    for file in files:
+        file.write_text('{"html": "<p>页</p>"}\n', encoding="utf-8")
+    name = package("own_files")
+    config = ExtractConfig(use=f"{name}:extract", settings={"word": "赌场"})
+    with pytest.raises(OwnFunctionError, match=said):
+        extract_files([str(file) for file in files], tmp_path / "out.jsonl", config, QUIET, Elsewhere(name))
 
 
 def shard(tmp_path: Path, bodies: list[bytes]) -> Store:

@@ -35,14 +35,19 @@ def extractor_identity(config: ExtractConfig) -> str:
     """All that the texts of one's own extractor follow from, "" without one. ConfigError if it is not found or has no version."""
     if not config.use:
         return ""
-    version = identity_of(config.use, config.version, "extractor", GROUP)
-    return json.dumps([config.use, version, config.settings], ensure_ascii=False, sort_keys=True)
+    return json.dumps([config.use, extractor_version(config), config.settings], ensure_ascii=False, sort_keys=True)
 
 
-def own_pages(pages: pa.Table, config: ExtractConfig) -> pa.Table:
-    """The columns of `extract_column` as the function gives them. OwnFunctionError if it fails or gives anything else."""
+def extractor_version(config: ExtractConfig) -> str:
+    """The version of one's own extractor, "" without one; tasks are given it. ConfigError if it is not found or has no version."""
+    return identity_of(config.use, config.version, "extractor", GROUP) if config.use else ""
+
+
+def own_pages(pages: pa.Table, config: ExtractConfig, version: str) -> pa.Table:
+    """The columns of `extract_column` as the function gives them. `version`: that with which the run was started. OwnFunctionError
+    if it is of another version here, fails, or gives anything else."""
     rows = len(pages)
-    function = ready_function(config.use, config.version, "extractor", GROUP)
+    function = ready_function(config.use, config.version, version, "extractor", GROUP)
     given: object = pa.nulls(0, pa.string())
     if rows:
         try:
