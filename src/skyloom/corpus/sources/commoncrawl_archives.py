@@ -234,7 +234,7 @@ def _fetched(archive: Archive, config: ArchivesConfig, out: Store, client: Crawl
             why = str(problem)
             continue
         except HttpError as problem:
-            if part.broke_off:  # this archive does, not the service; a later call goes on where it ended
+            if part.broke_off and problem.passing:  # this archive does, not the service; a later call goes on where it ended
                 return "breaks off"
             if problem.passing:
                 tries = f"after {config.retries} more tries"
