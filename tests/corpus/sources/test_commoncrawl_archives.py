@@ -18,7 +18,7 @@ from skyloom.core.config import build
 from skyloom.core.errors import ConfigError, DataError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus.sources import commoncrawl_http
+from skyloom.corpus.sources import commoncrawl_archives, commoncrawl_http
 from skyloom.corpus.sources.commoncrawl_archives import ArchivesConfig, ArchivesSummary, fetch_archives
 from skyloom.corpus.sources.commoncrawl_paths import chosen_archives, read_numbers
 
@@ -159,6 +159,35 @@ def test_an_archive_that_breaks_off_for_ever_does_not_hold_up_the_others(tmp_pat
         made.lengths.clear()
         assert fetched(found, tmp_path)["failed"] == {}
         assert held(tmp_path) == expected(found, paths)
+
+
+def test_a_server_without_ranges_that_breaks_off_late_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try brings much, and none comes further than the one before."""
+    monkeypatch.setattr(commoncrawl_archives, "_USEFUL", 50)
+    made, paths = site(1, 2)
+    made.ranges, made.break_off = False, {f"/{paths[0]}": [100, 200] + [200, 180] * 20}
+    with serve(made) as found:
+        assert fetched(found, tmp_path)["failed"] == {"breaks off": 1}
+        assert held(tmp_path) == expected(found, paths[1:])
+    assert found.hits[f"/{paths[0]}"] <= 5
+
+
+def test_the_old_part_is_gone_before_the_tag_of_a_new_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a kill between the two would join new bytes behind old ones."""
+    made, paths = site(1, 1)
+    made.break_off, made.changes = {f"/{paths[0]}": [120]}, {f"/{paths[0]}"}
+    write, old = Path.write_text, []
+
+    def watched(self: Path, *args: Any, **more: Any) -> int:
+        part = self.with_suffix("")
+        old.append(part.stat().st_size if part.exists() else 0)
+        return write(self, *args, **more)
+
+    monkeypatch.setattr(Path, "write_text", watched)
+    with serve(made) as found:
+        assert fetched(found, tmp_path)["files"] == 1
+        assert held(tmp_path) == expected(found, paths)
+    assert old == [0, 0]
 
 
 def test_a_bomb_and_an_archive_that_is_too_large(tmp_path: Path) -> None:
