@@ -265,6 +265,33 @@ def test_one_folder_is_one_fetch_and_must_be_local(tmp_path: Path) -> None:
             fetch_archives(build(ArchivesConfig, table, origin="test"), Store("memory://x"), progress=QUIET)
 
 
+def test_names_of_a_list_are_names_of_archives() -> None:
+    bad = ["config.json", "fetched.json", "Plan.jsonl", "receipts", ".parts", ".hidden.warc.gz", "存档.json", "档" * 81 + ".gz"]
+    lines = "".join(f"crawl/{name}\n" for name in [*bad, "好的.warc.gz", "档" * 70 + ".warc.gz"])
+    found, refused = chosen_archives(lines.encode(), "", "", "list")
+    assert [a.name for a in found] == ["好的.warc.gz", "档" * 70 + ".warc.gz"]
+    assert refused == {"name that no archive can have here": len(bad)}
+    long = "/".join(["段落" * 20] * 4)
+    same, _ = chosen_archives(f"{long}/a/x.warc.gz\n{long}/b/x.warc.gz\n".encode(), "", "", "list")
+    assert all(len(a.name.encode()) <= 230 and a.name.endswith("x.warc.gz") for a in same)
+
+
+def test_the_longest_name_can_be_fetched(tmp_path: Path) -> None:
+    path = f"a/{'档' * 74}.warc.gz"
+    (tmp_path / "list").write_text(f"{path}\n", encoding="utf-8")
+    with serve(Site(files={f"/{path}": archive(0)})) as found:
+        assert fetched(found, tmp_path / "o", paths=str(tmp_path / "list"))["files"] == 1
+    assert len(path.encode()) - 2 == 230
+
+
+def test_a_list_of_several_gzip_members_is_read_to_its_end() -> None:
+    lines = [f"a/{name}.warc.gz\n".encode() for name in ("x", "页", "z")]
+    found, _ = chosen_archives(b"".join(map(gzip.compress, lines)), "", "", "list")
+    assert [a.path for a in found] == ["a/x.warc.gz", "a/页.warc.gz", "a/z.warc.gz"]
+    with pytest.raises(DataError, match="cut off"):
+        chosen_archives(b"".join(map(gzip.compress, lines))[:-9], "", "", "list")
+
+
 def test_lists_that_are_none() -> None:
     for data, message in ((b"\x1f\x8b\x08 no", "damaged"), (gzip.compress(b"a" * 99)[:-9], "cut off"), (b"\xff\xfe\x00", "UTF-8")):
         with pytest.raises(DataError, match=message):
