@@ -11,6 +11,7 @@ import difflib
 import functools
 import importlib
 import importlib.metadata
+import json
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -23,6 +24,14 @@ OwnFunction: TypeAlias = Callable[..., Any]
 
 class OwnFunctionError(SkyloomError):
     """A function of one's own failed, gave what it cannot give, or is of another version here."""
+
+
+def check_settings(use: str, settings: dict[str, Any]) -> None:
+    """ConfigError for settings that name no results, because they are more than numbers, text, lists and tables."""
+    try:
+        json.dumps(settings)
+    except TypeError as problem:
+        raise ConfigError(f"settings of {use} holds a date or a time; write it as text") from problem
 
 
 def identity_of(use: str, version: str, what: str, group: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import pytest
 
 from skyloom.core.config import build
 from skyloom.core.engine import Engine
-from skyloom.core.errors import ConfigError
+from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.core.records import PAGE
 from skyloom.core.store import Store
-from skyloom.corpus.extract import ExtractConfig, extract, extract_files, extractor_identity
+from skyloom.corpus.dedup import work_folder
+from skyloom.corpus.extract import ExtractConfig, command, extract, extract_files, extractor_identity
 from skyloom.corpus.own_function import OwnFunctionError
 from skyloom.corpus.sources import SourceConfig, fetch, resolve
 from skyloom.run.recipe import CorpusSettings
@@ -188,6 +191,54 @@ def test_a_source_that_fails_keeps_what_it_gave(package: Any, tmp_path: Path) ->
     pages, _ = pages_of(SourceConfig(name="s", kind="own", use=f"{name}:read"), tmp_path)
     (only,) = pages.names("pages-")
     assert [r["error"] for r in pages.read_table(only).to_pylist()] == [None, "broken: cannot be read (ValueError)"]
+
+
+def test_a_source_that_exits_ends_its_file_and_not_the_run(package: Any, tmp_path: Path) -> None:
+    source = "import sys\n__version__ = '1'\ndef read(path, settings):\n    yield {'text': open(path).read()}\n    sys.exit(3)\n"
+    name = package("own_exit", source)
+    (tmp_path / "lines").mkdir()
+    for file in ("a.txt", "页.txt"):
+        (tmp_path / "lines" / file).write_text(f"{file} 好", encoding="utf-8")
+    pages, _ = pages_of(SourceConfig(name="s", kind="own", use=f"{name}:read", path=str(tmp_path / "lines")), tmp_path)
+    rows = [row for shard in pages.names("pages-") for row in pages.read_table(shard).to_pylist()]
+    assert [r["error"] for r in rows] == [None, "broken: cannot be read (SystemExit)"] * 2
+    assert [r["body"].decode() for r in rows[::2]] == ["a.txt 好", "页.txt 好"]
+
+
+def test_an_empty_folder_is_no_source(package: Any, tmp_path: Path) -> None:
+    (tmp_path / "空").mkdir()
+    config = SourceConfig(name="s", kind="own", use=f"{package('own_empty')}:read", path=str(tmp_path / "空"))
+    with pytest.raises(DataError, match=r"source 's'.*空"):
+        pages_of(config, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [SourceConfig, ExtractConfig])
+def test_settings_that_cannot_name_results_are_told(kind: Any) -> None:
+    own = {"name": "s", "kind": "own"} if kind is SourceConfig else {}
+    with pytest.raises(ConfigError, match="settings of a:b holds a date or a time; write it as text"):
+        build(kind, {**own, "use": "a:b", **tomllib.loads("settings = { '自' = [2024-01-01] }")}, origin="test")
+    for table, said in (({"version": "2"}, "version is that of"), ({"settings": {"词": 1}}, "settings is that of")):
+        with pytest.raises(ConfigError, match=said):
+            build(kind, {**({"name": "s", "path": "x"} if own else {}), **table}, origin="test")
+
+
+def test_files_are_read_by_the_extractor_that_is_named(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where all pages are HTML; and what one version left half-way, no other goes on with."""
+    source = PACKAGE.replace('"title": pages["url"]', '"title": texts')
+    told: list[str] = []
+    monkeypatch.setattr(command, "work_folder", lambda *args: told.append(json.dumps(args[2])) or work_folder(*args))
+    (tmp_path / "pages.jsonl").write_text('{"html": "<p>short</p>"}\n{"html": "<p>河边的磨坊</p>"}\n', encoding="utf-8")
+    config = ExtractConfig(use=f"{package('own_html', source)}:extract", settings={"word": "赌场"})
+    for version in ("", "2"):
+        extract_files(str(tmp_path / "pages.jsonl"), tmp_path / "out.jsonl", replace(config, version=version), QUIET)
+        rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+        assert [(r["text"], r["title"], r["reason"]) for r in rows] == [
+            ("short", "short", None),
+            ("河边的磨坊", "河边的磨坊", None),
+        ]
+    sys.modules["own_html"].extract.version = "3"
+    extract_files(str(tmp_path / "pages.jsonl"), tmp_path / "out.jsonl", config, QUIET)
+    assert len(set(told)) == 3
 
 
 @pytest.mark.parametrize(

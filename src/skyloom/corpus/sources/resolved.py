@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from skyloom.core.errors import ConfigError
+from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.core.records import record_id
 from skyloom.corpus.own_function import identity_of
@@ -86,6 +86,8 @@ def _own(config: SourceConfig) -> ResolvedSource:
     """A source of one's own: a part for each file at its path, or one where it has none."""
     version = identity_of(config.use, config.version, "source", OWN_GROUP)
     files = listing(config.name, config.path) if config.path else []
+    if config.path and not files:
+        raise DataError(f"source '{config.name}': no files at {config.path}")
     told = json.dumps([config.use, version, config.settings], ensure_ascii=False, sort_keys=True)
     identity = f"{told} {fingerprint(files)}" + _hosts_identity(config)
     return ResolvedSource(config, "own", config.use, tuple(files) or (File("", config.name, 0),), identity, version=version)
