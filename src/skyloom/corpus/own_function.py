@@ -11,6 +11,7 @@ import difflib
 import functools
 import importlib
 import importlib.metadata
+import json
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -25,6 +26,14 @@ class OwnFunctionError(SkyloomError):
     """A function of one's own failed, gave what it cannot give, or is of another version here."""
 
 
+def check_settings(use: str, settings: dict[str, Any]) -> None:
+    """ConfigError for settings that name no results, because they are more than numbers, text, lists and tables."""
+    try:
+        json.dumps(settings)
+    except TypeError as problem:
+        raise ConfigError(f"settings of {use} holds a date or a time; write it as text") from problem
+
+
 def identity_of(use: str, version: str, what: str, group: str) -> str:
     """The version of a function that a recipe names: the recipe's, else its own. ConfigError if there is none."""
     function, package = load_function(use, what, group)
@@ -35,10 +44,17 @@ def identity_of(use: str, version: str, what: str, group: str) -> str:
 
 
 @functools.cache
-def ready_function(use: str, version: str, what: str, group: str) -> OwnFunction:
-    """The function in this process, found once. `version`: that of the recipe, "" where the function has its own."""
-    identity_of(use, version, what, group)
-    return load_function(use, what, group)[0]
+def ready_function(use: str, given: str, version: str, what: str, group: str) -> OwnFunction:
+    """The function in this process, found once. `given`: the version in the recipe, "" where the function has its own; `version`:
+    that of `identity_of` where the run was started. OwnFunctionError if it is of another version here."""
+    function, package = load_function(use, what, group)
+    found = given or version_of(function, package)
+    if found != version:
+        raise OwnFunctionError(
+            f"the {what} {use} is of another version here: {found or 'unknown'}, and {version} where the run was started; "
+            "install the same"
+        )
+    return function
 
 
 def told_of(problem: BaseException) -> str:

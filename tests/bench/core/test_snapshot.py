@@ -32,6 +32,12 @@ def test_a_station_done_by_hand():
     assert found.disk == 46_800 + 180_000 + 90_000 + 22_500
 
 
+def test_no_shard_has_pages_of_two_tasks():
+    row = {"name": "x", "files": 90_000, "packed_mb": 1000, "html_mb": 4500, "text_mb": 180, "shard_mb": 512}
+    found = snapshot.station(row, RATES)
+    assert (found.tasks, found.shards) == (450_000, 900_000)
+
+
 def test_the_shards_of_every_station_fit_into_a_run():
     for row in RATES["walk"]:
         found = snapshot.station(row, RATES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import pytest
 
 from skyloom.core.config import build
 from skyloom.core.engine import Engine
-from skyloom.core.errors import ConfigError
+from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.core.records import PAGE
 from skyloom.core.store import Store
-from skyloom.corpus.extract import ExtractConfig, extract, extractor_identity
+from skyloom.corpus.dedup import work_folder
+from skyloom.corpus.extract import ExtractConfig, command, extract, extract_files, extractor_identity
 from skyloom.corpus.own_function import OwnFunctionError
 from skyloom.corpus.sources import SourceConfig, fetch, resolve
 from skyloom.run.recipe import CorpusSettings
@@ -103,6 +106,40 @@ def test_the_version_and_the_settings_name_the_results(package: Any, tmp_path: P
     assert extractor_identity(ExtractConfig()) == ""
 
 
+class Elsewhere(Engine):
+    """Does tasks where another version of a package is installed than where the run was started."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(0)
+        self._module = module
+
+    def map(self, *args: Any, **more: Any) -> Any:
+        found = sys.modules[self._module]
+        found.read.version = found.extract.version = "2"
+        return super().map(*args, **more)
+
+
+def test_another_version_where_a_task_is_done_is_refused(package: Any, tmp_path: Path) -> None:
+    said = "is of another version here: 2, and 1 where the run was started"
+    name = package("own_read")
+    (tmp_path / "行.txt").write_text(LINES, encoding="utf-8")
+    source = SourceConfig(name="s", kind="own", use=f"{name}:read", path=str(tmp_path / "行.txt"))
+    found = resolve([source], cache=tmp_path, samples=tmp_path, progress=QUIET)
+    with pytest.raises(OwnFunctionError, match=f"the source own_read:read {said}"):
+        fetch(found, Store(tmp_path / "o"), engine=Elsewhere(name), progress=QUIET)
+    name = package("own_bare")
+    config, pages = ExtractConfig(use=f"{name}:extract", settings={"word": "赌场"}), shard(tmp_path, [b"<p>a</p>"])
+    with pytest.raises(OwnFunctionError, match=f"the extractor own_bare:extract {said}"):
+        extract(pages, Store(tmp_path / "x"), config, {}, engine=Elsewhere(name), progress=QUIET)
+    files = [tmp_path / "a.jsonl", tmp_path / "页.jsonl"]
+    for file in files:
+        file.write_text('{"html": "<p>页</p>"}\n', encoding="utf-8")
+    name = package("own_files")
+    config = ExtractConfig(use=f"{name}:extract", settings={"word": "赌场"})
+    with pytest.raises(OwnFunctionError, match=said):
+        extract_files([str(file) for file in files], tmp_path / "out.jsonl", config, QUIET, Elsewhere(name))
+
+
 def shard(tmp_path: Path, bodies: list[bytes]) -> Store:
     about = {"source": "s", "category": "web", "kind": "html", "url": "u", "meta": "{}"}
     rows = [{**about, "id": str(n), "body": body} for n, body in enumerate(bodies)]
@@ -119,6 +156,8 @@ def shard(tmp_path: Path, bodies: list[bytes]) -> Store:
         ("pa.array([1, 2])", None),
         ("pa.table({'text': [['a'], ['b']]})", "must hold text"),
         ("pa.array([None, ' '])", None),
+        ("pa.table({'text': ['a', '页'], 'reason': ['', None]})", "gave an empty reason"),
+        ("pa.table({'text': ['', '页'], 'reason': ['', '赌场']})", "gave an empty reason"),
     ],
 )
 def test_what_an_extractor_cannot_give(package: Any, tmp_path: Path, body: str, said: str | None) -> None:
@@ -135,11 +174,71 @@ def test_what_an_extractor_cannot_give(package: Any, tmp_path: Path, body: str, 
         extract(pages, Store(tmp_path / "o"), config, {}, engine=Engine(0), progress=QUIET)
 
 
+def test_the_dates_of_an_extractor_are_dates(package: Any, tmp_path: Path) -> None:
+    given = "['2023年6月30日', 'June 30, 2023', '2023-06-30T08:00:00Z', 'yesterday', '昨天', None]"
+    source = (
+        "import pyarrow as pa\n__version__ = '1'\ndef extract(pages, settings):\n"
+        f"    return pa.table({{'text': ['文 text'] * 6, 'date': {given}}})\n"
+    )
+    pages, config = shard(tmp_path, [b"<p>a</p>"] * 6), ExtractConfig(use=f"{package('own_dates', source)}:extract")
+    extract(pages, Store(tmp_path / "o"), config, {}, engine=Engine(0), progress=QUIET)
+    dates = Store(tmp_path / "o").read_table("extracted-0.parquet")["date"].to_pylist()
+    assert [date or "" for date in dates] == ["2023-06-30", "2023-06-30", "2023-06-30T08:00:00Z", "", "", ""]
+
+
 def test_a_source_that_fails_keeps_what_it_gave(package: Any, tmp_path: Path) -> None:
     name = package("own_f", "__version__ = '1'\ndef read(path, settings):\n    yield {'text': '好'}\n    raise ValueError('x')\n")
     pages, _ = pages_of(SourceConfig(name="s", kind="own", use=f"{name}:read"), tmp_path)
     (only,) = pages.names("pages-")
     assert [r["error"] for r in pages.read_table(only).to_pylist()] == [None, "broken: cannot be read (ValueError)"]
+
+
+def test_a_source_that_exits_ends_its_file_and_not_the_run(package: Any, tmp_path: Path) -> None:
+    source = "import sys\n__version__ = '1'\ndef read(path, settings):\n    yield {'text': open(path).read()}\n    sys.exit(3)\n"
+    name = package("own_exit", source)
+    (tmp_path / "lines").mkdir()
+    for file in ("a.txt", "页.txt"):
+        (tmp_path / "lines" / file).write_text(f"{file} 好", encoding="utf-8")
+    pages, _ = pages_of(SourceConfig(name="s", kind="own", use=f"{name}:read", path=str(tmp_path / "lines")), tmp_path)
+    rows = [row for shard in pages.names("pages-") for row in pages.read_table(shard).to_pylist()]
+    assert [r["error"] for r in rows] == [None, "broken: cannot be read (SystemExit)"] * 2
+    assert [r["body"].decode() for r in rows[::2]] == ["a.txt 好", "页.txt 好"]
+
+
+def test_an_empty_folder_is_no_source(package: Any, tmp_path: Path) -> None:
+    (tmp_path / "空").mkdir()
+    config = SourceConfig(name="s", kind="own", use=f"{package('own_empty')}:read", path=str(tmp_path / "空"))
+    with pytest.raises(DataError, match=r"source 's'.*空"):
+        pages_of(config, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [SourceConfig, ExtractConfig])
+def test_settings_that_cannot_name_results_are_told(kind: Any) -> None:
+    own = {"name": "s", "kind": "own"} if kind is SourceConfig else {}
+    with pytest.raises(ConfigError, match="settings of a:b holds a date or a time; write it as text"):
+        build(kind, {**own, "use": "a:b", **tomllib.loads("settings = { '自' = [2024-01-01] }")}, origin="test")
+    for table, said in (({"version": "2"}, "version is that of"), ({"settings": {"词": 1}}, "settings is that of")):
+        with pytest.raises(ConfigError, match=said):
+            build(kind, {**({"name": "s", "path": "x"} if own else {}), **table}, origin="test")
+
+
+def test_files_are_read_by_the_extractor_that_is_named(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where all pages are HTML; and what one version left half-way, no other goes on with."""
+    source = PACKAGE.replace('"title": pages["url"]', '"title": texts')
+    told: list[str] = []
+    monkeypatch.setattr(command, "work_folder", lambda *args: told.append(json.dumps(args[2])) or work_folder(*args))
+    (tmp_path / "pages.jsonl").write_text('{"html": "<p>short</p>"}\n{"html": "<p>河边的磨坊</p>"}\n', encoding="utf-8")
+    config = ExtractConfig(use=f"{package('own_html', source)}:extract", settings={"word": "赌场"})
+    for version in ("", "2"):
+        extract_files(str(tmp_path / "pages.jsonl"), tmp_path / "out.jsonl", replace(config, version=version), QUIET)
+        rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+        assert [(r["text"], r["title"], r["reason"]) for r in rows] == [
+            ("short", "short", None),
+            ("河边的磨坊", "河边的磨坊", None),
+        ]
+    sys.modules["own_html"].extract.version = "3"
+    extract_files(str(tmp_path / "pages.jsonl"), tmp_path / "out.jsonl", config, QUIET)
+    assert len(set(told)) == 3
 
 
 @pytest.mark.parametrize(

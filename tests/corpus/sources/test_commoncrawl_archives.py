@@ -18,7 +18,7 @@ from skyloom.core.config import build
 from skyloom.core.errors import ConfigError, DataError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
-from skyloom.corpus.sources import commoncrawl_http
+from skyloom.corpus.sources import commoncrawl_archives, commoncrawl_http
 from skyloom.corpus.sources.commoncrawl_archives import ArchivesConfig, ArchivesSummary, fetch_archives
 from skyloom.corpus.sources.commoncrawl_paths import chosen_archives, read_numbers
 
@@ -161,13 +161,44 @@ def test_an_archive_that_breaks_off_for_ever_does_not_hold_up_the_others(tmp_pat
         assert held(tmp_path) == expected(found, paths)
 
 
+def test_a_server_without_ranges_that_breaks_off_late_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try brings much, and none comes further than the one before."""
+    monkeypatch.setattr(commoncrawl_archives, "_USEFUL", 50)
+    made, paths = site(1, 2)
+    made.ranges, made.break_off = False, {f"/{paths[0]}": [100, 200] + [200, 180] * 20}
+    with serve(made) as found:
+        assert fetched(found, tmp_path)["failed"] == {"breaks off": 1}
+        assert held(tmp_path) == expected(found, paths[1:])
+    assert found.hits[f"/{paths[0]}"] <= 5
+
+
+def test_the_old_part_is_gone_before_the_tag_of_a_new_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a kill between the two would join new bytes behind old ones."""
+    made, paths = site(1, 1)
+    made.break_off, made.changes = {f"/{paths[0]}": [120]}, {f"/{paths[0]}"}
+    write, old = Path.write_text, []
+
+    def watched(self: Path, *args: Any, **more: Any) -> int:
+        part = self.with_suffix("")
+        old.append(part.stat().st_size if part.exists() else 0)
+        return write(self, *args, **more)
+
+    monkeypatch.setattr(Path, "write_text", watched)
+    with serve(made) as found:
+        assert fetched(found, tmp_path)["files"] == 1
+        assert held(tmp_path) == expected(found, paths)
+    assert old == [0, 0]
+
+
 def test_a_bomb_and_an_archive_that_is_too_large(tmp_path: Path) -> None:
     made, paths = site(1, 2)
     made.files[f"/{paths[0]}"] = gzip.compress(b"WARC/1.0" + b"\0" * 9_000_000)
     made.files[f"/{paths[1]}"] = bytes(60_000)
-    with serve(made) as found, pytest.raises(DataError, match=r"none of the 2 archives.*decompression bomb"):
+    with serve(made) as found, pytest.raises(DataError, match="none of the 2 archives") as told:
         fetched(found, tmp_path, max_file_gb=0.00005)
+    assert "1 decompression bomb" in str(told.value) and "1 archive is too large" in str(told.value)
     assert held(tmp_path) == {}
+    assert list((tmp_path / ".parts").iterdir()) == [], "nothing of them stays on the disk"
 
 
 def test_checksums_of_the_list_and_of_the_answer(tmp_path: Path) -> None:
@@ -232,6 +263,33 @@ def test_one_folder_is_one_fetch_and_must_be_local(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="local folder"):
             table = {"crawl": CRAWL, "paths": "warc.paths.gz", "data_url": found.url}
             fetch_archives(build(ArchivesConfig, table, origin="test"), Store("memory://x"), progress=QUIET)
+
+
+def test_names_of_a_list_are_names_of_archives() -> None:
+    bad = ["config.json", "fetched.json", "Plan.jsonl", "receipts", ".parts", ".hidden.warc.gz", "存档.json", "档" * 81 + ".gz"]
+    lines = "".join(f"crawl/{name}\n" for name in [*bad, "好的.warc.gz", "档" * 70 + ".warc.gz"])
+    found, refused = chosen_archives(lines.encode(), "", "", "list")
+    assert [a.name for a in found] == ["好的.warc.gz", "档" * 70 + ".warc.gz"]
+    assert refused == {"name that no archive can have here": len(bad)}
+    long = "/".join(["段落" * 20] * 4)
+    same, _ = chosen_archives(f"{long}/a/x.warc.gz\n{long}/b/x.warc.gz\n".encode(), "", "", "list")
+    assert all(len(a.name.encode()) <= 230 and a.name.endswith("x.warc.gz") for a in same)
+
+
+def test_the_longest_name_can_be_fetched(tmp_path: Path) -> None:
+    path = f"a/{'档' * 74}.warc.gz"
+    (tmp_path / "list").write_text(f"{path}\n", encoding="utf-8")
+    with serve(Site(files={f"/{path}": archive(0)})) as found:
+        assert fetched(found, tmp_path / "o", paths=str(tmp_path / "list"))["files"] == 1
+    assert len(path.encode()) - 2 == 230
+
+
+def test_a_list_of_several_gzip_members_is_read_to_its_end() -> None:
+    lines = [f"a/{name}.warc.gz\n".encode() for name in ("x", "页", "z")]
+    found, _ = chosen_archives(b"".join(map(gzip.compress, lines)), "", "", "list")
+    assert [a.path for a in found] == ["a/x.warc.gz", "a/页.warc.gz", "a/z.warc.gz"]
+    with pytest.raises(DataError, match="cut off"):
+        chosen_archives(b"".join(map(gzip.compress, lines))[:-9], "", "", "list")
 
 
 def test_lists_that_are_none() -> None:

@@ -35,6 +35,7 @@ from skyloom.core.records import PageRow
 from skyloom.core.store import Store
 from skyloom.corpus.dedup import work_folder
 from skyloom.corpus.extract.config import ExtractConfig
+from skyloom.corpus.extract.own_extractor import extractor_identity, extractor_version
 from skyloom.corpus.extract.stage import extract_pages, read_pages
 from skyloom.corpus.sources import READERS, About, File, file_parts, find, line_blocks
 
@@ -68,11 +69,12 @@ class Extracted:
 
 @dataclass(frozen=True)
 class _Part:
-    """What a task extracts: files, or a range of one."""
+    """What a task extracts: files, or a range of one; `version` is that of one's own extractor where the command was started."""
 
     kind: str
     files: tuple[File, ...]
     config: ExtractConfig
+    version: str
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,17 @@ def extract_files(
     if not name.endswith(_ENDINGS):
         raise ConfigError(f"{out}: name the output {', '.join(_ENDINGS[:3])}, for it is written as JSON lines")
     store = Store(folder or ("/" if str(out).startswith("/") else "."))
+    version = extractor_version(config)
+    own = [extractor_identity(config)] if config.use else []  # nothing without one, so that the work folder keeps its name
     with contextlib.ExitStack() as stack:
         spool = work_folder(None, "extract", "", []) if STDIN in paths else None
         if spool is not None:
             stack.callback(shutil.rmtree, spool, ignore_errors=True)
         found = _found(paths, spool, progress)
-        told = [__version__, asdict(config), [(f.path, f.name, f.size, f.version) for _, files in found for f in files]]
+        told = [__version__, asdict(config), *own, [(f.path, f.name, f.size, f.version) for _, files in found for f in files]]
         # what came by the standard input comes once, so nothing of it can go on later
         work = Store(work_folder(None if spool or not store.local else store.path(name), "extract", told, []), sync=False)
-        parts = [_Part(kind, files, config) for kind, all_files in found for files in file_parts(kind, tuple(all_files))]
+        parts = [_Part(kind, files, config, version) for kind, all_files in found for files in file_parts(kind, tuple(all_files))]
         tasks = [Task(f"{number:05d}", part) for number, part in enumerate(parts)]
         if spool is not None or not store.local:
             stack.callback(shutil.rmtree, work.root, ignore_errors=True)
@@ -139,7 +143,7 @@ def _extract_part(task: Task[_Part], work: Store) -> Done[_Counts]:
     about = About("pages", "web", None, int(part.config.max_page_mb * 1e6))
     with work.writing(name) as file:
         for batch in _batches(_waiting(part.files, part.kind, about)):
-            file.write(_written(batch, part.config, total))
+            file.write(_written(batch, part, total))
     return Done((file.record(name),), _Counts(total.pages, total.texts, total.characters, dict(sorted(total.reasons.items()))))
 
 
@@ -238,17 +242,17 @@ def _batches(pages: Iterator[_Waiting]) -> Iterator[list[_Waiting]]:
         yield batch
 
 
-def _written(batch: list[_Waiting], config: ExtractConfig, total: Extracted) -> bytes:
+def _written(batch: list[_Waiting], part: _Part, total: Extracted) -> bytes:
     """The lines of a batch; counts it."""
     kinds = pa.array(["html" if page.html else "text" for page in batch])
     bodies, charsets = pa.array([p.body for p in batch], pa.large_binary()), pa.array([p.charset for p in batch], pa.string())
-    if all(page.html for page in batch):
-        found = extract_pages(bodies, charsets, config)
+    if all(page.html for page in batch) and not part.config.use:
+        found = extract_pages(bodies, charsets, part.config)
     else:
         table = pa.table(
             {"body": bodies.cast(pa.binary()), "charset": charsets, "kind": kinds, "error": pa.nulls(len(batch), pa.string())}
         )
-        found = read_pages(table, config)
+        found = read_pages(table, part.config, part.version)
     columns = [found.column(n).to_pylist() for n in ("blocks", "title", "date", "reason")]
     lines = []
     for page, blocks, title, date, reason in zip(batch, *columns, strict=True):

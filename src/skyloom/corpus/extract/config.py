@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from skyloom.core.config import setting
+from skyloom.core.errors import ConfigError
+from skyloom.corpus.own_function import check_settings
 
 
 @dataclass(frozen=True)
@@ -29,3 +31,9 @@ class ExtractConfig:
         "", doc="its version, which names the results [the function's, its module's or its package's]", later=True
     )
     settings: dict[str, Any] = setting(factory=dict, doc="what the function is told, as a dict", identity=False)
+
+    def __post_init__(self) -> None:
+        if not self.use and (self.version or self.settings):
+            name = "version" if self.version else "settings"
+            raise ConfigError(f'{name} is that of a function of one\'s own: set use = "package.module:function" beside it')
+        check_settings(self.use, self.settings)

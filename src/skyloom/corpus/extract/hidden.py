@@ -29,9 +29,9 @@ LITTLE, PROSE, LONG_LABEL = 150, 15, 20
 """Units: of visible prose that is no article; of a passage; of a line above a hidden part."""
 ALIKE = 3
 """Hidden parts of one tag and class, each in an element of its own, that are no accident."""
-HIDES, SHOWS, SHRINKS, SIZES = 1, 2, 3, 4
+HIDES, SHOWS, SHRINKS, SIZES = 1, 2, 4, 8
 """What a rule of a style sheet does with a name. SHOWS wins: a script or a narrower rule may take what hides away. SHRINKS: letters
-have no size, SIZES: they have one; SIZES wins, and names that HIDES or SHOWS are left as they are."""
+have no size, SIZES: they have one, and wins."""
 
 _DISPLAY, _VISIBILITY, _POSITION, _OVERFLOW = (np.uint64(hashed(n)) for n in ("display", "visibility", "position", "overflow"))
 _INDENT, _FONT, _OPACITY, _CLIP = (np.uint64(hashed(n)) for n in ("text-indent", "font-size", "opacity", "clip"))
@@ -191,7 +191,8 @@ def names(data: Bytes, i: Int, stop: Int, mark: Int, page: pg.Page, table: Table
             slot = lookup(page.sheet, state)
             if slot >= 0:
                 effect = page.sheet_hides[slot]
-                flags |= HARD if effect == HIDES else (TINY if effect == SHRINKS else (SIZED if effect == SIZES else 0))
+                flags |= HARD if effect & (HIDES | SHOWS) == HIDES else 0
+                flags |= SIZED if effect & SIZES else (TINY if effect & SHRINKS else 0)
         if (colon or (data[begin] | 32) == 100) and _displays(data, begin, i):
             return 0  # hidden on some screens only: "hidden md:block", "d-none d-lg-flex"
     return flags
@@ -358,11 +359,8 @@ def _note(data: Bytes, i: Int, stop: Int, page: pg.Page, effect: Int) -> None:
         while page.sheet[slot] != 0:
             slot = (slot + 1) % len(page.sheet)
         page.sheet[slot], page.sheet_hides[slot] = state, effect
-    elif effect == SIZES or effect == SHRINKS:
-        if page.sheet_hides[slot] == SHRINKS:
-            page.sheet_hides[slot] = effect
-    elif effect > page.sheet_hides[slot] or page.sheet_hides[slot] >= SHRINKS:
-        page.sheet_hides[slot] = effect
+    else:
+        page.sheet_hides[slot] |= effect
 
 
 @inner

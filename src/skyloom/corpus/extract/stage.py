@@ -28,7 +28,7 @@ from skyloom.core.store import Store
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.config import ExtractConfig
-from skyloom.corpus.extract.own_extractor import own_pages
+from skyloom.corpus.extract.own_extractor import extractor_version, own_pages
 from skyloom.corpus.extract.rewrite.mend import mended
 from skyloom.corpus.extract.rewrite.prepare import prepared
 from skyloom.corpus.extract.written_dates import iso
@@ -122,7 +122,10 @@ def extract(
     of extracted text). A page's language must be one that its source's policy keeps; code is not judged.
     """
     names = [n for n in pages.names("pages-") if n.endswith(".parquet")]
-    tasks = [Task(n.removeprefix("pages-").removesuffix(".parquet"), PageShard(pages, n, config, dict(policies))) for n in names]
+    version = extractor_version(config)
+    tasks = [
+        Task(n.removeprefix("pages-").removesuffix(".parquet"), PageShard(pages, n, config, dict(policies), version)) for n in names
+    ]
     ledger = Ledger()
     for result in engine.map(_extract_shard, tasks, out, progress=progress, label="extract"):
         ledger.add(Ledger.from_json(result))
@@ -135,18 +138,19 @@ def extract(
 
 @dataclass(frozen=True)
 class PageShard:
-    """What a task extracts: the shard `name` of `pages`."""
+    """What a task extracts: the shard `name` of `pages`; `version` is that of one's own extractor where the run was started."""
 
     pages: Store
     name: str
     config: ExtractConfig
     policies: dict[str, SourcePolicy]
+    version: str = ""
 
 
 def _extract_shard(task: Task[PageShard], out: Store) -> Done[LedgerJson]:
     config, policies = task.payload.config, task.payload.policies
     table = task.payload.pages.read_table(task.payload.name).combine_chunks()
-    found = read_pages(table, config)
+    found = read_pages(table, config, task.payload.version)
     codes, scores = _languages(found, table.column("kind"))
     found = found.append_column("lang", pa.array(codes, pa.string())).append_column("lang_score", pa.array(scores, pa.float32()))
     ledger = Ledger()
@@ -162,15 +166,16 @@ def _extract_shard(task: Task[PageShard], out: Store) -> Done[LedgerJson]:
     return Done((out.write_table(f"extracted-{task.key}.parquet", shard),), ledger.to_json())
 
 
-def read_pages(table: pa.Table, config: ExtractConfig) -> pa.Table:
-    """What is in each page: the columns of `extract_column`; rows with an error of their source are empty."""
+def read_pages(table: pa.Table, config: ExtractConfig, version: str) -> pa.Table:
+    """What is in each page: the columns of `extract_column`; rows with an error of their source are empty. `version`: that of one's
+    own extractor, as `extractor_version` gave it where the run was started."""
     whole = table["error"].is_null().to_numpy()
     html = np.flatnonzero(whole & pc.equal(table["kind"], "html").to_numpy())
     plain = np.flatnonzero(whole & pc.not_equal(table["kind"], "html").to_numpy())
     lost = np.flatnonzero(~whole)
     columns = table.select(["body", "charset", "kind"])
     pages = columns.take(html)
-    found = own_pages(table.take(html), config) if config.use else extract_pages(pages["body"], pages["charset"], config)
+    found = own_pages(table.take(html), config, version) if config.use else extract_pages(pages["body"], pages["charset"], config)
     parts = [found, _plain(columns.take(plain), config), _nothing(len(lost))]
     joined = pa.concat_tables(parts)
     return joined.take(np.argsort(np.concatenate([html, plain, lost]), kind="stable")).combine_chunks()

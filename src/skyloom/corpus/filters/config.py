@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
+from skyloom.corpus.own_function import check_settings
 
 ORIGINS = ("html", "text", "code", "parallel", "exercise")
 _NAME = re.compile(r"[\w.-]{1,64}")
@@ -37,10 +37,7 @@ class FilterConfig:
             raise ConfigError(f"use is {self.use!r}; write it as package.module:function, or as the name of an entry point")
         if self.name and not _NAME.fullmatch(self.name):
             raise ConfigError(f"name is {self.name!r}; it is at most 64 letters, digits, '.', '_' and '-'")
-        try:
-            json.dumps(self.settings)
-        except TypeError as problem:
-            raise ConfigError(f"settings of {self.use} holds a date or a time; write it as text") from problem
+        check_settings(self.use, self.settings)
         if not self.origins:
             raise ConfigError(f"origins is empty, so {self.use} would judge nothing")
 

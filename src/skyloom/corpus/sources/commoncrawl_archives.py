@@ -38,7 +38,7 @@ from skyloom.corpus.sources.commoncrawl_paths import LARGEST, Archive, chosen_ar
 
 PLAN, FETCHED, PARTS, REFUSED = "plan.jsonl", "fetched.json", ".parts", "refused.json"
 _PIECE = 1 << 20
-_USEFUL = 1 << 20  # bytes that a try which was broken off must have brought to count as one that was of use
+_USEFUL = 1 << 20  # bytes by which a try that was broken off must have come further than all before to count as one of use
 _RATIO = 300
 _RANGE = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})")
 _SHA256 = re.compile(r"sha-256=:?([A-Za-z0-9+/]{43}=):?", re.IGNORECASE)
@@ -234,7 +234,7 @@ def _fetched(archive: Archive, config: ArchivesConfig, out: Store, client: Crawl
             why = str(problem)
             continue
         except HttpError as problem:
-            if part.broke_off:  # this archive does, not the service; a later call goes on where it ended
+            if part.broke_off and problem.passing:  # this archive does, not the service; a later call goes on where it ended
                 return "breaks off"
             if problem.passing:
                 tries = f"after {config.retries} more tries"
@@ -258,7 +258,8 @@ class _Part:
         self._url = f"{config.data_url.rstrip('/')}/{quote(archive.path)}"
         self._most = int(config.max_file_gb * 1e9)
         self._file, self._about = out.path(f"{PARTS}/{archive.name}"), out.path(f"{PARTS}/{archive.name}.json")
-        self._gained, self.broke_off = 0, False  # the last try: bytes that it brought, and whether its answer ended too early
+        self._best = 0  # bytes to which the tries before the last came: a server without ranges begins anew each time
+        self.broke_off = False  # whether the answer of the last try ended too early
         self._told: dict[str, str] = {}
         with _Writing(self._file):
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -279,6 +280,7 @@ class _Part:
         if self._size and self._told.get("size") == str(self._size):
             return  # it came whole, and was not checked
         for _ in range(2):
+            self._best = 0
             try:
                 client.ask(self._url, self._headers, self._take, self._most, moved=self._moved)
                 return
@@ -289,28 +291,24 @@ class _Part:
         raise HttpError("wrong length")
 
     def _headers(self) -> dict[str, str]:
-        self._gained, self.broke_off = 0, False
+        self._best, self.broke_off = max(self._best, self._size), False
         tag, size = self._told.get("tag", ""), self._size
         return {"Range": f"bytes={size}-", "If-Range": tag} if size and tag else {}
 
     def _moved(self) -> bool:
-        return self._gained >= _USEFUL
+        return self._size - self._best >= _USEFUL
 
     def _take(self, answer: http.client.HTTPResponse) -> None:
         """Write an answer behind what is here, or anew if it is the whole file."""
         self.broke_off = True
-        start, size = self._begin(answer)
+        size = self._begin(answer)
         if size > self._most:
             raise HttpError("archive is too large")
-        with _Writing(self._file), open(self._file, "r+b" if start else "wb") as file:
-            file.seek(start)
-            file.truncate()
         while got := answer.read(_PIECE):
             if self._stop.is_set():
                 raise _StoppedError("stopped")
             with _Writing(self._file), open(self._file, "ab") as file:
                 file.write(got)
-            self._gained += len(got)
             if self._size > self._most:
                 raise HttpError("archive is too large")
             if size and self._size > size:
@@ -319,15 +317,19 @@ class _Part:
             raise http.client.IncompleteRead(b"", size - self._size)
         self.broke_off = False
 
-    def _begin(self, answer: http.client.HTTPResponse) -> tuple[int, int]:
-        """Where the answer's bytes belong, and the size of the whole file, 0 if the server does not tell it."""
+    def _begin(self, answer: http.client.HTTPResponse) -> int:
+        """Empty the part if the answer is the whole file. The size of the whole file, 0 if the server does not tell it."""
         here = self._size
         if answer.status == 206:
             found = _RANGE.fullmatch(answer.headers.get("Content-Range") or "")
             if found is None or int(found[1]) != here or self._told.get("size", found[3]) not in ("0", found[3]):
                 self.clear()
                 raise http.client.BadStatusLine("another range than was asked for")
-            return here, int(found[3])
+            with _Writing(self._file):
+                self._file.touch()
+            return int(found[3])
+        with _Writing(self._file):  # before the new tag is written, so that new bytes never come behind old ones
+            self._file.write_bytes(b"")
         length = answer.headers.get("Content-Length") or ""
         size = int(length) if re.fullmatch("[0-9]{1,15}", length) else 0
         tag = answer.headers.get("ETag") or ""
@@ -338,7 +340,7 @@ class _Part:
         }
         with _Writing(self._about):
             self._about.write_text(json.dumps(self._told))
-        return 0, size
+        return size
 
     def check(self) -> str:
         """The SHA-256 of what came. IntegrityError if it is not a whole archive, or not the one of the checksums."""

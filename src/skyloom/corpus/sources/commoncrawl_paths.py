@@ -9,6 +9,9 @@ names in it are bounded.
 
 from __future__ import annotations
 
+import gzip
+import io
+import os
 import re
 import zlib
 from collections import Counter
@@ -23,6 +26,10 @@ _LINE = re.compile(r"(?:(?P<sum>[0-9a-fA-F]{32}|[0-9a-fA-F]{64})[ \t]+\*?)?(?P<p
 _SEGMENT = re.compile(r"(?:^|/)segments/([^/]+)/")
 _PART = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 _GZIP = b"\x1f\x8b"
+_LONGEST_NAME = 230
+"""Bytes of a file's name: file systems take 255, and its receipt has more around it while it is written."""
+_OURS = ("plan.jsonl", "receipts")
+"""Names in the folder of a fetch that are no archives, beside hidden ones and those that end with .json."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def chosen_archives(data: bytes, segments: str, files: str, origin: str) -> tupl
     archives = []
     for path, told in found:
         name = path.rsplit("/", 1)[-1]
-        archives.append(Archive(path, name if names[name] == 1 else path.replace("/", "+")[-240:], told))
+        archives.append(Archive(path, name if names[name] == 1 else _shortened(path), told))
     if len({archive.name for archive in archives}) < len(archives):
         raise DataError(f"{origin} has archives whose long names end alike, so that their files would have one name")
     return archives, dict(refused)
@@ -95,6 +102,8 @@ def _lines(text: str, origin: str) -> tuple[list[tuple[str, str]], Counter[str]]
         path = match["path"] if match else ""
         if not path or path.startswith(("/", ".")) or "://" in path or "\\" in path or {"", ".", ".."} & set(path.split("/")):
             refused["line without a path"] += 1
+        elif not _is_file_name(path.rsplit("/", 1)[-1]):
+            refused["name that no archive can have here"] += 1
         elif path in found:
             refused["path that stands there twice"] += 1
         else:
@@ -102,16 +111,34 @@ def _lines(text: str, origin: str) -> tuple[list[tuple[str, str]], Counter[str]]
     return list(found.items()), refused
 
 
+def _is_file_name(name: str) -> bool:
+    """Whether an archive may lie under that name: it is not hidden, none of the files of the fetch itself, and short enough."""
+    own = name.casefold() in _OURS or name.casefold().endswith(".json")  # some file systems tell no capitals from small letters
+    return not (name.startswith(".") or own or len(os.fsencode(name)) > _LONGEST_NAME)
+
+
+def _shortened(path: str) -> str:
+    """The end of a path as one name, of at most so many bytes as a file system takes."""
+    name = path.replace("/", "+")
+    while len(os.fsencode(name)) > _LONGEST_NAME:
+        name = name[1:]
+    return name.lstrip(".")
+
+
+def _members(data: bytes, origin: str) -> bytes:
+    """What gzip members behind each other hold, up to a byte more than LARGEST."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            return file.read(LARGEST + 1)
+    except EOFError as problem:
+        raise DataError(f"{origin} is cut off or damaged; fetch it again") from problem
+    except (OSError, zlib.error) as problem:
+        raise DataError(f"{origin} is damaged: {problem}") from problem
+
+
 def _unpacked(data: bytes, origin: str) -> str:
     if data.startswith(_GZIP):
-        inflate = zlib.decompressobj(31)
-        try:
-            parts = inflate.decompress(data, LARGEST + 1)
-        except zlib.error as problem:
-            raise DataError(f"{origin} is damaged: {problem}") from problem
-        if len(parts) <= LARGEST and not inflate.eof:
-            raise DataError(f"{origin} is cut off; fetch it again")
-        data = parts
+        data = _members(data, origin)
     if len(data) > LARGEST:
         raise DataError(f"{origin} has more than {LARGEST // 1_000_000} MB of paths")
     try:

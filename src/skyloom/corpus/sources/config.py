@@ -9,6 +9,7 @@ from typing import Any
 from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
 from skyloom.core.records import CATEGORIES
+from skyloom.corpus.own_function import check_settings
 from skyloom.corpus.sources.file_kinds import FILE_KINDS
 
 KINDS = ("auto", "debian-docs", "samples", "stdlib", "hub", "own", *FILE_KINDS)
@@ -67,6 +68,12 @@ class SourceConfig:
             raise ConfigError(f"source '{self.name}': set 'path' to a file, a folder or a URL")
         if (self.kind == "own") != bool(self.use):
             raise ConfigError(f'source \'{self.name}\': kind = "own" and use = "package.module:function" go together')
+        if self.kind != "own" and (self.version or self.settings):
+            name = "version" if self.version else "settings"
+            raise ConfigError(
+                f"source '{self.name}': {name} is that of a function of one's own: it goes with kind = \"own\" and use"
+            )
+        check_settings(self.use, self.settings)
 
     @property
     def policy(self) -> SourcePolicy:

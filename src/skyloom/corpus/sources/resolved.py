@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from skyloom.core.errors import ConfigError
+from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.core.records import record_id
 from skyloom.corpus.own_function import identity_of
@@ -32,6 +32,7 @@ class ResolvedSource:
     """A source that is there. `parts` are its units of work, `identity` changes when its content does.
 
     `kind` is never "auto"; `note` says what a reader of the report should know (for example a fallback to the samples).
+    `version` is that of a function of one's own, which each task compares with what it finds.
     """
 
     config: SourceConfig
@@ -40,6 +41,7 @@ class ResolvedSource:
     parts: Parts
     identity: str
     note: str = ""
+    version: str = ""
 
 
 def resolve(configs: Sequence[SourceConfig], *, cache: Path, samples: Path, progress: Progress) -> tuple[ResolvedSource, ...]:
@@ -84,9 +86,11 @@ def _own(config: SourceConfig) -> ResolvedSource:
     """A source of one's own: a part for each file at its path, or one where it has none."""
     version = identity_of(config.use, config.version, "source", OWN_GROUP)
     files = listing(config.name, config.path) if config.path else []
+    if config.path and not files:
+        raise DataError(f"source '{config.name}': no files at {config.path}")
     told = json.dumps([config.use, version, config.settings], ensure_ascii=False, sort_keys=True)
     identity = f"{told} {fingerprint(files)}" + _hosts_identity(config)
-    return ResolvedSource(config, "own", config.use, tuple(files) or (File("", config.name, 0),), identity)
+    return ResolvedSource(config, "own", config.use, tuple(files) or (File("", config.name, 0),), identity, version=version)
 
 
 def _licensed(config: SourceConfig) -> SourceConfig:

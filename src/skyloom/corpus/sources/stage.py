@@ -309,7 +309,7 @@ def _pages(source: ResolvedSource, parts: Parts) -> Pages:
         return
     if source.kind == "own":
         for part in parts:
-            yield from _guarded(own_reader.pages(part, about, config), part.name, 0, about)
+            yield from _guarded(own_reader.pages(part, about, config, source.version), part.name, 0, about)
         return
     for part in parts:
         name, size = (part.name, part.size) if isinstance(part, File) else (f"{source.kind} data set", 0)

@@ -21,12 +21,16 @@ from skyloom.corpus.sources.readers.jsonl import record_row
 from skyloom.corpus.sources.readers.rows import About, broken_row
 
 
-def pages(file: File, about: About, config: SourceConfig) -> Iterator[PageRow]:
-    """PAGE rows of one file, in the function's order. ConfigError if the function is not here."""
-    read = ready_function(config.use, config.version, "source", OWN_GROUP)
+def pages(file: File, about: About, config: SourceConfig, version: str) -> Iterator[PageRow]:
+    """PAGE rows of one file, in the function's order. `version`: that with which the run was started. ConfigError if the function
+    is not here, OwnFunctionError if it is of another version here."""
+    read = ready_function(config.use, config.version, version, "source", OWN_GROUP)
     path = file.path.removeprefix("file://")
-    for number, record in enumerate(read(path, copy.deepcopy(config.settings))):
-        if isinstance(record, Mapping):
-            yield record_row(record, number, file.name, about)
-        else:
-            yield broken_row(about, file.name, number, f"broken: {config.use} gave no record")
+    try:
+        for number, record in enumerate(read(path, copy.deepcopy(config.settings))):
+            if isinstance(record, Mapping):
+                yield record_row(record, number, file.name, about)
+            else:
+                yield broken_row(about, file.name, number, f"broken: {config.use} gave no record")
+    except SystemExit:  # whoever reads a file tells its end, not that of the run; other failures are the caller's
+        yield broken_row(about, file.name, "reader", "broken: cannot be read (SystemExit)")
