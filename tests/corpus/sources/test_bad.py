@@ -121,8 +121,12 @@ def test_encoded_bombs_and_cuts(encoding: str) -> None:
         sources_http.decoded(packed, encoding, "", 1_000, 300)
     with pytest.raises(sources_http.TooLargeError):
         sources_http.decoded(ENCODINGS[encoding](HTML), encoding, "", 1_000, 300)
-    with pytest.raises((ValueError, zlib.error, EOFError)):
-        sources_http.decoded(ENCODINGS[encoding](HTML)[:-9], encoding, "", 100_000, 300)
+    cut = ENCODINGS[encoding](HTML)[:-9]
+    if encoding == "zstd":  # a frame that is cut in its only block gives nothing
+        with pytest.raises((ValueError, EOFError)):
+            sources_http.decoded(cut, encoding, "", 100_000, 300)
+    else:
+        assert HTML.startswith(sources_http.decoded(cut, encoding, "", 100_000, 300))
 
 
 @given(

@@ -459,4 +459,4 @@ def test_a_local_data_set_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_every_kind_has_a_reader() -> None:
-    assert set(KINDS) == {*sources.READERS, "auto", "debian-docs"}
+    assert set(KINDS) == {*sources.READERS, "auto", "debian-docs", "own"}

@@ -217,10 +217,10 @@ def test_parquet_with_other_bytes_in_a_string_column(tmp_path: Path) -> None:
     ]
 
 
-def test_a_json_array_is_not_taken_for_text(tmp_path: Path) -> None:
+def test_a_json_array_is_its_records(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('[{"text": "一"}, {"text": "two"}]')
-    with pytest.raises(DataError, match="not a JSON object"):
-        read(SourceConfig(name="j", path=str(tmp_path)), tmp_path)
+    rows = read(SourceConfig(name="j", path=str(tmp_path)), tmp_path)
+    assert [(r["body"].decode(), r["error"]) for r in rows] == [("一", None), ("two", None)]
 
 
 def test_parquet(tmp_path: Path) -> None:

@@ -293,7 +293,8 @@ def _rule(data: Bytes, begin: Int, middle: Int, end: Int, page: pg.Page, nested:
         effect = np.int64(SHOWS if said else 0)
     if effect:
         _selectors(data, begin, middle, page, effect)
-    return effect == SHRINKS
+    shrinks: bool = effect == SHRINKS
+    return shrinks
 
 
 @inner

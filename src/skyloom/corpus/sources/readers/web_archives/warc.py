@@ -265,7 +265,8 @@ def _records(stream: Any, file: File, about: About, place: int) -> Iterator[Page
         yield broken_row(about, file.name, f"{place}.{number + 1}", reason_of(problem))
         return
     if isinstance(source, TidyRecords) and source.strays and seen:
-        yield broken_row(about, file.name, f"{place}.{number + 1}", BETWEEN)
+        number += 1
+        yield broken_row(about, file.name, f"{place}.{number}", BETWEEN)
     if not seen:
         yield broken_row(about, file.name, place, "broken: no WARC record")
     elif isinstance(stream, _Ended) and stream.is_cut and error is None:
