@@ -237,15 +237,3 @@ def test_only_the_tests_of_the_bench_import_the_bench():
             found += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             wrong += [f"{name} imports {of}" for of in found if of.split(".")[0] == "bench" and not name.startswith("tests/bench/")]
     assert wrong == []
-
-
-def test_no_interface_offers_a_name_that_is_a_module_of_it():
-    """After an import of the module the name would be the module, and no longer the function."""
-    wrong = [
-        (name, offered)
-        for name, path in modules().items()
-        if path.name == "__init__.py" and ("core.doors", "lazy") in imports(name)
-        for module, offered in imports(name)
-        if module.startswith(f"{name}.") and (path.parent / f"{offered}.py").exists()
-    ]
-    assert wrong == []
