@@ -72,12 +72,12 @@ def test_duplicates_are_found_and_the_clean_one_stays(text: str, mark: str) -> N
     other = strewn(text, mark)
     texts = pa.array([other, text, other])
     assert len({tuple(row) for row in fingerprints(texts).tolist()}) == 1
-    assert exact_duplicates(pa.array(["a", "b", "c"]), texts).keep.tolist() == [False, True, False]
-    assert near_duplicates(pa.array(["a", "b", "c"]), texts, DedupConfig()).keep.sum() == 1
+    assert exact_duplicates(texts, pa.array(["a", "b", "c"])).keep.tolist() == [False, True, False]
+    assert near_duplicates(texts, pa.array(["a", "b", "c"]), DedupConfig()).keep.sum() == 1
 
 
 def test_full_width() -> None:
-    assert exact_duplicates(pa.array(["a", "b"]), pa.array([wide(EN), EN])).keep.tolist() == [False, True]
+    assert exact_duplicates(pa.array([wide(EN), EN]), pa.array(["a", "b"])).keep.tolist() == [False, True]
     assert language.identify(pa.array([wide(EN), wide("The ferry leaves at six.")]))[0] == ["en", "en"]
     assert comparable(pa.array([wide("Ab9"), "é ｅ\u0301", ""])).to_pylist() == ["Ab9", "é ｅ\u0301", ""]
     assert (plainness(pa.array([EN, ZH])) == [len(EN.encode()), len(ZH.encode())]).all()
