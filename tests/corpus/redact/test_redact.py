@@ -184,3 +184,9 @@ def test_nothing_breaks_and_the_rest_of_the_text_stays(text: str) -> None:
     for part in parts:
         place = text.find(part, place) + len(part)
         assert place >= len(part), "what stays stood in the text, in this order"
+
+
+@pytest.mark.parametrize("text", ["+86 6222021000111126138123456781101051949a", "电话+861" + "3812345678" * 4 + "甲b"])
+def test_a_long_run_of_digits_takes_little_work(text: str) -> None:
+    """The shape of an international number once tried each way of cutting the digits into groups: this never ended."""
+    assert clean(text + "x") == clean(text) + "x"

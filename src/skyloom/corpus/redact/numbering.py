@@ -241,7 +241,7 @@ _MOBILE = r"(?:86[ .\-]?)?1[3-9]\d(?:[ ]?\d{4}[ ]?\d{4}|-\d{4}-?\d{4}|\.\d{4}\.\
 _LINE = r"(?:\(0\d{1,3}\) ?|0\d{1,3}-|86-\d{2,3}-|86 \d{2,3} )[2-9]\d{2,3}[ -]?\d{4}(?:[-转轉]\d{1,5})?"
 _PHONES: tuple[tuple[re.Pattern[str], tuple[str | None, ...], Allows], ...] = (
     # a shape, the plans of which one must know the number, and what the words around must say
-    (_shape(r"\+[1-9]\d{0,2}(?:[ .-]?(?:\d{1,5}|\(\d{1,5}\)))+"), (None,), _always),
+    (_shape(r"\+[1-9](?:[ .-]?(?:\d|\(\d{1,5}\)))+"), (None,), _always),
     (_shape(r"(?:\(8(?:52|53|86|6)\) ?|00(?:86|852|853|886)[ -]?)\d[\d -]{6,12}\d"), (None,), _always),
     (_shape(_MOBILE), ("CN",), _unless_it_counts),
     (_shape(_LINE), ("CN", "TW"), _unless_it_counts),
