@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from skyloom.core.units import units
 from skyloom.corpus.dedup.minhash import band_keys, fingerprints, jaccards, shingle_counts, shingle_sets, signatures
+from skyloom.corpus.text import comparable
 
 ANY = st.text(
     alphabet=st.one_of(
@@ -26,7 +27,7 @@ ANY = st.text(
 @settings(max_examples=120, deadline=None)
 def test_shingles_are_those_of_the_units(texts: list[str], n: int) -> None:
     found = shingle_sets(pa.array(texts, pa.string()), n)
-    plain = [units(t) for t in texts]
+    plain = [units(t) for t in comparable(pa.array(texts, pa.string())).to_pylist()]
     sets = [{tuple(p[k : k + n]) for k in range(max(len(p) - n, 0) + 1)} if p else set() for p in plain]
     assert found.counts.tolist() == [len(s) for s in sets]
     again = shingle_sets(pa.array([" ".join(p) for p in plain], pa.string()), n)
@@ -39,7 +40,7 @@ def test_shingles_are_those_of_the_units(texts: list[str], n: int) -> None:
 @settings(max_examples=60, deadline=None)
 def test_prints_are_equal_where_the_units_are(texts: list[str]) -> None:
     prints = [tuple(p) for p in fingerprints(pa.array(texts, pa.string())).tolist()]
-    plain = [tuple(units(t)) for t in texts]
+    plain = [tuple(units(t)) for t in comparable(pa.array(texts, pa.string())).to_pylist()]
     for i in range(len(texts)):
         for j in range(len(texts)):
             assert (prints[i] == prints[j]) == (plain[i] == plain[j])
