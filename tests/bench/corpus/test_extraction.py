@@ -87,7 +87,7 @@ def test_the_interval_holds_the_mean_and_narrows_with_pages() -> None:
 def page(name: str, lang: str, repeat: int = 6, site: str = "") -> bench.Page:
     """A page whose gold is its article and whose menus are links."""
     sentence = SENTENCES[lang == "zh"]
-    article = [sentence * (2 + i % 3) for i in range(repeat)]
+    article = [f"{sentence * (2 + i % 3)} {i + 1}." for i in range(repeat)]  # the same paragraph twice comes once
     menu = "".join(f"<li><a href='/{i}'>{'栏目' if lang == 'zh' else 'Section'} {i}</a></li>" for i in range(12))
     body = "".join(f"<p>{p}</p>" for p in article)
     html = (
