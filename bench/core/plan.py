@@ -193,6 +193,18 @@ def _warnings(rates: dict[str, Any], folders: list[dict[str, Any]]) -> list[str]
     return ["What does not work as it is set:\n\n" + "\n".join(found)] if found else []
 
 
+def show(text: str, file: Path | None, begin: str, end: str) -> None:
+    """Print a text, or put it between two marks of a file."""
+    if file is None:
+        print(text)
+        return
+    page = file.read_text(encoding="utf-8")
+    if begin not in page or end not in page:
+        sys.exit(f"{file} has no lines {begin} and {end}")
+    head, tail = page.partition(begin)[0], page.partition(end)[2]
+    file.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rates", type=Path, default=HERE / "rates.toml")
@@ -203,14 +215,7 @@ def main() -> None:
     if given.tokens:
         rates["goal"]["tokens"] = given.tokens
     text = plan(rates)
-    if given.write is None:
-        print(text)
-        return
-    page = given.write.read_text(encoding="utf-8")
-    if BEGIN not in page or END not in page:
-        sys.exit(f"{given.write} has no lines {BEGIN} and {END}")
-    head, tail = page.partition(BEGIN)[0], page.partition(END)[2]
-    given.write.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
+    show(text, given.write, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ only; nothing is measured here. ValueError if a station needs more tasks or shar
 from __future__ import annotations
 
 import argparse
-import sys
 import tomllib
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
-from bench.core.plan import BEGIN, END, HERE, _cell
+from bench.core.plan import BEGIN, END, HERE, _cell, show
 from skyloom.corpus.sources.stage import MOST_RANGES, RANGE_BYTES
 
 SHARD_TIMES = 4  # a worker needs so many times the size of a shard
@@ -111,14 +110,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="put the table between the marks of this file")
     given = parser.parse_args()
     text = walk(tomllib.loads(given.rates.read_text(encoding="utf-8")))
-    if given.write is None:
-        print(text)
-        return
-    page = given.write.read_text(encoding="utf-8")
-    if BEGIN not in page or END not in page:
-        sys.exit(f"{given.write} has no lines {BEGIN} and {END}")
-    head, tail = page.partition(BEGIN)[0], page.partition(END)[2]
-    given.write.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
+    show(text, given.write, BEGIN, END)
 
 
 if __name__ == "__main__":
