@@ -121,6 +121,12 @@ def test_measured_power_stands_where_no_share_can_be_derived() -> None:
     told = "measured on small models of 0.9 M parameters"
     found["detectors"][0]["power"] = {"items": 300, "share_seen": None, "measured": [{"copies": 1}], "source": told}
     assert f"({told})" in page(found)
+    assert f"（{told}）" in page(found, "zh")  # an older file, in English only
+    found["detectors"][0] |= {"why_zh": "两组题目写法不同", "needs_zh": "一组没有读过的题目"}
+    found["detectors"][0]["power"]["source_zh"] = "在小模型上实测"
+    chinese = page(found, "zh")
+    assert all(words in chinese for words in ("（在小模型上实测）", "两组题目写法不同", "一组没有读过的题目"))
+    assert f"（{told}）" not in chinese
     found["detectors"][0]["power"]["measured"] = []
     assert told not in page(found)
 

@@ -60,6 +60,7 @@ class PagePower(TypedDict):
     share_seen: Figure
     measured: NotRequired[list[object]]
     source: str
+    source_zh: NotRequired[str]
 
 
 class PageDetector(TypedDict):
@@ -76,7 +77,9 @@ class PageDetector(TypedDict):
     counts: bool
     flagged: bool
     why: str
+    why_zh: NotRequired[str]
     needs: str
+    needs_zh: NotRequired[str]
     tokens: int
     power: PagePower
 

@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from markupsafe import Markup
 
@@ -259,13 +259,19 @@ def _gap(one: PageDetector, say: LeakSay) -> Gap:
     return Gap(printable(shown), value, low, high, one["counts"], one["flagged"], printable(told))
 
 
+def _told(row: Mapping[str, Any], key: str, say: LeakSay) -> str:
+    """A sentence of `leak.json` in the page's language; older files have it in English only."""
+    return str((row.get(f"{key}_zh") if say.lang == "zh" else None) or row[key])
+
+
 def _detector(one: PageDetector, say: LeakSay) -> PageRow:
     power = one["power"]
     seen = say("not known")
     if known(power["share_seen"]):
         seen = say("{share} of the items leaked", share=percent(power["share_seen"]))
-    if power["source"] and (known(power["share_seen"]) or power.get("measured")):
-        seen += f" ({power['source']})"
+    source = _told(power, "source", say)
+    if source and (known(power["share_seen"]) or power.get("measured")):
+        seen += f"（{source}）" if say.lang == "zh" else f" ({source})"
     return {
         "name": _name(one, say),
         "set": say.set(one["set"]),
@@ -278,8 +284,8 @@ def _detector(one: PageDetector, say: LeakSay) -> PageRow:
         "loud": one["flagged"] and one["counts"],
         "held": count(power["items"]),
         "power": seen,
-        "why": one["why"],
-        "needs": one["needs"],
+        "why": _told(one, "why", say),
+        "needs": _told(one, "needs", say),
         "cost": say("{count} tokens", count=count(one["tokens"])),
     }
 

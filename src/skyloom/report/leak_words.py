@@ -1,7 +1,7 @@
 """The words of a leakage page, in English and Chinese.
 
 English stands in the code where it is used, and a text that has no Chinese here is an error, so that no page is half translated.
-Sentences of `leak.json` that come in both languages are taken as they are; those in one (why a detector counts) stay in it.
+Sentences of `leak.json` that come in both languages are taken as they are; those in one (what a family's rule says) stay in it.
 """
 
 from __future__ import annotations

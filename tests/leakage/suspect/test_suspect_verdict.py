@@ -68,6 +68,7 @@ def test_no_sign_quotes_what_was_measured_on_small_models(monkeypatch: pytest.Mo
     assert "0.9 M 参数的小模型" in quotes["zh"] and "20 个中 90%" in quotes["zh"]
     row = _detector_row(found, rules[key], {}, {"zh": 300})["power"]
     assert row["source"].startswith("measured on small models") and "the share is derived" in row["source"]
+    assert row["source_zh"].startswith("在 0.9 M 参数的小模型上实测") and row["source_zh"].count("；该比例由推算得出") == 1
     assert [(one["copies"], one["share"], one["seeds"]) for one in row["measured"]] == [(3, 0.9, 20)]
     assert _detector_row(found, rules[key], {}, {"fr": 300})["power"]["source"].startswith("the share is derived")
     for langs in ({"en": 150, "zh": 150}, None):  # nothing was measured: the derived share stands alone

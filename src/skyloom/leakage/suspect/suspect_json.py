@@ -73,6 +73,7 @@ class PowerRow(TypedDict):
     share_seen: float | None
     measured: list[MeasuredPower]
     source: str
+    source_zh: str
 
 
 class DetectorRow(TypedDict):
@@ -89,7 +90,9 @@ class DetectorRow(TypedDict):
     counts: bool
     flagged: bool
     why: str
+    why_zh: str
     needs: str
+    needs_zh: str
     tokens: int
     power: PowerRow
 

@@ -50,6 +50,7 @@ from skyloom.leakage.suspect.suspect_json import AucRow, BlindRow, BudgetRow, De
 from skyloom.leakage.suspect.suspect_scoring import ReadySuspectSet, SuspectScorer, ready
 from skyloom.leakage.suspect.suspect_verdict import (
     ABOUT_POWER,
+    ABOUT_POWER_ZH,
     LEVEL,
     REFERENCE,
     TRAIN,
@@ -75,6 +76,15 @@ NEEDS = {
     TWINS: "twins of the items", ITEM_ORDER: "items with their published order; other orders are read too",
     CHOICE_ORDER: "items with choices; other orders are read too", COMPLETION: "a set to compare with",
 }  # fmt: skip
+NEEDS_ZH = {
+    UNREAD: "同一批作者所出、模型没有读过的一组题目",
+    "the train split": "训练集",
+    "a family file of other models, and a text set for ability": "其他模型的得分文件，以及测能力的文本",
+    "twins of the items": "题目的改写题",
+    "items with their published order; other orders are read too": "按发布次序排列的题目；也读其他次序",
+    "items with choices; other orders are read too": "有选项的题目；也读选项的其他次序",
+    "a set to compare with": "一组用来比较的题目",
+}
 
 
 class FamilyResult(Protocol):
@@ -424,16 +434,19 @@ def _blind_row(name: str, found: BlindBaseline) -> BlindRow:
 
 def _detector_row(found: DetectorFinding, rule: Counting, adjusted: Mapping[Key, float], langs: Mapping[str, int]) -> DetectorRow:
     measured = measured_power(found.name, langs, found.items)
-    sources = ([quoted(measured)["en"]] if measured else []) + ([ABOUT_POWER] if found.effect > 0 else [])
+    told = [quoted(measured)] if measured else []
+    told += [{"en": ABOUT_POWER, "zh": ABOUT_POWER_ZH}] if found.effect > 0 else []
     p = adjusted.get((found.name, found.set))
     share = found.share_seen(LEVEL / max(len(adjusted), 1) if rule.counts else LEVEL)
     return {
         "name": found.name, "set": found.set, "value": figure(found.value), "low": figure(found.low), "high": figure(found.high),
         "unit": found.unit, "p": figure(found.p), "adjusted": None if p is None else figure(p), "counts": rule.counts,
-        "flagged": p is not None and p <= LEVEL, "why": rule.why, "needs": NEEDS[found.name], "tokens": found.tokens,
+        "flagged": p is not None and p <= LEVEL, "why": rule.why, "why_zh": rule.zh,
+        "needs": NEEDS[found.name], "needs_zh": NEEDS_ZH[NEEDS[found.name]], "tokens": found.tokens,
         "power": {
             "items": found.items, "share_seen": None if share is None else figure(share), "measured": measured,
-            "source": "; ".join(sources) or "not known",
+            "source": "; ".join(one["en"] for one in told) or "not known",
+            "source_zh": "；".join(one["zh"] for one in told) or "不详",
         },
     }  # fmt: skip
 

@@ -65,6 +65,7 @@ ABOUT_POWER = (
     "the share is derived: the one-sided test's error at this n, and a leaked item taken to move by one standard deviation of the "
     "items' scores"
 )
+ABOUT_POWER_ZH = "该比例由推算得出：取单侧检验在此题数下的误差，并设一道泄漏的题目使得分移动一个标准差"
 
 
 @dataclass(frozen=True)
