@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -65,16 +67,54 @@ def test_an_edited_inner_kernel_is_compiled_into_the_outer_one_again(tmp_path: P
     assert run(2, 5) == "11 0", "an edit of a constant two modules away"
 
 
+def test_compiled_kernels_that_the_package_brings_are_used_where_they_fit(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "skyloom"
+    (package / "core").mkdir(parents=True)
+    for name in ("__init__.py", "core/__init__.py", "core/kernels.py"):
+        shutil.copy(ROOT / name, package / name)
+    (package / "core" / "twice.py").write_text(
+        "from skyloom.core.kernels import kernel\n\n\n@kernel\ndef twice(x):\n    return x * 2  # 两倍\n"
+    )
+    program = "from skyloom.core.twice import twice; print(twice(21), sum(twice.stats.cache_hits.values()))"
+    told = "import json, numba; from skyloom.core import kernels as k; print(json.dumps([k._digest(k._ROOT), k.SHIPPED_CPU, numba.__version__]))"
+    digest, cpu, numba = json.loads(ask(package.parent, tmp_path / "first", told))
+    brought = package / "compiled"
+    for_all = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(brought / "kernels")}
+    assert ask(package.parent, tmp_path / "first", program, **for_all) == "42 0"
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    target = {"digest": digest, "python": python, "numba": numba, "machine": platform.machine(), "needs": []}
+    (brought / "target.json").write_text(json.dumps(target))
+
+    def run(name: str) -> str:
+        shutil.rmtree(package / "__pycache__", ignore_errors=True)
+        return ask(package.parent, tmp_path / name, program)
+
+    assert run("fits") == "42 1", "nothing is compiled on the first start"
+    for key, other in (("needs", ["a_feature_of_no_processor"]), ("python", "3.9"), ("numba", "0.1"), ("machine", "z80")):
+        (brought / "target.json").write_text(json.dumps(target | {key: other}))
+        assert run(key) == "42 0", key
+    (brought / "target.json").write_text(json.dumps(target))
+    (package / "core" / "twice.py").write_text((package / "core" / "twice.py").read_text().replace("x * 2", "x * 3"))
+    assert run("edited") == "63 0", "compiled from other sources"
+
+
 def test_the_cache_is_ours_also_where_numba_was_imported_before(tmp_path: Path) -> None:
-    program = f"import numba; {ASK}; print(numba.config.CACHE_DIR)"
-    found, set_to = ask(ROOT.parent, tmp_path, program).split()
-    assert found == set_to != ""
+    program = f"import numba; {ASK}; from skyloom.core.kernels import decode; print(decode.stats.cache_path)"
+    found, used = ask(ROOT.parent, tmp_path, program).split()
+    assert found and used == str(Path(found, "core.kernels"))
 
 
 def test_a_user_s_own_folder_is_left_alone(tmp_path: Path) -> None:
     mine = str(tmp_path / "我的")
-    program = f"{ASK}; import numba; print(numba.config.CACHE_DIR)"
-    assert ask(ROOT.parent, tmp_path, program, NUMBA_CACHE_DIR=mine).split() == [mine, mine]
+    program = f"{ASK}; from skyloom.core.kernels import decode; print(decode.stats.cache_path)"
+    assert ask(ROOT.parent, tmp_path, program, NUMBA_CACHE_DIR=mine).split() == [mine, str(Path(mine, "core.kernels"))]
+
+
+def test_kernels_of_other_programs_are_kept_where_numba_keeps_them(tmp_path: Path) -> None:
+    (tmp_path / "别人.py").write_text("import numba\n\n\n@numba.njit(cache=True)\ndef half(x):\n    return x / 2\n")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from skyloom.core.kernels import cache; import 别人; print(别人.half(4.0), 别人.half.stats.cache_path)"
+    found, used = ask(ROOT.parent, tmp_path / "home", program).split()
+    assert found == "2.0" and used == str(tmp_path / "__pycache__")
 
 
 def test_a_package_that_cannot_be_written_uses_the_home_folder(tmp_path: Path) -> None:

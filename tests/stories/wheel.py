@@ -19,20 +19,32 @@ ROOT = Path(__file__).parents[2]
 WHAT_A_BUILD_NEEDS = ("pyproject.toml", "README.md", "LICENSE", "src")
 
 
+ALONE = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
+
+
 def install(folder: Path) -> Path:
     """Build the wheel, install it below `folder`, and return the program `skyloom`."""
-    tree, wheels, home = folder / "tree", folder / "wheels", folder / "venv"
+    return install_wheel(build(folder), folder / "venv")
+
+
+def build(folder: Path) -> Path:
+    """Build the wheel below `folder`, and return it."""
+    tree, wheels = folder / "tree", folder / "wheels"
     tree.mkdir(parents=True)
     for name in WHAT_A_BUILD_NEEDS:
         here, there = ROOT / name, tree / name
         leave = shutil.ignore_patterns("*.egg-info", "__pycache__", "build")
         shutil.copytree(here, there, ignore=leave) if here.is_dir() else shutil.copy(here, there)
-    alone = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
-    _pip("wheel", tree, "--wheel-dir", wheels, "--no-build-isolation", *alone)
-    venv.create(home, with_pip=False)
-    (wheel,) = wheels.glob("skyloom-*.whl")
-    _pip("--python", home / "bin" / "python", "install", wheel, *alone)
+    _pip("wheel", tree, "--wheel-dir", wheels, "--no-build-isolation", *ALONE)
     shutil.rmtree(tree)
+    (wheel,) = wheels.glob("skyloom-*.whl")
+    return wheel
+
+
+def install_wheel(wheel: Path, home: Path) -> Path:
+    """Install a wheel into a new environment in the folder `home`, and return the program `skyloom`."""
+    venv.create(home, with_pip=False)
+    _pip("--python", home / "bin" / "python", "install", wheel, *ALONE)
     (packages,) = home.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(f"{Path(numpy.__file__).parents[1]}\n")
     return home / "bin" / "skyloom"

@@ -9,11 +9,16 @@ they say so where they do it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import json
 import os
+import platform
 import re
 import shutil
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -21,16 +26,19 @@ from typing import TypeVar
 import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite.binding import get_host_cpu_features
 from numba import carray  # type: ignore[attr-defined]
 from numba.core import types
 from numba.extending import intrinsic
 
 __all__ = [
     "FNV_PRIME", "FNV_START", "GOLDEN", "Bool", "Bools", "Bytes", "Floats", "Floats32", "Hashes", "Int", "Ints", "Ints32", "cache",
-    "carray", "decode", "entry", "fnv", "fnv_point", "inlined", "inner", "intrinsic", "kernel", "mix", "mix_column", "types",
+    "carray", "decode", "entry", "fnv", "fnv_point", "inlined", "inner", "intrinsic", "kernel", "mix", "mix_column",
+    "read_only", "types",
 ]  # fmt: skip
 
 Function = TypeVar("Function", bound=Callable[..., object])
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 Int = int | np.int64
 """A whole number in compiled code: from Python an `int`, from an array a NumPy scalar."""
@@ -50,6 +58,10 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _BARE: dict[str, bool | str] = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _KEPT = 4  # caches of so many states of the sources; a process may still run with the last one
 _ROOT = Path(__file__).parent.parent
+_SHIPPED = _ROOT / "compiled"
+SHIPPED_CPU = "x86-64-v3"
+"""The processor that kernels in a wheel are compiled for: those with AVX2, FMA and BMI2 (x86-64-v3 of the System V ABI)."""
+SHIPPED_NEEDS = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
 
 
 @functools.cache
@@ -68,7 +80,7 @@ def cache() -> Path | None:
         folder = place / f"kernels-{digest}"
         try:
             if not folder.is_dir():
-                folder.mkdir(parents=True)
+                _make(folder)
                 for old in sorted(place.glob("kernels-*"), key=os.path.getmtime)[:-_KEPT]:
                     shutil.rmtree(old, ignore_errors=True)
             if os.access(folder, os.W_OK):
@@ -78,6 +90,20 @@ def cache() -> Path | None:
     return None
 
 
+def _make(folder: Path) -> None:
+    """Make the folder, with the compiled kernels that came with the package in it. Of two processes at once one wins."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shipped = _shipped()
+    if shipped is None:
+        folder.mkdir(exist_ok=True)
+        return
+    with tempfile.TemporaryDirectory(dir=folder.parent) as held:
+        copied = shutil.copytree(shipped, Path(held, folder.name))
+        with contextlib.suppress(OSError):  # it is there, because another process was faster
+            copied.rename(folder)
+
+
+@functools.cache
 def _digest(root: Path) -> str:
     """A digest of the sources of all modules below `root` that import this module, and of what they import, directly or not."""
     sources = {".".join(path.relative_to(root).with_suffix("").parts): path.read_bytes() for path in sorted(root.rglob("*.py"))}
@@ -102,8 +128,64 @@ def _digest(root: Path) -> str:
     return digest.hexdigest()
 
 
-if (_folder := cache()) is not None:
-    numba.config.CACHE_DIR = str(_folder)  # type: ignore[attr-defined]  # the variable is not read again once numba was imported
+def _shipped() -> Path | None:
+    """The folder of compiled kernels that a wheel for one platform brings, if it was made from these sources for such a machine."""
+    told = _SHIPPED / "target.json"
+    if not told.is_file():
+        return None
+    target = json.loads(told.read_text("utf-8"))
+    fits = target["digest"] == _digest(_ROOT) and target["python"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    fits = fits and target["numba"] == numba.__version__ and target["machine"] == platform.machine()
+    return _SHIPPED / "kernels" if fits and all(_has(feature) for feature in target["needs"]) else None
+
+
+@functools.cache
+def _features() -> dict[str, bool]:
+    return dict(get_host_cpu_features())
+
+
+def _has(feature: str) -> bool:
+    return _features().get(feature, False)
+
+
+class KernelLocator:
+    """Where numba keeps what it compiles of this package: below `cache()`, by module, so that the folder may be copied.
+
+    numba's own locators name folders after the place of the sources and compare the time of the file; here the digest of all
+    sources is compared instead.
+    """
+
+    def __init__(self, module: str, line: int) -> None:
+        self.module, self.line = module, line
+
+    @classmethod
+    def from_function(cls, function: Callable[..., object], file: str) -> KernelLocator | None:
+        """The locator of a function of this package; None for all others, which numba's own locators take."""
+        path = Path(file)
+        if cache() is None or not path.is_relative_to(_ROOT):
+            return None
+        return cls(".".join(path.relative_to(_ROOT).with_suffix("").parts), function.__code__.co_firstlineno)
+
+    def ensure_cache_path(self) -> None:
+        Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        return str(Path(cache() or "", self.module))
+
+    def get_source_stamp(self) -> str:
+        return _digest(_ROOT)
+
+    def get_disambiguator(self) -> str:
+        return str(self.line)
+
+
+_LOCATORS = ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator", "IPythonCacheLocator", "ZipCacheLocator")
+if cache() is not None:
+    own = f"{__name__}.{KernelLocator.__name__}"
+    numba.config.CACHE_LOCATOR_CLASSES = ",".join((own, *_LOCATORS))  # type: ignore[attr-defined]
+if _shipped() is not None and not os.environ.get("NUMBA_CPU_NAME"):
+    # What a wheel brings is found only by a program that compiles for the same processor as it was compiled for.
+    numba.config.CPU_NAME, numba.config.CPU_FEATURES = SHIPPED_CPU, ""  # type: ignore[attr-defined]
 
 
 def _compiled(function: Function, **options: bool | str) -> Function:
@@ -163,6 +245,13 @@ def mix_column(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
+
+
+def read_only(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """A view that cannot be written to. Arrow's buffers can be or not; with one type for both a kernel is compiled once."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @kernel

@@ -23,7 +23,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skyloom.core.code_points import made_once
-from skyloom.core.kernels import FNV_START, GOLDEN, Bool, Bools, Bytes, Hashes, Int, Ints, Ints32, decode, fnv_point, kernel, mix
+from skyloom.core.kernels import (
+    FNV_START,
+    GOLDEN,
+    Bool,
+    Bools,
+    Bytes,
+    Hashes,
+    Int,
+    Ints,
+    Ints32,
+    decode,
+    fnv_point,
+    kernel,
+    mix,
+    read_only,
+)
 
 IDEOGRAPHIC = (
     "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3041-\u3096\u3099\u309a\u309d-\u309f"
@@ -85,7 +100,7 @@ def ngrams(column: UnitColumn, n: int) -> UnitColumn:
 
 
 def utf8_buffers(column: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The bytes and offsets of a string column without copying where Arrow allows it: uint8[bytes], int64[rows + 1]."""
+    """The bytes and offsets of a string column, to read only, uncopied where Arrow allows it: uint8[bytes], int64[rows + 1]."""
     if isinstance(column, pa.ChunkedArray):
         column = (
             pa.concat_arrays([c.cast(pa.large_string()) for c in column.chunks])
@@ -97,10 +112,10 @@ def utf8_buffers(column: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uin
         array = pc.fill_null(array, "")
     _, raw_offsets, raw_data = array.buffers()
     if len(array) == 0 or raw_offsets is None:
-        return np.zeros(0, np.uint8), np.zeros(len(array) + 1, np.int64)
+        return read_only(np.zeros(0, np.uint8)), read_only(np.zeros(len(array) + 1, np.int64))
     offsets = np.frombuffer(raw_offsets, np.int64)[array.offset : array.offset + len(array) + 1]
     data = np.frombuffer(raw_data, np.uint8) if raw_data is not None else np.zeros(0, np.uint8)
-    return data, offsets
+    return read_only(data), read_only(offsets)
 
 
 @made_once

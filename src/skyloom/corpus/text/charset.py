@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from charset_normalizer import from_bytes
 
-from skyloom.core.kernels import Bytes, Int, Ints, kernel
+from skyloom.core.kernels import Bytes, Int, Ints, kernel, read_only
 
 REPLACEMENT = "\ufffd"
 _META = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE)
@@ -176,16 +176,20 @@ def inspect_column(bodies: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint8]:
 
 
 def binary_buffers(bodies: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The bytes of a binary or string column, without a copy where Arrow allows it, and where each row begins: int64[rows + 1]."""
+    """The bytes of a binary or string column, to read only, and where each row begins: uint8[bytes], int64[rows + 1].
+
+    Nothing is copied where Arrow allows it.
+    """
     column = bodies.combine_chunks() if isinstance(bodies, pa.ChunkedArray) else bodies
     column = column.cast(pa.large_binary())
     if column.null_count:
         column = pc.fill_null(column, b"")
     _, bounds, data = column.buffers()
     if not len(column) or bounds is None:
-        return np.zeros(1, np.uint8), np.zeros(len(column) + 1, np.int64)
+        return read_only(np.zeros(1, np.uint8)), read_only(np.zeros(len(column) + 1, np.int64))
     offsets = np.frombuffer(bounds, np.int64)[column.offset : column.offset + len(column) + 1]
-    return (np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)), offsets
+    found = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
+    return read_only(found), read_only(offsets)
 
 
 def kind_of(data: bytes) -> str:
