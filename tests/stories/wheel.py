@@ -16,26 +16,38 @@ from pathlib import Path
 import numpy
 
 ROOT = Path(__file__).parents[2]
+ALONE = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
 WHAT_A_BUILD_NEEDS = ("pyproject.toml", "README.md", "LICENSE", "src")
 
 
 def install(folder: Path) -> Path:
     """Build the wheel, install it below `folder`, and return the program `skyloom`."""
-    tree, wheels, home = folder / "tree", folder / "wheels", folder / "venv"
+    home = folder / "venv"
+    tree = copied(folder / "tree")
+    wheel = built(tree, folder / "wheels")
+    venv.create(home, with_pip=False)
+    _pip("--python", home / "bin" / "python", "install", wheel, *ALONE)
+    shutil.rmtree(tree)
+    (packages,) = home.glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(f"{Path(numpy.__file__).parents[1]}\n")
+    return home / "bin" / "skyloom"
+
+
+def copied(tree: Path) -> Path:
+    """A copy of what a build of this checkout needs, in the new folder `tree`."""
     tree.mkdir(parents=True)
     for name in WHAT_A_BUILD_NEEDS:
         here, there = ROOT / name, tree / name
         leave = shutil.ignore_patterns("*.egg-info", "__pycache__", "build")
         shutil.copytree(here, there, ignore=leave) if here.is_dir() else shutil.copy(here, there)
-    alone = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
-    _pip("wheel", tree, "--wheel-dir", wheels, "--no-build-isolation", *alone)
-    venv.create(home, with_pip=False)
+    return tree
+
+
+def built(tree: Path, wheels: Path) -> Path:
+    """The wheel of the sources `tree`, built into the new folder `wheels`."""
+    _pip("wheel", tree, "--wheel-dir", wheels, "--no-build-isolation", *ALONE)
     (wheel,) = wheels.glob("skyloom-*.whl")
-    _pip("--python", home / "bin" / "python", "install", wheel, *alone)
-    shutil.rmtree(tree)
-    (packages,) = home.glob("lib/python*/site-packages")
-    (packages / "dependencies.pth").write_text(f"{Path(numpy.__file__).parents[1]}\n")
-    return home / "bin" / "skyloom"
+    return wheel
 
 
 def environment() -> dict[str, str]:
