@@ -49,7 +49,7 @@ def commands(files: dict[str, Path], folder: Path) -> list[list[str]]:
     texts = str(files["texts.jsonl"])
     return [
         ["data", "pack", "tiny", "--work", str(folder / "run")],
-        ["data", "show", "tiny", "--work", str(folder / "run")],
+        ["data", "show", "tiny", "--step", "1", "--work", str(folder / "run")],
         ["corpus", "extract", str(files["en.html"])],
         ["corpus", "extract", str(files["zh.html"])],
         *(["corpus", verb, texts, "--out", str(folder / f"{verb}.jsonl")] for verb in ("language", "quality", "redact", "dedup")),

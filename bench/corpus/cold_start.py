@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--wheel", type=Path, help="a wheel with compiled kernels, instead of building one")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        plain = wheels.build(Path(folder, "plain"))
+        plain = wheels.built(wheels.copied(Path(folder, "plain", "tree")), Path(folder, "plain", "wheels"))
         whole = options.wheel or compiled(plain, Path(folder, "compiled"))
         shipped = measured(whole, Path(folder, "compiled"))
         if options.json:

@@ -16,27 +16,31 @@ from pathlib import Path
 import numpy
 
 ROOT = Path(__file__).parents[2]
-WHAT_A_BUILD_NEEDS = ("pyproject.toml", "README.md", "LICENSE", "src")
-
-
 ALONE = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
+WHAT_A_BUILD_NEEDS = ("pyproject.toml", "README.md", "LICENSE", "src")
 
 
 def install(folder: Path) -> Path:
     """Build the wheel, install it below `folder`, and return the program `skyloom`."""
-    return install_wheel(build(folder), folder / "venv")
+    tree = copied(folder / "tree")
+    wheel = built(tree, folder / "wheels")
+    shutil.rmtree(tree)
+    return install_wheel(wheel, folder / "venv")
 
 
-def build(folder: Path) -> Path:
-    """Build the wheel below `folder`, and return it."""
-    tree, wheels = folder / "tree", folder / "wheels"
+def copied(tree: Path) -> Path:
+    """A copy of what a build of this checkout needs, in the new folder `tree`."""
     tree.mkdir(parents=True)
     for name in WHAT_A_BUILD_NEEDS:
         here, there = ROOT / name, tree / name
         leave = shutil.ignore_patterns("*.egg-info", "__pycache__", "build")
         shutil.copytree(here, there, ignore=leave) if here.is_dir() else shutil.copy(here, there)
+    return tree
+
+
+def built(tree: Path, wheels: Path) -> Path:
+    """The wheel of the sources `tree`, built into the new folder `wheels`."""
     _pip("wheel", tree, "--wheel-dir", wheels, "--no-build-isolation", *ALONE)
-    shutil.rmtree(tree)
     (wheel,) = wheels.glob("skyloom-*.whl")
     return wheel
 
