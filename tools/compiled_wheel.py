@@ -50,8 +50,7 @@ def commands(files: dict[str, Path], folder: Path) -> list[list[str]]:
     return [
         ["data", "pack", "tiny", "--work", str(folder / "run")],
         ["data", "show", "tiny", "--step", "1", "--work", str(folder / "run")],
-        ["corpus", "extract", str(files["en.html"])],
-        ["corpus", "extract", str(files["zh.html"])],
+        *(["corpus", "extract", str(files[page]), "--out", str(folder / f"{page}.jsonl")] for page in ("en.html", "zh.html")),
         *(["corpus", verb, texts, "--out", str(folder / f"{verb}.jsonl")] for verb in ("language", "quality", "redact", "dedup")),
         ["leak", "corpus", texts, "--benchmark", str(files["items.jsonl"]), "--out", str(folder / "leak.jsonl")],
     ]

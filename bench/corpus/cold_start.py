@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from tests.stories import wheel as wheels
-from tools.compiled_wheel import compiled, written
+from tools.compiled_wheel import EN, ZH, compiled, written
 
 
 def measured(wheel: Path, folder: Path) -> dict[str, float]:
@@ -29,11 +29,17 @@ def measured(wheel: Path, folder: Path) -> dict[str, float]:
     files = written(folder / "pages")
     environment = wheels.environment() | {"XDG_CACHE_HOME": str(folder / "home")}
     found = {}
-    for name, page in (("first", files["en.html"]), ("second", files["zh.html"])):
+    for name, page, sentence in (("first", files["en.html"], EN), ("second", files["zh.html"], ZH)):
         before, start = os.times(), time.perf_counter()
-        done = subprocess.run([program, "corpus", "extract", page], env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [program, "corpus", "extract", page, "--out", folder / f"{name}.jsonl"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         after = os.times()
-        assert "river" in done.stdout or "河水" in done.stdout
+        assert sentence in (folder / f"{name}.jsonl").read_text("utf-8"), done.stderr
         found[f"{name} cpu"] = after.children_user + after.children_system - before.children_user - before.children_system
         found[f"{name} wall"] = time.perf_counter() - start
     return found

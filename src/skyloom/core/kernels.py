@@ -26,9 +26,9 @@ from typing import TypeVar
 import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite.binding import get_host_cpu_features
 from numba import carray  # type: ignore[attr-defined]
 from numba.core import types
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
 __all__ = [
@@ -136,16 +136,14 @@ def _shipped() -> Path | None:
     target = json.loads(told.read_text("utf-8"))
     fits = target["digest"] == _digest(_ROOT) and target["python"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
     fits = fits and target["numba"] == numba.__version__ and target["machine"] == platform.machine()
-    return _SHIPPED / "kernels" if fits and all(_has(feature) for feature in target["needs"]) else None
+    return _SHIPPED / "kernels" if fits and _features().issuperset(target["needs"]) else None
 
 
 @functools.cache
-def _features() -> dict[str, bool]:
-    return dict(get_host_cpu_features())
-
-
-def _has(feature: str) -> bool:
-    return _features().get(feature, False)
+def _features() -> frozenset[str]:
+    """What this processor can do, in LLVM's names: `avx2`, `fma`."""
+    told = str(get_host_cpu_features())  # type: ignore[no-untyped-call]
+    return frozenset(one[1:] for one in told.split(",") if one.startswith("+"))
 
 
 class KernelLocator:
