@@ -33,6 +33,7 @@ import pyarrow.compute as pc
 from tests.planted.distribution import LANGS, SPREADS, families, planted, prose
 
 from bench.answers import NotMeasuredError, answer, offer
+from bench.corpus.template_crowd import crowd
 from bench.corpus.topics import directions, fit_topics, topic_entropy, topics_of
 from skyloom.core.errors import DataError
 from skyloom.corpus.distribution.config import DistributionConfig, MeaningConfig
@@ -205,12 +206,16 @@ def entropies(given: Mix, found: Found) -> tuple[float, float]:
 
     The clusters are those of other prose, so that neither side has a part in them.
     """
+    kept = ~found.verdict.remove[found.made.rows]
+    return _entropy_of(found, np.ones(len(kept), np.bool_)), _entropy_of(found, kept)
+
+
+def _entropy_of(found: Found, chosen: npt.NDArray[np.bool_]) -> float:
     other = _mix(
         [(lang, "", b) for lang in LANGS for n in PROSE[lang] for b in real_documents(lang, n, PART_BYTES // 2, skip=PART_BYTES)]
     )
     centres = fit_topics(directions(vectors(other.table, found.space, CONFIG).signs))
-    labels = topics_of(directions(found.made.signs), centres)
-    return topic_entropy(labels), topic_entropy(labels[~found.verdict.remove[found.made.rows]])
+    return topic_entropy(topics_of(directions(found.made.signs), centres)[chosen])
 
 
 def crowded(family: str, size: int = CROWD) -> tuple[float, float]:
@@ -230,6 +235,28 @@ def crowds() -> None:
             recall = found.verdict.remove[found.made.rows][planted_rows].mean()
             before, after = entropies(given, found)
             print(f"| {family} | {size:,} | {planted_rows.mean():.1%} | {recall:.3f} | {before:.3f} → {after:.3f} |", flush=True)
+
+
+def web_like(seed: int, groups: int = 1000) -> Mix:
+    """Real prose with thousands of templates in it, `groups` of each language (bench/corpus/template_crowd.py)."""
+    rows: list[tuple[str, str, Sequence[str]]] = []
+    for lang in LANGS:
+        own = [(lang, "", blocks) for name in PROSE[lang] for blocks in real_documents(lang, name, PART_BYTES)]
+        far = (b for name in PROSE[lang] for b in real_documents(lang, name, 2 * PART_BYTES, skip=3 * PART_BYTES))
+        texts = [block for blocks in far for block in blocks]
+        count = sum(len(blocks) for _, _, blocks in own)
+        rows += own + [(lang, f"template {k}", [text]) for k, text in crowd(texts, count, seed, groups)]
+    return _mix(rows)
+
+
+def web_entropies(seed: int) -> tuple[float, float, float, float]:
+    """Entropy before, after, and of the prose alone (all templates out), over clusters of other prose; share of templates found."""
+    given = web_like(seed)
+    found = run(given)
+    before, after = entropies(given, found)
+    planted_rows = given.family[found.made.rows] != ""
+    alone = _entropy_of(found, ~planted_rows)
+    return before, after, alone, float(found.verdict.remove[found.made.rows][planted_rows].mean())
 
 
 def speeds(given: Mix, found: Found) -> dict[str, float]:
