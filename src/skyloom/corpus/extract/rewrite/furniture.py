@@ -2,9 +2,11 @@
 
 Input: the blocks of a column of pages with their tags and the page of each. Output: which blocks stay, and headings without the
 marks that edit them or link to them. Only short blocks are looked at, with one pattern over the whole column; the few that it
-finds are judged page by page. A line that can be nothing else (「本帖最后由 … 编辑」, "3 people found this helpful") goes. Words that
-a text may hold too ("Reply", 「收藏」) go where several of them make up a line, or where the same line stands on the page more than
-once, as below each post. Headings, listings and single items of lists stay. Memory: a byte for each block, and the short blocks.
+finds are judged page by page. Memory: a byte for each block, and the short blocks.
+
+A line that can be nothing else (「本帖最后由 … 编辑」, "3 people found this helpful") goes. Words that a text may hold too
+("Reply", 「收藏」) go where several of them make up a line, or where the same line stands on the page more than once, as below each post.
+Headings, listings and single items of lists stay.
 """
 
 from __future__ import annotations
@@ -22,8 +24,7 @@ LONGEST = 400
 """Bytes of the longest block that is looked at."""
 _BUTTONS = (
     "reply|quote|report(?: post| abuse)?|share(?: this)?|like|unlike|upvote|downvote|permalink|permanent link|flag|save|"
-    "follow|edit|"
-    "comments?|add(?: a)? comment|multi-?quote|thanks?|top|back to top|give award|helpful|not helpful|"
+    "follow|edit|comments?|add(?: a)? comment|multi-?quote|thanks?|top|back to top|give award|helpful|not helpful|"
     "回复|回覆|引用|举报|檢舉|检举|分享|点赞|點讚|赞|讚|踩|顶|支持|反对|反對|收藏|评论|評論|添加评论|写评论|编辑|赞同|反对票|喜欢|喜歡|"
     "感谢|感謝|收起|展开|追问|追答|只看该作者|只看楼主|倒序浏览|倒序看帖|电梯直达|使用道具|返回顶部|查看更多|发消息|加好友|关注|打赏|推荐|"
     "显示全部楼层|阅读模式|踩一下|有用|没用|楼主|沙发|板凳|地板"
