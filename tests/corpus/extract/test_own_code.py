@@ -19,7 +19,8 @@ from skyloom.core.progress import Progress
 from skyloom.core.records import PAGE
 from skyloom.core.store import Store
 from skyloom.corpus.dedup import work_folder
-from skyloom.corpus.extract import ExtractConfig, command, extract, extract_files, extractor_identity
+from skyloom.corpus.extract import ExtractConfig, command, extract, extract_files, extract_html, extractor_identity
+from skyloom.corpus.extract.stage import extract_pages
 from skyloom.corpus.own_function import OwnFunctionError
 from skyloom.corpus.sources import SourceConfig, fetch, resolve
 from skyloom.run.recipe import CorpusSettings
@@ -260,3 +261,17 @@ def test_the_recipe_has_both() -> None:
     table = {"sources": [{"name": "s", "kind": "own", "use": "a:b"}], "extract": {"use": "a:c", "settings": {"word": "赌场"}}}
     read = build(CorpusSettings, table, origin="test")
     assert read.extract.settings == {"word": "赌场"} and json.dumps(read.sources[0].settings) == "{}"
+
+
+def test_the_functions_of_python_use_it_too(package: Any) -> None:
+    name = package("own_direct", PACKAGE.replace('pages["url"]', 'pages["charset"]'))
+    config = ExtractConfig(use=f"{name}:extract", settings={"word": "casino"})
+    found = extract_html("<b>A mill by the river. 河边的磨坊。</b>", config=config)
+    assert (found.text, found.title, found.reason) == ("A mill by the river. 河边的磨坊。", "utf-8", None)
+    assert extract_html("<b>赌场 casino</b>", config=config).reason == "says casino"
+    table = extract_pages(pa.chunked_array([pa.array([b"<i>a</i>", None])]), None, replace(config, settings={"word": "z"}))
+    assert table["blocks"].to_pylist() == [["a"], []] and table["reason"].to_pylist() == [None, "no text"]
+    with pytest.raises(ConfigError, match="is not found"):
+        extract_html("x", config=ExtractConfig(use="own_nowhere:extract"))
+    with pytest.raises(OwnFunctionError, match="failed with KeyError"):
+        extract_html("x", config=ExtractConfig(use=f"{name}:extract"))

@@ -90,3 +90,64 @@ def test_what_may_come_twice_does(lang: str) -> None:
     rows = "".join(f"<tr><td>{n}<td>{'yes' if lang == 'en' else '是'}<td>{'open' if lang == 'en' else '开'}" for n in range(1, 5))
     found = extract_html(article(lang, f"<table>{rows}</table>")).text
     assert found.count("yes | open" if lang == "en" else "是 | 开") == 4
+
+
+SAID = {
+    "en": ("Part", "Article", "Fees", "Penalties", "The party that fails to do so shall pay a fine of one tenth of the price within thirty days after it was asked to.",
+           "The other party may end the contract at once, and keeps what was paid until then, unless both have agreed otherwise in writing.", "When does it apply?"),
+    "zh": ("第{}编", "第{}条", "费用", "罚则", "未按前款规定办理的一方，应当在收到通知之日起三十日内向对方支付合同价款百分之十的违约金。",
+           "对方可以立即解除合同，并且保留在此之前已经收取的全部款项，但是双方另有书面约定的除外。", "什么时候适用？"),
+}  # fmt: skip
+LAWS = {
+    "headings": "<h2>{n}</h2><p>{own}</p><p>{said}</p>", "headings, two": "<h2>{n}</h2><p>{own}</p><p>{said}</p><p>{more}</p>",
+    "alone": "<h3>{n}</h3><p>{said}</p>", "labels": "<p>{n}</p><p>{said}</p>", "bold": "<p><b>{n}</b></p><p>{said}</p><p>{more}</p>",
+    "sections": "<section><h3>{n}</h3><div><p>{said}</p></div></section>", "subheadings": "<h2>{n}</h2><p>{own}</p><h3>{fees}</h3><p>{said}</p>",
+    "labels twice": "<p>{n}</p><p>{fees}</p><p>{said}</p>", "definitions": "<dl><dt>{n}</dt><dd>{said}</dd></dl>",
+    "questions": "<p>{n} {ask}</p><p>{said}</p>", "numbers": "<ol start={k}><li>{said}</li></ol><p>{own}</p>",
+}  # fmt: skip
+
+
+def _law(lang: str, layout: str, articles: int = 4) -> str:
+    _, name, fees, _, said, more, ask = SAID[lang]
+    parts = []
+    for k in range(1, articles + 1):
+        n = name.format("一二三四五六"[k - 1]) if lang == "zh" else f"{name} {k}"
+        own = TEXTS[lang][k % 5]
+        parts.append(layout.format(n=n, k=k, own=own, said=said, more=more, fees=fees, ask=ask))
+    return "".join(parts)
+
+
+@pytest.mark.parametrize(("lang", "name"), itertools.product(("en", "zh"), LAWS))
+def test_equal_paragraphs_below_different_headings_stay(lang: str, name: str) -> None:
+    title = "Contract of sale" if lang == "en" else "买卖合同"
+    found = extract_html(page(lang, f"<main><h1>{title}</h1>{_law(lang, LAWS[name])}</main>")).text
+    said, more = SAID[lang][4:6]
+    assert found.count(said) == 4
+    assert found.count(more) == (4 if "{more}" in LAWS[name] else 0)
+
+
+@pytest.mark.parametrize(("lang", "name"), itertools.product(("en", "zh"), ("headings", "labels", "subheadings", "questions")))
+def test_a_copy_of_a_whole_law_comes_once(lang: str, name: str) -> None:
+    title = "Contract of sale" if lang == "en" else "买卖合同"
+    law = f"<h1>{title}</h1>{_law(lang, LAWS[name])}"
+    layouts = (
+        "<div>{0}</div><div>{0}</div>",
+        '<div>{0}</div><div class="modal">{0}</div>',
+        "<div>{0}</div><p>{1}</p><div>{0}</div>",
+    )
+    for layout in layouts:
+        found = extract_html(page(lang, f"<main>{layout.format(law, 'Print version' if lang == 'en' else '打印版')}</main>")).text
+        assert found.count(SAID[lang][4]) == 4, layout
+        if "{own}" in LAWS[name]:
+            assert found.count(TEXTS[lang][1]) == 1, layout
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_paragraph_twice_below_one_heading_comes_once(lang: str) -> None:
+    text = TEXTS[lang][3]
+    for layout in (
+        "<h1>{n}</h1><div class='summary'><p>{x}</p></div><p>{a}</p><p>{x}</p><p>{b}</p>", "<h2>{n}</h2><p>{x}</p><p>{a}</p><blockquote>{x}</blockquote><p>{b}</p>",
+        "<p>{a}</p><p>{x}</p><p>{x}</p><p>{b}</p>",
+    ):  # fmt: skip
+        inner = layout.format(n="The pump" if lang == "en" else "水泵", x=text, a=TEXTS[lang][0], b=TEXTS[lang][1])
+        assert extract_html(page(lang, f"<article>{inner}</article>")).text.count(text) == 1, layout

@@ -11,6 +11,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from skyloom.core.engine import Engine
@@ -124,3 +125,15 @@ def test_long_text_in_any_charset_is_no_binary_data(charset: str) -> None:
     text = "Über die Berge, naïve café. " * 500 if charset == "latin-1" else "天地玄黃,宇宙洪荒。The quick brown fox 日月\n" * 500
     assert not_text(text.encode(charset)) == ""
     assert not_text(b"N\x08NA\x08AM\x08ME\x08E manual page overstruck \x1b[1mbold\x1b[0m\xff\n" * 50) == ""
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("share", [1, 3, 8])
+def test_pages_in_utf_16_without_a_mark_are_text(charset: str, share: int) -> None:
+    first = {"utf-16-le": 0x01, "utf-16-be": 0x00}[charset]
+    han = "".join(chr(0x4E00 + 256 * (k % 80) + (k * 7 + first) % 32) for k in range(40))  # low bytes as of control characters
+    for text in (f"<p class=text>{han}</p>" * share * 20, "<ul>" + f"<li><a href='/{share}'>渡轮\u3002</a></li>\n" * 200):
+        assert not_text(text.encode(charset)) == ""
+    for seed in range(4):
+        numbers = np.random.default_rng(seed).integers(0, 200, 4000).astype("<u2" if charset == "utf-16-le" else ">u2")
+        assert not_text(numbers.tobytes()) == "binary data"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import Counter
 
 import pytest
 
 from skyloom.corpus.sources.readers.markup import latex_text
-from skyloom.corpus.sources.readers.markup.holes import HOLE, without_holes
+from skyloom.corpus.sources.readers.markup.holes import _SENTENCE, HOLE, without_holes
 from skyloom.corpus.sources.readers.markup.raised import lowered, raised
 from skyloom.corpus.sources.readers.markup.wikitext import plain_text
 from skyloom.corpus.sources.readers.markup.xhtml import chapter_text
@@ -178,3 +180,21 @@ def test_many_holes_behind_a_bracket() -> None:
     for text in ("(a" + HOLE * 200_000, "（城" * 3 + " " * 200_000 + HOLE, "(" + (" " + HOLE) * 200_000):
         assert without_holes(text) == ("", 1)
     assert without_holes(f"A city (城 {HOLE}, {HOLE}) is. 好 （{HOLE}）。") == ("A city is. 好。", 0)
+
+
+HOSTILE = ("a. ", "a.b", ".", "..", ". ", "。", "。”", "...\u201d ", "a\u2026", " ", "\t a", "a.)b", "?!", "（。")
+
+
+@pytest.mark.parametrize("part", range(len(HOSTILE)))
+def test_sentences_are_read_once(part: int) -> None:
+    steps = []
+    for size in (1000, 2000, 4000, 8000):
+        line = HOSTILE[part] * size + HOLE
+        found = list(_SENTENCE.finditer(line))
+        assert "".join(match[0] for match in found) == line
+        assert all(a.end() == b.start() for a, b in itertools.pairwise(found))
+        steps.append(len(found))
+    assert all(b <= 2 * a + 2 for a, b in itertools.pairwise(steps))
+    pattern = _SENTENCE.pattern  # no repetition that is tried in another way when what follows does not fit
+    assert not re.search(r"[])][*+?](?![+])", re.sub(r"\(\?[^()]*\)", "", pattern))
+    assert without_holes(HOSTILE[part] * 500_000 + HOLE)[1] <= 1

@@ -284,13 +284,37 @@ def _with_embedded(found: pa.Table, pages: Pages, trees: Model, comments: bool) 
 
 
 _LARGE = 9
-_SITE = re.compile(r"\s+[-–—|·»:]+\s+|\s*[|_]\s*|::")
+_SITE = re.compile(r"\s+[-–—|·»«›>:]+\s+|\s*[|_｜]\s*|::|--+|\s*[«»]\s*")
+_UNREAD = re.compile(r"^\s*[(（\[][0-9]{1,4}[)）\]]\s+")
+_SITE_NAME = re.compile(
+    r"(?:网|網|网站|官网|论坛|論壇|频道|頻道|新闻|新聞|在线|百科|百科全书|知道|知乎|贴吧|博客|部落格|门户|日报|日報|晚报|早报|周刊|杂志|社区|社區|"
+    r"文库|图书馆|人民政府|豆瓣|微博|首页|首頁|维基百科，自由的百科全书|維基百科，自由的百科全書)$"
+    r"|(?i:\b(?:forums?|news|blog|wiki|wikipedia(?:, the free encyclopedia)?|times|magazine|journal|community|online|official site|"
+    r"home|homepage)$)"
+    r"|(?i:\.(?:com|org|net|io|cn|edu|gov)(?:\.[a-z]{2})?$)"
+)
+_HAN_DASH = re.compile(r"^(.*[^\s\d])[-—–]([^\s-]{2,12})$")
 
 
 def page_part(title: str) -> str:
-    """What a <title> says before the site's name."""
+    """What a <title> says beside the site's name: its first part, or the second where the first is the name of a site."""
+    title = _UNREAD.sub("", title)
     parts = [p.strip() for p in _SITE.split(title) if p.strip()]
-    return parts[0] if parts and len(parts[0]) >= 4 else title
+    if len(parts) > 1 and _is_site(parts[0]) and not any(_is_site(part) for part in parts[1:]) and _is_title(parts[1]):
+        return parts[1]
+    first = parts[0] if parts and _is_title(parts[0]) else title
+    dash = _HAN_DASH.match(first)
+    return dash[1].strip() if dash and _is_title(dash[1]) and _is_site(dash[2]) and not dash[2].isascii() else first
+
+
+def _is_title(part: str) -> bool:
+    """Whether a part is long enough to be a title: four letters, or two Chinese characters."""
+    return len(part.encode()) >= 4
+
+
+def _is_site(part: str) -> bool:
+    """Whether a part of a <title> names a site."""
+    return len(part) <= 40 and _SITE_NAME.search(part) is not None
 
 
 def _strings(text: Bytes, offsets: npt.NDArray[np.int64]) -> pa.Array:

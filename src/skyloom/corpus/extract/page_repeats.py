@@ -1,7 +1,9 @@
 """Runs of blocks that go on or come again: the last steps of a list in a second element, and the same text in a second copy.
 
 Input: a `Page` whose blocks are chosen. Output: the choice, changed. A page may carry its text twice, for print or for small
-screens, in a dialog, in the copies of a carousel, or short before "more": one stays. Verses and the cells of tables may repeat.
+screens, in a dialog, in the copies of a carousel, or short before "more": one stays. An equal paragraph alone is no copy: laws and
+contracts say the same below different headings, and so do answers to different questions. Verses and the cells of tables may
+repeat.
 """
 
 # ruff: noqa: SIM110 (a compiled `in` and `all` cost more than they say)
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.core.kernels import FNV_START, GOLDEN, Bool, Int, fnv, inner
+from skyloom.core.kernels import FNV_START, GOLDEN, Bool, Int, Ints32, fnv, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import NEGATIVE
 from skyloom.corpus.extract.tag_tables import HEADING, NAME_BITS, TAG, Tables
@@ -19,9 +21,16 @@ LONG = 15
 """Units of a passage that does not come twice by itself."""
 STEP = 6
 """Units of the shortest block that goes on where another ended."""
+LABEL = 20
+"""Units of a line that may stand above a passage as its heading."""
+PASSAGES, SHARE = 3, 0.75
+"""Of a copy below a heading of its own: its passages, and its part of all that stood before."""
+NEXT = 8
+"""Blocks to the one that is kept next."""
+_LABEL_RANK, _TEXT_RANK = 7, 8  # after the ranks of headings
 _STEM = 24  # bytes that a shortened text and the whole one have in common
 _COPIES = NAME_BITS["picture"] | NAME_BITS["popup"] | NAME_BITS["hide"]
-_PRE = TAG["pre"]
+_PRE, _H1, _LI = TAG["pre"], TAG["h1"], TAG["li"]
 
 
 @inner
@@ -122,36 +131,88 @@ _DIGITS = np.array([int.from_bytes(c.encode(), "big") for c in "一二三四五�
 
 @inner
 def drop_repeats(page: pg.Page) -> None:
-    """Drop runs of kept blocks that all stood before, if there is a passage among them or their element is a copy by its name."""
-    keys, used = page.families, 0
+    """Drop runs of kept blocks that all stood before, if there is a passage among them and they are a copy: their element is one by
+    its name, they stand below the same heading as before, or they are nearly all that stood before."""
+    keys, above, used = page.families, page.family_sums, 0
     keys[:] = 0
+    heads = page.spans[:, 0]  # of each rank the last heading, plus 1
+    heads[:] = 0
     i: Int
-    i, count = np.int64(0), page.state[pg.BLOCKS]
+    i, count, before, last = np.int64(0), page.state[pg.BLOCKS], 0, np.int64(-1)
+    end, passages, units = np.int64(0), 0, 0  # of the run of seen blocks that goes on at i
     while i < count:
+        if page.keep[i] and i >= end:
+            _cut_stem(page, i)
         if not page.keep[i]:
             i += 1
             continue
-        _cut_stem(page, i)
-        if not page.keep[i]:
-            i += 1
-            continue
-        end, again, units = i, False, 0
-        while end < count and (not page.keep[end] or _seen(page, end)):
-            if page.keep[end]:
-                row = page.blocks[end]
-                again |= row[pg.UNITS] >= LONG or (row[pg.UNITS] >= 2 and page.all[row[pg.NODE]] & _COPIES != 0)
-                units += row[pg.UNITS]
-            end += 1
-        if again:
-            for k in range(i, end):
-                page.keep[k] = 0
-        if end == i:
-            if used < pg.HASHES // 2 and _may_repeat(page, i):
-                slot = _place(page, _hash(page, i))
-                used += keys[slot] == 0
-                keys[slot] = _hash(page, i)
-            end = i + 1
-        i = end
+        row = page.blocks[i]
+        if i >= end:
+            end, passages, units = i, 0, 0
+            while end < count and (not page.keep[end] or _seen(page, end)):
+                if page.keep[end]:
+                    passages += page.blocks[end, pg.UNITS] >= LONG
+                    units += page.blocks[end, pg.UNITS]
+                end += 1
+        rank, slot = _rank(page, i), _place(page, _hash(page, i))
+        head = _heading_above(heads, rank)
+        if i < end:
+            copy = row[pg.UNITS] >= 2 and page.all[row[pg.NODE]] & _COPIES != 0
+            if not copy and passages and not (row[pg.BTAG] == _LI and row[pg.MARK] > 0 and units == row[pg.UNITS]):
+                labelled = last >= 0 and _rank(page, last) < _TEXT_RANK <= rank + 1 and above[slot, 0] != last + 1
+                copy = above[slot, 1] == head and not labelled
+                if not copy and passages >= PASSAGES and units >= SHARE * before:
+                    copy = _in_order(page, i, end)
+            if copy:
+                page.keep[i:end] = 0
+                i = end
+                continue
+            passages -= row[pg.UNITS] >= LONG
+            units -= row[pg.UNITS]
+        if keys[slot] == 0 and used < pg.HASHES // 2 and _may_repeat(page, i):
+            used += 1
+            keys[slot] = _hash(page, i)
+            above[slot, 0], above[slot, 1] = last + 1, head
+        if rank < _TEXT_RANK:
+            heads[rank] = i + 1
+            heads[rank + 1 : _TEXT_RANK] = 0
+        before += row[pg.UNITS]
+        last = i
+        i += 1
+
+
+@inner
+def _in_order(page: pg.Page, i: Int, end: Int) -> bool:
+    """Whether the first blocks of a run of seen ones follow each other as they did when they were seen first."""
+    steps, at = 0, page.family_sums[_place(page, _hash(page, i)), 0]
+    for k in range(i + 1, end):
+        if page.keep[k]:
+            following = page.family_sums[_place(page, _hash(page, k)), 0]
+            if following <= at or following > at + NEXT:
+                return False
+            steps, at = steps + 1, following
+            if steps == PASSAGES:
+                return True
+    return False
+
+
+@inner
+def _rank(page: pg.Page, i: Int) -> Int:
+    """The rank of a heading, 1 to 6; _LABEL_RANK of a short line, which may be one; _TEXT_RANK of other blocks."""
+    row = page.blocks[i]
+    if _H1 <= row[pg.BTAG] <= _H1 + 5:
+        return np.int64(row[pg.BTAG] - _H1 + 1)
+    label = row[pg.UNITS] <= LABEL and row[pg.STOPS] <= 1 and row[pg.BTAG] != _PRE and row[pg.BTAG] != _LI and row[pg.ROW] < 0
+    return np.int64(_LABEL_RANK if label else _TEXT_RANK)
+
+
+@inner
+def _heading_above(heads: Ints32, rank: Int) -> Int:
+    """The last heading of a higher rank, plus 1; 0 if there is none."""
+    for k in range(rank - 1, 0, -1):
+        if heads[k]:
+            return np.int64(heads[k])
+    return np.int64(0)
 
 
 @inner

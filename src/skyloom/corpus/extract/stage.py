@@ -29,6 +29,7 @@ from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.config import ExtractConfig
 from skyloom.corpus.extract.own_extractor import extractor_version, own_pages
+from skyloom.corpus.extract.rewrite.furniture import plain_headings, unmarked, without_furniture
 from skyloom.corpus.extract.rewrite.mend import mended
 from skyloom.corpus.extract.rewrite.prepare import prepared
 from skyloom.corpus.extract.written_dates import iso
@@ -60,7 +61,8 @@ DEFAULT = ExtractConfig()
 
 
 def extract_html(data: bytes | str, *, declared: str | None = None, config: ExtractConfig = DEFAULT) -> Extraction:
-    """The main text of one HTML page; `declared` is the charset that the transport named. Never raises on any input.
+    """The main text of one HTML page; `declared` is the charset that the transport named. Never raises on any input,
+    but for an extractor of one's own that is not there or fails, see `extract_pages`.
 
     For many pages `extract_column` is faster: here the conversion to Python objects costs as much as the extraction.
     """
@@ -74,7 +76,16 @@ def extract_html(data: bytes | str, *, declared: str | None = None, config: Extr
 def extract_pages(
     bodies: pa.Array | pa.ChunkedArray, declared: pa.Array | pa.ChunkedArray | None, config: ExtractConfig
 ) -> pa.Table:
-    """`extract_column` with the settings of a config: columns `blocks`, `tags`, `title`, `date`, `reason`, a row for each page."""
+    """`extract_column` with the settings of a config: columns `blocks`, `tags`, `title`, `date`, `reason`, a row for each page.
+
+    With an extractor of one's own (`config.use`) the texts are its: ConfigError if it is not found or has no version,
+    OwnFunctionError if it fails.
+    """
+    if config.use:
+        column = bodies.combine_chunks() if isinstance(bodies, pa.ChunkedArray) else bodies
+        charsets = pa.nulls(len(column), pa.string()) if declared is None else declared
+        table = pa.table({"body": pc.fill_null(column.cast(pa.binary()), b""), "charset": charsets})
+        return own_pages(table, config, extractor_version(config))
     found = extract_column(
         prepared(bodies, config.max_page_mb),
         declared,
@@ -86,15 +97,17 @@ def extract_pages(
 
 
 def _cleaned(found: pa.Table) -> pa.Table:
-    """The same without invisible characters, as plain text is cleaned; blocks of nothing else are gone."""
+    """The same without invisible characters, as plain text is cleaned, and without furniture; blocks of nothing else are gone."""
     blocks, tags = (found[name].combine_chunks() for name in ("blocks", "tags"))
     counts = pc.list_value_length(blocks).to_numpy()
     kinds = tags.flatten()
     listing = pc.equal(kinds, "pre").to_numpy(zero_copy_only=False)
     texts = clean(mended(blocks.flatten(), listing)).cast(pa.string())
-    seen = pc.binary_length(texts).to_numpy(zero_copy_only=False) > 0
+    owners = np.repeat(np.arange(len(found)), counts)
+    texts = plain_headings(texts, kinds, owners)
+    seen = (pc.binary_length(texts).to_numpy(zero_copy_only=False) > 0) & without_furniture(texts, kinds, owners)
     if not seen.all():
-        counts = np.bincount(np.repeat(np.arange(len(found)), counts)[seen], minlength=len(found))
+        counts = np.bincount(owners[seen], minlength=len(found))
         texts, kinds = texts.filter(pa.array(seen)), kinds.filter(pa.array(seen))
         emptied = pa.array((counts == 0) & (pc.list_value_length(blocks).to_numpy() > 0))
         reasons = pc.if_else(emptied, "empty", found["reason"])
@@ -102,7 +115,7 @@ def _cleaned(found: pa.Table) -> pa.Table:
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
     changed = {
         "blocks": pa.ListArray.from_arrays(offsets, texts), "tags": pa.ListArray.from_arrays(offsets, kinds),
-        "title": clean(mended(found["title"].combine_chunks(), np.zeros(len(found), bool))).cast(pa.string()),
+        "title": unmarked(clean(mended(found["title"].combine_chunks(), np.zeros(len(found), bool))).cast(pa.string())),
     }  # fmt: skip
     return pa.table({name: changed.get(name, found[name]) for name in found.column_names})
 

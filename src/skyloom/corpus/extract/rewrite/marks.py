@@ -22,7 +22,7 @@ _BOXES = (
     "files authorbox authorbio aboutauthor abouttheauthor postauthorbox postauthorbio postauthorinfo entryauthor authorcard "
     "authordescription authorabout relatedpost relatedposts relatedarticle relatedarticles relateditem relateditems relatedstories "
     "relatedcontent relatedlink relatedlinks jprelatedposts yarpprelated postsignature signature forumsignature usersignature "
-    "signoffsig"
+    "signoffsig postsig post_sig usersig user_sig signatures forumsign forum_sign bbssign bbs_sign sig sign"
 )
 _WORDS = {**dict.fromkeys(_BOXES.split(), BOX), "mwcitebacklink": BACKLINK}
 

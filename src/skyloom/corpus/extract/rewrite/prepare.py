@@ -44,15 +44,18 @@ _CODES = re.compile(rb"(</code\s*>)[ \t]*(?=<code\b)", re.IGNORECASE)
 _BACKLINK = re.compile(rb"<span class=\"mw-cite-backlink\">(?:(?!</span>).){0,400}</span>", re.DOTALL)
 _BOX = re.compile(
     rb"<(amp-ad|amp-embed|amp-sticky-ad)(?=[\s/>])|<(table)\b[^>]{0,200}\bclass=[\"']files[\"']"  # files of a repository
-    rb"|<(div|section|aside|ul|p)\b[^>]{0,200}\b(?:class|id)=[\"']?(?:[\w-]{1,60} ){0,10}"
+    rb"|<(div|section|aside|ul|p|td)\b[^>]{0,200}\b(?:class|id)=[\"']?(?:[\w-]{1,60} ){0,10}"
     rb"(?:author-?box|author-?bio|about-?(?:the-)?author|post-author-(?:box|bio|info)|entry-author|"
     rb"author-(?:card|description|about)|"
     rb"related-?(?:posts?|articles?|items?|stories|content|links?)|jp-relatedposts|yarpp-related|post-?signature|signature|forum-?signature|"
-    rb"user-signature|sign-?off-sig)(?=[ \"'>])",
+    rb"user-signature|sign-?off-sig|post_?-?sig|user_?-?sig|signatures|forum_?-?sign|bbs_?-?sign|(sig|sign))(?=[ \"'>])",
     re.IGNORECASE,
 )
+_SIGN = re.compile(rb"\bclass=[\"']?(?:[\w-]{1,60} ){0,10}sign?(?=[ \"'>])", re.IGNORECASE)
+_FORUM = re.compile(rb"forum|bbs|discuz|phpbb|vbulletin|thread|tieba|luntan", re.IGNORECASE)
+_LONGEST_SIGN = 2000  # bytes of a box whose short name may mean something else
 _TAG = {name: re.compile(rb"<(/?)" + name + rb"(?=[\s/>])", re.IGNORECASE) for name in (
-    b"amp-ad", b"amp-embed", b"amp-sticky-ad", b"div", b"section", b"aside", b"ul", b"p", b"table",
+    b"amp-ad", b"amp-embed", b"amp-sticky-ad", b"div", b"section", b"aside", b"ul", b"p", b"table", b"td",
 )}  # fmt: skip
 _EMPTY = re.compile(rb"<(a|span)\b[^<>]*+></\1\s*+>", re.IGNORECASE)
 _LINE_BEGINS = re.compile(  # at a tag: lines, rows and cells begin with it
@@ -165,18 +168,21 @@ def _begins_line(before: bytes) -> bool:
 
 def _without_boxes(page: bytes) -> bytes:
     parts, start, place, large = list[bytes](), 0, 0, 0
+    signed = _FORUM.search(page) is not None and len(_SIGN.findall(page)) >= 2  # "sign" has other meanings where there are no posts
     while large < _TRIES and (box := _BOX.search(page, place)):
         name = (box[1] or box[2] or box[3]).lower()
+        place = box.end()
+        if box[4] and not signed:
+            continue
         depth, end = 1, -1
-        for tag in _TAG[name].finditer(page, box.end()):
+        for tag in _TAG[name].finditer(page, place, place + _LONGEST_SIGN if box[4] else len(page)):
             depth += -1 if tag[1] else 1
             if depth == 0:
                 end = page.find(b">", tag.end()) + 1 or -1
                 break
-        place = box.end()
         if end >= 0 and end - box.start() <= _SHARE * len(page):
             parts.append(page[start : box.start()])
             start = place = end
-        else:
+        elif not box[4]:
             large += 1
     return b"".join([*parts, page[start:]]) if parts else page

@@ -112,6 +112,8 @@ _CONTROLS = bytes(b for b in range(256) if b < 0x20 and b not in b"\b\t\n\v\f\r\
 _BINARY = 0.05  # the least share of control characters; in random bytes it is 0.1, in text next to nothing
 _SHORT = 64  # bytes; of less nothing can be said
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+_ZEROS_OF_ASCII, _ZEROS_OF_OTHERS = 0.3, 0.05  # of UTF-16 with tags: zeros on the side of high bytes, and on the other
+_STRANGE = 0.01
 _LOOK = 1 << 16
 _NULLS = "null bytes"
 
@@ -131,7 +133,7 @@ def not_text(body: bytes) -> str:
             return "bzip2"
     if _MEDIA.match(head):
         return "media"
-    if body.startswith(_WIDE):
+    if body.startswith(_WIDE) or _is_utf16(body[:_LOOK]):
         return ""
     middle = len(body) // 2
     if _is_binary(body[:_LOOK]) or (middle > _LOOK and _is_binary(body[middle : middle + _LOOK])):
@@ -147,6 +149,20 @@ def _is_binary(part: bytes) -> bool:
     if any(len(half) - len(half.translate(None, _CONTROLS)) < _BINARY * len(half) for half in halves):
         return False
     return part.decode("utf-8", "replace").count("\ufffd") > 4  # a character may be cut at either end
+
+
+def _is_utf16(part: bytes) -> bool:
+    """Whether a text is in UTF-16 without a mark: the zero bytes of its ASCII (tags, blanks) stand on one side, and what it says
+    holds next to no control characters, which small whole numbers of two bytes are."""
+    zeros = np.frombuffer(part, np.uint8) == 0
+    if len(part) < 8 or not zeros.any():
+        return False
+    sides = float(zeros[0::2].mean()), float(zeros[1::2].mean())
+    if max(sides) < _ZEROS_OF_ASCII or min(sides) > _ZEROS_OF_OTHERS:
+        return False
+    text = part[: len(part) // 2 * 2].decode("utf-16-be" if sides[0] > sides[1] else "utf-16-le", "replace")
+    strange = sum((c < " " and c not in "\b\t\n\v\f\r\x1b") or "\x7f" <= c < "\xa0" or c == "\ufffd" for c in text)
+    return strange <= _STRANGE * len(text)
 
 
 def _has_nulls(body: bytes) -> bool:

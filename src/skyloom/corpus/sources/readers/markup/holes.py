@@ -17,7 +17,9 @@ _ALONE = re.compile(  # the rest of a line or a cell; a mark behind a sentence
     rf"|(?<=[.。!?！？…”])(?:{HOLE})+(?=\s)"
 )
 _BRACKETS = re.compile(rf"(?<![ \t])[ \t]*+[(（][^()（）\n{HOLE}]*+{HOLE}[^()（）\n]*+[)）]")
-_SENTENCE = re.compile(r"[^\n。！？!?.…]*(?:[.](?=[^\s”\"’』」)）\n])[^\n。！？!?.…]*)*(?:[。！？!?.…]+[”\"’』」)）]*)?[ \t]*|\n")
+_SENTENCE = re.compile(  # what is read is never read again: each part goes on from where the one before ended
+    r"[^\n。！？!?.…]*+(?:[.](?=[^\s”\"’』」)）\n])[^\n。！？!?.…]*+)*+(?:[。！？!?.…]++[”\"’』」)）]*+)?+[ \t]*+|\n"
+)
 
 
 def without_holes(text: str) -> tuple[str, int]:
