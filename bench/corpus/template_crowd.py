@@ -1,15 +1,15 @@
 """A corpus like the web's: real prose, and thousands of templates of all sizes, the largest two in a hundred blocks.
 
 Input: paragraphs of real prose in both languages. Output: documents of one block each, with the number of their template. Sizes
-follow a power law (the k-th template has 1/k^.8 of the largest), as copies on the web do; the text of a template is a
-real paragraph of prose that is in no other part of the mix, and each of its copies has a part of its units exchanged for units of
+follow a power law (the k-th template has 1/k^.8 of the largest), as copies on the web do; the text of a template is a real
+paragraph of prose that is in no other part of the mix, and each of its copies has a part of its units exchanged for units of
 other paragraphs, at places that the template fixes, so that templates are about whatever the prose is about.
 
-What is to be expected of topic entropy, the bits of blocks' shares over clusters of other prose: a mix of prose and templates has, for a share a of
-templates, between (1 − a) H(prose) + a H(templates) and that plus the entropy of the share itself; taking all templates out leaves
-H(prose). So it rises only if templates sit on few topics and are not many. With thousands of templates drawn from the prose itself,
-H(templates) is below H(prose) by what the largest ones crowd, which is small if none has more than 2 %: the change is expected near
-zero, of either sign by chance of which templates are large.
+What is to be expected of topic entropy, the bits of blocks' shares over clusters of other prose: a large template fills one or two
+clusters, the many small ones lie on all of them about as evenly as paragraphs drawn one by one. A filter that finds the large
+ones first takes crowded clusters down and raises entropy a little. One that found all of them would leave the prose alone, whose
+entropy is lower here, because blocks of one file resemble each other: so a better filter need not have the higher figure, which
+says how even a corpus is, and not how clean.
 """
 
 from __future__ import annotations
