@@ -262,9 +262,8 @@ def web_entropies(given: Mix) -> tuple[float, float, float, float]:
 
 def web() -> None:
     """Entropy where thousands of templates of all sizes stand in real prose, as on the web."""
-    print(
-        "| seed | templates | share of the blocks | found of them | entropy, bits | with all templates out |\n|---|---|---|---|---|---|"
-    )
+    print("| seed | templates | share of the blocks | found of them | entropy, bits | with all templates out |")
+    print("|---|---|---|---|---|---|")
     for seed in WEB_SEEDS:
         given = web_like(seed)
         count, share = len(set(given.family.tolist()) - {""}), (given.family != "").mean()

@@ -47,7 +47,7 @@ def copies(text: str, count: int, pool: Sequence[str], rng: np.random.Generator)
 
 
 def crowd(texts: Sequence[str], prose: int, seed: int, groups: int = GROUPS) -> Iterator[tuple[int, str]]:
-    """(template, block) of all copies. `texts`: paragraphs of one language, more than `groups`; `prose`: blocks of prose beside them."""
+    """(template, block) of all copies. `texts`: paragraphs of one language; `prose`: how many blocks of prose stand beside them."""
     rng = np.random.default_rng(seed)
     long = [text for text in texts if 20 <= sum(1 for _ in _UNIT.finditer(text)) <= 120]
     if len(long) < groups:
