@@ -204,7 +204,8 @@ def test_counts_as_people_write_them():
 def test_a_model_from_a_file(tmp_path):
     recipe = tmp_path / "模型.toml"
     recipe.write_text(
-        '[model]\npreset = "llama-1b"\n[tokenizer]\nvocabulary = 65536\n[train]\nbatch = 64\n[stage1.data]\ntokens = 5_000_000\n'
+        '[model]\npreset = "llama-1b"\n[tokenizer]\nvocabulary = 65536\n[train]\nbatch = 64\n'
+        '[[stages]]\nname = "a"\n[stages.data]\ntokens = 5_000_000\n'
     )
     found = read_subject(str(recipe))
     assert found.model == dataclasses.replace(PRESETS["llama-1b"], vocabulary=65_536)
