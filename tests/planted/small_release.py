@@ -227,7 +227,7 @@ def loss_in_the_card(folder: Path) -> None:
 
 def choices(folder: Path) -> None:
     def forge(value: Any) -> None:
-        from skyloom.evaluate.intervals import figure, wilson
+        from skyloom.score.intervals import figure, wilson
 
         for row in value["rows"]:
             if row["model"] == "final":

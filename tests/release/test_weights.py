@@ -107,7 +107,7 @@ def test_equal_inputs_give_equal_bytes(run: dict[str, Store], released: Path, tm
 def test_the_recipe_reads_back_without_what_was_null(released: Path) -> None:
     read = tomllib.loads((released / "recipe.toml").read_text())
     assert read.pop("release") == {**plain(CONFIG), "authors": ["甲", "B"], "languages": ["en", "zh"]}
-    assert read == {"name": "demo", "train": {"seed": 1, "语言": ["en", "zh"]}}
+    assert read == {"name": "demo", "train": {"seed": 1, "语言": ["en", "zh"]}, **STAGES}
 
 
 def test_the_cards_say_what_the_run_measured_and_what_was_planted(run: dict[str, Store], released: Path) -> None:

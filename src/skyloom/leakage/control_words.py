@@ -70,7 +70,9 @@ def reason(row: ControlEntry) -> str:
 def before_planting(control: Mapping[str, object]) -> str:
     """The model of `leakage.json` that was trained before the exercises were planted, by the keys of its flags; "" if none was."""
     names = [key.removeprefix(_CLEAN_TEST) for key in control if key.startswith(_CLEAN_TEST)]
-    return next((name for name in names if name != PLANTED), CLEAN if not names else "")
+    models = control.get("models")
+    usual = CLEAN if not isinstance(models, Mapping) or CLEAN in models else ""  # files of earlier versions lack the key
+    return next((name for name in names if name != PLANTED), usual)
 
 
 def flags(models: Mapping[str, ControlEntry], clean: str = CLEAN) -> dict[str, bool | None]:

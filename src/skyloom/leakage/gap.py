@@ -22,7 +22,6 @@ from skyloom.core.json_files import ControlEntry
 from skyloom.core.progress import Progress
 from skyloom.core.records import Json
 from skyloom.core.store import Store
-from skyloom.evaluate.intervals import Estimate, figure
 from skyloom.evaluate.models import LoadedModel, Models, as_tokenizer, load
 from skyloom.leakage.audit_items import SPLITS, Items, pairs, read_split
 from skyloom.leakage.config import LeakageConfig
@@ -30,6 +29,7 @@ from skyloom.leakage.contrast import Mix, Scored, gap, mix, paired, reference_me
 from skyloom.leakage.control_words import PLANTED, CleanTest, flags, holds, outcome, reason
 from skyloom.leakage.corpus_overlap import corpus_overlap
 from skyloom.leakage.verdict import WORDS, LeakageVerdict, below_zero, detectable, judge
+from skyloom.score.intervals import Estimate, figure
 from skyloom.tokenizer import Tokenizer
 from skyloom.train.stage_list import Planting
 
@@ -167,7 +167,7 @@ def _holds(rows: Sequence[Audited], control: Mapping[str, ControlEntry], before:
     return {**flags(control, before), **seen, "holds": holds(control, clean, before)}
 
 
-def _words(rows: Sequence[Audited], control: Mapping[str, ControlEntry], planted: Planting | None) -> dict[str, str]:
+def _words(rows: Sequence[Audited], control: Mapping[str, ControlEntry], planted: Planting | None = _REPORT) -> dict[str, str]:
     """What the figures mean, and one sentence for each model."""
     told = {row.model: row.verdict.words + (_planted(control[row.model]) if row.model in control else "") for row in rows}
     return {**WORDS, "control": _control_words(planted) if control and planted else NO_CONTROL_WORDS, **told}

@@ -29,7 +29,6 @@ from skyloom.corpus import stem
 from skyloom.data import pack
 from skyloom.data.config import PackConfig
 from skyloom.evaluate.config import UNITS, EvaluateConfig
-from skyloom.evaluate.intervals import figure, wilson
 from skyloom.evaluate.models import LoadedModel
 from skyloom.evaluate.report import evaluate
 from skyloom.evaluate.tasks import EXERCISES as EXERCISE_SCORES
@@ -40,6 +39,7 @@ from skyloom.release import canaries, corpus_shards, evidence
 from skyloom.release.folder import EVALUATION, EXERCISES, open_release, records_of
 from skyloom.release.likeness import unlike
 from skyloom.release.weights import load_released
+from skyloom.score.intervals import figure, wilson
 from skyloom.suites import HeldoutSetsConfig, heldout_sets
 from skyloom.tokenizer.tokenizer import Tokenizer
 from skyloom.train.config import TrainConfig
