@@ -91,7 +91,7 @@ def recipe(config: ReleaseConfig = CONFIG) -> dict[str, Any]:
     sources = [{"name": name, "kind": "text", "path": name, "license": license} for name, license in SOURCES]
     return {
         "name": "small", "corpus": {"sources": sources}, "exercises": plain(EXERCISES), "tokens": plain(TOKENS),
-        "evaluate": plain(EVALUATE), "leakage": plain(LEAKAGE), "train": plain(TRAIN), "heldout": plain(HeldoutSetsConfig()),
+        "evaluate": plain(EVALUATE), "leakage": plain(LEAKAGE), "train": plain(TRAIN), "heldout_sets": plain(HeldoutSetsConfig()),
         "release": plain(config), "stages": STAGES,
     }  # fmt: skip
 

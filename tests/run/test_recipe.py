@@ -12,10 +12,11 @@ from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.corpus.sources.resolved import ResolvedSource
 from skyloom.run.packaged import SAMPLES, find_recipe, recipe_names
-from skyloom.run.recipe import Recipe, load, to_toml
+from skyloom.run.recipe import Recipe, load, order, stage_shape, stage_train, stages, to_toml
 from skyloom.run.recipe_checks import check_files
 from skyloom.run.run import Run, scaled
 from skyloom.run.steps import publishable
+from skyloom.train.stage_list import planting
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -228,14 +229,14 @@ def test_a_recipe_begins_with_another_one_and_changes_some_keys(tmp_path):
     mine.write_text(
         'base = "tiny"\n[[corpus.sources]]\nname = "新"\npath = "pages/"\n[[stages]]\nname = "stage1"\n[stages.rate]\n'
         'peak = 1e-3\n[stages.data]\nshares = { web_zh = 1.0 }\n[[stages]]\nname = "stage2"\n[stages.data]\nramp = {}\n'
-        "[corpus.clean.heldout]\nminimum = 5\n"
+        "[corpus.clean.heldout_documents]\nminimum = 5\n"
     )
     found, base = load(mine), load(ROOT / "recipes" / "tiny.toml")
     assert found.name == "我的" and [s.name for s in found.corpus.sources] == ["新"], "a list replaces a list"
     assert found.stages[0].rate.peak == 1e-3 and found.stages[0].rate.warmup_steps == base.stages[0].rate.warmup_steps == 10
     assert found.stages[0].data.shares == {"web_zh": 1.0} and found.stages[0].data.tokens == base.stages[0].data.tokens
     assert found.stages[1].data.ramp == {} and found.stages[1].data.passes == {"canary": 1}, "names of the user's own replace"
-    assert found.corpus.clean.heldout.minimum == 5 and found.corpus.clean.minimum_documents == 20
+    assert found.corpus.clean.heldout_documents.minimum == 5 and found.corpus.clean.minimum_documents == 20
     assert found.model == base.model
     again = tmp_path / "again.toml"  # a base of a base, by its path from the recipe's own folder; a preset replaces a shape
     again.write_text('base = "我的.toml"\nname = "again"\n[model]\npreset = "demo-3m"\n[tokenizer]\nfit = false\n')
@@ -329,7 +330,6 @@ def test_sample_pages_that_stand_in_scale_the_tokens_down(tmp_path):
 def test_references_are_a_step_that_training_does_not_need(tmp_path):
     """And a folder or a file that cannot be used is told before anything runs."""
     from skyloom.core.store import Store
-    from skyloom.run.recipe import order
 
     figures = tmp_path / "别的.toml"
     figures.write_text('["LLaMA2-7B"]\nzh = 1.1\n')
@@ -350,3 +350,118 @@ def test_references_are_a_step_that_training_does_not_need(tmp_path):
     with pytest.raises(ConfigError, match=r"has no config\.json"):
         resolved(f"references.models.x={tmp_path}")
     assert Store(tmp_path / "work").names() == []
+
+
+STAGED = """
+base = "tiny"
+[model]
+context = 256
+[[stages]]
+name = "一般"
+[stages.data]
+tokens = 100_000
+[stages.rate]
+peak = 1e-3
+[[stages]]
+name = "long"
+context = 256
+batch = 2
+rope_theta = 1e6
+weight_decay = 0.0
+[stages.data]
+tokens = 20_000
+passes = { canary = 1 }
+[[stages]]
+name = "short"
+release = false
+[stages.data]
+tokens = 20_000
+[[stages]]
+name = "anneal"
+[stages.data]
+tokens = 20_000
+"""
+
+
+def staged(tmp_path, *changes):
+    path = tmp_path / "阶段.toml"
+    path.write_text(STAGED)
+    return load(path, changes)
+
+
+def test_a_stage_has_settings_of_its_own(tmp_path):
+    recipe = staged(tmp_path)
+    assert stages(recipe) == ("一般", "long", "short", "anneal")
+    assert order(recipe)[-9:] == ("references", "一般", "long", "short", "anneal", "evaluate", "leakage", "release", "report")[-9:]
+    trains, shapes = ([one(recipe, name) for name in stages(recipe)] for one in (stage_train, stage_shape))
+    assert [(t.context, t.batch, t.weight_decay) for t in trains] == [(128, 8, 0.1), (256, 2, 0.0), (128, 8, 0.1), (128, 8, 0.1)]
+    assert [(s.context, s.rope_theta) for s in shapes] == [(128, 1e4), (256, 1e6), (256, 1e6), (256, 1e6)]
+    assert load_text(tmp_path, to_toml(recipe)) == recipe
+    found = planting(recipe.stages)
+    assert (found.planted, found.before, found.place("long")) == ("long", "一般", "the second stage")
+    assert planting(recipe.stages[1:]).before == "" and planting(recipe.stages[2:]).before == ""
+    plain_keys = plain(recipe.stages[0], identity_only=True)
+    assert set(plain_keys) == {"data", "rate"}, "a stage without settings of its own keeps the name of its step"
+
+
+def load_text(tmp_path, text):
+    path = tmp_path / "again.toml"
+    path.write_text(text)
+    return load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("stages.long.context=512", r"stages\.long\.context is 512, model\.context only 256"),
+        ("stages.long.name='一般'", "two stages are named 一般|rate.name"),
+        ("stages.3.name='corpus'", "a stage is named corpus|rate.name"),
+        ("stages.3.name='a-b'", "a stage is named 'a-b'"),
+        ("stages.anneal.release=false", r"stages\.anneal\.release is false"),
+        ("stages.long.beta1=1.0", r"stages\.long: .*beta1 1 "),
+        ("stages.long.layout={data=2}", "need 1 and 2 processes"),
+        ("stages.long.moments='drop'", "'drop'"),
+        ("stage1.rate.peak=1e-3", r"\[stage1\.rate\] is the form of earlier versions.*\[\[stages\]\]"),
+        ("samples_tokens=[1, 2]", "samples_tokens is now a setting of each stage"),
+        ("heldout={max_bytes=1}", "unknown key 'heldout'; did you mean 'heldout_sets'"),
+        ("corpus.parallel={}", "unknown key 'corpus.parallel'; did you mean 'parallel_text'"),
+    ],
+)
+def test_stages_that_cannot_be_are_refused_in_a_sentence(tmp_path, change, told):
+    with pytest.raises(ConfigError, match=f"(?s){told}"):
+        staged(tmp_path, change)
+
+
+def test_a_recipe_of_the_earlier_form_is_shown_the_new_one(tmp_path):
+    path = tmp_path / "旧.toml"
+    path.write_text("[stage1.data]\ntokens = 10\n[stage1.rate]\npeak = 1e-3\n")
+    with pytest.raises(ConfigError) as problem:
+        load(path)
+    said = str(problem.value)
+    assert "[stage1.data] and [stage1.rate] is the form of earlier versions" in said and "旧.toml" in said
+    assert '[[stages]]\n    name = "stage1"\n    [stages.data]' in said and "stages.stage1.rate.peak=… with --set" in said
+
+
+def test_a_list_of_stages_with_a_new_name_replaces_that_of_the_base(tmp_path):
+    base = load(ROOT / "recipes" / "tiny.toml")
+    changed = load_text(tmp_path, 'base = "tiny"\n[[stages]]\nname = "stage2"\n[stages.rate]\npeak = 2e-4\n')
+    assert stages(changed) == ("stage1", "stage2") and changed.stages[0] == base.stages[0]
+    assert changed.stages[1].rate.peak == 2e-4 and changed.stages[1].data == base.stages[1].data
+    other = load_text(tmp_path, 'base = "tiny"\n[[stages]]\nname = "第三"\n[stages.data]\ntokens = 20_000\n')
+    assert stages(other) == ("第三",)
+
+
+def test_what_changes_between_stages_is_told(tmp_path):
+    from skyloom.run.stages import boundary
+
+    recipe = staged(tmp_path)
+    told = " ".join(boundary(recipe, "一般", "long"))
+    for words in (
+        "256 tokens after 128",
+        "another order",
+        "RoPE base 1e+06 after 10000",
+        "512 tokens a step after 1,024",
+        "weight_decay 0",
+    ):
+        assert words in told
+    assert boundary(recipe, "short", "anneal") == []

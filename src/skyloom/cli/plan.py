@@ -255,7 +255,7 @@ def _show_stages(subject: Subject, gpu: str, options: PlanOptions, as_json: bool
             days, energy = days + found.days, energy + found.kwh
     fits = all(one["fits"] for one in objects)
     if as_json:
-        total = {"days": days if fits else None, "kwh": energy if fits else None}
+        total = {"days": round(days, 4) if fits else None, "kwh": round(energy) if fits else None}
         click.echo(json.dumps({"stages": objects, "fits": fits, **total}, ensure_ascii=False, indent=1))
         return
     show(rows, False, f"{subject.name}: each stage with its own step")

@@ -146,7 +146,11 @@ class Recomputation:
         """Each released checkpoint that lies at a monitoring point has the losses that training wrote down there."""
         train = self._config(TrainConfig, "train")
         tolerance = COARSE if train.precision != "fp32" or self._coarse else TOLERANCE
-        sets = heldout_sets(self._documents, self._given, self._config(HeldoutSetsConfig, "heldout"))
+        sets = heldout_sets(
+            self._documents,
+            self._given,
+            self._config(HeldoutSetsConfig, "heldout" if "heldout" in self.opened.recipe else "heldout_sets"),
+        )
         wrong: list[str] = []
         seen = 0
         for entry in self.opened.models:

@@ -193,7 +193,7 @@ def _rate_step(run: ResolvedRun, plan: RateTestPlan, rate: float) -> Step:
     settings = {
         "train": stage_train(recipe, plan.stage),
         "model": stage_shape(recipe, plan.stage),
-        "heldout": recipe.heldout,
+        "heldout": recipe.heldout_sets,
         "data": [stage_of(recipe, name).data for name in stages(recipe)],
         "stage": plan.stage,
         "rate": plan.config(recipe, rate),

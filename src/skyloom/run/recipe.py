@@ -57,7 +57,7 @@ class CorpusSettings:
 
     sources: tuple[SourceConfig, ...] = setting((), doc="where pages come from")
     extract: ExtractConfig = setting(factory=ExtractConfig, doc="structural extraction")
-    parallel: BitextConfig = setting(factory=BitextConfig, doc="parallel text")
+    parallel_text: BitextConfig = setting(factory=BitextConfig, doc="parallel text")
     clean: CleanConfig = setting(factory=CleanConfig, doc="cleaning: the phases and filters, in order")
     filters: tuple[FilterConfig, ...] = setting((), doc="filters of one's own", identity=False)
 
@@ -79,7 +79,7 @@ class Recipe:
     )
     exercises: StemConfig = setting(factory=StemConfig, doc="generated exercises with solutions")
     tokens: PackConfig = setting(factory=PackConfig, doc="token shards")
-    heldout: HeldoutSetsConfig = setting(factory=HeldoutSetsConfig, doc="held-out sets that the monitor scores")
+    heldout_sets: HeldoutSetsConfig = setting(factory=HeldoutSetsConfig, doc="held-out sets that the monitor scores")
     train: TrainConfig = setting(factory=TrainConfig, doc="training")
     evaluate: EvaluateConfig = setting(factory=EvaluateConfig, doc="evaluation")
     leakage: LeakageConfig = setting(factory=LeakageConfig, doc="the leakage audit")

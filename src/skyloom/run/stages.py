@@ -54,7 +54,7 @@ def open_stage(recipe: Recipe, name: str, ctx: StepContext, *, begins: bool) -> 
             ctx.progress.log(f"keys of its config.json that change nothing here: {', '.join(adopted.passed_over)}")
         weights = adopted
     make: MakeLearner = share_of_many if stage_train(recipe, name).layout.world > 1 else one_process
-    heldout = heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout)
+    heldout = heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout_sets)
     return StageInputs(shape, feed, heldout, tokenizer, make, weights)
 
 

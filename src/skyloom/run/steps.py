@@ -70,7 +70,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
         extract.extract(ctx.need("pages"), ctx.out, corpus.extract, rules, engine=ctx.engine, progress=ctx.progress)
 
     def align(ctx: StepContext) -> None:
-        bitext.align(ctx.need("extract"), ctx.out, corpus.parallel, engine=ctx.engine, progress=ctx.progress)
+        bitext.align(ctx.need("extract"), ctx.out, corpus.parallel_text, engine=ctx.engine, progress=ctx.progress)
 
     def write(ctx: StepContext) -> None:
         stem.generate(recipe.exercises, ctx.out, progress=ctx.progress)
@@ -86,7 +86,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
     own_text = extract.extractor_identity(corpus.extract) if corpus.extract.use else ""
     extracting = {"extract": corpus.extract, "policies": policy_settings}
     extracted = Step("extract", judge, extracting, version=3, needs=(pages,), identity=own_text)
-    pairs = Step("parallel", align, corpus.parallel, version=3, needs=(extracted,))
+    pairs = Step("parallel", align, corpus.parallel_text, version=3, needs=(extracted,))
     exercises = Step("exercises", write, recipe.exercises, version=2)
     inputs = (extracted, pairs, exercises)
     settings = {"clean": corpus.clean, "policies": policy_settings}
@@ -136,10 +136,10 @@ def _reference_step(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         from skyloom.suites import heldout_sets
         from skyloom.train.watch import watched
 
-        sets = heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout)
+        sets = heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout_sets)
         references(config, figures, watched(sets, train, ctx.progress), ctx.out, progress=ctx.progress)
 
-    settings = {"heldout": recipe.heldout, "bytes": train.monitor_bytes, "document": train.monitor_document_bytes}
+    settings = {"heldout": recipe.heldout_sets, "bytes": train.monitor_bytes, "document": train.monitor_document_bytes}
     needs = (done["corpus"], done["exercises"])
     return {"references": Step("references", compare, settings, needs=needs, identity=json.dumps([figures, identity]))}
 
@@ -159,7 +159,7 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         return learn
 
     inputs = tuple(done[n] for n in ("corpus", "exercises", "tokenizer", "tokens"))
-    shared: dict[str, object] = {"train": recipe.train, "model": recipe.model, "heldout": recipe.heldout}
+    shared: dict[str, object] = {"train": recipe.train, "model": recipe.model, "heldout": recipe.heldout_sets}
     begun = ""
     if recipe.train.init_from:
         from skyloom.model.adopt import fingerprint
