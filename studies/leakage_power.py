@@ -112,7 +112,7 @@ def rows_of_folder(folder: Path, lines: Sequence[PowerLine]) -> list[PowerShare]
     code = [
         Path(leakage_power_figures.__file__),
         root / "studies/leakage_power_texts.py",
-        root / "src/skyloom/evaluate/intervals.py",
+        root / "src/skyloom/score/intervals.py",
         root / "src/skyloom/leakage/blind.py",
     ]
     code += sorted(path for path in (root / "src/skyloom/leakage/suspect").glob("*.py") if path.name != "known_power.py")

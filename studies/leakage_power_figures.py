@@ -28,7 +28,6 @@ from scipy import stats
 from studies.leakage_power_runs import STREAMED, Raw
 from studies.leakage_power_texts import EN, ZH, TextPool
 
-from skyloom.evaluate.intervals import Z, generator, wilson
 from skyloom.leakage.benchmark_sets import BenchmarkItem, BenchmarkSet
 from skyloom.leakage.blind import BlindBaseline, blind_baseline
 from skyloom.leakage.suspect import (
@@ -44,6 +43,7 @@ from skyloom.leakage.suspect import (
     score_test,
     twin_gap,
 )
+from skyloom.score.intervals import Z, generator, wilson
 
 N, MANY = 300, 1000
 REPLICATES, RESAMPLES, STYLE_DRAWS, STYLE_SHARES = 60, 20, 20, (0.0, 0.05, 0.10, 0.20)

@@ -32,7 +32,6 @@ import torch
 from studies.leakage_power_texts import EN, ZH, Row, StudyTexts, TextPool
 from torch.nn import functional as F
 
-from skyloom.evaluate.intervals import generator
 from skyloom.leakage.benchmark_sets import BenchmarkItem
 from skyloom.leakage.suspect import BETWEEN, SHUFFLES, ItemScores, item_shards, shard_text
 from skyloom.leakage.suspect.token_scores import item_scores, token_scores
@@ -40,6 +39,7 @@ from skyloom.model.cached import CachedDecoder
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
+from skyloom.score.intervals import generator
 from skyloom.train.config import TrainConfig
 from skyloom.train.step.optim import MasterAdamW
 

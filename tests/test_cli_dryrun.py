@@ -46,7 +46,7 @@ def test_table_10_has_six_layouts_of_512():
     from skyloom.cli.dryrun import chosen
     from skyloom.run.recipe import load
 
-    layouts = chosen(load(ROOT / "recipes/skywork-13b.toml"), 512, (), True)
+    layouts = chosen(load(ROOT / "recipes/skywork-13b.toml").train, 512, (), True)
     assert layouts == [row.layout for row in rows(PREDICTED)] and len(layouts) == 6
 
 

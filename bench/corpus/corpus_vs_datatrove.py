@@ -64,13 +64,17 @@ canaries = 13
 [model]
 preset = "demo-3m"
 
-[stage1.data]
+[[stages]]
+name = "stage1"
+[stages.data]
 tokens = 100_000
 
-[stage2.data]
+[[stages]]
+name = "stage2"
+[stages.data]
 tokens = 100_000
 
-[stage2.rate]
+[stages.rate]
 schedule = "constant"
 peak = 3e-4
 """

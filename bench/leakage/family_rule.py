@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.answers import answer, offer
-from skyloom.evaluate.intervals import wilson
 from skyloom.leakage.family import FamilyHead, MemberCosts, ModelFamily, judge_member, predict
+from skyloom.score.intervals import wilson
 
 BARS = ("family-false", "family-plain")
 SEED, SUSPECTS, MODELS, ITEMS, LEVEL = 16, 2700, 8, 300, 0.05

@@ -25,7 +25,7 @@ BOXES = {
         ("clean",),
     ),
     "evaluate": (
-        ("config", "intervals"),
+        ("config",),
         ("models", "paired", "perplexity", "figures"),
         ("baselines", "samples", "tasks", "opened"),
         ("reference", "report", "texts", "benchmarks"),
@@ -38,6 +38,7 @@ BOXES = {
     ),
     "train": (
         ("config",),
+        ("stage_list",),
         ("rate_schedule", "recover", "inputs"),
         ("step",),
         ("watch", "distributed"),

@@ -156,7 +156,7 @@ def test_a_run_without_canaries_is_audited_without_a_control(world: World, tmp_p
 def test_canaries_that_training_did_not_read_are_no_control(world: World, tmp_path: Path) -> None:
     out = Store(str(tmp_path))
     models = {"stage1": world.stage1, "final": world.final}
-    audit(models, world.exercises, world.tokenizer, out, CONFIG, planted=False, progress=Progress.silent())
+    audit(models, world.exercises, world.tokenizer, out, CONFIG, planted=None, progress=Progress.silent())
     found = out.read_json("leakage.json")
     assert found["control"] is None and "no canaries" in found["words"]["control"]
     assert "canaries" not in found["words"]["final"]

@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from skyloom.core.errors import DataError
-from skyloom.evaluate.intervals import Estimate
 from skyloom.leakage.contrast import ALL, FAMILY, LANGUAGE, Scored, gap, mix, paired, reference_mean, suspect_mean
 from skyloom.leakage.verdict import above_zero, below_zero, detectable
+from skyloom.score.intervals import Estimate
 
 LEVELS = {
     ("加法", "zh-Hans"): 1.1, ("加法", "en"): 0.7, ("方程", "zh-Hans"): 2.0,

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from skyloom.core.json_files import ControlEntry, LeakageControl
-from skyloom.leakage.control_words import FOUND, NOT_FOUND, CleanTest, clean_test, flags, holds, outcome, reason, sentence
+from skyloom.leakage.control_words import (
+    FOUND,
+    NOT_FOUND,
+    CleanTest,
+    before_planting,
+    clean_test,
+    flags,
+    holds,
+    outcome,
+    reason,
+    sentence,
+)
 from skyloom.leakage.verdict import UNKNOWN
 
 Gap = tuple[float, float | None, float | None]
@@ -162,6 +173,18 @@ def test_an_audit_of_an_earlier_version_cannot_tell() -> None:
     assert told.startswith("The control cannot tell") and "were not judged (Δ1 not measured)" in told
     twins: Any = {**found, "models": {name: {**old, "twin_flagged": False, "twin_delta1": 0.0} for name in ("stage1", "final")}}
     assert "made by an earlier version, which compared the planted exercises with twins" in sentence(twins)
+
+
+def test_the_model_before_planting_has_the_name_of_its_stage() -> None:
+    """Stages are named by the recipe; without a released one before planting nothing shows that the audit sees the difference."""
+    models = {"通用": row(), "final": LEAKED}
+    seen = {"clean_test_flagged_in_final": False, "clean_test_flagged_in_通用": False}
+    found: Any = {**flags(models, "通用"), **seen, "models": models}
+    assert before_planting(found) == "通用" and found["canaries_flagged_in_通用"] is False
+    assert holds(models, clean_test(found), "通用") is True and sentence(found).startswith("The control holds")
+    alone: Any = {**flags({"final": LEAKED}, ""), "clean_test_flagged_in_final": False, "models": {"final": LEAKED}}
+    assert before_planting(alone) == "" and holds(alone["models"], clean_test(alone), "") is None
+    assert "no model was released from before the exercises were planted" in sentence(alone)
 
 
 def test_no_control_has_no_sentence() -> None:

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from skyloom.evaluate.intervals import Estimate
 from skyloom.leakage.verdict import LEAKED, NO_SIGN, OVERFITTED, POINT_THRESHOLD, UNKNOWN, detectable, judge, judge_points
+from skyloom.score.intervals import Estimate
 from tests.planted.published_losses import TABLE_8
 
 

@@ -7,9 +7,11 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skyloom.cli import main
 from skyloom.core.errors import ConfigError
 from skyloom.model.presets import PRESETS
 from skyloom.planner.layout import Layout
@@ -204,7 +206,8 @@ def test_counts_as_people_write_them():
 def test_a_model_from_a_file(tmp_path):
     recipe = tmp_path / "模型.toml"
     recipe.write_text(
-        '[model]\npreset = "llama-1b"\n[tokenizer]\nvocabulary = 65536\n[train]\nbatch = 64\n[stage1.data]\ntokens = 5_000_000\n'
+        '[model]\npreset = "llama-1b"\n[tokenizer]\nvocabulary = 65536\n[train]\nbatch = 64\n'
+        '[[stages]]\nname = "a"\n[stages.data]\ntokens = 5_000_000\n'
     )
     found = read_subject(str(recipe))
     assert found.model == dataclasses.replace(PRESETS["llama-1b"], vocabulary=65_536)
@@ -250,3 +253,23 @@ def test_planning_does_not_import_torch():
 
 def test_the_answer_is_json():
     assert json.loads(json.dumps(predict(job(), Layout(data=256, pipeline=2, micro_batch=1)).to_json()))["fits"] is True
+
+
+def test_stages_of_other_forms_are_planned_one_by_one(tmp_path):
+    recipe = tmp_path / "阶段.toml"
+    stage = '[[stages]]\nname = "{}"\n{}[stages.data]\ntokens = {}\n'
+    text = '[model]\npreset = "llama-1b"\n[tokenizer]\nvocabulary = 65536\n[train]\nbatch = 64\ncontext = 2048\n'
+    recipe.write_text(text + stage.format("一", "", 10**10) + stage.format("二", "", 10**9))
+    alike = read_subject(str(recipe))
+    assert not alike.differ and alike.tokens == 1.1e10 and alike.only("二").tokens == 1e9
+    recipe.write_text(text + stage.format("一", "", 10**10) + stage.format("长", "context = 4096\nbatch = 16\n", 10**9))
+    found = read_subject(str(recipe))
+    assert found.differ and (found.only("长").batch, found.only("长").context) == (16, 4096)
+    with pytest.raises(ConfigError, match="no stage '三'; its stages are: 一, 长"):
+        found.only("三")
+    command = ["plan", "--model", str(recipe), "--gpu", "h100-80g", "--json"]
+    both = json.loads(CliRunner().invoke(main, command).output)
+    assert [one["stage"] for one in both["stages"]] == ["一", "长"] and both["fits"]
+    alone = json.loads(CliRunner().invoke(main, [*command, "--stage", "长"]).output)
+    assert alone["assumptions"]["context"] == 4096 and alone["days"] == both["stages"][1]["days"]
+    assert both["days"] == pytest.approx(sum(one["days"] for one in both["stages"]), abs=2e-4)

@@ -62,6 +62,10 @@ SHAPE = ModelConfig(vocabulary=1024, hidden=32, layers=2, heads=4, key_heads=2, 
 SOURCES = (("handbook", "GPL-3.0-or-later"), ("handbook-zh", "CC-BY-SA-4.0"))
 WORDS = ("system package network install config service file user command kernel memory driver device").split()
 CHINESE = "系统软件包网络安装配置服务文件用户命令内核内存驱动设备请运行下面重新启动然后输入密码打开窗口保存退出"
+STAGES = [
+    {"name": "stage1", "data": {"tokens": 1000}, "rate": {"name": "stage1"}},
+    {"name": "stage2", "data": {"tokens": 1000, "passes": {"canary": 1}}, "rate": {"name": "stage2"}},
+]
 MODELS = (("stage1", 1, "checkpoints"), ("stage1", 2, "final"), ("stage2", 3, "checkpoints"), ("stage2", 4, "final"))
 
 
@@ -87,8 +91,8 @@ def recipe(config: ReleaseConfig = CONFIG) -> dict[str, Any]:
     sources = [{"name": name, "kind": "text", "path": name, "license": license} for name, license in SOURCES]
     return {
         "name": "small", "corpus": {"sources": sources}, "exercises": plain(EXERCISES), "tokens": plain(TOKENS),
-        "evaluate": plain(EVALUATE), "leakage": plain(LEAKAGE), "train": plain(TRAIN), "heldout": plain(HeldoutSetsConfig()),
-        "release": plain(config),
+        "evaluate": plain(EVALUATE), "leakage": plain(LEAKAGE), "train": plain(TRAIN), "heldout_sets": plain(HeldoutSetsConfig()),
+        "release": plain(config), "stages": STAGES,
     }  # fmt: skip
 
 
@@ -223,7 +227,7 @@ def loss_in_the_card(folder: Path) -> None:
 
 def choices(folder: Path) -> None:
     def forge(value: Any) -> None:
-        from skyloom.evaluate.intervals import figure, wilson
+        from skyloom.score.intervals import figure, wilson
 
         for row in value["rows"]:
             if row["model"] == "final":

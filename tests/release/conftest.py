@@ -14,7 +14,12 @@ from tests.planted import small_release
 from tests.release import demo_run
 
 CONFIG = ReleaseConfig(name="Demo 示例", authors=("甲", "B"), contact="mail@example.org", shard_megabytes=0.02)
-RECIPE = {"name": "demo", "note": None, "train": {"seed": 1, "语言": ["en", "zh"]}}
+RECIPE = {
+    "name": "demo",
+    "note": None,
+    "train": {"seed": 1, "语言": ["en", "zh"]},
+    "stages": [{"name": "stage1"}, {"name": "stage2"}],
+}
 
 
 @pytest.fixture(scope="session")

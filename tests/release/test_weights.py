@@ -27,6 +27,8 @@ from skyloom.train import checkpoint
 from tests.release import demo_run
 from tests.release.conftest import CONFIG, RECIPE
 
+STAGES = {"stages": RECIPE["stages"]}
+
 
 def test_transformers_loads_every_model_and_agrees_with_the_checkpoint_it_is_from(run: dict[str, Store], released: Path) -> None:
     sources = {
@@ -65,7 +67,7 @@ def test_our_own_loader_gives_the_trained_weights(run: dict[str, Store], release
 
 
 def test_bfloat16_is_stored_and_stated(run: dict[str, Store], tmp_path: Path) -> None:
-    release(run, Store(tmp_path), ReleaseConfig(dtype="bfloat16"), {}, progress=Progress.silent())
+    release(run, Store(tmp_path), ReleaseConfig(dtype="bfloat16"), STAGES, progress=Progress.silent())
     stored = safetensors.torch.load_file(tmp_path / "model.safetensors")
     trained = checkpoint.read(run["stage2"].child("final")).weights
     assert torch.equal(stored["lm_head.weight"], trained["head.weight"].to(torch.bfloat16))
@@ -105,7 +107,7 @@ def test_equal_inputs_give_equal_bytes(run: dict[str, Store], released: Path, tm
 def test_the_recipe_reads_back_without_what_was_null(released: Path) -> None:
     read = tomllib.loads((released / "recipe.toml").read_text())
     assert read.pop("release") == {**plain(CONFIG), "authors": ["甲", "B"], "languages": ["en", "zh"]}
-    assert read == {"name": "demo", "train": {"seed": 1, "语言": ["en", "zh"]}}
+    assert read == {"name": "demo", "train": {"seed": 1, "语言": ["en", "zh"]}, **STAGES}
 
 
 def test_the_cards_say_what_the_run_measured_and_what_was_planted(run: dict[str, Store], released: Path) -> None:
@@ -128,7 +130,7 @@ def test_the_cards_say_what_the_run_measured_and_what_was_planted(run: dict[str,
 
 def test_a_run_without_measurements_still_makes_whole_cards(run: dict[str, Store], tmp_path: Path) -> None:
     bare = {name: run[name] for name in ("corpus", "exercises", "tokenizer", "stage1", "stage2")}
-    release(bare, Store(tmp_path), CONFIG, {}, progress=Progress.silent())
+    release(bare, Store(tmp_path), CONFIG, STAGES, progress=Progress.silent())
     card = (tmp_path / "README.md").read_text()
     assert "Perplexity was not measured." in card and card.count("Not measured.") == 2
 
@@ -141,7 +143,7 @@ def test_canaries_that_no_stage_read_are_not_called_planted(run: dict[str, Store
         for row in rows:
             row["shares"].pop("canary", None)
         stages[stage].write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    release({**run, **stages}, Store(tmp_path / "out"), CONFIG, {}, progress=Progress.silent())
+    release({**run, **stages}, Store(tmp_path / "out"), CONFIG, STAGES, progress=Progress.silent())
     assert "None were planted." in (tmp_path / "out/README.md").read_text()
     assert "The run planted none." in (tmp_path / "out/corpus/README.md").read_text()
 
@@ -151,17 +153,17 @@ def test_a_canary_in_the_corpus_is_refused_in_whatever_words(run: dict[str, Stor
     other_words = demo_run.exercise("en", "Of 731 pears 58 are eaten. What is left?", "train", 731)
     corpus.write_table("documents-00002.parquet", demo_run.table([other_words]))
     with pytest.raises(DataError, match=r"subtract\(a=731, b=58\).*corpus"):
-        release({**run, "corpus": corpus}, Store(tmp_path / "out"), CONFIG, {}, progress=Progress.silent())
+        release({**run, "corpus": corpus}, Store(tmp_path / "out"), CONFIG, STAGES, progress=Progress.silent())
 
 
 def test_missing_steps_and_damaged_checkpoints_are_named(run: dict[str, Store], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="stage2"):
-        release({k: v for k, v in run.items() if k != "stage2"}, Store(tmp_path / "a"), CONFIG, {}, progress=Progress.silent())
+        release({k: v for k, v in run.items() if k != "stage2"}, Store(tmp_path / "a"), CONFIG, STAGES, progress=Progress.silent())
     damaged = Store(shutil.copytree(run["stage2"].path(), tmp_path / "stage2"))
     weights = damaged.path("final/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x00\x01")
     with pytest.raises(IntegrityError, match=r"model\.safetensors"):
-        release({**run, "stage2": damaged}, Store(tmp_path / "b"), CONFIG, {}, progress=Progress.silent())
+        release({**run, "stage2": damaged}, Store(tmp_path / "b"), CONFIG, STAGES, progress=Progress.silent())
 
 
 def _text(shard: Path) -> str:

@@ -12,10 +12,11 @@ from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.corpus.sources.resolved import ResolvedSource
 from skyloom.run.packaged import SAMPLES, find_recipe, recipe_names
-from skyloom.run.recipe import Recipe, load, to_toml
+from skyloom.run.recipe import Recipe, load, order, stage_shape, stage_train, stages, to_toml
 from skyloom.run.recipe_checks import check_files
 from skyloom.run.run import Run, scaled
 from skyloom.run.steps import publishable
+from skyloom.train.stage_list import planting
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -34,12 +35,12 @@ def test_demo_is_what_the_report_describes_in_small():
     parts = recipe.tokenizer
     assert parts.base + parts.characters + parts.words + parts.reserved == parts.vocabulary == recipe.model.vocabulary == 8192
     assert 2.5e6 < recipe.model.parameters < 3.5e6
-    assert 2.5e6 < recipe.stage1.data.tokens + recipe.stage2.data.tokens < 3.5e6
-    assert recipe.stage1.rate.schedule == "warmup-cosine" and recipe.stage1.rate.min_ratio == 0.1
-    assert recipe.stage2.rate.schedule == "constant"
-    assert recipe.stage2.rate.peak == pytest.approx(recipe.stage1.rate.peak * recipe.stage1.rate.min_ratio)
-    assert recipe.stage2.data.ramp == {"stem": (0.1, 0.4)} and recipe.stage2.data.passes == {"canary": 1}
-    assert recipe.stage1.rate.monitor_points + recipe.stage2.rate.monitor_points >= 10
+    assert 2.5e6 < recipe.stages[0].data.tokens + recipe.stages[1].data.tokens < 3.5e6
+    assert recipe.stages[0].rate.schedule == "warmup-cosine" and recipe.stages[0].rate.min_ratio == 0.1
+    assert recipe.stages[1].rate.schedule == "constant"
+    assert recipe.stages[1].rate.peak == pytest.approx(recipe.stages[0].rate.peak * recipe.stages[0].rate.min_ratio)
+    assert recipe.stages[1].data.ramp == {"stem": (0.1, 0.4)} and recipe.stages[1].data.passes == {"canary": 1}
+    assert recipe.stages[0].rate.monitor_points + recipe.stages[1].rate.monitor_points >= 10
     assert recipe.exercises.canaries == 50 and recipe.tokens.canary_copies == 10
 
 
@@ -70,35 +71,35 @@ def test_a_source_of_ones_own_replaces_the_pages_and_keeps_the_code():
         ("train.seed=9223372036854775808", "64 bits"),
         ("name='../elsewhere'", "work folder"),
         ("corpus.sources.docs.kind='warc'", "no entry 'docs'"),
-        ("stage1.rate.peak=-1", r"'stage1\.rate\.peak' .*-1\b"),
-        ("stage1.data.tokens='多'", r"'stage1\.data\.tokens' .*integer"),
-        ("stage1.rate.peak=inf", r"'stage1\.rate\.peak' .*inf\b"),
-        ("stage2.rate.peak=1e38", r"'stage2\.rate\.peak' .*1e\+38\b"),
+        ("stages.stage1.rate.peak=-1", r"'stages\[0\]\.rate\.peak' .*-1\b"),
+        ("stages.stage1.data.tokens='多'", r"'stages\[0\]\.data\.tokens' .*integer"),
+        ("stages.stage1.rate.peak=inf", r"'stages\[0\]\.rate\.peak' .*inf\b"),
+        ("stages.stage2.rate.peak=1e38", r"'stages\[1\]\.rate\.peak' .*1e\+38\b"),
         ("train.clip=inf", r"'train\.clip' .*inf\b.*finite"),
         ("train.weight_decay=inf", r"'train\.weight_decay' .*inf\b"),
         ("tokenizer.weights.web_zh=inf", r"'tokenizer\.weights\.web_zh' .*inf\b"),
         ("model.hidden=4_000_000_000", r"'model\.hidden' .*4000000000\b"),
         ("model.hidden=4e9", r"'model\.hidden' .*integer"),
         ("model.layers=1_000_000", r"'model\.layers' .*1000000\b"),
-        ("stage1.rate.monitor_points=4503599627370496", r"'stage1\.rate\.monitor_points'"),
+        ("stages.stage1.rate.monitor_points=4503599627370496", r"'stages\[0\]\.rate\.monitor_points'"),
         ("tokens.canary_copies=4503599627370496", r"'tokens\.canary_copies'"),
-        ("stage1.data.shares={web=0.5, web_en=0.5}", "web_en in shares and by web in shares"),
-        ("stage1.data.shares={web_en=0.5, web=0.5}", "web_en in shares and by web in shares"),
-        ("stage1.data.shares={wbe_zh=1}", r"stage1\.data\.shares names 'wbe_zh'.*'web_zh'"),
-        ("stage2.data.ramp={stme=[0.1, 0.4]}", r"stage2\.data\.ramp names 'stme'.*'stem'"),
-        ("stage2.data.curve={'题目'=[[0, 0.1]]}", r"stage2\.data\.curve names '题目'.*there can be: canary"),
-        ("stage2.data.steps={web_fr=[[0, 0.1]]}", r"stage2\.data\.steps names 'web_fr'.*'web_"),
-        ("stage2.data.passes={canery=1}", r"stage2\.data\.passes names 'canery'.*'canary'"),
-        ("stage2.data.ramp={books=[0.1]}", r"stage2\.data\.ramp names 'books'.*no source.*category books"),
-        ("stage2.data.ramp={stem=[2.0, 3.0]}", r"stage2\.data: ramp\.stem has the share 2\b"),
-        ("stage2.data.ramp={stem=[0.4, 0.8], parallel=[0.1, 0.5]}", r"stage2\.data: .*adds up to 1\.3"),
+        ("stages.stage1.data.shares={web=0.5, web_en=0.5}", "web_en in shares and by web in shares"),
+        ("stages.stage1.data.shares={web_en=0.5, web=0.5}", "web_en in shares and by web in shares"),
+        ("stages.stage1.data.shares={wbe_zh=1}", r"stages\.stage1\.data\.shares names 'wbe_zh'.*'web_zh'"),
+        ("stages.stage2.data.ramp={stme=[0.1, 0.4]}", r"stages\.stage2\.data\.ramp names 'stme'.*'stem'"),
+        ("stages.stage2.data.curve={'题目'=[[0, 0.1]]}", r"stages\.stage2\.data\.curve names '题目'.*there can be: canary"),
+        ("stages.stage2.data.steps={web_fr=[[0, 0.1]]}", r"stages\.stage2\.data\.steps names 'web_fr'.*'web_"),
+        ("stages.stage2.data.passes={canery=1}", r"stages\.stage2\.data\.passes names 'canery'.*'canary'"),
+        ("stages.stage2.data.ramp={books=[0.1]}", r"stages\.stage2\.data\.ramp names 'books'.*no source.*category books"),
+        ("stages.stage2.data.ramp={stem=[2.0, 3.0]}", r"stages\[1\]\.data: ramp\.stem has the share 2\b"),
+        ("stages.stage2.data.ramp={stem=[0.4, 0.8], parallel=[0.1, 0.5]}", r"stages\[1\]\.data: .*adds up to 1\.3"),
         ("exercises.canaries=0", r"passes names 'canary'.*exercises\.canaries is 0"),
         ("tokens.canary_copies=0", r"passes names 'canary'.*tokens\.canary_copies is 0"),
         ("tokenizer.weights.web_hz=2", r"tokenizer\.weights names 'web_hz'.*'web_zh'"),
-        ("stage2.data.tokens=2000", r"stage2\.data\.tokens\b.*\b2,000\b.*\b2,048\b"),
-        ("samples_tokens=[2000, 240_000]", r"samples_tokens\b.*\b2,000\b"),
-        ("samples_tokens=[-1, 240_000]", r"'samples_tokens' .*-1\b"),
-        ("stage1.rate.warmup_steps=1200", r"stage1\.data\.tokens: .*warms up for 1200"),
+        ("stages.stage2.data.tokens=2000", r"stages\.stage2\.data\.tokens\b.*\b2,000\b.*\b2,048\b"),
+        ("stages.stage1.samples_tokens=2000", r"stage1\.samples_tokens\b.*\b2,000\b"),
+        ("stages.stage1.samples_tokens=-1", r"'stages\[0\]\.samples_tokens' .*-1\b"),
+        ("stages.stage1.rate.warmup_steps=1200", r"stages\.stage1\.data\.tokens: .*warms up for 1200"),
         ("train.layout.data=3", r"train\.layout: .*\b8 sequences.*\b3 replicas"),
     ],
 )
@@ -147,14 +148,14 @@ def test_settings_of_todays_models_leave_the_hash_of_others_alone():
 
 def test_no_setting_takes_an_infinite_or_an_enormous_number():
     keys = [key.replace("[]", ".0") for key, kind, _, _ in describe(Recipe) if kind in ("an integer", "a number")]
-    keys = [key for key in keys if not key.startswith(("stage1b.", "corpus.clean.decontaminate.sets", "train.score_tasks"))]
+    keys = [key for key in keys if not key.startswith(("corpus.clean.decontaminate.sets", "train.score_tasks"))]
     wide = {"train.seed", "tokens.seed"}
     assert len(keys) > 120 and wide < set(keys)
     for key in keys:
         for value in ("inf", "-inf", "nan", str(2**62)):
             if value.isdigit() and key in wide:
                 continue
-            named = re.escape(f"'{key.replace('sources.0', 'sources[0]')}'")
+            named = re.escape(f"'{key.replace('sources.0', 'sources[0]').replace('stages.0', 'stages[0]')}'")
             with pytest.raises(ConfigError, match=r"model\.vocabulary is" if key == "model.vocabulary" else named):
                 scaled = ["model.rope_scaling.kind=yarn", "model.rope_scaling.factor=2"] if ".rope_scaling." in key else []
                 load(ROOT / "recipes" / "demo.toml", [*scaled, f"{key}={value}"])
@@ -164,14 +165,14 @@ def test_no_setting_takes_an_infinite_or_an_enormous_number():
 
 
 def test_what_is_not_asked_for_needs_no_canaries_and_no_source():
-    overrides = ["exercises.canaries=0", "stage2.data.passes.canary=0", "stage1.data.shares.books=0.1"]
+    overrides = ["exercises.canaries=0", "stages.stage2.data.passes.canary=0", "stages.stage1.data.shares.books=0.1"]
     recipe = load(ROOT / "recipes" / "demo.toml", overrides)
-    assert recipe.stage2.data.passes == {"canary": 0} and next(iter(recipe.stage1.data.shares)) == "books"
+    assert recipe.stages[1].data.passes == {"canary": 0} and next(iter(recipe.stages[0].data.shares)) == "books"
 
 
 def test_equal_recipes_have_equal_steps_and_equal_text_however_they_are_ordered():
     shares = ("web_en = 0.46, web_zh = 0.37, parallel = 0.08", "parallel = 0.08, web_zh = 0.37, web_en = 0.46")
-    one, other = (load(ROOT / "recipes" / "demo.toml", [f"stage1.data.shares={{{text}}}"]) for text in shares)
+    one, other = (load(ROOT / "recipes" / "demo.toml", [f"stages.stage1.data.shares={{{text}}}"]) for text in shares)
     assert one == other and to_toml(one) == to_toml(other)
 
 
@@ -197,7 +198,7 @@ def test_a_recipe_needs_only_the_tables_of_the_steps_that_are_asked_for(tmp_path
     for step, told in (
         ("tokenizer", r"missing key 'tokenizer' \(the vocabulary\); the step tokenizer needs it"),
         ("tokens", "missing key 'tokenizer'"),
-        ("stage2", r"missing keys 'tokenizer' .*, 'model' .*, 'stage1' .*, 'stage2' .*; the step stage2 needs them"),
+        ("training", r"missing keys 'tokenizer' .*, 'model' .*, 'stages' .*; the step training needs them"),
         ("report", "missing keys"),
     ):
         with pytest.raises(ConfigError, match=f"网页.toml: {told}"):
@@ -226,20 +227,21 @@ def test_a_step_has_the_same_folder_in_a_part_of_a_recipe(tmp_path):
 def test_a_recipe_begins_with_another_one_and_changes_some_keys(tmp_path):
     mine = tmp_path / "我的.toml"
     mine.write_text(
-        'base = "tiny"\n[[corpus.sources]]\nname = "新"\npath = "pages/"\n[stage1.rate]\npeak = 1e-3\n'
-        "[stage1.data]\nshares = { web_zh = 1.0 }\n[stage2.data]\nramp = {}\n[corpus.clean.heldout]\nminimum = 5\n"
+        'base = "tiny"\n[[corpus.sources]]\nname = "新"\npath = "pages/"\n[[stages]]\nname = "stage1"\n[stages.rate]\n'
+        'peak = 1e-3\n[stages.data]\nshares = { web_zh = 1.0 }\n[[stages]]\nname = "stage2"\n[stages.data]\nramp = {}\n'
+        "[corpus.clean.heldout_documents]\nminimum = 5\n"
     )
     found, base = load(mine), load(ROOT / "recipes" / "tiny.toml")
     assert found.name == "我的" and [s.name for s in found.corpus.sources] == ["新"], "a list replaces a list"
-    assert found.stage1.rate.peak == 1e-3 and found.stage1.rate.warmup_steps == base.stage1.rate.warmup_steps == 10
-    assert found.stage1.data.shares == {"web_zh": 1.0} and found.stage1.data.tokens == base.stage1.data.tokens
-    assert found.stage2.data.ramp == {} and found.stage2.data.passes == {"canary": 1}, "names of the user's own replace"
-    assert found.corpus.clean.heldout.minimum == 5 and found.corpus.clean.minimum_documents == 20
+    assert found.stages[0].rate.peak == 1e-3 and found.stages[0].rate.warmup_steps == base.stages[0].rate.warmup_steps == 10
+    assert found.stages[0].data.shares == {"web_zh": 1.0} and found.stages[0].data.tokens == base.stages[0].data.tokens
+    assert found.stages[1].data.ramp == {} and found.stages[1].data.passes == {"canary": 1}, "names of the user's own replace"
+    assert found.corpus.clean.heldout_documents.minimum == 5 and found.corpus.clean.minimum_documents == 20
     assert found.model == base.model
     again = tmp_path / "again.toml"  # a base of a base, by its path from the recipe's own folder; a preset replaces a shape
     again.write_text('base = "我的.toml"\nname = "again"\n[model]\npreset = "demo-3m"\n[tokenizer]\nfit = false\n')
-    further = load(again, ["stage1.rate.peak=2e-3"])
-    assert further.name == "again" and further.stage1.rate.peak == 2e-3 and further.stage1.data.shares == {"web_zh": 1.0}
+    further = load(again, ["stages.stage1.rate.peak=2e-3"])
+    assert further.name == "again" and further.stages[0].rate.peak == 2e-3 and further.stages[0].data.shares == {"web_zh": 1.0}
     assert (further.model.hidden, further.model.layers, further.model.vocabulary) == (128, 4, 2048) and not further.tokenizer.fit
 
 
@@ -321,14 +323,13 @@ def test_sample_pages_that_stand_in_scale_the_tokens_down(tmp_path):
 
     assert scaled(recipe, found(None), progress) == recipe and told == []
     small = scaled(recipe, found("samples"), progress)
-    assert (small.stage1.data.tokens, small.stage2.data.tokens) == recipe.samples_tokens
+    assert (small.stages[0].data.tokens, small.stages[1].data.tokens) == (360_000, 240_000)
     assert "scaled down to 360,000 tokens" in told[0]
 
 
 def test_references_are_a_step_that_training_does_not_need(tmp_path):
     """And a folder or a file that cannot be used is told before anything runs."""
     from skyloom.core.store import Store
-    from skyloom.run.steps import ORDER
 
     figures = tmp_path / "别的.toml"
     figures.write_text('["LLaMA2-7B"]\nzh = 1.1\n')
@@ -338,7 +339,7 @@ def test_references_are_a_step_that_training_does_not_need(tmp_path):
 
     plain, named = resolved(), resolved(f"references.file={figures}")
     assert "references" not in plain.steps and "references" in named.steps
-    assert list(named.steps) == [name for name in ORDER if name in named.steps]
+    assert list(named.steps) == [name for name in order(named.recipe) if name in named.steps]
     assert plain.steps["stage2"].folder == named.steps["stage2"].folder
     assert [s.name for s in named._targets("stage1")] == ["references", "stage1"]
     assert [s.name for s in named._targets("corpus")] == ["corpus"] and [s.name for s in plain._targets("report")] == ["report"]
@@ -349,3 +350,118 @@ def test_references_are_a_step_that_training_does_not_need(tmp_path):
     with pytest.raises(ConfigError, match=r"has no config\.json"):
         resolved(f"references.models.x={tmp_path}")
     assert Store(tmp_path / "work").names() == []
+
+
+STAGED = """
+base = "tiny"
+[model]
+context = 256
+[[stages]]
+name = "一般"
+[stages.data]
+tokens = 100_000
+[stages.rate]
+peak = 1e-3
+[[stages]]
+name = "long"
+context = 256
+batch = 2
+rope_theta = 1e6
+weight_decay = 0.0
+[stages.data]
+tokens = 20_000
+passes = { canary = 1 }
+[[stages]]
+name = "short"
+release = false
+[stages.data]
+tokens = 20_000
+[[stages]]
+name = "anneal"
+[stages.data]
+tokens = 20_000
+"""
+
+
+def staged(tmp_path, *changes):
+    path = tmp_path / "阶段.toml"
+    path.write_text(STAGED)
+    return load(path, changes)
+
+
+def test_a_stage_has_settings_of_its_own(tmp_path):
+    recipe = staged(tmp_path)
+    assert stages(recipe) == ("一般", "long", "short", "anneal")
+    assert order(recipe)[-9:] == ("references", "一般", "long", "short", "anneal", "evaluate", "leakage", "release", "report")[-9:]
+    trains, shapes = ([one(recipe, name) for name in stages(recipe)] for one in (stage_train, stage_shape))
+    assert [(t.context, t.batch, t.weight_decay) for t in trains] == [(128, 8, 0.1), (256, 2, 0.0), (128, 8, 0.1), (128, 8, 0.1)]
+    assert [(s.context, s.rope_theta) for s in shapes] == [(128, 1e4), (256, 1e6), (256, 1e6), (256, 1e6)]
+    assert load_text(tmp_path, to_toml(recipe)) == recipe
+    found = planting(recipe.stages)
+    assert (found.planted, found.before, found.place("long")) == ("long", "一般", "the second stage")
+    assert planting(recipe.stages[1:]).before == "" and planting(recipe.stages[2:]).before == ""
+    plain_keys = plain(recipe.stages[0], identity_only=True)
+    assert set(plain_keys) == {"data", "rate"}, "a stage without settings of its own keeps the name of its step"
+
+
+def load_text(tmp_path, text):
+    path = tmp_path / "again.toml"
+    path.write_text(text)
+    return load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("stages.long.context=512", r"stages\.long\.context is 512, model\.context only 256"),
+        ("stages.long.name='一般'", "two stages are named 一般|rate.name"),
+        ("stages.3.name='corpus'", "a stage is named corpus|rate.name"),
+        ("stages.3.name='a-b'", "a stage is named 'a-b'"),
+        ("stages.anneal.release=false", r"stages\.anneal\.release is false"),
+        ("stages.long.beta1=1.0", r"stages\.long: .*beta1 1 "),
+        ("stages.long.layout={data=2}", "need 1 and 2 processes"),
+        ("stages.long.moments='drop'", "'drop'"),
+        ("stage1.rate.peak=1e-3", r"\[stage1\.rate\] is the form of earlier versions.*\[\[stages\]\]"),
+        ("samples_tokens=[1, 2]", "samples_tokens is now a setting of each stage"),
+        ("heldout={max_bytes=1}", "unknown key 'heldout'; did you mean 'heldout_sets'"),
+        ("corpus.parallel={}", "unknown key 'corpus.parallel'; did you mean 'parallel_text'"),
+    ],
+)
+def test_stages_that_cannot_be_are_refused_in_a_sentence(tmp_path, change, told):
+    with pytest.raises(ConfigError, match=f"(?s){told}"):
+        staged(tmp_path, change)
+
+
+def test_a_recipe_of_the_earlier_form_is_shown_the_new_one(tmp_path):
+    path = tmp_path / "旧.toml"
+    path.write_text("[stage1.data]\ntokens = 10\n[stage1.rate]\npeak = 1e-3\n")
+    with pytest.raises(ConfigError) as problem:
+        load(path)
+    said = str(problem.value)
+    assert "[stage1.data] and [stage1.rate] is the form of earlier versions" in said and "旧.toml" in said
+    assert '[[stages]]\n    name = "stage1"\n    [stages.data]' in said and "stages.stage1.rate.peak=… with --set" in said
+
+
+def test_a_list_of_stages_with_a_new_name_replaces_that_of_the_base(tmp_path):
+    base = load(ROOT / "recipes" / "tiny.toml")
+    changed = load_text(tmp_path, 'base = "tiny"\n[[stages]]\nname = "stage2"\n[stages.rate]\npeak = 2e-4\n')
+    assert stages(changed) == ("stage1", "stage2") and changed.stages[0] == base.stages[0]
+    assert changed.stages[1].rate.peak == 2e-4 and changed.stages[1].data == base.stages[1].data
+    other = load_text(tmp_path, 'base = "tiny"\n[[stages]]\nname = "第三"\n[stages.data]\ntokens = 20_000\n')
+    assert stages(other) == ("第三",)
+
+
+def test_what_changes_between_stages_is_told(tmp_path):
+    from skyloom.run.stages import boundary
+
+    recipe = staged(tmp_path)
+    told = " ".join(boundary(recipe, "一般", "long"))
+    for words in (
+        "256 tokens after 128",
+        "another order",
+        "RoPE base 1e+06 after 10000",
+        "512 tokens a step after 1,024",
+        "weight_decay 0",
+    ):
+        assert words in told
+    assert boundary(recipe, "short", "anneal") == []

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyloom.core.errors import DataError
+from skyloom.evaluate.perplexity import row
 from skyloom.model import hf
 from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
-from skyloom.score.nll import bootstrap, score_continuations, score_texts, score_tokens, token_losses
+from skyloom.score.nll import TextLosses, score_continuations, score_texts, score_tokens, token_losses
 
 CONFIG = ModelConfig(vocabulary=260, hidden=32, layers=2, heads=2, ffn=64, context=16)
 BOS = 0
@@ -132,29 +133,19 @@ def test_what_cannot_be_scored_is_told(model: Decoder) -> None:
         score_texts(model, encode, ["天"], context=16, batch_tokens=64, bos_id=BOS, reference_tokens=np.array([1, 2]))
 
 
-def test_bootstrap_covers_and_repeats() -> None:
+def test_a_loss_has_the_interval_of_the_tables() -> None:
+    """Monitor and perplexity table draw the same documents for the same set: one loss, one interval."""
     stream = np.random.default_rng(0)
-    covered = 0
-    for trial in range(100):
-        tokens = stream.integers(50, 150, 60)
-        nats = tokens * stream.normal(3.0, 0.5, 60)
-        low, high = bootstrap(nats, tokens, seed=trial, resamples=300)
-        covered += low <= 3.0 <= high
-    assert 85 <= covered <= 100
-    assert bootstrap(nats, tokens, seed=4) == bootstrap(nats, tokens, seed=4) != bootstrap(nats, tokens, seed=5)
-    same = bootstrap(2.0 * np.ones(9), np.ones(9))
-    assert same == (2.0, 2.0)
-    assert np.isnan(bootstrap(np.array([3.0]), np.array([1]))).all()
+    tokens = stream.integers(50, 150, 60)
+    nats = tokens * stream.normal(3.0, 0.5, 60)
+    losses = TextLosses(nats, tokens, tokens, tokens)
+    line, _ = row("final", "web_zh", losses, seed=1, resamples=1000)
+    assert losses.interval("web_zh") == pytest.approx((line["low"], line["high"]), rel=1e-6) != losses.interval("web_en")
+    alone = TextLosses(np.array([3.0]), np.array([1]), np.array([1]), np.array([1]))
+    assert np.isnan(alone.interval("代码")).all()
+    none = TextLosses(*(np.array([], dtype) for dtype in (float, int, int, int)))
     with pytest.raises(DataError):
-        bootstrap(np.array([]), np.array([]))
-
-
-def test_few_documents_do_not_narrow_the_interval() -> None:
-    """Two of three documents are drawn: three of three would make the replicates spread too little."""
-    nats = np.array([1.0, 3.0, 4.0])
-    low, high = bootstrap(nats, np.ones(3), resamples=200_000, level=2 / 3)
-    drawn = np.sort((nats[:, None] + nats[None]).ravel() / 2)  # all resamples of n - 1 = 2 documents, alike likely
-    assert (low, high) == (drawn[1], drawn[-3])
+        none.interval("code")
 
 
 def test_continuations_equal_the_texts_tail(model: Decoder) -> None:

@@ -15,7 +15,12 @@ import pytest
 from tests.stories.program import TINY, contents, read, skyloom, start, step_folder
 
 KILLS = 10
-SHORT = ("--set", "stage1.data.tokens=50_000", "--set", "stage2.data.tokens=40_000")  # each kill costs a part of a run
+SHORT = (
+    "--set",
+    "stages.stage1.data.tokens=50_000",
+    "--set",
+    "stages.stage2.data.tokens=40_000",
+)  # each kill costs a part of a run
 STEPS = ("extract", "corpus", "tokenizer", "tokens", "stage1", "stage2", "evaluate", "leakage", "release")
 
 

@@ -37,7 +37,7 @@ def test_all_steps_are_done_and_a_second_run_skips_them(work):
 
 @pytest.mark.xdist_group("run")
 def test_one_setting_re_runs_only_what_depends_on_it(work):
-    shown = skyloom("run", TINY, "--work", work, "--dry-run", "--json", "--set", "stage2.rate.peak=0.0005")
+    shown = skyloom("run", TINY, "--work", work, "--dry-run", "--json", "--set", "stages.stage2.rate.peak=0.0005")
     assert shown.returncode == 0, shown.stderr
     states = {row["step"]: row["state"] for row in json.loads(shown.stdout)}
     assert [name for name in STEPS if states[name] == "to do"] == ["stage2", "evaluate", "leakage", "release", "report"]

@@ -85,7 +85,7 @@ def test_differences_are_of_the_same_documents() -> None:
     low, high = np.quantile(drawn, [0.025, 0.975])
     width = found.high - found.low
     assert abs(found.low - low) < 0.1 * width and abs(found.high - high) < 0.1 * width
-    assert width < 0.3 * (ours["web_en"].interval()[1] - ours["web_en"].interval()[0])
+    assert width < 0.3 * (ours["web_en"].interval("web_en")[1] - ours["web_en"].interval("web_en")[0])
     assert difference(ours, ours) == type(found)(0.0, 0.0, 0.0)
 
 

@@ -23,7 +23,7 @@ import click
 
 from skyloom import __version__
 from skyloom.cli import ending
-from skyloom.cli.common import EPILOG_CODES, FiniteRange, Group, Verb, WithUsual, example, on_recipe, show
+from skyloom.cli.common import EPILOG_CODES, FiniteRange, Group, Verb, WithUsual, example, on_recipe, show, stage_named
 from skyloom.cli.corpus import corpus_group
 from skyloom.cli.evaluate import eval_group
 from skyloom.cli.evaluate_tasks import tasks
@@ -177,18 +177,17 @@ def data_pack(run: Run, as_json: bool) -> None:
 
 @data_group.command("show", epilog=example("skyloom data show demo --stage stage2 --step 10"))
 @on_recipe
-@click.option(
-    "--stage", type=click.Choice(["stage1", "stage1b", "stage2"]), default="stage1", show_default=True, help="Training stage."
-)
+@click.option("--stage", default=None, metavar="NAME", help="Training stage. [default: the first]")
 @click.option("--step", type=click.IntRange(0), required=True, help="Step of the stage, counted from 0.")
 @click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Data-parallel rank whose samples are shown.")
 @click.option("--world", type=click.IntRange(1), default=1, show_default=True, help="Number of data-parallel ranks.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def data_show(run: Run, stage: str, step: int, rank: int, world: int, as_json: bool) -> None:
+def data_show(run: Run, stage: str | None, step: int, rank: int, world: int, as_json: bool) -> None:
     """Print the samples of one training step of RECIPE (source, documents, beginning of the text) and the mixture up to it.
 
     It only looks: if the work folder has no tokens of this recipe, it says so. `skyloom data pack` makes them.
     """
+    stage = stage_named(run, stage, first=True)
     resolved = run.finished("tokenizer", "tokens", maker="skyloom data pack")
     from skyloom.run.summary import step_tables
 
@@ -248,12 +247,14 @@ def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str
         "skyloom train demo",
         "skyloom train demo --set train.compile=off",
         "skyloom train my.toml --init-from ~/models/TinyLlama",
+        "skyloom train demo --until stage1",
         "torchrun --nproc-per-node 8 -m skyloom.cli train my.toml --set train.layout.data=4 --set train.layout.pipeline=2",
         "skyloom train skywork-13b --dry-run --world 512",
         "skyloom train skywork-13b --dry-run --world 512 --layout tp=2 --layout tp=2,pp=2 --json",
     ),
 )
 @on_recipe
+@click.option("--until", default=None, metavar="NAME", help="Last stage to train. [default: the last of the recipe]")
 @click.option(
     "--dry-run", is_flag=True, help="Build one step of the layout on fake processes: no data, no accelerator, no training."
 )
@@ -270,17 +271,28 @@ def model_export(checkpoint: Path, out: Path, tokenizer: Path | None, dtype: str
 @click.option("--table10", is_flag=True, help="Dry-run all layouts of the report's Table 10 (512 processes).")
 @click.option("--every", is_flag=True, help="Dry-run every micro-batch. [default: run a few and compute the rest, which are equal]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def train(run: Run, dry_run: bool, world: int | None, layouts: tuple[str, ...], table10: bool, every: bool, as_json: bool) -> None:
-    """Train all stages of RECIPE and print the held-out losses. Ctrl-C saves a checkpoint; the same command continues."""
+def train(
+    run: Run,
+    until: str | None,
+    dry_run: bool,
+    world: int | None,
+    layouts: tuple[str, ...],
+    table10: bool,
+    every: bool,
+    as_json: bool,
+) -> None:
+    """Train the stages of RECIPE and print the held-out losses. Ctrl-C saves a checkpoint; the same command continues."""
     if dry_run:
-        from skyloom.cli.dryrun import chosen, run_dry
+        from skyloom.cli.dryrun import run_dry
 
-        run_dry(run.recipe, chosen(run.recipe, world or 0, layouts, table10), run.engine.workers, every, as_json)
+        last = stage_named(run, until) if until else None
+        run_dry(run.recipe, world or 0, layouts, table10, until=last, workers=run.engine.workers, every=every, as_json=as_json)
         return
     if world or layouts or table10 or every:
         raise ConfigError("--world, --layout, --table10 and --every belong to --dry-run; training takes its layout from the recipe")
-    resolved = run.resolve("stage2")
-    if not resolved.run("stage2"):
+    last = stage_named(run, until)
+    resolved = run.resolve(last)
+    if not resolved.run(last):
         return  # not rank 0: only rank 0 prints
     from skyloom.run.summary import heldout_rows
 
@@ -336,12 +348,13 @@ def report_serve(run: Run, host: str, port: int, names: tuple[str, ...]) -> None
     from skyloom.report.serve import Server
     from skyloom.run.recipe import stages
 
-    resolved = run.resolve("stage2")
+    resolved = run.resolve(stage_named(run, None))
     others = resolved.folder("references") if "references" in resolved.steps else None
     folders = {name: resolved.folder(name) for name in stages(resolved.recipe)}
     dashboard = Dashboard(resolved.recipe.name, folders, others)
-    strangers = [path.name for path in resolved.work.path().glob("stage1-*")] if resolved.work.local else []
-    if strangers and resolved.steps["stage1"].folder not in strangers:
+    first = next(iter(folders))
+    strangers = [path.name for path in resolved.work.path().glob(f"{first}-*")] if resolved.work.local else []
+    if strangers and resolved.steps[first].folder not in strangers:
         click.echo(
             f"{', '.join(sorted(strangers))} in {resolved.work.root} was trained with other settings: to watch it, give the same "
             "--set as for its training",

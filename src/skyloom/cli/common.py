@@ -248,6 +248,14 @@ def on_recipe(function: Callable[Concatenate[Run, Options], None]) -> Callable[.
     return decorated
 
 
+def stage_named(run: Run, name: str | None, *, first: bool = False) -> str:
+    """A training stage of the recipe: `name`, or without one the last (or first). ConfigError if there is none such."""
+    from skyloom.run.recipe import stage_of, stages
+
+    run.require("training")
+    return stage_of(run.recipe, name).name if name else stages(run.recipe)[0 if first else -1]
+
+
 def show(rows: Sequence[Mapping[str, Cell]], as_json: bool, title: str = "") -> None:
     """Rows as a table for people ("none" where there is none), or as JSON for scripts."""
     if as_json:

@@ -16,18 +16,20 @@ import click
 from skyloom.cli.common import make_progress, show
 from skyloom.core.errors import ConfigError
 from skyloom.core.json_files import PlainTable, Row, Rows
+from skyloom.model.config import ModelConfig
 from skyloom.planner.layout import Layout
 from skyloom.planner.layout_text import layout_text, parse_layout
 from skyloom.planner.table10 import PREDICTED, rows
-from skyloom.run.recipe import Recipe, given
+from skyloom.run.recipe import Recipe, given, stage_shape, stage_train, stages
+from skyloom.train.config import TrainConfig
 from skyloom.train.dryrun import DryRun, Rank, compare, dry_run
 
 GIB, GB = 2**30, 1e9
 
 
-def chosen(recipe: Recipe, world: int, texts: Sequence[str], table10: bool) -> list[Layout]:
+def chosen(train: TrainConfig, world: int, texts: Sequence[str], table10: bool) -> list[Layout]:
     """The layouts of the command line, else the recipe's. ConfigError for one that does not have `world` processes (0: any)."""
-    own = recipe.train.layout
+    own = train.layout
     layouts = [parse_layout(text, world, own.micro_batch) for text in texts]
     if table10:
         layouts += [row.layout for row in rows(PREDICTED)]
@@ -48,16 +50,41 @@ def chosen(recipe: Recipe, world: int, texts: Sequence[str], table10: bool) -> l
     return layouts
 
 
-def run_dry(recipe: Recipe, layouts: Sequence[Layout], workers: int, every: bool, as_json: bool) -> None:
-    """Build each layout and show it."""
-    runs = dry_run(recipe.train, given(recipe.model, "model"), layouts, workers=workers, every=every, progress=make_progress())
+def forms(recipe: Recipe, until: str | None = None) -> list[tuple[str, TrainConfig, ModelConfig]]:
+    """The steps of different form that the stages of a recipe have: names of the stages, settings and shape."""
+    if not recipe.stages:
+        return [("", recipe.train, given(recipe.model, "model"))]
+    names = stages(recipe)
+    found: dict[tuple[int, int, str], tuple[list[str], TrainConfig, ModelConfig]] = {}
+    for name in names[: names.index(until) + 1] if until else names:
+        train = stage_train(recipe, name)
+        key = (train.batch, train.context, str(train.layout))
+        found.setdefault(key, ([], train, stage_shape(recipe, name)))[0].append(name)
+    return [(", ".join(same), train, shape) for same, train, shape in found.values()]
+
+
+def run_dry(
+    recipe: Recipe, world: int, texts: Sequence[str], table10: bool, *, until: str | None, workers: int, every: bool, as_json: bool
+) -> None:
+    """Build each layout, for each form of a step that the stages have, and show it."""
+    parts = forms(recipe, until)
+    done = [
+        (name, run)
+        for name, train, shape in parts
+        for run in dry_run(
+            train, shape, chosen(train, world, texts, table10), workers=workers, every=every, progress=make_progress()
+        )
+    ]
     if as_json:
-        click.echo(json.dumps([as_object(run) for run in runs], ensure_ascii=False, indent=1))
+        click.echo(json.dumps([{"stages": name, **as_object(run)} for name, run in done], ensure_ascii=False, indent=1))
         return
-    for run in runs:
+    for name, run in done:
+        if len(parts) > 1:
+            click.secho(f"\n{name}", bold=True)
         _show(run)
-    if len(runs) > 1:
-        show([_summary(run) for run in runs], False, "the rank that needs most memory, for each layout")
+    if len(done) > 1:
+        rows = [{**({"stages": name} if len(parts) > 1 else {}), **_summary(run)} for name, run in done]
+        show(rows, False, "the rank that needs most memory, for each layout")
     click.echo(
         "Counted on fake tensors, uncompiled. Not counted: CUDA's context, the buffers of NCCL and cuBLAS, the allocator's slack. "
         "Never run on NCCL with several GPUs."

@@ -209,7 +209,7 @@ def _held_out(recipe: str, progress: Progress) -> Iterator[Texts]:
 
     run = Run.open(recipe, progress=progress)
     found = run.finished("corpus", "exercises", maker="skyloom run")
-    for one in heldout_sets(found.folder("corpus"), found.folder("exercises"), run.recipe.heldout).values():
+    for one in heldout_sets(found.folder("corpus"), found.folder("exercises"), run.recipe.heldout_sets).values():
         yield as_set(one.name, one.ids, one.texts)
 
 

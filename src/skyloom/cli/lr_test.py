@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skyloom.cli.common import example, on_recipe, show
+from skyloom.cli.common import example, on_recipe, show, stage_named
 
 if TYPE_CHECKING:
     from skyloom.run.run import Run
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
     ),
 )
 @on_recipe
-@click.option(
-    "--stage",
-    type=click.Choice(["stage1", "stage1b", "stage2"]),
-    default=None,
-    help="Stage to test. [default: the one after stage1]",
-)
+@click.option("--stage", default=None, metavar="NAME", help="Stage to test. [default: the second]")
 @click.option(
     "--from",
     "checkpoint",
@@ -43,7 +38,7 @@ def lr_test(run: Run, stage: str | None, checkpoint: str | None, rates: str | No
     from skyloom.run import lr_test as test
     from skyloom.train.recover import NotFiniteError
 
-    resolved = test.prepare(run.resolve(), stage=stage, rates=rates, tokens=tokens, checkpoint=checkpoint)
+    resolved = test.prepare(run.resolve(stage_named(run, stage)), stage=stage, rates=rates, tokens=tokens, checkpoint=checkpoint)
     if not resolved.run(test.NAME):
         return  # not rank 0: only rank 0 prints
     folder = resolved.folder(test.NAME)

@@ -30,6 +30,7 @@ _HELP = {
     "micro": "Sequences of a micro-batch. [default: try several]",
     "layout": "Predict this layout instead of searching: dp=256,pp=2, also tp, micro, schedule, chunks, recompute, zero.",
     "tokens": "Tokens of the whole run: 3.2T, 130B. [default: the recipe's, else 3.2T]",
+    "stage": "Plan this stage of a recipe alone. [default: all of them; a row for each where context or batch differ]",
     "kernels": "fused: Megatron's kernels, close to compiled blocks; eager: our decoder, uncompiled.",
 }
 
@@ -74,6 +75,7 @@ class PlanOptions(TypedDict):
 @click.option("--micro-batch", type=click.IntRange(1, 2**31), default=None, help=_HELP["micro"])
 @click.option("--layout", default=None, metavar="TEXT", help=_HELP["layout"])
 @click.option("--tokens", default=None, metavar="COUNT", help=_HELP["tokens"])
+@click.option("--stage", default=None, metavar="NAME", help=_HELP["stage"])
 @click.option("--kernels", type=click.Choice(["fused", "eager"]), default="fused", show_default=True, help=_HELP["kernels"])
 @click.option(
     "--link", type=FiniteRange(0, min_open=True), default=None, help="GB/s between accelerators of a node, each direction."
@@ -89,7 +91,9 @@ class PlanOptions(TypedDict):
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Number of layouts that a search shows.")
 @click.option("--machines", is_flag=True, help="List the known machines with their figures and sources.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plan(model: str | None, gpu: str | None, as_json: bool, machines: bool, top: int, **options: Unpack[PlanOptions]) -> None:
+def plan(
+    model: str | None, gpu: str | None, stage: str | None, as_json: bool, machines: bool, top: int, **options: Unpack[PlanOptions]
+) -> None:
     """Predict memory, speed and time of a training run. Also MFU and kWh; for one layout or for the best of all.
 
     A layout that does not fit also gives exit code 0: see `fits` and `reason`. A layout that is not possible gives 2.
@@ -104,6 +108,11 @@ def plan(model: str | None, gpu: str | None, as_json: bool, machines: bool, top:
         )
 
     subject = read_subject(model)
+    if stage is not None:
+        subject = subject.only(stage)
+    elif subject.differ and not (options["sequences"] or options["context"] or options["tokens"]):
+        _show_stages(subject, gpu, options, as_json)
+        return
     job, micro = _job(subject, gpu, options)
     title = _title(subject.name, job)
     if options["layout"] is not None or gpu.lower() == "cpu":
@@ -221,6 +230,39 @@ def _nothing(found: Search) -> Row:
         else "there is no layout to try"
     )
     return {"layout": None, "fits": False, **dict.fromkeys(numbers), "reason": why}
+
+
+def _show_stages(subject: Subject, gpu: str, options: PlanOptions, as_json: bool) -> None:
+    """Each stage with the layout that is asked for, or with its best one, and the sums of those that fit."""
+    rows, objects, days, energy = list[Row](), list[dict[str, object]](), 0.0, 0.0
+    last: LayoutPlan | None = None
+    for stage in subject.stages:
+        job, micro = _job(subject.only(stage.name), gpu, options)
+        if options["layout"] is not None or gpu.lower() == CPU:
+            found: LayoutPlan | None = predict(job, parse_layout(options["layout"] or "", job.cluster.world, micro))
+        else:
+            tried = search(job, micro)
+            found = tried.best[0] if tried.best else tried.nearest
+        what: Row = {"stage": stage.name, "sequences": job.batch, "context": job.context, "tokens": _count(job.tokens)}
+        if found is None:
+            rows.append({**what, "layout": "none is possible"})
+            objects.append({**what, "tokens": job.tokens, "layout": None, "fits": False})
+            continue
+        rows.append({**what, **_row(found)})
+        objects.append({**dict(found.to_json()), "stage": stage.name, "assumptions": _assumptions(job)})
+        last = found
+        if found.fits:
+            days, energy = days + found.days, energy + found.kwh
+    fits = all(one["fits"] for one in objects)
+    if as_json:
+        total = {"days": round(days, 4) if fits else None, "kwh": round(energy) if fits else None}
+        click.echo(json.dumps({"stages": objects, "fits": fits, **total}, ensure_ascii=False, indent=1))
+        return
+    show(rows, False, f"{subject.name}: each stage with its own step")
+    if fits:
+        click.echo(f"All stages together: {days:,.3g} days" + (f", {energy:,.0f} kWh" if energy else ""))
+    if last is not None:
+        _notes(last)
 
 
 def _notes(found: LayoutPlan) -> None:

@@ -108,7 +108,7 @@ class TokensManifest(TypedDict):
 
 
 class StageCalendar(TypedDict, total=False):
-    """Steps and tokens of a training stage; the first two count from the beginning of Stage 1."""
+    """Steps and tokens of a training stage; the first two count from the beginning of the first stage."""
 
     first_step: int
     first_tokens: int
@@ -402,7 +402,10 @@ class ControlEntry(TypedDict):
 
 
 class LeakageControl(TypedDict, total=False):
-    """The positive and the negative control of the audit; a verdict is None where it could not be judged."""
+    """The positive and the negative control of the audit; a verdict is None where it could not be judged.
+
+    The keys that end in `stage1` end in the name of the last released stage before the one that read the canaries.
+    """
 
     models: dict[str, ControlEntry]
     canaries_flagged_in_final: bool | None

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from skyloom.data.indexed import Ids
-from skyloom.evaluate.intervals import Floats
 from skyloom.evaluate.perplexity import TableSet
+from skyloom.score.intervals import Floats
 from skyloom.score.nll import Counts, Encode, TextLosses
 
 SEPARATOR = b"\n\n"

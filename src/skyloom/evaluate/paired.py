@@ -17,7 +17,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from skyloom.evaluate.intervals import Estimate, Floats, drawn, estimate, figure, generator
+from skyloom.score.intervals import Estimate, Floats, estimate, figure, generator, resampled_sums
 from skyloom.score.nll import TextLosses
 
 
@@ -62,12 +62,11 @@ def set_figures(name: str, losses: TextLosses, *, seed: int, resamples: int) -> 
             if counts is not None and counts.sum()
             else _missing(resamples),
         )
-    times = drawn(len(losses.nats), generator(seed, name), resamples)
-    nats = times @ losses.nats
-    bits = Replicates(losses.bits_per_byte, nats / (times @ losses.bytes.astype(np.float64)) / math.log(2))
-    if counts is None or not counts.sum():
-        return SetFigures(bits, _missing(resamples))
-    return SetFigures(bits, Replicates(losses.reference_loss, nats / (times @ counts.astype(np.float64))))
+    known = counts is not None and bool(counts.sum())
+    columns = [losses.nats, losses.bytes.astype(np.float64), *([counts.astype(np.float64)] if counts is not None and known else [])]
+    nats, sizes, *tokens = resampled_sums(columns, generator(seed, name), resamples)
+    bits = Replicates(losses.bits_per_byte, nats / sizes / math.log(2))
+    return SetFigures(bits, Replicates(losses.reference_loss, nats / tokens[0]) if known else _missing(resamples))
 
 
 def fixed_figures(bits_per_byte: float, resamples: int) -> SetFigures:

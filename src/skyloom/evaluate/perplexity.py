@@ -25,7 +25,7 @@ import sentencepiece as spm
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.units import count_units
 from skyloom.evaluate.config import UNITS
-from skyloom.evaluate.intervals import Estimate, Floats, estimate, figure, generator, replicates
+from skyloom.score.intervals import Estimate, Floats, estimate, figure, generator, replicates
 from skyloom.score.nll import Counts, TextLosses
 from skyloom.suites import within_budget
 

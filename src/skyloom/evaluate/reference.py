@@ -21,11 +21,13 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.evaluate.config import ReferencesConfig
 from skyloom.evaluate.figures import Figures, spread
-from skyloom.evaluate.intervals import figure
 from skyloom.evaluate.opened import OpeningOptions, OpenModel, changed, columns, open_model
-from skyloom.score.nll import bootstrap, score_texts
+from skyloom.score.intervals import figure, generator, ratio
+from skyloom.score.nll import score_texts
 
 REFERENCES = "references.json"
+SEED, RESAMPLES = 1, 1000
+"""Of the intervals, as the monitor draws them."""
 LONGEST = 2048
 """Tokens of a window at most; the monitor's documents are shorter."""
 BATCH_TOKENS = 4096
@@ -65,7 +67,8 @@ def score_sets(model: OpenModel, sets: Mapping[str, Sequence[str]], *, progress:
                 batch_tokens=BATCH_TOKENS,
                 bos_id=model.begin,
             )
-            low, high = (end / math.log(2) for end in bootstrap(losses.nats, losses.bytes))
+            nats = ratio(losses.nats, losses.bytes, generator(SEED, name), RESAMPLES)
+            low, high = nats.low / math.log(2), nats.high / math.log(2)
             differing = sum(changed(model.words, text) for text in texts)
             found.append(SetLoss(name, losses.bits_per_byte, low, high, len(texts), int(losses.bytes.sum()), differing))
             bar.advance()

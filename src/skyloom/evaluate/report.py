@@ -16,7 +16,6 @@ from skyloom.data.indexed import open_indexed
 from skyloom.data.pack import MANIFEST
 from skyloom.evaluate.baselines import token_counts, unigram_losses, unigram_nats, xz_bits_per_byte
 from skyloom.evaluate.config import EvaluateConfig
-from skyloom.evaluate.intervals import Floats
 from skyloom.evaluate.models import Models, as_tokenizer, load
 from skyloom.evaluate.paired import PairedRow, SetFigures, differences, fixed_figures, set_figures
 from skyloom.evaluate.perplexity import (
@@ -33,6 +32,7 @@ from skyloom.evaluate.perplexity import (
 )
 from skyloom.evaluate.samples import write_samples
 from skyloom.evaluate.tasks import answers, prompts, rows
+from skyloom.score.intervals import Floats
 from skyloom.score.nll import TextLosses
 from skyloom.suites import HeldoutSetsConfig, heldout_sets
 from skyloom.tokenizer import Tokenizer

@@ -15,8 +15,8 @@ import numpy as np
 
 from skyloom.core.errors import ConfigError
 from skyloom.core.store import Store
-from skyloom.evaluate.intervals import figure, wilson
 from skyloom.evaluate.models import LoadedModel
+from skyloom.score.intervals import figure, wilson
 from skyloom.score.nll import Model, Scorer, score_continuations
 from skyloom.suites import Item, Prompt, few_shot, multiple_choice, prompt
 from skyloom.tokenizer import Tokenizer

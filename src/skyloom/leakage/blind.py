@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, sparse, special
 
-from skyloom.evaluate.intervals import Floats, Z, generator
 from skyloom.leakage.benchmark_sets import BenchmarkSet
+from skyloom.score.intervals import Floats, Z, generator
 
 FOLDS = 5
 MOST = 2000

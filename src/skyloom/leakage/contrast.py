@@ -24,7 +24,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from skyloom.core.errors import DataError
-from skyloom.evaluate.intervals import LEVEL, Estimate, Floats, Z, drawn, estimate, generator, replicates
+from skyloom.score.intervals import LEVEL, Estimate, Floats, Z, estimate, generator, replicates, resampled_sums
 
 FAMILY, LANGUAGE, ALL = "family and language", "language", "all items"
 STRATA = (FAMILY, LANGUAGE, ALL)
@@ -112,11 +112,11 @@ def gap(mixed: Mix, reference: Scored, *, seed: int, name: str, resamples: int) 
     """The suspect's mean token loss less the reference's, in nats."""
     split, strata = mixed.suspect, len(mixed.names)
     means, draws = _by_stratum(mixed, reference, seed, name, resamples)
-    times = drawn(len(split.nats), generator(seed, "suspect", name), resamples)
-    spread = np.zeros((len(split.nats), strata))
-    spread[np.arange(len(split.nats)), mixed.of] = split.tokens
-    tokens = times @ spread
-    replicated = (times @ split.nats - (tokens * draws).sum(1)) / tokens.sum(1)
+    spread = np.zeros((strata, len(split.nats)))
+    spread[mixed.of, np.arange(len(split.nats))] = split.tokens
+    nats, *sums = resampled_sums((split.nats, *spread), generator(seed, "suspect", name), resamples)
+    tokens = np.stack(sums, axis=1)
+    replicated = (nats - (tokens * draws).sum(1)) / tokens.sum(1)
     value = float(split.nats.sum() / split.tokens.sum() - means @ mixed.weights)
     return _widened(estimate(value, replicated), min(len(split.nats) - 1, _free(mixed, reference)))
 

@@ -12,21 +12,26 @@ the run page and the command line all take their words from here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from skyloom.core.json_files import ControlEntry, Figure, LeakageControl
 from skyloom.leakage.verdict import UNKNOWN
 
 CLEAN, PLANTED = "stage1", "final"
-"""The models before and after the canaries were planted. The name "stage1" is published and stands for the end of Stage 1: the
-model of step `stage1b` where the recipe has that step."""
+"""The models before and after the canaries were planted, by their names in tables. The first is `CLEAN` where `leakage.json` was
+made for the two stages of the report; else it is the last released stage before the one that read them, see `before_planting`."""
+_CLEAN_TEST = "clean_test_flagged_in_"
 
 FOUND, NOT_FOUND = "found", "not found"
 EXPECTED = ("canaries_flagged_in_final", "pairs_flagged_in_final")
 """Of the flags: those that a control which holds has."""
-UNUSED = ("pairs_flagged_in_stage1",)
+UNUSED = (f"pairs_flagged_in_{CLEAN}",)
 """Of the flags: those that are published only. Before planting each half is judged by itself."""
 _NOT_JUDGED = "The control could not be judged in this run."
+_NO_MODEL_BEFORE = (
+    "The control could not be judged in this run: no model was released from before the exercises were planted, so nothing shows "
+    "that they were not flagged all along."
+)
 _SAYS_LITTLE = "A verdict without a sign of leakage says little here."
 
 
@@ -62,34 +67,55 @@ def reason(row: ControlEntry) -> str:
     return f"flagged, but {pairs} the held-back half"
 
 
-def flags(models: Mapping[str, ControlEntry]) -> dict[str, bool | None]:
-    """What the rule flagged, under the keys of `leakage.json`; None where a model is missing or has no interval."""
-    after, before = models.get(PLANTED), models.get(CLEAN)
-    return {
-        "canaries_flagged_in_final": after.get("flagged") if after else None,
-        "canaries_flagged_in_stage1": before.get("flagged") if before else None,
-        "heldback_flagged_in_final": after.get("heldback_flagged") if after else None,
-        "heldback_flagged_in_stage1": before.get("heldback_flagged") if before else None,
-        "pairs_flagged_in_final": after.get("flagged_paired") if after else None,
-        "pairs_flagged_in_stage1": before.get("flagged_paired") if before else None,
-    }
+def before_planting(control: Mapping[str, object]) -> str:
+    """The model of `leakage.json` that was trained before the exercises were planted, by the keys of its flags; "" if none was."""
+    names = [key.removeprefix(_CLEAN_TEST) for key in control if key.startswith(_CLEAN_TEST)]
+    models = control.get("models")
+    usual = CLEAN if not isinstance(models, Mapping) or CLEAN in models else ""  # files of earlier versions lack the key
+    return next((name for name in names if name != PLANTED), usual)
 
 
-def holds(models: Mapping[str, ControlEntry], clean: CleanTest) -> bool | None:
+def flags(models: Mapping[str, ControlEntry], clean: str = CLEAN) -> dict[str, bool | None]:
+    """What the rule flagged, under the keys of `leakage.json`; None where a model is missing or has no interval. `clean`: the
+    model before planting, "" if there is none."""
+    after, before = models.get(PLANTED), models.get(clean)
+    found: dict[str, bool | None] = {}
+    for what, key in _FLAGS:
+        found[f"{what}_flagged_in_{PLANTED}"] = _flag(after, key)
+        if clean:
+            found[f"{what}_flagged_in_{clean}"] = _flag(before, key)
+    return found
+
+
+_FLAGS: tuple[tuple[str, Literal["flagged", "heldback_flagged", "flagged_paired"]], ...] = (
+    ("canaries", "flagged"), ("heldback", "heldback_flagged"), ("pairs", "flagged_paired"),
+)  # fmt: skip
+
+
+def _flag(row: ControlEntry | None, key: Literal["flagged", "heldback_flagged", "flagged_paired"]) -> bool | None:
+    return row.get(key) if row else None
+
+
+def holds(models: Mapping[str, ControlEntry], tests: CleanTest, clean: str = CLEAN) -> bool | None:
     """Whether the control holds; None where one of its parts could not be judged.
 
     It holds if the rule flags the planted half in the final model, where it also has lower losses than the held-back half, and if
     the rule flags nothing else: not the held-back half and the clean test split in either model, not the planted half before.
+    Without a model before planting (`clean` is "") nothing shows that the rule did not flag the planted half all along: None.
     """
-    seen = {name: flag for name, flag in flags(models).items() if name not in UNUSED}
+    if not clean:
+        return None
+    unused = f"pairs_flagged_in_{clean}"  # published only: before planting each half is judged by itself
+    seen = {name: flag for name, flag in flags(models, clean).items() if name != unused}
     wanted = [seen.pop(name) for name in EXPECTED]
-    unwanted = [*seen.values(), *clean]
+    unwanted = [*seen.values(), *tests]
     return None if None in wanted or None in unwanted else all(wanted) and not any(unwanted)
 
 
 def clean_test(control: LeakageControl) -> CleanTest:
     """What "control" says of the clean test split."""
-    return CleanTest(control.get("clean_test_flagged_in_stage1"), control.get("clean_test_flagged_in_final"))
+    before, after = (control.get(f"{_CLEAN_TEST}{name}") for name in (before_planting(control), PLANTED))
+    return CleanTest(before if isinstance(before, bool) else None, after if isinstance(after, bool) else None)
 
 
 def sentence(control: LeakageControl | None) -> str:
@@ -97,22 +123,24 @@ def sentence(control: LeakageControl | None) -> str:
     if not control:
         return ""
     models = control.get("models") or {}
-    clean, final = clean_test(control), models.get(PLANTED)
+    clean, final, name = clean_test(control), models.get(PLANTED), before_planting(control)
     if final is None or final.get("flagged") is None:
         return _NOT_JUDGED
+    if not name:
+        return _NO_MODEL_BEFORE
     if any("twin_flagged" in row for row in models.values()):
         return (
             "The control cannot tell whether this audit would find a leak: it was made by an earlier version, which compared the "
             "planted exercises with twins of the same wording. What a model learns of a wording helps the twin as well. Audit the "
             "run again."
         )
-    if holds(models, clean):
+    if holds(models, clean, name):
         return (
             f"The control holds: the planted exercises are found in the final model (Δ1 {_planted(final)}) and not before they "
             "were planted. Those held back, the other half of one pool, which no stage read, are not flagged "
             f"(Δ1 {_heldback(final)}), and neither is the clean test split. {_pairs(final)}"
         )
-    wrong = _false_alarms(models, clean)
+    wrong = _false_alarms(models.get(name), clean)
     if final.get("flagged") and outcome(final) == UNKNOWN:
         return (
             "The control cannot tell whether this audit would find a leak: the planted exercises are flagged in the final model "
@@ -133,9 +161,9 @@ def _doubt(row: ControlEntry) -> str:
     return f"and {other.format('are not')}. This by itself does not show a difference between the two. {_pairs(row)}"
 
 
-def _false_alarms(models: Mapping[str, ControlEntry], clean: CleanTest) -> list[str]:
+def _false_alarms(before: ControlEntry | None, clean: CleanTest) -> list[str]:
     """What was flagged and should not have been, save for the held-back half in the final model."""
-    found, before = [], models.get(CLEAN)
+    found = []
     if before and before.get("flagged"):
         found.append(f"the planted exercises are flagged before they were planted (Δ1 {_planted(before)})")
     if before and before.get("heldback_flagged"):

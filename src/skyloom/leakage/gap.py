@@ -6,11 +6,11 @@ was written by another model in the test's style, so a gap may also be a differe
 generator as the test split and is exchangeable with it: for a clean model the expected gap is 0.
 
 The control shows whether the audit can see. A pool of exercises is split by lot: one half, the canaries, is planted in the tokens
-of Stage 2, the other is held back and read by no stage. Each half is put where the test split was. The planted half must be found
-in the final model and not in the model at the end of Stage 1, before it was planted; the held-back half and the clean test split
-must be flagged in neither. The two halves are also compared with each other, in pairs of one family and language, which removes the
-spread between families; in the final model the interval of this difference must exclude zero as well, because "one is flagged and
-the other is not" does not show that the two differ.
+of a stage (Stage 2 in the report), the other is held back and read by no stage. Each half is put where the test split was. The
+planted half must be found in the final model and not in the last one before it was planted (the end of Stage 1); the held-back
+half and the clean test split must be flagged in neither. The two halves are also compared with each other, in pairs of one family
+and language, which removes the spread between families; in the final model the interval of this difference must exclude zero as
+well, because "one is flagged and the other is not" does not show that the two differ.
 """
 
 from __future__ import annotations
@@ -22,15 +22,19 @@ from skyloom.core.json_files import ControlEntry
 from skyloom.core.progress import Progress
 from skyloom.core.records import Json
 from skyloom.core.store import Store
-from skyloom.evaluate.intervals import Estimate, figure
 from skyloom.evaluate.models import LoadedModel, Models, as_tokenizer, load
 from skyloom.leakage.audit_items import SPLITS, Items, pairs, read_split
 from skyloom.leakage.config import LeakageConfig
 from skyloom.leakage.contrast import Mix, Scored, gap, mix, paired, reference_mean, suspect_mean
-from skyloom.leakage.control_words import CLEAN, PLANTED, CleanTest, flags, holds, outcome, reason
+from skyloom.leakage.control_words import PLANTED, CleanTest, flags, holds, outcome, reason
 from skyloom.leakage.corpus_overlap import corpus_overlap
 from skyloom.leakage.verdict import WORDS, LeakageVerdict, below_zero, detectable, judge
+from skyloom.score.intervals import Estimate, figure
 from skyloom.tokenizer import Tokenizer
+from skyloom.train.stage_list import Planting
+
+_REPORT = Planting()
+"""The report's two stages."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,12 @@ class Audited:
 
 
 CONTROL_WORDS = (
-    "a pool of exercises was split by lot: one half, the canaries, was planted in the second stage, the other was held back and "
+    "a pool of exercises was split by lot: one half, the canaries, was planted in {planted}, the other was held back and "
     "read by no stage. Both stand in for the test split: delta1 = L_canary - L_ref, and heldback_delta1 = L_heldback - L_ref, the "
     "negative control. paired = L_canary - L_heldback, in pairs of one family and language. Each is flagged if its interval lies "
     "below 0. The control holds if the rule that the test split is judged by flags the canaries in the final model, if paired is "
-    "flagged there too, and if the rule flags nothing else: neither the held-back half nor the clean test split in either model, "
-    "nor the canaries in the first stage. If the canaries are flagged and so is the other half, or paired is not, it cannot tell"
+    "flagged there too, and if the rule flags nothing else: neither the held-back half nor the clean test split in {models}"
+    "{clean}. If the canaries are flagged and so is the other half, or paired is not, it cannot tell"
 )
 NO_CONTROL_WORDS = "no canaries were planted: nothing shows that this audit would have found a leak"
 
@@ -61,18 +65,18 @@ def audit(
     config: LeakageConfig,
     *,
     corpus: Store | None = None,
-    planted: bool = True,
+    planted: Planting | None = _REPORT,
     progress: Progress,
 ) -> None:
     """Write `leakage.json`: `{"rows", "control", "corpus", "words"}`.
 
-    `exercises`, `tokenizer` and `corpus` are the folders of the steps of those names. `planted`: whether training read the
-    canaries that there are. "control" is null if it did not or if there are none, "corpus" if none is given. DataError if
+    `exercises`, `tokenizer` and `corpus` are the folders of the steps of those names. `planted`: which stage read the
+    canaries that there are, None if none did. "control" is null then or if there are none, "corpus" if none is given. DataError if
     a split is too small to be compared.
     """
     vocabulary = as_tokenizer(tokenizer)
     splits = {name: read_split(exercises, name, config.items if name == "train" else 0) for name in SPLITS}
-    matched = pairs(splits["canary"], splits["heldback"]) if planted else []
+    matched = pairs(splits["canary"], splits["heldback"]) if planted is not None else []
     rows, control = list[Audited](), dict[str, ControlEntry]()
     with progress.task("leakage", len(models), "models") as bar:
         for name, source in models.items():
@@ -86,9 +90,9 @@ def audit(
         "leakage.json",
         {
             "rows": [found.row for found in rows],
-            "control": {"models": control, **_holds(rows, control)} if matched else None,
+            "control": {"models": control, **_holds(rows, control, planted.before)} if matched and planted else None,
             "corpus": corpus_overlap(splits, corpus, progress) if corpus is not None else None,
-            "words": _words(rows, control),
+            "words": _words(rows, control, planted),
         },
     )
 
@@ -154,18 +158,26 @@ def _control(scored: Mapping[str, Scored], matched: list[tuple[int, int]], confi
     }  # fmt: skip
 
 
-def _holds(rows: Sequence[Audited], control: Mapping[str, ControlEntry]) -> dict[str, bool | None]:
+def _holds(rows: Sequence[Audited], control: Mapping[str, ControlEntry], before: str) -> dict[str, bool | None]:
     """What the control is expected to show, and whether it did; None where a model is missing or has no interval."""
     leaked = {row.model: row.verdict.leaked for row in rows}
-    clean = CleanTest(leaked.get(CLEAN), leaked.get(PLANTED))
-    seen = {"clean_test_flagged_in_final": clean.final, "clean_test_flagged_in_stage1": clean.before}
-    return {**flags(control), **seen, "holds": holds(control, clean)}
+    clean = CleanTest(leaked.get(before), leaked.get(PLANTED))
+    seen = {f"clean_test_flagged_in_{PLANTED}": clean.final}
+    seen |= {f"clean_test_flagged_in_{before}": clean.before} if before else {}
+    return {**flags(control, before), **seen, "holds": holds(control, clean, before)}
 
 
-def _words(rows: Sequence[Audited], control: Mapping[str, ControlEntry]) -> dict[str, str]:
+def _words(rows: Sequence[Audited], control: Mapping[str, ControlEntry], planted: Planting | None = _REPORT) -> dict[str, str]:
     """What the figures mean, and one sentence for each model."""
     told = {row.model: row.verdict.words + (_planted(control[row.model]) if row.model in control else "") for row in rows}
-    return {**WORDS, "control": CONTROL_WORDS if control else NO_CONTROL_WORDS, **told}
+    return {**WORDS, "control": _control_words(planted) if control and planted else NO_CONTROL_WORDS, **told}
+
+
+def _control_words(planted: Planting) -> str:
+    clean = f", nor the canaries in {planted.place(planted.before)}" if planted.before else ""
+    return CONTROL_WORDS.format(
+        planted=planted.place(planted.planted), models="either model" if planted.before else "it", clean=clean
+    )
 
 
 def _planted(row: ControlEntry) -> str:

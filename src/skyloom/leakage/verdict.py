@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from skyloom.evaluate.intervals import Estimate
+from skyloom.score.intervals import Estimate
 
 LEAKED = "test data leaked"
 OVERFITTED = "overfitted on the train split"

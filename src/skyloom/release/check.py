@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 import torch
 import transformers
 
+from skyloom.core.config import build
 from skyloom.core.errors import SkyloomError
 from skyloom.core.json_files import PlainTable
 from skyloom.core.progress import Progress
@@ -38,6 +40,8 @@ from skyloom.release.recount import Recount, disagreements, recount
 from skyloom.release.weights import load_released, no_licence
 from skyloom.tokenizer.invariants import InvariantFinding
 from skyloom.tokenizer.tokenizer import Tokenizer
+from skyloom.train.config import TrainConfig
+from skyloom.train.stage_list import Stage, shape_in, stage_tables
 
 NEEDED = (
     "README.md", "config.json", "generation_config.json", "model.safetensors", "tokenizer.model", "tokenizer.json",
@@ -137,17 +141,36 @@ def _shape(store: Store, folder: str) -> tuple[ModelConfig, PlainTable]:
     return from_hf_config(table), table
 
 
+def _own_to_stages(store: Store) -> dict[str, dict[str, Any]]:
+    """What the shape of each model has of its own stage, by the recipe: context and RoPE base, where stages change them."""
+    opened = open_release(store)
+    tables, origin = stage_tables(opened.recipe), store.url(RECIPE)
+    if not any({"context", "rope_theta"} & set(table) for table in tables):
+        return {}
+    stages = [build(Stage, dict(table), origin=origin, key="stages") for table in tables]
+    train = build(TrainConfig, opened.recipe.get("train", {}), origin=origin, key="train")
+    model = build(ModelConfig, opened.recipe.get("model", {}), origin=origin, key="model")
+    found: dict[str, dict[str, Any]] = {}
+    for entry in opened.models:
+        shape = shape_in(model, train, stages, entry["stage"])
+        found[entry["folder"]] = {"rope_theta": shape.rope_theta}
+        if not train.init_from:  # else the context may be that of the model that was continued
+            found[entry["folder"]]["context"] = shape.context
+    return found
+
+
 def _configs(store: Store) -> str:
     tokenizer = Tokenizer.load(store)
     first, _ = _shape(store, "")
+    own = _own_to_stages(store)
     for folder in _models(store):
         shape, table = _shape(store, folder)
         generation = store.read_json(f"{folder}/generation_config.json" if folder else "generation_config.json")
         for key, value in (("bos_token_id", tokenizer.bos_id), ("eos_token_id", tokenizer.eos_id)):
             if table.get(key) != value or generation.get(key) != value:
                 raise _BrokenError(f"{folder or 'config.json'}: {key} is not the tokenizer's {value}")
-        if shape != first:
-            raise _BrokenError(f"{folder} has another shape than the released model")
+        if shape != (first if folder not in own else replace(first, **own[folder])):
+            raise _BrokenError(f"{folder} has another shape than the released model{' and its stage' if own else ''}")
         if shape.vocabulary < tokenizer.vocab_size:
             raise _BrokenError(f"{folder or 'the model'} has {shape.vocabulary} tokens, its tokenizer {tokenizer.vocab_size}")
     return f"{len(_models(store))} models of one shape, {first.parameters:,} parameters each, agree with the tokenizer"

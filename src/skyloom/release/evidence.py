@@ -33,7 +33,6 @@ from skyloom.core.json_files import (
 from skyloom.core.ledger import Ledger
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.data.config import CANARY
-from skyloom.train.config import STAGES
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,15 @@ class Evidence:
     skips: list[SkipEntry] | None = None
     scores: list[ScoreEntry] | None = None
     references: list[ReferenceEntry] | None = None
+    named: tuple[str, ...] = ()
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the training stages in order: `named` if they are given, else those that wrote something down."""
+        if self.named:
+            return self.named
+        rows = (row["stage"] for lines in (self.metrics, self.heldout, self.speed, self.scores) for row in lines or [])
+        return tuple(dict.fromkeys([*self.plans, *rows]))
 
     @property
     def canaries_read(self) -> bool:
@@ -71,6 +79,7 @@ class Evidence:
 
 def read(inputs: Mapping[str, Store]) -> Evidence:
     """Read what is there. DataError names a file that is not what docs/design.md says."""
+    stages = stages_of(inputs)
     return Evidence(
         sources=_json(inputs, "pages", "sources.json"),
         extraction=_ledger(inputs, "extract"),
@@ -80,7 +89,7 @@ def read(inputs: Mapping[str, Store]) -> Evidence:
         redaction=_json(inputs, "corpus", "redaction.json"),
         measure=_json(inputs, "tokenizer", "measure.json"),
         tokens=_json(inputs, "tokens", "tokens.json"),
-        plans={stage: plan for stage in STAGES if (plan := _json(inputs, stage, "plan.json")) is not None},
+        plans={stage: plan for stage in stages if (plan := _json(inputs, stage, "plan.json")) is not None},
         metrics=_lines(inputs, "metrics.jsonl"),
         heldout=_lines(inputs, "heldout.jsonl"),
         speed=_telemetry(inputs, f"{TELEMETRY}speed.jsonl"),
@@ -92,7 +101,21 @@ def read(inputs: Mapping[str, Store]) -> Evidence:
         skips=_lines(inputs, "skips.jsonl"),
         scores=_lines(inputs, "scores.jsonl"),
         references=_json(inputs, "references", "references.json"),
+        named=tuple(stages),
     )
+
+
+def stages_of(inputs: Mapping[str, Store]) -> list[str]:
+    """The training stages among the folders of steps, in the order in which they were trained: those with `plan.json`, or, where
+    that was not kept, with one of the journals."""
+    begun: dict[str, int] = {}
+    for name, store in inputs.items():
+        if store.exists("plan.json"):
+            plan: PlanFile = _json(inputs, name, "plan.json")
+            begun[name] = (plan.get("calendar") or {}).get("first_step") or 0
+        elif any(store.exists(journal) for journal in ("metrics.jsonl", "heldout.jsonl")):
+            begun[name] = max(begun.values(), default=0)
+    return sorted(begun, key=lambda name: begun[name])
 
 
 def _json(inputs: Mapping[str, Store], step: str, name: str) -> Any:
@@ -124,10 +147,10 @@ def _telemetry(inputs: Mapping[str, Store], name: str) -> list[Any] | None:
 
 
 def _lines(inputs: Mapping[str, Store], name: str) -> list[Any] | None:
-    """The JSON lines of both stages, one after the other; None if neither stage has the file."""
+    """The JSON lines of all stages, one after the other; None if no stage has the file."""
     rows = []
     found = False
-    for stage in STAGES:
+    for stage in stages_of(inputs):
         store = inputs.get(stage)
         if store is None or not store.exists(name):
             continue

@@ -10,14 +10,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from skyloom.core.config import TomlTable, build
 from skyloom.core.errors import DataError
 from skyloom.core.json_files import RunFacts
 from skyloom.core.store import TELEMETRY, FileRecord, Store
 from skyloom.release.config import ReleaseConfig
-from skyloom.train.config import STAGES
+from skyloom.train.stage_list import stage_tables
 
 RECIPE, RUN, MODELS, EVALUATION, EXERCISES = "recipe.toml", "run/run.json", "run/models.json", "evaluation", "exercises"
 PAGE = "report.html"
@@ -33,9 +33,8 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "corpus": ("ledger.json", "mixture.json", "redaction.json"),
     "tokenizer": ("measure.json",),
     "tokens": ("tokens.json",),
-    **dict.fromkeys(STAGES, _JOURNALS),
 }
-"""Files of the steps that lie in `run/<step>/` of a release, under their own names."""
+"""Files of the steps before training that lie in `run/<step>/` of a release, under their own names."""
 
 
 class ModelEntry(TypedDict):
@@ -45,6 +44,11 @@ class ModelEntry(TypedDict):
     stage: str
     step: int
     tokens: int
+
+
+def records(recipe: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The same of all steps of a resolved recipe, the training stages included."""
+    return {**RECORDS, **dict.fromkeys((str(stage["name"]) for stage in stage_tables(recipe)), _JOURNALS)}
 
 
 @dataclass(frozen=True)
@@ -59,40 +63,45 @@ class Opened:
 
 def open_release(release: Store) -> Opened:
     """Recipe, models and run of a release. DataError, ConfigError or StorageError if a file is not what it should be."""
-    try:
-        recipe = tomllib.loads(release.read_text(RECIPE))
-    except tomllib.TOMLDecodeError as problem:
-        raise DataError(f"{release.url(RECIPE)} is not TOML: {problem}") from problem
+    recipe = _recipe(release)
     config = build(ReleaseConfig, recipe.get("release", {}), origin=release.url(RECIPE), key="release")
     run: RunFacts = release.read_json(RUN)
     models: list[ModelEntry] = release.read_json(MODELS)
     return Opened(recipe, config, models, run)
 
 
+def _recipe(release: Store) -> TomlTable:
+    try:
+        return tomllib.loads(release.read_text(RECIPE))
+    except tomllib.TOMLDecodeError as problem:
+        raise DataError(f"{release.url(RECIPE)} is not TOML: {problem}") from problem
+
+
 def records_of(release: Store) -> dict[str, Store]:
-    """The folders of a release by the step whose files they hold, as `evidence.read` takes them."""
+    """The folders of a release by the step whose files they hold, as `evidence.read` takes them. DataError or StorageError if
+    its recipe cannot be read."""
     present = {name.split("/")[1] for name in release.names("run/") if name.count("/") > 1}
-    found = {step: release.child(f"run/{step}") for step in RECORDS if step in present}
+    found = {step: release.child(f"run/{step}") for step in records(_recipe(release)) if step in present}
     return {**found, **dict.fromkeys(EVALUATION_FILES, release.child(EVALUATION))}
 
 
-def write_records(inputs: Mapping[str, Store], out: Store, run: RunFacts) -> list[FileRecord]:
+def write_records(inputs: Mapping[str, Store], out: Store, run: RunFacts, recipe: Mapping[str, Any]) -> list[FileRecord]:
     """Copy what the run recorded of itself: ledgers, mixture, journals, results, exercise splits, versions and machine."""
-    records = [out.write_json(RUN, {key: value for key, value in run.items() if key != "recipe"})]
-    for step, names in RECORDS.items():
+    written = [out.write_json(RUN, {key: value for key, value in run.items() if key != "recipe"})]
+    for step, names in records(recipe).items():
         for name in [n for n in names if step in inputs and inputs[step].exists(n)]:
             place = f"run/{step}/{name}"
             if name == "plan.json":
-                records.append(out.write_json(place, _without_folder(inputs[step].read_json(name))))
+                written.append(out.write_json(place, _without_folder(inputs[step].read_json(name))))
             else:
-                records.append(out.write_bytes(place, inputs[step].read_bytes(name)))
+                written.append(out.write_bytes(place, inputs[step].read_bytes(name)))
     for step, names in EVALUATION_FILES.items():
         for name in [n for n in names if step in inputs and inputs[step].exists(n)]:
-            records.append(out.write_bytes(f"{EVALUATION}/{name}", inputs[step].read_bytes(name)))
+            written.append(out.write_bytes(f"{EVALUATION}/{name}", inputs[step].read_bytes(name)))
     exercises = inputs["exercises"]
     for name in exercises.names("exercises-"):
-        records.append(out.write_bytes(f"{EXERCISES}/{name}", exercises.read_bytes(name)))
-    return records
+        written.append(out.write_bytes(f"{EXERCISES}/{name}", exercises.read_bytes(name)))
+    return written
 
 
 def _without_folder(plan: TomlTable) -> TomlTable:

@@ -29,7 +29,6 @@ from skyloom.corpus import stem
 from skyloom.data import pack
 from skyloom.data.config import PackConfig
 from skyloom.evaluate.config import UNITS, EvaluateConfig
-from skyloom.evaluate.intervals import figure, wilson
 from skyloom.evaluate.models import LoadedModel
 from skyloom.evaluate.report import evaluate
 from skyloom.evaluate.tasks import EXERCISES as EXERCISE_SCORES
@@ -40,9 +39,11 @@ from skyloom.release import canaries, corpus_shards, evidence
 from skyloom.release.folder import EVALUATION, EXERCISES, open_release, records_of
 from skyloom.release.likeness import unlike
 from skyloom.release.weights import load_released
+from skyloom.score.intervals import figure, wilson
 from skyloom.suites import HeldoutSetsConfig, heldout_sets
 from skyloom.tokenizer.tokenizer import Tokenizer
-from skyloom.train.config import STAGES, TrainConfig
+from skyloom.train.config import TrainConfig
+from skyloom.train.stage_list import CHANGED, FINAL, Planting, Stage, planting, released_names, stage_tables
 from skyloom.train.watch import Monitor
 
 TOLERANCE, COARSE = 1e-3, 2e-2
@@ -132,7 +133,7 @@ class Recomputation:
             return NOT_MEASURED
         self._refuse_earlier_control()
         out = self.scratch.child("leakage")
-        planted = self.found.canaries_read
+        planted = self._planting
         config = self._config(LeakageConfig, "leakage")
         audit(
             self._models, self._given, self._tokenizer, out, config, corpus=self._documents, planted=planted, progress=self.progress
@@ -145,9 +146,11 @@ class Recomputation:
         """Each released checkpoint that lies at a monitoring point has the losses that training wrote down there."""
         train = self._config(TrainConfig, "train")
         tolerance = COARSE if train.precision != "fp32" or self._coarse else TOLERANCE
-        sets = heldout_sets(self._documents, self._given, self._config(HeldoutSetsConfig, "heldout"))
-        monitor = Monitor(sets, self._tokenizer.encode_column, self._tokenizer.bos_id, train, self.progress)
-        asked = scorer(self._given, self._tokenizer, train)
+        sets = heldout_sets(
+            self._documents,
+            self._given,
+            self._config(HeldoutSetsConfig, "heldout" if "heldout" in self.opened.recipe else "heldout_sets"),
+        )
         wrong: list[str] = []
         seen = 0
         for entry in self.opened.models:
@@ -157,6 +160,9 @@ class Recomputation:
             if not noted and not scores:
                 continue
             seen += 1
+            own = self._train(entry["stage"])
+            monitor = Monitor(sets, self._tokenizer.encode_column, self._tokenizer.bos_id, own, self.progress)
+            asked = scorer(self._given, self._tokenizer, own)
             model, _, _ = load_released(self.release.child(entry["folder"]) if entry["folder"] else self.release)
             place = f"heldout.jsonl[{entry['stage']} {entry['step']}"
             for name, losses in monitor.score(model).items() if noted else ():
@@ -210,17 +216,37 @@ class Recomputation:
 
     @cached_property
     def _models(self) -> dict[str, LoadedModel]:
-        """The models of the tables: "stage1" is the last one of general training, "final" the release itself."""
-        general = [m for m in self.opened.models if m["folder"] and m["stage"] != STAGES[-1]]
-        if not general:
-            raise IntegrityError("the release has no checkpoint of Stage 1, so its figures cannot be measured again")
-        last = max(general, key=lambda m: m["step"])["folder"]
-        longest = self._config(TrainConfig, "train").context
+        """The models of the tables: the last one of each released stage by its name, "final" the release itself."""
+        *compared, last = released_names(self.opened.recipe)
+        if "stages" not in self.opened.recipe and compared:  # an earlier version compared the last of them, under this name
+            stages = {compared[-1]: "stage1"}
+        else:
+            stages = {name: name for name in compared}
         found = {}
-        for name, place in (("stage1", self.release.child(last)), ("final", self.release)):
-            decoder, _, context = load_released(place)
-            found[name] = LoadedModel(decoder, min(context, longest))
-        return found
+        for stage, name in stages.items():
+            its = [model for model in self.opened.models if model["folder"] and model["stage"] == stage]
+            if not its:
+                raise IntegrityError(f"the release has no checkpoint of {stage}, so its figures cannot be measured again")
+            decoder, _, context = load_released(self.release.child(max(its, key=lambda m: m["step"])["folder"]))
+            found[name] = LoadedModel(decoder, min(context, self._train(stage).context))
+        decoder, _, context = load_released(self.release)
+        return {**found, FINAL: LoadedModel(decoder, min(context, self._train(last).context))}
+
+    def _train(self, stage: str) -> TrainConfig:
+        """The settings of training in a stage."""
+        own: dict[str, Any] = next((dict(one) for one in stage_tables(self.opened.recipe) if one["name"] == stage), {})
+        table = {**self.opened.recipe.get("train", {}), **{key: own[key] for key in CHANGED if key in own}}
+        return build(TrainConfig, table, origin=self.release.url("recipe.toml"), key="train")
+
+    @property
+    def _planting(self) -> Planting | None:
+        """Which stage read the canaries, None if none did."""
+        if not self.found.canaries_read:
+            return None
+        if "stages" not in self.opened.recipe:
+            return Planting()
+        key, origin = "stages", self.release.url("recipe.toml")
+        return planting([build(Stage, dict(one), origin=origin, key=key) for one in stage_tables(self.opened.recipe)])
 
     @cached_property
     def _documents(self) -> Store:

@@ -22,7 +22,7 @@ from skyloom.release.corpus_shards import PublishedCorpus
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, percent, short, size
 from skyloom.release.tables import SetTable
-from skyloom.train.config import STAGES
+from skyloom.train.stage_list import stage_tables
 
 SMALL_PARAMETERS, SMALL_TOKENS = 1e9, 2e10
 """Below one of them a model is called small: it has few parameters, or read fewer tokens than 20 for each of 10^9 parameters."""
@@ -50,7 +50,8 @@ class Facts:
     @property
     def training_hours(self) -> float | None:
         """Hours of the training stages, as their steps took them; None if not recorded."""
-        taken = [step["seconds"] for step in self.run.get("steps", []) if step["name"] in STAGES]
+        names = [stage["name"] for stage in stage_tables(self.recipe)]
+        taken = [step["seconds"] for step in self.run.get("steps", []) if step["name"] in names]
         seconds = [s for s in taken if s is not None]
         return sum(seconds) / 3600 if seconds and len(seconds) == len(taken) else None
 

@@ -16,7 +16,6 @@ from skyloom.core.records import DOMAINS
 from skyloom.leakage.control_words import sentence
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, decimal, known, short, size
-from skyloom.train.config import STAGES
 
 LANGUAGES = {"en": "English", "zh": "Chinese", "zh-Hans": "Chinese", "zh-Hant": "Chinese (traditional)", "code": "Code"}
 _FIGURES: tuple[tuple[Literal["bits_per_byte", "reference_perplexity"], str, int], ...] = (
@@ -230,7 +229,7 @@ def stages(evidence: Evidence) -> list[StageRow]:
     """What each stage read and how it ended: steps, tokens of this stage, last training loss, first and last rate."""
     result: list[StageRow] = []
     before = 0
-    for stage in STAGES:
+    for stage in evidence.stages:
         mine = [row for row in evidence.metrics or [] if row["stage"] == stage]
         if not mine:
             continue

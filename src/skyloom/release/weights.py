@@ -17,7 +17,7 @@ inputs give equal bytes. `check` proves a folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -39,12 +39,11 @@ from skyloom.release.config import ReleaseConfig
 from skyloom.release.folder import MODELS, RECIPE, ModelEntry, write_records
 from skyloom.tokenizer.tokenizer import Tokenizer
 from skyloom.train import checkpoint
-from skyloom.train.config import STAGES
+from skyloom.train.stage_list import released_names, stage_tables
 
 Page = Callable[[Store], FileRecord]
 """Writes the run page into a release."""
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "parts.json")
-NEEDED = ("stage1", "stage2")
 
 
 @dataclass(frozen=True)
@@ -70,19 +69,20 @@ def release(
 ) -> list[FileRecord]:
     """Write the whole release to `out` and return the records of its files, `SHA256SUMS` last.
 
-    `inputs`: finished steps by name: `corpus exercises tokenizer tokens stage1 stage2 evaluate leakage`, and `pages extract`
-    if the corpus card is to tell the whole funnel. `recipe`: the resolved recipe as plain values; `run`: versions, machine, steps;
-    `page` writes the run page. The cards are written last, from what lies in `out` by then. DataError if a step that a release
-    needs is missing, IntegrityError if a checkpoint is damaged.
+    `inputs`: finished steps by name: `corpus exercises tokenizer tokens evaluate leakage` and all stages, and `pages extract` if
+    the corpus card is to tell the whole funnel. `recipe`: the resolved recipe as plain values, which names the stages; `run`:
+    versions, machine, steps; `page` writes the run page. The cards are written last, from what lies in `out` by then. DataError
+    if a step that a release needs is missing, IntegrityError if a checkpoint is damaged.
     """
-    missing = [name for name in ("corpus", "exercises", "tokenizer", *NEEDED) if name not in inputs]
+    names = [str(stage["name"]) for stage in stage_tables(recipe)]
+    missing = [name for name in ("corpus", "exercises", "tokenizer", *(names or ["training"])) if name not in inputs]
     if missing:
         raise DataError(f"a release needs the steps {', '.join(missing)}, which this run does not have")
     planted = canaries.read_canaries(inputs["exercises"])
-    records, models = _models(inputs, out, config, progress)
+    records, models = _models(inputs, out, config, released_names(recipe), progress)
     text = corpus.publish(inputs["corpus"], planted, out, round(config.shard_megabytes * 1e6), progress=progress)
     records += text.files
-    records += write_records(inputs, out, run or {})
+    records += write_records(inputs, out, run or {}, recipe)
     entries: list[ModelEntry] = [{"folder": m.folder, "stage": m.stage, "step": m.step, "tokens": m.tokens} for m in models]
     records.append(out.write_json(MODELS, entries))
     records.append(canaries.write_list(planted, out))
@@ -125,14 +125,14 @@ def _without_places(recipe: PlainTable) -> PlainTable:
 
 
 def _models(
-    inputs: Mapping[str, Store], out: Store, config: ReleaseConfig, progress: Progress
+    inputs: Mapping[str, Store], out: Store, config: ReleaseConfig, stages: Sequence[str], progress: Progress
 ) -> tuple[list[FileRecord], list[PublishedModel]]:
-    """Write the final model at the top, and all kept checkpoints of both stages below `checkpoints/`."""
-    final = inputs["stage2"].child(checkpoint.FINAL)
+    """Write the final model at the top, and all kept checkpoints of the released `stages` below `checkpoints/`."""
+    final = inputs[stages[-1]].child(checkpoint.FINAL)
     sources = [("", final)]
-    for stage in [s for s in STAGES if s in inputs]:
+    for stage in stages:
         kept = [inputs[stage].child(checkpoint.folder_of(step)) for step in checkpoint.steps(inputs[stage])]
-        if stage != STAGES[-1]:
+        if stage != stages[-1]:
             kept.append(inputs[stage].child(checkpoint.FINAL))  # the report keeps its Stage-1 model, the better *language* model
         sources += [(f"checkpoints/{stage}-{checkpoint.read_state(place)['step']:07d}", place) for place in kept]
     records: list[FileRecord] = []

@@ -102,7 +102,7 @@ def line_chart(
     x_label: str,
     y_label: str,
     y_text: Callable[[float], str] = decimal,
-    boundary: float | None = None,
+    boundaries: Sequence[float] = (),
     levels: Sequence[Level] = (),
     dots: bool = True,
     zero: bool = False,
@@ -111,7 +111,7 @@ def line_chart(
 ) -> Markup:
     """Lines with bands over a common x axis, as one `<svg>` `width` px wide.
 
-    `boundary` draws a dashed vertical line (where the second stage begins). `dots` marks every point; leave it off for
+    `boundaries` draw dashed vertical lines (where stages begin). `dots` marks every point; leave it off for
     dense series. `zero` makes the y axis begin at 0. `y_text` writes a value in the hover text, `say` the words around it.
     `levels` are drawn over the whole width and always in sight.
     """
@@ -120,7 +120,7 @@ def line_chart(
         return Markup(f'<p class="missing">{escape(say("not measured"))}</p>')
     frame = _frame([*points, *(Point(points[0].x, level.y) for level in levels if known(level.y))], width, zero)
     body = [_axes(frame, x_label, y_label)]
-    if boundary is not None and frame.left < boundary < frame.right:
+    for boundary in (place for place in boundaries if frame.left < place < frame.right):
         at = _n(frame.x(boundary))
         body.append(f'<line class="boundary" x1="{at}" x2="{at}" y1="{_n(TOP)}" y2="{_n(HEIGHT - BOTTOM)}"/>')
     body += [_level(level, frame, y_text) for level in levels if known(level.y)]

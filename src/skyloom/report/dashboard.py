@@ -149,6 +149,7 @@ class Dashboard:
     def _evidence(self) -> Evidence:
         """What was read, in the form that the charts take."""
         return Evidence(
+            named=tuple(stage.stage for stage in self._stages),
             plans={stage.stage: stage.plan for stage in self._stages if stage.plan},
             metrics=[row for stage in self._stages for row in stage.rows(METRICS)],
             heldout=[row for stage in self._stages for row in stage.rows(HELDOUT)],
@@ -215,7 +216,7 @@ class Dashboard:
             values["rows"] = training.alarms(found, say)
         elif part == "heldout":
             values |= {"groups": _grouped(training.heldout_panels(found, say), say), "others": training.others(found)}
-            values["stages"] = [stage.stage for stage in self._stages]
+            values |= {"tones": training.tones(found), "dashed": training.where_stages_begin(found)}
         elif part == "training":
             values |= {"loss": training.loss_chart(found, say), "rate": training.rate_chart(found, say)}
         elif part == "speed":

@@ -47,6 +47,7 @@ CHINESE = {
     ),
     "Dashed horizontal lines are other models on the same texts: ": "水平虚线为其他模型在相同文本上的结果：",
     "dashed: where stage 2 begins": "竖直虚线：第二阶段开始处",
+    "dashed: where a stage begins": "竖直虚线：各阶段开始处",
     "{value} bits per byte": "{value} 比特每字节",
     "averaged over neighbouring steps": "相邻各步的平均",
     "each stage has its own schedule": "每个阶段有自己的调度",

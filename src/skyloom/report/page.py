@@ -39,7 +39,7 @@ T = TypeVar("T")
 def write(inputs: Mapping[str, Store], out: Store, config: ReportConfig, run: RunFacts, *, progress: Progress) -> FileRecord:
     """Write `report.html` to `out` and return its record.
 
-    `inputs`: finished steps by name (`pages extract corpus tokenizer tokens stage1 stage2 evaluate leakage release`), any
+    `inputs`: finished steps by name (`pages extract corpus tokenizer tokens evaluate leakage release` and the training stages), any
     of which may be absent: its section then says "not measured". `run`: `{name, recipe, steps, versions, machine}`, where
     `recipe` is the resolved recipe as plain values and `steps` is a list of `{name, folder, status, seconds, bytes,
     content}`. DataError if a file is there but is not what docs/design.md says.
@@ -72,6 +72,8 @@ def render(found: evidence.Evidence, config: ReportConfig, run: RunFacts, *, has
         "examples": examples.examples(found, config.examples),
         "measure": tables.measure(found),
         "stages": tables.stages(found),
+        "tones": training.tones(found),
+        "dashed": training.where_stages_begin(found),
         "panels": training.heldout_panels(found),
         "loss": training.loss_chart(found),
         "rate": training.rate_chart(found),
@@ -87,6 +89,7 @@ def render(found: evidence.Evidence, config: ReportConfig, run: RunFacts, *, has
         "choice": results.choice(found),
         "leakage": results.leakage(found),
         "control": tables.control(found),
+        "planted_in": results.planted_in(found),
         "control_failed": results.control_failed(found),
         "failed": tables.failed_checks(found),
         "samples": (found.samples or [])[: config.samples],

@@ -6,16 +6,20 @@ column, so that rows can be compared by eye; verdicts are the audit's own words.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypedDict
 
 from markupsafe import Markup
 
 from skyloom.core.json_files import ChoiceEntry, ControlEntry, Figure, LeakageControl, LeakageEntry, OverlapEntry, OverlapTable
-from skyloom.leakage.control_words import clean_test, holds, outcome, reason
+from skyloom.data.config import CANARY
+from skyloom.leakage.control_words import before_planting, clean_test, holds, outcome, reason
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, decimal, known, percent, short, size, span
 from skyloom.release.tables import domain_name, language_name, model_name
 from skyloom.report.charts import strip
+from skyloom.report.training import tones
+from skyloom.train.stage_list import FINAL, Planting
 
 _GAPS: tuple[Literal["delta1", "delta1_low", "delta1_high", "delta2", "delta2_low", "delta2_high"], ...] = (
     "delta1", "delta1_low", "delta1_high", "delta2", "delta2_low", "delta2_high",
@@ -75,10 +79,18 @@ class LeakageView(TypedDict):
 def choice(evidence: Evidence) -> list[ChoiceRow]:
     """One row per model and language: accuracy with its interval on a line from 0 to 1, chance as a tick on it."""
     rows: list[ChoiceRow] = []
+    colours = tones(evidence)
     for row in evidence.choice["rows"] if evidence.choice else []:
         title = f"{percent(row['accuracy'])}, 95 % {percent(row['low'])} to {percent(row['high'])}; chance {percent(row['chance'])}"
         line = strip(
-            row["accuracy"], row["low"], row["high"], left=0.0, right=1.0, mark=row["chance"], title=title, tone=_tone(row["model"])
+            row["accuracy"],
+            row["low"],
+            row["high"],
+            left=0.0,
+            right=1.0,
+            mark=row["chance"],
+            title=title,
+            tone=_tone(row["model"], colours),
         )
         sure = known(row["low"]) and known(row["chance"]) and row["low"] > row["chance"]
         rows.append({**row, "name": model_name(row["model"]), "language": language_name(row["lang"]), "strip": line, "above": sure})
@@ -90,6 +102,7 @@ def leakage(evidence: Evidence) -> LeakageView | None:
     audit = evidence.leakage
     if audit is None:
         return None
+    colours = tones(evidence)
     control: LeakageControl = audit.get("control") or {}
     planted = control.get("models") or {}
     order = [row["model"] for row in audit["rows"]]
@@ -99,36 +112,35 @@ def leakage(evidence: Evidence) -> LeakageView | None:
     reach = 1.05 * max((abs(v) for v in ends if known(v)), default=1.0) or 1.0
     corpus: OverlapTable = audit.get("corpus") or {}
     return {
-        "rows": [_audited(row, reach) for row in audit["rows"]],
-        "controls": [_controlled(name, planted[name], reach) for name in names],
+        "rows": [_audited(row, reach, _tone(row["model"], colours)) for row in audit["rows"]],
+        "controls": [_controlled(name, planted[name], reach, _tone(name, colours)) for name in names],
         "words": {WORDS.get(k, k): v for k, v in (audit.get("words") or {}).items() if k not in order},
         "corpus": corpus.get("rows", []),
         "corpus_words": corpus.get("words"),
     }
 
 
-def _audited(row: LeakageEntry, reach: float) -> LeakageRow:
-    model = row["model"]
+def _audited(row: LeakageEntry, reach: float, tone: str) -> LeakageRow:
     return {
         **row,
-        "name": model_name(model),
-        "delta1_strip": _gap(model, row.get("delta1"), row.get("delta1_low"), row.get("delta1_high"), reach),
-        "delta2_strip": _gap(model, row.get("delta2"), row.get("delta2_low"), row.get("delta2_high"), reach),
+        "name": model_name(row["model"]),
+        "delta1_strip": _gap(tone, row.get("delta1"), row.get("delta1_low"), row.get("delta1_high"), reach),
+        "delta2_strip": _gap(tone, row.get("delta2"), row.get("delta2_low"), row.get("delta2_high"), reach),
         "loud": bool(row.get("leaked") or row.get("overfitted")),
     }
 
 
-def _controlled(model: str, row: ControlEntry, reach: float) -> ControlRow:
+def _controlled(model: str, row: ControlEntry, reach: float, tone: str) -> ControlRow:
     return {
         **row,
         "model": model,
         "name": model_name(model),
         "told": f"{outcome(row)}: {why}" if (why := reason(row)) else outcome(row),
-        "delta1_strip": _gap(model, row.get("delta1"), row.get("delta1_low"), row.get("delta1_high"), reach),
+        "delta1_strip": _gap(tone, row.get("delta1"), row.get("delta1_low"), row.get("delta1_high"), reach),
         "heldback_delta1_strip": _gap(
-            model, row.get("heldback_delta1"), row.get("heldback_delta1_low"), row.get("heldback_delta1_high"), reach
+            tone, row.get("heldback_delta1"), row.get("heldback_delta1_low"), row.get("heldback_delta1_high"), reach
         ),
-        "paired_strip": _gap(model, row.get("paired"), row.get("paired_low"), row.get("paired_high"), reach),
+        "paired_strip": _gap(tone, row.get("paired"), row.get("paired_low"), row.get("paired_high"), reach),
     }
 
 
@@ -152,7 +164,14 @@ def _range(numbers: list[int]) -> str:
 def control_failed(evidence: Evidence) -> bool:
     """Whether the leakage audit has a control that does not hold."""
     found: LeakageControl = (evidence.leakage.get("control") if evidence.leakage else None) or {}
-    return bool(found) and not holds(found.get("models") or {}, clean_test(found))
+    return bool(found) and not holds(found.get("models") or {}, clean_test(found), before_planting(found))
+
+
+def planted_in(evidence: Evidence) -> str:
+    """The first stage that read the planted exercises: "the second stage"."""
+    read = [row["stage"] for row in evidence.metrics or [] if (row.get("shares") or {}).get(CANARY, 0) > 0]
+    names = evidence.stages
+    return Planting(names, read[0], "").place(read[0]) if read and read[0] in names else "the second stage"
 
 
 def headline(evidence: Evidence) -> list[dict[str, str]]:
@@ -181,13 +200,13 @@ def headline(evidence: Evidence) -> list[dict[str, str]]:
     return tiles
 
 
-def _gap(model: str, value: Figure, low: Figure, high: Figure, reach: float) -> Markup:
+def _gap(tone: str, value: Figure, low: Figure, high: Figure, reach: float) -> Markup:
     title = f"{decimal(value)}, 95 % {span(low, high)}"
-    return strip(value, low, high, left=-reach, right=reach, mark=0.0, title=title, tone=_tone(model))
+    return strip(value, low, high, left=-reach, right=reach, mark=0.0, title=title, tone=tone)
 
 
-def _tone(model: str) -> str:
-    return {"stage1": "stage1", "final": "stage2", "stage2": "stage2"}.get(model, "accent")
+def _tone(model: str, colours: Mapping[str, str]) -> str:
+    return "stage2" if model == FINAL else colours.get(model, "stage1" if model == "stage1" else "accent")
 
 
 def _tile(label: str, value: str, context: str) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """Charts of the training: loss curves with each stage in its own colour (the report's Fig. 3), shares, throughput.
 
 Input: the lines of `metrics.jsonl`, `heldout.jsonl` and `telemetry/speed.jsonl`, which become charts and rows, and those of
-`alarms.jsonl`, `skips.jsonl` and `scores.jsonl`, which become rows. The x axis is always tokens read since the start of stage 1,
-so that the stages follow each other on it. Other models' bits per byte become dashed lines in nats per token of our tokenizer:
-both are of the same texts, so the factor is that of our own two figures. The run page and the dashboard use the same code.
+`alarms.jsonl`, `skips.jsonl` and `scores.jsonl`, which become rows. The x axis is always tokens read since the start of the first
+stage, so that the stages follow each other on it. Other models' bits per byte become dashed lines in nats per token of our
+tokenizer: both are of the same texts, so the factor is that of our own two figures. The run page and the dashboard use the same
+code.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from skyloom.release.formats import count, decimal, known, percent, scientific, 
 from skyloom.release.tables import in_order
 from skyloom.report.charts import NARROW, Level, Point, Series, line_chart, strip, thin
 from skyloom.report.labels import ENGLISH, Say
-from skyloom.train.config import STAGES
 
 TOKENS, NATS = "tokens read", "nats per token"
 TONES = 8
 """Number of colours for domains in style.css."""
 OTHERS = ("d3", "d4", "d5", "d6", "d2", "d7")
 """Colours of other models: none of them is a stage's."""
+BETWEEN = ("stage1b", "accent", "d5", "d6")
+"""Colours of the stages between the first and the last, in turn."""
 SHOWN = 20
 """Skipped batches that are listed."""
 Line = TypeVar("Line", MetricsEntry, HeldoutEntry, SpeedEntry)
@@ -71,6 +73,7 @@ class ScoreRow(ScoreEntry):
     """A benchmark score with its interval as a strip."""
 
     name: str
+    tone: str
     language: str
     told: str
     counted: str
@@ -115,25 +118,39 @@ class SpeedTable(TypedDict):
     has_mfu: bool
 
 
-def boundary(evidence: Evidence) -> float | None:
-    """Tokens read when stage 2 began, or None if it did not."""
-    ends = [row["tokens"] for row in evidence.metrics or evidence.heldout or [] if row["stage"] != STAGES[-1]]
-    later = any(row["stage"] == STAGES[-1] for row in evidence.metrics or evidence.heldout or [])
-    return max(ends) if ends and later else None
+def tones(evidence: Evidence) -> dict[str, str]:
+    """The colour of each stage: the first and the last have their own, those between take turns."""
+    names = evidence.stages
+    found = {name: BETWEEN[(place - 1) % len(BETWEEN)] for place, name in enumerate(names)}
+    return {**found, **dict.fromkeys(names[-1:], "stage2"), **dict.fromkeys(names[:1], "stage1")}
+
+
+def boundaries(evidence: Evidence) -> tuple[float, ...]:
+    """Tokens read when each stage began, save for the first; a stage that has not begun has none."""
+    ends: dict[str, float] = {}
+    for row in evidence.metrics or evidence.heldout or []:
+        ends[row["stage"]] = max(ends.get(row["stage"], 0.0), row["tokens"])
+    begun = [name for name in evidence.stages if name in ends]
+    return tuple(ends[name] for name in begun[:-1])
+
+
+def where_stages_begin(evidence: Evidence) -> str:
+    """What the dashed lines of the charts are, for the legend."""
+    return "dashed: where stage 2 begins" if evidence.stages[1:] == ("stage2",) else "dashed: where a stage begins"
 
 
 def heldout_panels(evidence: Evidence, say: Say = ENGLISH) -> list[HeldoutPanel]:
     """One panel per held-out set: its loss with the 95 % band and other models' lines, and the last figures of each stage."""
-    rows = evidence.heldout or []
+    rows, colours = evidence.heldout or [], tones(evidence)
     panels: list[HeldoutPanel] = []
     for name in in_order(row["set"] for row in rows):
         mine = [row for row in rows if row["set"] == name]
-        series = [Series(say.stage(s), s, _points([r for r in mine if r["stage"] == s], "loss")) for s in STAGES]
+        series = [Series(say.stage(s), tone, _points([r for r in mine if r["stage"] == s], "loss")) for s, tone in colours.items()]
         chart = line_chart(
             _joined(series), title=say("Held-out loss on {name}", name=say.domain(name)), x_label=say(TOKENS), y_label=say(NATS),
-            boundary=boundary(evidence), levels=_levels(evidence, name, mine), width=NARROW, say=say,
+            boundaries=boundaries(evidence), levels=_levels(evidence, name, mine), width=NARROW, say=say,
         )  # fmt: skip
-        ends = {s: [r for r in mine if r["stage"] == s][-1] for s in STAGES if any(r["stage"] == s for r in mine)}
+        ends = {s: [r for r in mine if r["stage"] == s][-1] for s in colours if any(r["stage"] == s for r in mine)}
         panels.append({"set": name, "name": say.domain(name), "chart": chart, "first": mine[0], "ends": ends})
     return panels
 
@@ -156,20 +173,26 @@ def loss_chart(evidence: Evidence, say: Say = ENGLISH) -> Markup | None:
     """Training loss, averaged over runs of steps so that at most 160 points a stage are drawn."""
     if not evidence.metrics:
         return None
-    series = [Series(say.stage(s), s, thin(_points(_of(evidence.metrics, s), "loss"))) for s in STAGES]
+    series = [Series(say.stage(s), tone, thin(_points(_of(evidence.metrics, s), "loss"))) for s, tone in tones(evidence).items()]
     return line_chart(
-        series, title=say("Training loss"), x_label=say(TOKENS), y_label=say(NATS), boundary=boundary(evidence), dots=False, say=say
+        series,
+        title=say("Training loss"),
+        x_label=say(TOKENS),
+        y_label=say(NATS),
+        boundaries=boundaries(evidence),
+        dots=False,
+        say=say,
     )
 
 
 def rate_chart(evidence: Evidence, say: Say = ENGLISH) -> Markup | None:
-    """The learning rate over both stages."""
+    """The learning rate over all stages."""
     if not evidence.metrics:
         return None
-    series = [Series(say.stage(s), s, thin(_points(_of(evidence.metrics, s), "lr"))) for s in STAGES]
+    series = [Series(say.stage(s), tone, thin(_points(_of(evidence.metrics, s), "lr"))) for s, tone in tones(evidence).items()]
     return line_chart(
         series, title=say("Learning rate"), x_label=say(TOKENS), y_label=say("learning rate"), y_text=scientific,
-        boundary=boundary(evidence), dots=False, say=say,
+        boundaries=boundaries(evidence), dots=False, say=say,
     )  # fmt: skip
 
 
@@ -196,18 +219,22 @@ def scores(evidence: Evidence, say: Say = ENGLISH) -> list[ScoreRow]:
     """Benchmark scores of released checkpoints: accuracy with its interval on a line from 0 to 1, chance as a tick on it. A score
     that is no accuracy has no line. Bits per byte are of the right answers."""
     rows: list[ScoreRow] = []
+    colours = tones(evidence)
     for row in evidence.scores or []:
         low, high, chance, bits = row["low"], row["high"], row["chance"], row.get("bits_per_byte")
         words = {"accuracy": percent(row["accuracy"]), "low": percent(low), "high": percent(high), "chance": percent(chance)}
         title = say("{accuracy}, 95 % {low} to {high}", **words)
         if known(chance):
             title = say("{accuracy}, 95 % {low} to {high}; chance {chance}", **words)
-        line = strip(row["accuracy"], low, high, left=0.0, right=1.0, mark=chance, title=title, tone=row["stage"])
+        line = strip(
+            row["accuracy"], low, high, left=0.0, right=1.0, mark=chance, title=title, tone=colours.get(row["stage"], "accent")
+        )
         of = row.get("of", row["items"])
         rows.append(
             {
                 **row,
                 "name": say.stage(row["stage"]),
+                "tone": colours.get(row["stage"], "accent"),
                 "language": say.language(row["lang"]) if row["lang"] else "",
                 "told": _told(row, say),
                 "counted": count(row["items"]) + (f" / {count(of)}" if of != row["items"] else ""),
@@ -240,13 +267,13 @@ def shares(evidence: Evidence) -> ShareTable | None:
     series = []
     for number, domain in enumerate(domains):
         tone = f"d{number % TONES}"
-        for stage in STAGES:
+        for stage in evidence.stages:
             points = [Point(r["tokens"], found.get(domain, 0.0)) for r, found in rows if r["stage"] == stage]
             series.append(Series(ENGLISH.domain(domain), tone, thin(points, 80)))
-    ends = {stage: mine[-1] for stage in STAGES if (mine := [found for r, found in rows if r["stage"] == stage])}
+    ends = {stage: mine[-1] for stage in evidence.stages if (mine := [found for r, found in rows if r["stage"] == stage])}
     chart = line_chart(
         series, title="Realised shares of the domains by tokens", x_label=TOKENS, y_label="share of the stage so far",
-        y_text=percent, boundary=boundary(evidence), dots=False,
+        y_text=percent, boundaries=boundaries(evidence), dots=False,
     )  # fmt: skip
     table: list[ShareRow] = [
         {"name": ENGLISH.domain(d), "tone": f"d{n % TONES}", "shares": {s: ends[s].get(d, 0.0) for s in ends}}
@@ -264,10 +291,10 @@ def speed(evidence: Evidence, say: Say = ENGLISH) -> SpeedTable | None:
     x_label = say(TOKENS if tokens_at else "step")
     series = []
     rows: list[SpeedRow] = []
-    for stage in STAGES:
+    for stage, tone in tones(evidence).items():
         mine = _of(evidence.speed, stage)
         points = [Point(_number(tokens_at.get(r["step"], r["step"])), _number(r.get("tokens_per_s"))) for r in mine]
-        series.append(Series(say.stage(stage), stage, thin(points)))
+        series.append(Series(say.stage(stage), tone, thin(points)))
         if mine:
             rows.append(
                 {
@@ -281,7 +308,7 @@ def speed(evidence: Evidence, say: Say = ENGLISH) -> SpeedTable | None:
             )
     chart = line_chart(
         series, title=say("Throughput"), x_label=x_label, y_label=say("tokens per second"), y_text=short,
-        boundary=boundary(evidence) if tokens_at else None, dots=False, zero=True, say=say,
+        boundaries=boundaries(evidence) if tokens_at else (), dots=False, zero=True, say=say,
     )  # fmt: skip
     return {"chart": chart, "rows": rows, "has_mfu": any(row["mfu"] is not None for row in rows)}
 

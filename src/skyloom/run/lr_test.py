@@ -28,16 +28,17 @@ from skyloom.core.step import Step, StepContext
 from skyloom.core.store import Store
 from skyloom.report.rate_figure import MEAN, TRAINING, Curve, Points, figure
 from skyloom.run import processes
-from skyloom.run.recipe import Recipe, stage_of, stages
+from skyloom.run.recipe import Recipe, stage_of, stage_shape, stage_train, stages
 from skyloom.run.run import ResolvedRun
 from skyloom.run.stages import StageInputs, open_stage
 from skyloom.score.nll import TextLosses
 from skyloom.train import checkpoint as disk
-from skyloom.train.config import STAGES, StageConfig
+from skyloom.train.config import StageConfig
 from skyloom.train.distributed import Ranks
 from skyloom.train.loop import train_stage
 from skyloom.train.rates import FACTORS, Difference, PartOfStage, RateVerdict, Trial, judge, length, mean_loss, parse_rates
 from skyloom.train.recover import NotFiniteError
+from skyloom.train.stage_list import KEEP
 from skyloom.train.step import settled
 from skyloom.train.watch import Monitor
 
@@ -100,9 +101,7 @@ class RateTestPlan:
 def prepare(run: ResolvedRun, *, stage: str | None, rates: str | None, tokens: int | None, checkpoint: str | None) -> ResolvedRun:
     """The run with a step for each rate, and one, `NAME`, that compares them. ConfigError for what does not fit together."""
     steps, recipe = run.steps, run.recipe
-    stage = stage or ("stage1b" if recipe.stage1b is not None else "stage2")
-    if stage not in stages(recipe):
-        raise ConfigError(f"the recipe has no stage {stage}; it has {', '.join(stages(recipe))}")
+    stage = stage or stages(recipe)[:2][-1]
     own = stage_of(recipe, stage).rate
     tried = parse_rates(rates if rates is not None else ",".join(f"{factor * own.peak:.3g}" for factor in FACTORS))
     start = _given(checkpoint) if checkpoint else _before(run, stage)
@@ -116,9 +115,7 @@ def prepare(run: ResolvedRun, *, stage: str | None, rates: str | None, tokens: i
     elif recipe.train.init_from:
         identity = steps[stages(recipe)[0]].identity
     whole = stage_of(recipe, stage).data.tokens
-    plan = RateTestPlan(
-        stage, tried, length(tokens, whole, recipe.train.batch * recipe.train.context), first, start, identity, origin
-    )
+    plan = RateTestPlan(stage, tried, length(tokens, whole, _step_tokens(recipe, stage)), first, start, identity, origin)
     warmup = plan.config(recipe, tried[0]).warmup_steps
     if warmup >= plan.steps:
         raise ConfigError(
@@ -133,6 +130,11 @@ def prepare(run: ResolvedRun, *, stage: str | None, rates: str | None, tokens: i
     needs = tuple(rates_steps.values())
     compared = Step(NAME, _compare(recipe, plan, list(rates_steps)), {"rates": list(tried)}, needs=needs)
     return run.with_steps({**rates_steps, NAME: compared})
+
+
+def _step_tokens(recipe: Recipe, stage: str) -> int:
+    train = stage_train(recipe, stage)
+    return train.batch * train.context
 
 
 def _given(path: str) -> Store:
@@ -167,7 +169,10 @@ def _last(folder: Store) -> Store | None:
 
 def _check(recipe: Recipe, stage: str, start: Store, trained: str, there: Mapping[str, object]) -> None:
     """ConfigError if a checkpoint is of another model or of a later stage."""
-    shape = plain(recipe.model, identity_only=True)  # as checkpoints have it; the vocabulary is the tokenizer's to say
+    names = stages(recipe)
+    if trained not in names or names.index(trained) > names.index(stage):
+        raise ConfigError(f"{start.root} is of {trained}, which comes after {stage}; give another --stage or --from")
+    shape = plain(stage_shape(recipe, trained), identity_only=True)  # as checkpoints have it; the vocabulary is the tokenizer's
     differing = sorted(k for k in {*shape, *there} - {"vocabulary"} if shape.get(k) != there.get(k))
     if differing:
         key = differing[0]
@@ -175,8 +180,6 @@ def _check(recipe: Recipe, stage: str, start: Store, trained: str, there: Mappin
             f"{start.root} is a checkpoint of another model: model.{key} is {there.get(key)!r} there and "
             f"{shape.get(key)!r} in the recipe"
         )
-    if trained not in STAGES or STAGES.index(trained) > STAGES.index(stage):
-        raise ConfigError(f"{start.root} is of {trained}, which comes after {stage}; give another --stage or --from")
 
 
 def _rate_step(run: ResolvedRun, plan: RateTestPlan, rate: float) -> Step:
@@ -188,9 +191,9 @@ def _rate_step(run: ResolvedRun, plan: RateTestPlan, rate: float) -> Step:
         _learn(recipe, plan, rate, ctx)
 
     settings = {
-        "train": recipe.train,
-        "model": recipe.model,
-        "heldout": recipe.heldout,
+        "train": stage_train(recipe, plan.stage),
+        "model": stage_shape(recipe, plan.stage),
+        "heldout": recipe.heldout_sets,
         "data": [stage_of(recipe, name).data for name in stages(recipe)],
         "stage": plan.stage,
         "rate": plan.config(recipe, rate),
@@ -219,37 +222,39 @@ def _train_and_score(recipe: Recipe, plan: RateTestPlan, rate: float, ctx: StepC
     diverged, start, end = "", {}, {}
     try:
         train_stage(
-            recipe.train, plan.config(recipe, rate), inputs.shape, feed, inputs.heldout, inputs.tokenizer, plan.start, ctx.out,
-            progress=ctx.progress, make=inputs.make, weights=inputs.weights,
+            stage_train(recipe, plan.stage), plan.config(recipe, rate), inputs.shape, feed, inputs.heldout, inputs.tokenizer,
+            plan.start, ctx.out, progress=ctx.progress, make=inputs.make, weights=inputs.weights,
+            moments=KEEP if plan.first else stage_of(recipe, plan.stage).moments,
         )  # fmt: skip
     except NotFiniteError as problem:
         ctx.progress.log(f"a rate of {rate:g} diverged: {problem}")
         diverged = str(problem)
     else:
-        start = _score(recipe, inputs, plan.start, here)
-        end = _score(recipe, inputs, ctx.out.child(disk.FINAL), here)
+        start = _score(recipe, plan, inputs, plan.start, here)
+        end = _score(recipe, plan, inputs, ctx.out.child(disk.FINAL), here)
     if here.is_main:
         skips = list(_lines(ctx.out, "skips.jsonl"))
         sets = {name: {"start": _row(start[name]), "end": _row(end[name])} for name in end}
         ctx.out.write_json(LOSSES, {"rate": rate, "diverged": diverged, "skipped": len(skips), "sets": sets})
 
 
-def _score(recipe: Recipe, inputs: StageInputs, folder: Store | None, here: Ranks) -> dict[str, TextLosses]:
+def _score(recipe: Recipe, plan: RateTestPlan, inputs: StageInputs, folder: Store | None, here: Ranks) -> dict[str, TextLosses]:
     """Losses of the watched texts, document by document, with a checkpoint's weights or those that training begins with."""
     from skyloom.model.init import first_weights
 
     gc.collect()  # the learner before this one is a cycle under many processes, and as large as this one
-    learner = inputs.make(recipe.train, inputs.shape, False, inputs.tokenizer.bos_id)
+    train = stage_train(recipe, plan.stage)
+    learner = inputs.make(train, inputs.shape, False, inputs.tokenizer.bos_id)
     if folder is None:
-        learner.begin(inputs.weights or first_weights(inputs.shape, recipe.train.seed))
+        learner.begin(inputs.weights or first_weights(inputs.shape, train.seed))
     else:
         state = disk.read_state(folder)
         disk.verify(folder, state, here)
         disk.fill(folder, state, learner.state(), here)
         learner.load(state["updates"])
     texts = inputs.tokenizer
-    with settled(recipe.train.threads):
-        return Monitor(inputs.heldout, texts.encode_column, texts.bos_id, recipe.train, Progress.silent()).score(learner)
+    with settled(train.threads):
+        return Monitor(inputs.heldout, texts.encode_column, texts.bos_id, train, Progress.silent()).score(learner)
 
 
 def _row(losses: TextLosses) -> dict[str, list[float]]:
@@ -263,7 +268,7 @@ def _compare(recipe: Recipe, plan: RateTestPlan, names: Sequence[str]) -> Callab
         folders = [ctx.need(name) for name in names]
         trials = [_trial(folder) for folder in folders]
         found = judge(trials)
-        tokens = recipe.train.batch * recipe.train.context
+        tokens = _step_tokens(recipe, plan.stage)
         curves = [_curve(folder, trial, plan, tokens) for folder, trial in zip(folders, trials, strict=True)]
         facts = {"stage": plan.stage, "from": plan.origin, "steps": plan.steps, "tokens": plan.steps * tokens, "first": plan.first}
         rows = [_numbers(trial, curve, found) for trial, curve in zip(trials, curves, strict=True)]

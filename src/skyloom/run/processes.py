@@ -15,7 +15,7 @@ from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.step import Step, StepContext
 from skyloom.core.store import Store
-from skyloom.run.recipe import Recipe
+from skyloom.run.recipe import Recipe, stage_train
 
 DAYS = 86_400.0 * 7
 """Time limit of a collective: the other ranks wait this long while rank 0 cleans pages. The watchdog ends training that hangs."""
@@ -38,9 +38,10 @@ def meet(recipe: Recipe) -> None:
 
     ConfigError if there are more or fewer than the recipe's layout needs.
     """
-    if recipe.train.layout.world != processes():
+    layout = stage_train(recipe, recipe.stages[0].name).layout if recipe.stages else recipe.train.layout
+    if layout.world != processes():
         raise ConfigError(
-            f"train.layout {recipe.train.layout} needs {recipe.train.layout.world} processes, {processes()} are running: start "
+            f"train.layout {layout} needs {layout.world} processes, {processes()} are running: start "
             "them with torchrun --nproc-per-node, or change train.layout"
         )
     import torch.distributed as dist
@@ -50,7 +51,7 @@ def meet(recipe: Recipe) -> None:
 
     if not dist.is_initialized():  # all processes make a mesh together, so each must make it equally often
         with lost_processes(), Watchdog(MEETING, None):
-            join(recipe.train.layout, timeout_seconds=DAYS)
+            join(layout, timeout_seconds=DAYS)
 
 
 def call(recipe: Recipe, name: str) -> None:

@@ -27,20 +27,26 @@ from skyloom.corpus.extract import ExtractConfig
 from skyloom.corpus.filters import FilterConfig
 from skyloom.corpus.sources import SourceConfig
 from skyloom.corpus.stem import StemConfig
-from skyloom.data.config import PackConfig, Phase
+from skyloom.data.config import PackConfig
 from skyloom.evaluate.config import EvaluateConfig, ReferencesConfig
 from skyloom.leakage.config import LeakageConfig
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import preset
 from skyloom.release.config import ReleaseConfig
 from skyloom.report.config import ReportConfig
-from skyloom.run.recipe_base import BASE, read_tables
+from skyloom.run.recipe_base import BASE, read_tables, refuse_earlier_form
 from skyloom.run.recipe_checks import check
 from skyloom.suites import HeldoutSetsConfig
 from skyloom.tokenizer.config import TokenizerConfig
-from skyloom.train.config import STAGES, StageConfig, TrainConfig
+from skyloom.train.config import TrainConfig
+from skyloom.train.stage_list import Stage, check_stages, shape_in, train_of
 
 T = TypeVar("T")
+STEPS_BEFORE = ("pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens", "lr-test", "references")
+STEPS_AFTER = ("evaluate", "leakage", "release", "report")
+"""Steps of a run before and after the training stages, in order."""
+TAKEN = (*STEPS_BEFORE, *STEPS_AFTER, "final", "unigram", "xz")
+"""Names that no stage can have: those of the other steps, and those of other models in tables."""
 USUAL_SAMPLES = "../samples"
 """What a recipe says of the sample pages that says nothing of them."""
 
@@ -51,20 +57,12 @@ class CorpusSettings:
 
     sources: tuple[SourceConfig, ...] = setting((), doc="where pages come from")
     extract: ExtractConfig = setting(factory=ExtractConfig, doc="structural extraction")
-    parallel: BitextConfig = setting(factory=BitextConfig, doc="parallel text")
+    parallel_text: BitextConfig = setting(factory=BitextConfig, doc="parallel text")
     clean: CleanConfig = setting(factory=CleanConfig, doc="cleaning: the phases and filters, in order")
     filters: tuple[FilterConfig, ...] = setting((), doc="filters of one's own", identity=False)
 
     def __post_init__(self) -> None:
         check_filters(self.filters, self.clean.order)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of training: what it reads and how it learns (report 2.1, 3.6)."""
-
-    data: Phase = setting(doc="what the stage reads")
-    rate: StageConfig = setting(doc="how it learns and how often it is watched")
 
 
 @dataclass(frozen=True)
@@ -75,21 +73,13 @@ class Recipe:
     corpus: CorpusSettings = setting(factory=CorpusSettings, doc="pages to documents")
     tokenizer: TokenizerConfig | None = setting(None, doc="the vocabulary")
     model: ModelConfig | None = setting(None, doc='the decoder; `preset = "demo-3m"` names a known shape')
-    stage1: Stage | None = setting(None, doc="general pre-training")
-    stage2: Stage | None = setting(None, doc="the mix with a rising STEM share")
-    stage1b: Stage | None = setting(None, doc="more general pre-training between the two, with a changed mix and a constant rate")
+    stages: tuple[Stage, ...] = setting((), doc="the training stages in order, a [[stages]] table each")
     samples: str = setting(
         USUAL_SAMPLES, doc="folder of sample pages, from the recipe's own on; if it is not there, those of Skyloom"
     )
-    samples_tokens: tuple[int, int] = setting(
-        (0, 0),
-        doc="tokens of the two stages when sample pages must stand in for a source; 0: as the stages say",
-        unit="tokens",
-        low=0,
-    )
     exercises: StemConfig = setting(factory=StemConfig, doc="generated exercises with solutions")
     tokens: PackConfig = setting(factory=PackConfig, doc="token shards")
-    heldout: HeldoutSetsConfig = setting(factory=HeldoutSetsConfig, doc="held-out sets that the monitor scores")
+    heldout_sets: HeldoutSetsConfig = setting(factory=HeldoutSetsConfig, doc="held-out sets that the monitor scores")
     train: TrainConfig = setting(factory=TrainConfig, doc="training")
     evaluate: EvaluateConfig = setting(factory=EvaluateConfig, doc="evaluation")
     leakage: LeakageConfig = setting(factory=LeakageConfig, doc="the leakage audit")
@@ -100,17 +90,40 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.name in ("", ".", "..") or "/" in self.name:
             raise ConfigError(f"name is {self.name!r}; it names the work folder in runs/ and has no slash")
+        check_stages(self.stages, TAKEN)
 
 
 def stages(recipe: Recipe) -> tuple[str, ...]:
     """The training stages that the recipe has, in order."""
-    return tuple(name for name in STAGES if getattr(recipe, name) is not None)
+    return tuple(stage.name for stage in recipe.stages)
 
 
 def stage_of(recipe: Recipe, name: str) -> Stage:
-    """A training stage that the recipe has."""
-    stage: Stage | None = getattr(recipe, name)
-    return given(stage, name)
+    """A training stage of the recipe. ConfigError if it has none of that name."""
+    for stage in recipe.stages:
+        if stage.name == name:
+            return stage
+    raise ConfigError(f"the recipe has no stage {name}; its stages are {', '.join(stages(recipe)) or 'none'}")
+
+
+def stage_train(recipe: Recipe, name: str) -> TrainConfig:
+    """The settings of training in a stage."""
+    return train_of(recipe.train, stage_of(recipe, name))
+
+
+def stage_shape(recipe: Recipe, name: str) -> ModelConfig:
+    """The model's shape in a stage, see `shape_in`."""
+    begun = 0
+    if recipe.train.init_from and any(stage.context for stage in recipe.stages):
+        from skyloom.model.adopt import read_shape
+
+        begun = read_shape(Path(recipe.train.init_from)).context
+    return shape_in(given(recipe.model, "model"), recipe.train, recipe.stages, stage_of(recipe, name).name, begun)
+
+
+def order(recipe: Recipe) -> tuple[str, ...]:
+    """The names of all steps that a run of the recipe can have, in order."""
+    return (*STEPS_BEFORE, *stages(recipe), *STEPS_AFTER)
 
 
 def given(value: T | None, key: str) -> T:
@@ -124,6 +137,8 @@ def meaning(key: str) -> str:
     """A key of a recipe with what it means, for messages: `'model' (the decoder; …)`."""
     if key == "corpus.sources":
         return "'corpus.sources' (where pages come from; write a [[corpus.sources]] table, or give --source)"
+    if key == "stages":
+        return "'stages' (the training stages; write a [[stages]] table for each)"
     docs = {field.name: str(field.metadata["doc"]) for field in dataclasses.fields(Recipe)}
     return f"'{key}' ({docs[key]})"
 
@@ -142,12 +157,11 @@ def load(path: Path, overrides: Sequence[str] = (), source: str | None = None, t
     table = override(table, overrides)
     if BASE in table:
         raise ConfigError(f"{path}: 'base' is read from the file alone; --set cannot give one")
+    refuse_earlier_form(table, str(path))
     table.setdefault("name", path.stem)
     _continue(table, str(path))
     _complete(table, str(path))
     recipe = build(Recipe, table, origin=str(path))
-    if recipe.model is not None and recipe.train.context > recipe.model.context:
-        raise ConfigError(f"{path}: train.context is {recipe.train.context}, model.context only {recipe.model.context}")
     check(recipe, str(path))
     return recipe
 
@@ -194,6 +208,9 @@ def _continue(table: PlainTable, origin: str) -> None:
 
     model = table.get("model", {})
     shape = plain(read_shape(Path(folder)))
+    wider = model.get("context") if isinstance(model, dict) and shape["block"] != "gpt" else None
+    if isinstance(wider, int) and wider > shape["context"]:  # a longer context is no other shape: a stage may train it
+        shape["context"] = wider
     if isinstance(model, dict) and set(model) - {"preset", "vocabulary"}:
         differing = sorted(k for k, v in model.items() if k in shape and k != "vocabulary" and _differs(v, shape[k]))
         if differing:
@@ -233,8 +250,8 @@ def _complete(table: PlainTable, origin: str) -> None:
             except ConfigError as problem:
                 raise ConfigError(f"{origin}: model.preset: {problem}") from problem
         table["model"] = {**model, "vocabulary": size}
-    for name in STAGES:
-        stage = table.get(name)
+    listed = table.get("stages")
+    for stage in listed if isinstance(listed, list) else ():
         rate = stage.setdefault("rate", {}) if isinstance(stage, dict) else None
-        if isinstance(rate, dict):
-            rate.setdefault("name", name)
+        if isinstance(stage, dict) and isinstance(rate, dict) and "name" in stage:
+            rate.setdefault("name", stage["name"])

@@ -9,7 +9,7 @@ What depends on the corpus (which domains have text, and how much) is checked be
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -22,8 +22,9 @@ from skyloom.data.config import CANARY, SPECIAL, PackConfig, Phase
 from skyloom.evaluate.config import UNITS, EvaluateConfig
 from skyloom.model.config import ModelConfig
 from skyloom.tokenizer.config import TokenizerConfig
-from skyloom.train.config import STAGES, StageConfig, TrainConfig
+from skyloom.train.config import StageConfig, TrainConfig
 from skyloom.train.rate_schedule import Calendar
+from skyloom.train.stage_list import Stage, train_of
 
 PARTS = (CANARY, *CATEGORIES, *(domain for domain in all_domains() if domain not in CATEGORIES))
 """Every name that a mixture can have: the canaries, the categories, and the domains that documents are tagged with."""
@@ -38,15 +39,6 @@ class CheckedCorpus(Protocol):
     def clean(self) -> CleanConfig: ...
 
 
-class CheckedStage(Protocol):
-    """What is looked at of a stage."""
-
-    @property
-    def data(self) -> Phase: ...
-    @property
-    def rate(self) -> StageConfig: ...
-
-
 class CheckedRecipe(Protocol):
     """What is looked at of a recipe (`run.recipe.Recipe`, which imports this module)."""
 
@@ -57,13 +49,7 @@ class CheckedRecipe(Protocol):
     @property
     def model(self) -> ModelConfig | None: ...
     @property
-    def stage1(self) -> CheckedStage | None: ...
-    @property
-    def stage1b(self) -> CheckedStage | None: ...
-    @property
-    def stage2(self) -> CheckedStage | None: ...
-    @property
-    def samples_tokens(self) -> tuple[int, int]: ...
+    def stages(self) -> Sequence[Stage]: ...
     @property
     def exercises(self) -> StemConfig: ...
     @property
@@ -77,22 +63,58 @@ class CheckedRecipe(Protocol):
 def check(recipe: CheckedRecipe, origin: str) -> None:
     """ConfigError, beginning with `origin`, if settings of the recipe cannot go together or name what cannot be. What is
     None is not looked at."""
-    for stage, data, rate in _stages(recipe):
-        _check_parts(recipe, f"{stage}.data", data, origin)
-        _check_length(recipe, f"{stage}.data.tokens", data.tokens, rate, origin)
-    if all(recipe.samples_tokens):
-        for tokens, learnt in zip(recipe.samples_tokens, (recipe.stage1, recipe.stage2), strict=True):
-            if learnt is not None:
-                _check_length(recipe, "samples_tokens", tokens, learnt.rate, origin)
+    for stage in recipe.stages:
+        key = f"stages.{stage.name}"
+        train = _settings_of(recipe, stage, key, origin)
+        _check_parts(recipe, f"{key}.data", stage.data, origin)
+        _check_length(train, f"{key}.data.tokens", stage.data.tokens, stage.rate, origin)
+        if stage.samples_tokens:
+            _check_length(train, f"{key}.samples_tokens", stage.samples_tokens, stage.rate, origin)
+        _check_model(recipe, stage, key, origin)
+    worlds = {train_of(recipe.train, stage).layout.world for stage in recipe.stages}
+    if len(worlds) > 1:
+        raise ConfigError(
+            f"{origin}: the layouts of the stages need {' and '.join(map(str, sorted(worlds)))} processes; one run has one number "
+            "of them: give all layouts the same product of data, tensor and pipeline, or train the stages one by one with --until"
+        )
     for domain in recipe.tokenizer.weights if recipe.tokenizer is not None else ():
         if domain not in all_domains():
             raise ConfigError(f"{origin}: tokenizer.weights names '{domain}', which is no domain{_like(domain, all_domains())}")
     if recipe.model is None:
         return
+    if recipe.train.context > recipe.model.context:
+        raise ConfigError(f"{origin}: train.context is {recipe.train.context}, model.context only {recipe.model.context}")
     try:
         recipe.train.layout.check(recipe.model, recipe.train.batch, recipe.train.context)
     except ConfigError as problem:
         raise ConfigError(f"{origin}: train.layout: {problem}") from problem
+
+
+def _settings_of(recipe: CheckedRecipe, stage: Stage, key: str, origin: str) -> TrainConfig:
+    try:
+        return train_of(recipe.train, stage)
+    except ConfigError as problem:
+        raise ConfigError(f"{origin}: {key}: {problem}") from problem
+
+
+def _check_model(recipe: CheckedRecipe, stage: Stage, key: str, origin: str) -> None:
+    """ConfigError if the model cannot be trained as the stage says."""
+    model, train = recipe.model, train_of(recipe.train, stage)
+    if model is None:
+        return
+    if stage.context is not None and stage.context > model.context:
+        raise ConfigError(
+            f"{origin}: {key}.context is {stage.context}, model.context only {model.context}: set model.context, the longest "
+            "sequence that the model is made for, to that of the longest stage"
+        )
+    if stage.rope_theta is not None and model.block == "gpt":
+        raise ConfigError(f"{origin}: {key}.rope_theta is for the llama block; the gpt block has learnt positions")
+    if stage.context is None and stage.batch is None and stage.layout is None:
+        return
+    try:
+        train.layout.check(model, train.batch, train.context)
+    except ConfigError as problem:
+        raise ConfigError(f"{origin}: {key}: {problem}") from problem
 
 
 def check_files(recipe: CheckedRecipe, *, corpus: bool, evaluation: bool) -> None:
@@ -121,12 +143,6 @@ def check_files(recipe: CheckedRecipe, *, corpus: bool, evaluation: bool) -> Non
         built_tasks(recipe.train.score_tasks)
 
 
-def _stages(recipe: CheckedRecipe) -> Iterator[tuple[str, Phase, StageConfig]]:
-    for name in STAGES:
-        if (stage := getattr(recipe, name)) is not None:
-            yield name, stage.data, stage.rate
-
-
 def _check_parts(recipe: CheckedRecipe, key: str, data: Phase, origin: str) -> None:
     """ConfigError for a name that no part can have: misspelt, of a category without a source, or canaries that are not planted."""
     given = {s.category for s in recipe.corpus.sources}
@@ -152,13 +168,13 @@ def _check_parts(recipe: CheckedRecipe, key: str, data: Phase, origin: str) -> N
         )
 
 
-def _check_length(recipe: CheckedRecipe, key: str, tokens: int, rate: StageConfig, origin: str) -> None:
+def _check_length(train: TrainConfig, key: str, tokens: int, rate: StageConfig, origin: str) -> None:
     """ConfigError if a stage is shorter than one step or than its warm-up."""
-    step = recipe.train.batch * recipe.train.context
+    step = train.batch * train.context
     if tokens < step:
         raise ConfigError(
-            f"{origin}: {key}: {rate.name} has {tokens:,}, and one step takes {step:,} ({recipe.train.batch} sequences of "
-            f"{recipe.train.context}): give the stage more tokens or make train.batch smaller"
+            f"{origin}: {key}: {rate.name} has {tokens:,}, and one step takes {step:,} ({train.batch} sequences of "
+            f"{train.context}): give the stage more tokens or make train.batch smaller"
         )
     try:
         Calendar(rate, tokens // step, 0, 0, step)

@@ -22,9 +22,9 @@ from skyloom.corpus import sources
 from skyloom.run import watch
 from skyloom.run.engines import make_engine
 from skyloom.run.packaged import find_recipe, samples_folder
-from skyloom.run.recipe import USUAL_SAMPLES, Recipe, load, stage_of, stages
+from skyloom.run.recipe import STEPS_AFTER, USUAL_SAMPLES, Recipe, load, order, stage_of, stages
 from skyloom.run.recipe_checks import check_files
-from skyloom.run.steps import ORDER, all_steps, require
+from skyloom.run.steps import all_steps, require
 
 DOWNLOADS = "downloads"
 RUN_RECORD = "telemetry/run.json"
@@ -91,7 +91,7 @@ class Run:
                 raise IntegrityError(f"{', '.join(wrong[:3])} in {folder.root} differs from its checksum; {command} mends it")
         return resolved
 
-    def resolve(self, until: str = ORDER[-1]) -> ResolvedRun:
+    def resolve(self, until: str = STEPS_AFTER[-1]) -> ResolvedRun:
         """Make the work folder and find the sources. `until`: the last step that will be asked for.
 
         ConfigError if the recipe lacks what that step needs, ConfigError or DataError if a source is not there.
@@ -122,7 +122,7 @@ class ResolvedRun:
         """The same run with further steps."""
         return replace(self, steps=MappingProxyType({**self.steps, **more}))
 
-    def run(self, until: str = ORDER[-1]) -> list[StepOutcome]:
+    def run(self, until: str = STEPS_AFTER[-1]) -> list[StepOutcome]:
         """Do all steps that `until` needs, and record wall time and peak memory in `telemetry/run.json`."""
         from skyloom.run import processes
 
@@ -133,7 +133,7 @@ class ResolvedRun:
             processes.follow(self.steps, self.work, self.engine)
             return []
         corpus = not is_done(self.work, self.steps["corpus"])
-        check_files(self.recipe, corpus=corpus, evaluation=ORDER.index(until) >= ORDER.index("stage1"))
+        check_files(self.recipe, corpus=corpus, evaluation=self._trains(until))
         if corpus:
             self._prepare()
         with watch.peak_memory() as peak:
@@ -154,8 +154,13 @@ class ResolvedRun:
 
     def _targets(self, until: str) -> list[Step]:
         """`until`, and before it the other models' bits per byte, so that they can be seen while ours is trained."""
-        first = [self.steps["references"]] if "references" in self.steps and ORDER.index(until) >= ORDER.index("stage1") else []
+        first = [self.steps["references"]] if "references" in self.steps and self._trains(until) else []
         return [*first, self.steps[until]]
+
+    def _trains(self, until: str) -> bool:
+        """Whether a run to the step `until` trains."""
+        names, first = order(self.recipe), stages(self.recipe)[:1]
+        return bool(first) and names.index(until) >= names.index(first[0])
 
     def _prepare(self) -> None:
         """Start the workers of the corpus steps, and say why that takes long where it does."""
@@ -202,16 +207,11 @@ class ResolvedRun:
 
 def scaled(recipe: Recipe, found: Sequence[sources.ResolvedSource], progress: Progress) -> Recipe:
     """The recipe with fewer tokens where the sample pages stand in for a source: they would be repeated far beyond the cap."""
-    if not any(s.kind == "samples" != s.config.kind for s in found) or not all(recipe.samples_tokens):
+    if not any(s.kind == "samples" != s.config.kind for s in found) or not any(s.samples_tokens for s in recipe.stages):
         return recipe
-    if recipe.stage1 is None or recipe.stage2 is None:
-        return recipe
-    first, second = recipe.samples_tokens
-    progress.log(
-        f"warning: so little text: stage1 is scaled down to {first:,} tokens, stage2 to {second:,}; the figures will mean little"
+    told = ", ".join(
+        f"{stage.name} is scaled down to {stage.samples_tokens:,} tokens" for stage in recipe.stages if stage.samples_tokens
     )
-    return replace(
-        recipe,
-        stage1=replace(recipe.stage1, data=recipe.stage1.data.resized(first)),
-        stage2=replace(recipe.stage2, data=recipe.stage2.data.resized(second)),
-    )
+    progress.log(f"warning: so little text: {told}; the figures will mean little")
+    shorter = (replace(s, data=s.data.resized(s.samples_tokens)) if s.samples_tokens else s for s in recipe.stages)
+    return replace(recipe, stages=tuple(shorter))

@@ -18,20 +18,15 @@ from skyloom.core.step import Step, StepContext, finished_at, read_manifest, sec
 from skyloom.core.store import FileRecord, Store
 from skyloom.corpus import sources
 from skyloom.run import watch
-from skyloom.run.recipe import Recipe, meaning, stage_of, stages
+from skyloom.run.recipe import Recipe, meaning, order, stage_of, stages
 from skyloom.tokenizer.base import read_base
 from skyloom.tokenizer.config import TokenizerConfig
-from skyloom.train.config import STAGES, ScoreTaskConfig
-
-ORDER = (
-    "pages", "extract", "parallel", "exercises", "corpus", "tokenizer", "tokens", "lr-test", "references",
-    "stage1", "stage1b", "stage2", "evaluate", "leakage", "release", "report",
-)  # fmt: skip
-
+from skyloom.train.config import ScoreTaskConfig
+from skyloom.train.stage_list import FINAL, Stage, planting
 
 _ALONE = {"exercises": (), **dict.fromkeys(("pages", "extract", "parallel", "corpus", "references"), ("corpus.sources",))}
 _WITH_VOCABULARY = ("corpus.sources", "tokenizer")
-_WHOLE = (*_WITH_VOCABULARY, "model", "stage1", "stage2")
+_WHOLE = (*_WITH_VOCABULARY, "model", "stages")
 
 
 def require(recipe: Recipe, until: str, origin: str) -> None:
@@ -53,7 +48,7 @@ def all_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> dict
     if recipe.tokenizer is not None:
         steps |= _token_steps(recipe, recipe.tokenizer, steps)
     steps |= _reference_step(recipe, steps)
-    if recipe.tokenizer is None or recipe.model is None or recipe.stage1 is None or recipe.stage2 is None:
+    if recipe.tokenizer is None or recipe.model is None or not recipe.stages:
         return steps
     steps |= _training_steps(recipe, steps)
     return steps | _judging_steps(recipe, steps)
@@ -75,7 +70,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
         extract.extract(ctx.need("pages"), ctx.out, corpus.extract, rules, engine=ctx.engine, progress=ctx.progress)
 
     def align(ctx: StepContext) -> None:
-        bitext.align(ctx.need("extract"), ctx.out, corpus.parallel, engine=ctx.engine, progress=ctx.progress)
+        bitext.align(ctx.need("extract"), ctx.out, corpus.parallel_text, engine=ctx.engine, progress=ctx.progress)
 
     def write(ctx: StepContext) -> None:
         stem.generate(recipe.exercises, ctx.out, progress=ctx.progress)
@@ -91,7 +86,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
     own_text = extract.extractor_identity(corpus.extract) if corpus.extract.use else ""
     extracting = {"extract": corpus.extract, "policies": policy_settings}
     extracted = Step("extract", judge, extracting, version=3, needs=(pages,), identity=own_text)
-    pairs = Step("parallel", align, corpus.parallel, version=3, needs=(extracted,))
+    pairs = Step("parallel", align, corpus.parallel_text, version=3, needs=(extracted,))
     exercises = Step("exercises", write, recipe.exercises, version=2)
     inputs = (extracted, pairs, exercises)
     settings = {"clean": corpus.clean, "policies": policy_settings}
@@ -141,10 +136,10 @@ def _reference_step(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         from skyloom.suites import heldout_sets
         from skyloom.train.watch import watched
 
-        sets = heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout)
+        sets = heldout_sets(ctx.need("corpus"), ctx.need("exercises"), recipe.heldout_sets)
         references(config, figures, watched(sets, train, ctx.progress), ctx.out, progress=ctx.progress)
 
-    settings = {"heldout": recipe.heldout, "bytes": train.monitor_bytes, "document": train.monitor_document_bytes}
+    settings = {"heldout": recipe.heldout_sets, "bytes": train.monitor_bytes, "document": train.monitor_document_bytes}
     needs = (done["corpus"], done["exercises"])
     return {"references": Step("references", compare, settings, needs=needs, identity=json.dumps([figures, identity]))}
 
@@ -164,7 +159,7 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         return learn
 
     inputs = tuple(done[n] for n in ("corpus", "exercises", "tokenizer", "tokens"))
-    shared: dict[str, object] = {"train": recipe.train, "model": recipe.model, "heldout": recipe.heldout}
+    shared: dict[str, object] = {"train": recipe.train, "model": recipe.model, "heldout": recipe.heldout_sets}
     begun = ""
     if recipe.train.init_from:
         from skyloom.model.adopt import fingerprint
@@ -177,8 +172,16 @@ def _training_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         settings: dict[str, object] = {**shared, "stage": stage_of(recipe, name)}
         if place:
             settings["before"] = [stage_of(recipe, earlier).data for earlier in names[:place]]
+            if changed := [_changes(stage_of(recipe, earlier)) for earlier in names[:place]]:
+                settings |= {"earlier": changed} if any(changed) else {}
         steps[name] = Step(name, stage(name), settings, needs=(*inputs, *steps.values()), identity="" if place else begun)
     return steps
+
+
+def _changes(stage: Stage) -> dict[str, object]:
+    """What an earlier stage had of its own that a later one follows from: a count of samples, or its model."""
+    own = {"context": stage.context, "batch": stage.batch, "rope_theta": stage.rope_theta}
+    return {name: value for name, value in own.items() if value is not None}
 
 
 def _scored(task: ScoreTaskConfig) -> list[str | int]:
@@ -195,13 +198,15 @@ def _scored(task: ScoreTaskConfig) -> list[str | int]:
 
 
 def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
-    """Evaluation, leakage, release and run page over the models at the end of Stage 1 and of Stage 2."""
+    """Evaluation, leakage, release and run page over the models at the ends of the stages that are released."""
 
-    *general, last = stages(recipe)
+    names = stages(recipe)
+    compared = [stage.name for stage in recipe.stages[:-1] if stage.release]
 
     def models(ctx: StepContext) -> dict[str, Store]:
-        """Models by their published names: "stage1" is the end of Stage 1, which is that of `stage1b` where the recipe has it."""
-        return {"stage1": ctx.need(general[-1]).child("final"), "final": ctx.need("stage2").child("final")}
+        """Models by the names that tables give them: that of the stage, and "final" for the last."""
+        found = {name: ctx.need(name).child("final") for name in compared}
+        return {**found, FINAL: ctx.need(names[-1]).child("final")}
 
     def evaluate(ctx: StepContext) -> None:
         from skyloom.evaluate.report import evaluate
@@ -214,7 +219,8 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         from skyloom.release import evidence
 
         inputs = (ctx.need("exercises"), ctx.need("tokenizer"))
-        planted = evidence.read({name: ctx.need(name) for name in (*general, last)}).canaries_read
+        read = evidence.read({name: ctx.need(name) for name in names}).canaries_read
+        planted = planting(recipe.stages) if read else None
         audit(models(ctx), *inputs, ctx.out, recipe.leakage, corpus=ctx.need("corpus"), planted=planted, progress=ctx.progress)
 
     def publish(ctx: StepContext) -> None:
@@ -233,9 +239,10 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
         write(ctx.inputs, ctx.out, recipe.report, _run_facts(recipe, ctx), progress=ctx.progress)
 
-    base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *general, last))
-    judged = Step("evaluate", evaluate, recipe.evaluate, version=2, needs=base)
-    audited = Step("leakage", leak, recipe.leakage, version=4, needs=base)
+    base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *names))
+    differs = "" if len(compared) == len(names) - 1 else json.dumps(compared)  # which models are judged
+    judged = Step("evaluate", evaluate, recipe.evaluate, version=2, needs=base, identity=differs)
+    audited = Step("leakage", leak, recipe.leakage, version=4, needs=base, identity=differs)
     # A release carries the resolved recipe, so every setting is part of it; so does the run page, which is in the release as well.
     others = tuple(done[name] for name in ("references",) if name in done)
     inputs = (*others, *base, done["pages"], done["extract"], done["parallel"], judged, audited)
@@ -248,10 +255,11 @@ def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
     """What the run page says of the run itself: its recipe, steps with hashes and times, versions and machine."""
     steps: list[DoneStep] = []
     finished = ""
-    for need in sorted(ctx.step.needs, key=lambda s: ORDER.index(s.name)):
+    names = order(recipe)
+    for need in sorted(ctx.step.needs, key=lambda s: names.index(s.name)):
         folder = ctx.inputs[need.name]
         manifest = read_manifest(folder, need)
-        finished = finished_at(folder) if need.name == STAGES[-1] else finished
+        finished = finished_at(folder) if need.name == recipe.stages[-1].name else finished
         steps.append(
             {
                 "name": need.name,

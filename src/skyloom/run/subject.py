@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skyloom.core.config import build, plain
@@ -21,6 +21,16 @@ from skyloom.train.config import TrainConfig
 
 
 @dataclass(frozen=True)
+class StageJob:
+    """What is planned of a stage of a recipe: sequences of a step, tokens of a sequence, tokens of the stage."""
+
+    name: str
+    batch: int
+    context: int
+    tokens: float
+
+
+@dataclass(frozen=True)
 class Subject:
     """What --model names: a shape, and what a recipe says of its training; None where it says nothing."""
 
@@ -29,6 +39,27 @@ class Subject:
     batch: int | None = None
     context: int | None = None
     tokens: float | None = None
+    stages: tuple[StageJob, ...] = ()
+
+    @property
+    def differ(self) -> bool:
+        """Whether the stages of the recipe are not planned alike: their steps have other forms."""
+        return len({(stage.batch, stage.context) for stage in self.stages}) > 1
+
+    def only(self, name: str) -> Subject:
+        """The same with one stage alone. ConfigError if there is none of that name."""
+        for stage in self.stages:
+            if stage.name == name:
+                return replace(
+                    self,
+                    name=f"{self.name}, {name}",
+                    batch=stage.batch,
+                    context=stage.context,
+                    tokens=stage.tokens,
+                    stages=(stage,),
+                )
+        known = ", ".join(stage.name for stage in self.stages) or "none"
+        raise ConfigError(f"{self.name} has no stage '{name}'; its stages are: {known}")
 
 
 def read_subject(name: str) -> Subject:
@@ -54,9 +85,13 @@ def read_subject(name: str) -> Subject:
         return Subject(Path(name).stem, model)
     usual = TrainConfig()
     batch, context = (_in(file, "train", key) or getattr(usual, key) for key in ("batch", "context"))
-    stages = [_in(file, stage, "data", "tokens") for stage in ("stage1", "stage2")]
-    tokens = float(sum(t for t in stages if t)) if any(stages) else None
-    return Subject(Path(name).stem, model, batch, context, tokens)
+    listed = file.get("stages")
+    stages = tuple(
+        StageJob(str(stage["name"]), _in(stage, "batch") or batch, _in(stage, "context") or context, float(tokens))
+        for stage in (listed if isinstance(listed, list) else ())
+        if isinstance(stage, Mapping) and "name" in stage and (tokens := _in(stage, "data", "tokens"))
+    )
+    return Subject(Path(name).stem, model, batch, context, sum(s.tokens for s in stages) if stages else None, stages)
 
 
 def _in(file: Mapping[str, object], *path: str) -> int | None:

@@ -13,9 +13,10 @@ from skyloom.corpus.clean import ORDER as FILTERS
 from skyloom.corpus.filters import resolve
 from skyloom.data.loader import SourceProgress
 from skyloom.leakage.control_words import outcome, sentence
-from skyloom.run.recipe import Recipe, stages
+from skyloom.release.tables import model_name
+from skyloom.run.recipe import Recipe, order, stage_of, stages
 from skyloom.run.run import ResolvedRun
-from skyloom.run.steps import ORDER
+from skyloom.train.stage_list import planting
 
 SNIPPET = 60
 
@@ -101,8 +102,7 @@ def step_tables(run: ResolvedRun, stage: str, step: int, rank: int, world: int) 
     from skyloom.run.stages import open_stream
     from skyloom.tokenizer import Tokenizer
 
-    if stage not in stages(run.recipe):
-        raise ConfigError(f"the recipe has no {stage}; its stages are {', '.join(stages(run.recipe))}")
+    stage_of(run.recipe, stage)
     feed = open_stream(run.recipe, stage, run.folder("tokens"), run.progress)
     if step >= feed.steps:
         raise ConfigError(f"{stage} has {feed.steps} steps, 0 to {feed.steps - 1}; there is no step {step}")
@@ -137,7 +137,7 @@ def heldout_rows(run: ResolvedRun) -> Rows:
     """
     found: dict[str, Row] = {}
     for stage in stages(run.recipe):
-        for line in _lines(run.folder(stage)):
+        for line in _lines(run.folder(stage)) if run.folder(stage).exists("heldout.jsonl") else ():
             row = found.setdefault(line["set"], {"set": line["set"], "at the start": line["loss"]})
             row[f"after {stage}"], row["bits per byte"] = line["loss"], line["bits_per_byte"]
     if run.folder("evaluate").exists("perplexity.json"):
@@ -182,11 +182,12 @@ def leakage_tables(run: ResolvedRun) -> list[tuple[str, Rows]]:
         }
         for model, row in planted.items()
     ]
+    read = model_name(planting(run.recipe.stages).planted)
     told: Rows = [{"control": sentence(found["control"]) or found["words"]["control"]}]
     return [
         ("leakage, nats per token (Δ1 = L_test − L_ref, Δ2 = L_test − L_train)", rows),
         ("verdicts", verdicts),
-        *([("control: the planted half was read in Stage 2, the held-back half by no stage", controls)] if controls else []),
+        *([(f"control: the planted half was read in {read}, the held-back half by no stage", controls)] if controls else []),
         ("what the control shows", told),
     ]
 
@@ -194,7 +195,7 @@ def leakage_tables(run: ResolvedRun) -> list[tuple[str, Rows]]:
 def step_rows(run: ResolvedRun) -> Rows:
     """Seconds and bytes of each step, from the run that did it."""
     rows: Rows = []
-    for name in [n for n in ORDER if n in run.steps]:
+    for name in [n for n in order(run.recipe) if n in run.steps]:
         folder = run.folder(name)
         manifest = read_manifest(folder, run.steps[name])
         size = sum(f["size"] for f in manifest["files"])

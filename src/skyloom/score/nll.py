@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skyloom.core.errors import ConfigError, DataError
+from skyloom.score.intervals import generator, ratio
 
 Model = Callable[[Tensor], Tensor]
 """Token ids int64[batch, sequence] to logits [batch, sequence, vocabulary]; position t predicts token t + 1."""
@@ -93,9 +94,13 @@ class TextLosses:
     def bits_per_char(self) -> float:
         return float(self.nats.sum() / self.chars.sum() / np.log(2))
 
-    def interval(self, *, seed: int = 0, resamples: int = 1000, level: float = 0.95) -> tuple[float, float]:
-        """(low, high) of `loss`: percentile bootstrap over documents, the same for the same seed; NaN for one document."""
-        return bootstrap(self.nats, self.tokens, seed=seed, resamples=resamples, level=level)
+    def interval(self, name: str, *, seed: int = 1, resamples: int = 1000) -> tuple[float, float]:
+        """(low, high) of `loss`: 95 % bootstrap over documents, the same for the same seed and name (of the set); NaN for one
+        document. With the same seed it is the interval of the perplexity table, see `intervals`. DataError without documents."""
+        if not len(self.nats):
+            raise DataError("no documents to compute an interval from")
+        found = ratio(self.nats, self.tokens, generator(seed, name), resamples)
+        return found.low, found.high
 
 
 def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
@@ -107,34 +112,6 @@ def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     exact = logits if logits.dtype == torch.float64 else logits.float()
     flat = F.cross_entropy(exact.flatten(0, 1), targets.flatten(), reduction="none")
     return flat.view(targets.shape)
-
-
-def bootstrap(
-    numerator: npt.NDArray[np.float64],
-    denominator: npt.NDArray[np.int64] | npt.NDArray[np.float64],
-    *,
-    seed: int = 0,
-    resamples: int = 1000,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile interval of sum(numerator) / sum(denominator) when documents are drawn again with replacement.
-
-    Of n documents n - 1 are drawn (Rao and Wu, 1988), so that the spread has no downward bias; one document tells nothing
-    about spread, and its interval is (NaN, NaN). DataError without documents.
-    """
-    count = len(numerator)
-    if not count:
-        raise DataError("no documents to compute an interval from")
-    if count == 1:
-        return float("nan"), float("nan")
-    stream = np.random.Generator(np.random.Philox(key=seed))
-    ratios = np.empty(resamples)
-    rows = max(1, (1 << 22) // count)  # weights of at most 32 MB at a time
-    for start in range(0, resamples, rows):
-        weights = stream.multinomial(count - 1, np.full(count, 1 / count), size=min(rows, resamples - start))
-        ratios[start : start + len(weights)] = (weights @ numerator) / np.maximum(weights @ denominator, 1)
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def score_texts(

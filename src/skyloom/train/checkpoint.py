@@ -65,7 +65,7 @@ class StageSettings(TypedDict):
 
 
 class StageState(StageSettings):
-    """Where a stage stands. `step` and `tokens` count from the start of Stage 1, `stage_step` from that of the stage."""
+    """Where a stage stands. `step` and `tokens` count from the start of the first stage, `stage_step` from that of the stage."""
 
     step: int
     stage_step: int

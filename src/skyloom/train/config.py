@@ -12,9 +12,6 @@ from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
 from skyloom.planner.layout import Layout
 
-STAGES = ("stage1", "stage1b", "stage2")
-"""The stages in order: Stage 1 a, Stage 1 b (which a recipe may leave out), Stage 2."""
-
 
 @dataclass(frozen=True)
 class RecoverConfig:
@@ -105,7 +102,7 @@ class TrainConfig:
 class StageConfig:
     """One stage: its learning rate, and how often it is watched and kept. The loader says how many steps it has."""
 
-    name: str = setting(doc="name in the metrics: stage1, stage2")
+    name: str = setting(doc="name in the metrics: that of the stage, which fills it in")
     schedule: str = setting(
         "warmup-cosine",
         doc="after the warm-up: half a cosine, a constant rate, or a constant rate that falls near the end (wsd), to min_ratio",

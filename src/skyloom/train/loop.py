@@ -2,8 +2,8 @@
 
 Input: settings, batches, held-out sets, and where the stage begins; output: checkpoints and journals in the stage's folder. Stage 1
 begins from seeded weights, or from those of a model that is continued; each later stage begins from the `final/` of the one before
-with its weights, its AdamW moments and its count of steps, so that nothing but the data and the learning rate changes at the
-boundary.
+with its weights, its AdamW moments (unless it asks for new ones) and its count of steps, so that nothing but the data, the learning
+rate and what the stage sets itself (context, RoPE base, optimizer) changes at the boundary.
 
 The run is a pure function of settings and batches: the loader gives batch k of a stage without history, random numbers are
 keyed by the step, what is skipped follows from the losses, and all journals are sealed by the checkpoints. So a run that was
@@ -41,6 +41,7 @@ from skyloom.train.memory_check import check_memory
 from skyloom.train.opening import Opening, StageSpec
 from skyloom.train.rate_schedule import Calendar
 from skyloom.train.recording import Recorder, journals_of
+from skyloom.train.stage_list import KEEP
 from skyloom.train.step import Learner, SingleLearner, Weights, settled
 from skyloom.train.watch import EVERY, HeldOutSet, Monitor, Scores, check_trackers
 
@@ -73,17 +74,22 @@ def train_stage(
     make: MakeLearner = one_process,
     weights: Weights | None = None,
     scores: Mapping[str, Scores] = MappingProxyType({}),
+    moments: str = KEEP,
 ) -> None:
     """Train one stage into `out`, going on where an earlier, stopped run of the same settings left it.
 
     `start`: a checkpoint, or the folder of the stage before with its `final/`, or None. `weights`: what the first stage begins
     with, seeded weights if None. `make`: how a step is done; all processes call this function alike. `scores`: benchmark scores
-    of the released checkpoints, by kind. Raises `Interrupted` after SIGINT or SIGTERM (a checkpoint is written first),
-    `NotFiniteError` where the loss stays bad, ConfigError for settings that do not fit together, IntegrityError if `start` or
-    `out` holds something else than these settings write.
+    of the released checkpoints, by kind. `moments`: whether those of `start` are kept or begin at zero.
+
+    Raises `Interrupted` after SIGINT or SIGTERM (a checkpoint is written first), `NotFiniteError` where the loss stays bad,
+    ConfigError for settings that do not fit together, IntegrityError if `start` or `out` holds something else than these settings
+    write.
     """
     if config.context > model_config.context:
-        raise ConfigError(f"train.context is {config.context}, but the model is made for at most {model_config.context} tokens")
+        raise ConfigError(
+            f"the context of {stage.name} is {config.context}, but the model is made for at most {model_config.context} tokens"
+        )
     if tokenizer.vocab_size > model_config.vocabulary:
         raise ConfigError(f"the tokenizer has {tokenizer.vocab_size} tokens, the model only {model_config.vocabulary}")
     config.layout.check(model_config, config.batch, config.context)
@@ -95,7 +101,7 @@ def train_stage(
     calendar, ranks = spec.calendar, Ranks.here()
     with settled(config.threads) as threads:
         first = weights or first_weights(model_config, config.seed)
-        opening = Opening(spec, loader, start, out, first, ranks, progress)
+        opening = Opening(spec, loader, start, out, first, ranks, progress, moments)
         rollbacks = recover.read_rollbacks(out)
         found = opening.find(rollbacks)
         compiled = opening.choose_compile(found, threads)
@@ -313,7 +319,7 @@ class Attempt:
         self.saver.save(folder, self.learner.state(), self.state(), then)
 
     def state(self) -> disk.StageState:
-        """What `state.json` holds, besides the checksums. `step` and `tokens` count from the start of Stage 1."""
+        """What `state.json` holds, besides the checksums. `step` and `tokens` count from the start of the first stage."""
         return {
             **self.spec.settings(),
             "step": self.calendar.total_step(self.done),

@@ -8,7 +8,7 @@ begins with seeded weights, or with those of a model that is continued (report 2
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +24,8 @@ from skyloom.train.distributed import Ranks
 from skyloom.train.inputs import Batches
 from skyloom.train.rate_schedule import Calendar
 from skyloom.train.recover import Rollback
-from skyloom.train.step import Learner, Weights, choose_compile
+from skyloom.train.stage_list import KEEP, RESET
+from skyloom.train.step import Learner, Weights, choose_compile, split_state
 
 
 class StagePlanJson(disk.StageSettings):
@@ -33,6 +34,16 @@ class StagePlanJson(disk.StageSettings):
     parameters: int
     flops_per_token: int
     flops: int
+
+
+_BETWEEN_STAGES = ("context", "rope_theta")
+"""What may differ in the shape of the stage before: no weight has another form for it. Learnt positions (gpt) have."""
+
+
+def _continues(model: ModelConfig, before: Mapping[str, object], now: Mapping[str, object]) -> bool:
+    """Whether weights of the shape `before` can be trained on as `model`, which is `now` as plain values."""
+    free = () if model.block == "gpt" else _BETWEEN_STAGES
+    return all(before.get(key) == now.get(key) for key in {*before, *now} - set(free))
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,7 @@ class Opening:
     weights: Weights
     ranks: Ranks
     progress: Progress
+    moments: str = KEEP
 
     def find(self, rollbacks: Sequence[Rollback]) -> disk.Found | None:
         """The checkpoint to resume from, or None. `rollbacks`: all so far; checkpoints of steps that they undid do not count."""
@@ -122,11 +134,14 @@ class Opening:
         else:
             folder = disk.beginning(self.start)
             state = disk.read_state(folder)
-            if state["model"] != self.spec.settings()["model"]:
+            if not _continues(self.spec.model, state["model"], self.spec.settings()["model"]):
                 raise ConfigError(f"{self.start.root} trained a model of another shape: {state['model']}")
             disk.verify(folder, state, self.ranks)
             disk.fill(folder, state, learner.state(), self.ranks)
-            learner.load(state["updates"])
+            if self.moments == RESET:
+                for moment in split_state(learner.state())[1].values():
+                    moment.zero_()
+            learner.load(0 if self.moments == RESET else state["updates"])
 
     def warn_of_space(self) -> None:
         """Say so at once if the checkpoints of the stage will not fit on the disk."""

@@ -69,11 +69,11 @@ class Calendar:
         return learning_rate(self.stage, step, self.steps)
 
     def total_step(self, step: int) -> int:
-        """Finished steps since the start of stage 1."""
+        """Finished steps since the start of the first stage."""
         return self.first_step + step
 
     def total_tokens(self, step: int) -> int:
-        """Tokens read since the start of stage 1."""
+        """Tokens read since the start of the first stage."""
         return self.first_tokens + step * self.tokens_per_step
 
     def to_json(self) -> dict[str, Json]:

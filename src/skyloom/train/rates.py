@@ -143,7 +143,7 @@ class Difference:
 
 
 def difference(ours: Mapping[str, TextLosses], theirs: Mapping[str, TextLosses], *, seed: int = 0) -> Difference:
-    """Paired bootstrap: in each set the same documents are drawn again for both (n − 1 of n, as in `score.nll.bootstrap`).
+    """Paired bootstrap: in each set the same documents are drawn again for both (n − 1 of n, as in `score.intervals`).
 
     A set of one document keeps its loss: it says nothing about the spread.
     """

@@ -83,7 +83,7 @@ class Recorder:
         first_step: int,
         device: torch.device,
     ) -> Iterator[Recorder]:
-        """A recorder that goes on with `journals` after `first_step`, counted from the start of Stage 1; closed after the block."""
+        """A recorder that goes on with `journals` after `first_step` of the run; closed after the block."""
         alarms = Alarms(journals[METRICS].records(MetricsLine), journals[HELDOUT].records(HeldOutLine))
         with contextlib.ExitStack() as stack:
             telemetry = None

@@ -104,7 +104,7 @@ def inputs(tmp_path: Path) -> tuple[Store, Store, Store]:
     return extracted, parallel, exercises
 
 
-CONFIG = build(CleanConfig, {"minimum_documents": 50, "heldout": {"minimum": 5}, "shard_bytes": 20000}, origin="test")
+CONFIG = build(CleanConfig, {"minimum_documents": 50, "heldout_documents": {"minimum": 5}, "shard_bytes": 20000}, origin="test")
 
 
 def run(
@@ -229,7 +229,7 @@ def test_repeated_lines_and_runs_are_cut_where_they_are_asked_for(inputs: tuple[
     more.write_table("extracted-00002.parquet", pa.Table.from_pylist(rows, schema=EXTRACTED))
     asked = {
         "minimum_documents": 50,
-        "heldout": {"minimum": 5},
+        "heldout_documents": {"minimum": 5},
         "repeats": {"repeated_lines": True, "repeated_runs": True, "run": 12},
     }
     out = run((more, *inputs[1:]), tmp_path / "out", build(CleanConfig, asked, origin="test"))
@@ -296,7 +296,7 @@ def test_benchmark_items_leave_the_corpus(inputs: tuple[Store, Store, Store], tm
         CleanConfig,
         {
             "minimum_documents": 50,
-            "heldout": {"minimum": 5},
+            "heldout_documents": {"minimum": 5},
             "decontaminate": {"sets": [{"name": "exam", "path": str(items), "text": ["question"]}]},
         },
         origin="test",
@@ -361,7 +361,9 @@ def test_learned_judges_drop_what_is_unlike_the_reference(inputs: tuple[Store, S
     ]
     extracted.write_table("extracted-00002.parquet", pa.Table.from_pylist(good + bad, schema=EXTRACTED))
     judges = {"reference": ["reference"], "groups": {"keep": ["high", "middle"]}}
-    config = build(CleanConfig, {"minimum_documents": 50, "heldout": {"minimum": 5}, "quality": {"judges": judges}}, origin="test")
+    config = build(
+        CleanConfig, {"minimum_documents": 50, "heldout_documents": {"minimum": 5}, "quality": {"judges": judges}}, origin="test"
+    )
     out = run(inputs, tmp_path / "out", config, policies={**POLICIES, "reference": SourcePolicy(("en", "zh-Hans"), ())})
     low = {row["id"] for row in rows_of(out, "dropped-") if row["stage"] == "groups"}
     assert all(row["reason"] == "low quality group" for row in rows_of(out, "dropped-") if row["stage"] == "groups")

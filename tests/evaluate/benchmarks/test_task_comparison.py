@@ -12,7 +12,7 @@ from skyloom.core.errors import ConfigError, DataError
 from skyloom.evaluate.benchmarks.item_records import ItemRecord
 from skyloom.evaluate.benchmarks.task_command import compare_two, comparison_table
 from skyloom.evaluate.benchmarks.task_comparison import RIGHT, compare, mcnemar, packed
-from skyloom.evaluate.intervals import generator
+from skyloom.score.intervals import generator
 
 
 def items(model: str, right: list[int], task: str = "题目", **other: Any) -> list[ItemRecord]:

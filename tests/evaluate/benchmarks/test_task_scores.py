@@ -13,7 +13,7 @@ from lm_eval.api.metrics import bits_per_byte, mean, perplexity, weighted_perple
 from skyloom.evaluate.benchmarks.asking import TaskAnswers
 from skyloom.evaluate.benchmarks.item_records import ChoiceSet, ItemRecord, Near, near_greedy, right_numbers, single_numbers
 from skyloom.evaluate.benchmarks.task_scores import BOOTSTRAP, WILSON, right_bits, scored, task_rows
-from skyloom.evaluate.intervals import wilson
+from skyloom.score.intervals import wilson
 
 
 def choices(

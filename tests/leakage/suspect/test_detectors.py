@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 
-from skyloom.evaluate.intervals import Floats
 from skyloom.leakage.benchmark_sets import BenchmarkItem
 from skyloom.leakage.suspect.completion import beginning, completed, completion
 from skyloom.leakage.suspect.detectors import (
@@ -24,6 +23,7 @@ from skyloom.leakage.suspect.detectors import (
 )
 from skyloom.leakage.suspect.item_order import choice_shards, choice_text, item_shards, order_test, shard_text
 from skyloom.leakage.suspect.token_scores import ItemScores
+from skyloom.score.intervals import Floats
 
 RNG = np.random.default_rng
 

@@ -48,7 +48,7 @@ class CleanConfig:
     quality: QualityConfig = setting(factory=QualityConfig, doc="rules and quality filters")
     duplicates: DedupConfig = setting(factory=DedupConfig, doc="near-duplicates")
     distribution: DistributionConfig = setting(factory=DistributionConfig, doc="recurring blocks")
-    exercises: FoundConfig = setting(factory=FoundConfig, doc="exercises found in pages")
+    found_exercises: FoundConfig = setting(factory=FoundConfig, doc="exercises found in pages")
     meaning: RecurringConfig = setting(factory=RecurringConfig, doc="blocks that recur in meaning")
     repeats: RepeatsConfig = setting(factory=RepeatsConfig, doc="lines and runs that stand in several documents")
     code: CodeConfig = setting(factory=CodeConfig, doc="code heuristics")
@@ -56,7 +56,7 @@ class CleanConfig:
     decontaminate: DecontaminationConfig = setting(
         factory=DecontaminationConfig, doc="benchmarks whose items must not be trained on"
     )
-    heldout: HeldoutChoiceConfig = setting(factory=HeldoutChoiceConfig, doc="held-out documents")
+    heldout_documents: HeldoutChoiceConfig = setting(factory=HeldoutChoiceConfig, doc="held-out documents")
     memory_gb: float = setting(
         4.0, doc="memory for finding duplicates; beyond it they are shuffled on disk", unit="GB", low=0.1, identity=False
     )
@@ -73,7 +73,7 @@ class CleanConfig:
         """Of the filters that run only where settings ask for them: whether they do."""
         return {
             "lists": self.lists.wanted,
-            "exercises": self.exercises.wanted,
+            "exercises": self.found_exercises.wanted,
             "repeats": self.repeats.wanted,
             "groups": self.quality.judges.wanted,
             "decontamination": bool(self.decontaminate.sets),

@@ -96,7 +96,9 @@ class Gates:
         if self.chosen is None or "mine" in self.funnel.table.column_names:
             return
         mine = held(self.funnel.table, self.chosen)
-        copies = _copies(self.work.root, self.work.describe(HELDOUT).sha256, self.job.config.heldout).near(self.funnel.table, mine)
+        copies = _copies(self.work.root, self.work.describe(HELDOUT).sha256, self.job.config.heldout_documents).near(
+            self.funnel.table, mine
+        )
         self.funnel.table = self.funnel.table.append_column("mine", pa.array(mine)).append_column("copy", pa.array(copies))
 
 
@@ -170,11 +172,11 @@ def shortest(table: pa.Table, job: CleanJob) -> npt.NDArray[np.int64]:
 def _exercises(gates: Gates) -> None:
     """Pages that are exercises leave as pages, and come back as one document for each exercise."""
     funnel, job = gates.funnel, gates.job
-    if not job.config.exercises.wanted:
+    if not job.config.found_exercises.wanted:
         return
     pages = funnel.table.filter(pa.array(origin_is(funnel.table, *PAGES)))
     rows = np.flatnonzero(origin_is(funnel.table, *PAGES))
-    verdicts = judge_exercises(pages.column("text"), pages.column("lang"), job.config.exercises)
+    verdicts = judge_exercises(pages.column("text"), pages.column("lang"), job.config.found_exercises)
     found = exercise_documents(pages, verdicts)
     reasons = np.full(len(funnel.table), None, object)
     reasons[rows[bools(verdicts.column("is_exercise"))]] = "split off as exercises"

@@ -227,7 +227,7 @@ def count_items(task: ShardTask, work: Store) -> Done[None]:
 def propose(task: ShardTask, work: Store) -> Done[Proposed]:
     job, key = task.payload.job, task.payload.part
     table = work.read_table(f"{job.before}-{key}.parquet", ["id", "domain", "split"])
-    return Done((), Proposed(propose_heldout(table, job.config.heldout).to_json()))
+    return Done((), Proposed(propose_heldout(table, job.config.heldout_documents).to_json()))
 
 
 def collect(task: Task[PhaseInput[HeldoutPart]], work: Store) -> Done[None]:

@@ -250,7 +250,7 @@ class _Clean:
         chosen: frozenset[str] = frozenset()
         if "held-out" in self.job.plan.finish:
             proposals = self.map(phases.propose, self.keys, "propose held-out", result=Proposed)
-            chosen = choose([Proposal.from_json(r.proposal) for r in proposals], config.heldout)
+            chosen = choose([Proposal.from_json(r.proposal) for r in proposals], config.heldout_documents)
         held_out = [HeldoutPart(key, chosen) for key in self.keys]
         if "held-out" in self.job.plan.finish:
             self.map(phases.collect, held_out, "held-out texts")

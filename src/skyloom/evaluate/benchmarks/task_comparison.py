@@ -24,7 +24,7 @@ from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.json_lines import json_lines
 from skyloom.evaluate.benchmarks.item_records import ItemRecord
 from skyloom.evaluate.benchmarks.task_scores import RESAMPLES
-from skyloom.evaluate.intervals import Estimate, figure, generator, ratio
+from skyloom.score.intervals import Estimate, figure, generator, ratio
 
 ITEMS, TASKS = "items.jsonl.gz", "tasks.json"
 RIGHT = "right_bits_per_byte"

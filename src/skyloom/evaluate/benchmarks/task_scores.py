@@ -18,7 +18,7 @@ import numpy as np
 from skyloom.core.errors import DataError
 from skyloom.evaluate.benchmarks.asking import TaskAnswers
 from skyloom.evaluate.benchmarks.item_records import ItemRecord
-from skyloom.evaluate.intervals import Estimate, Floats, estimate, figure, generator, ratio, replicates, wilson
+from skyloom.score.intervals import Estimate, Floats, estimate, figure, generator, ratio, replicates, wilson
 
 if TYPE_CHECKING:
     from lm_eval.api.group import Group

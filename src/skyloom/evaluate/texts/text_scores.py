@@ -22,9 +22,9 @@ from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.core.records import record_id
 from skyloom.core.store import Store
-from skyloom.evaluate.intervals import Floats, estimate, figure, generator, replicates
 from skyloom.evaluate.opened import OpenModel, changed
 from skyloom.evaluate.texts.text_sets import Texts
+from skyloom.score.intervals import Floats, estimate, figure, generator, replicates
 from skyloom.score.nll import Counts, TextLosses, score_tokens
 
 DISJOINT, ROLLING = "disjoint", "rolling"

@@ -28,7 +28,6 @@ from typing import TypedDict
 import numpy as np
 from scipy import stats
 
-from skyloom.evaluate.intervals import Floats, drawn, figure, generator
 from skyloom.leakage.family.family_file import (
     ABILITY,
     BENCHMARK,
@@ -41,6 +40,7 @@ from skyloom.leakage.family.family_file import (
     ModelFamily,
     member_of,
 )
+from skyloom.score.intervals import Floats, drawn, figure, generator
 
 FEWEST = 8
 """Lineages below which the spread of a line is not known well enough to judge by."""

@@ -22,13 +22,13 @@ from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress, ProgressTask
 from skyloom.core.store import Store
 from skyloom.evaluate.benchmarks import Answer, AnswerJournal, answer_key
-from skyloom.evaluate.intervals import figure, generator
 from skyloom.leakage.benchmark_sets import BenchmarkItem, BenchmarkSet, read_benchmark
 from skyloom.leakage.blind import Auc, blind_baseline
 from skyloom.leakage.new_items.chat_endpoint import NO_CHAT, ChatAnswer, ChatEndpoint, ChatSettings
 from skyloom.leakage.new_items.item_checks import ItemChecks, WrittenItem
 from skyloom.leakage.new_items.item_prompts import item_prompt, prompt_form
 from skyloom.leakage.new_items.near_items import KnownItems
+from skyloom.score.intervals import figure, generator
 
 LANGS = ("en", "zh")
 HOPELESS = 20

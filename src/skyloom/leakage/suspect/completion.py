@@ -13,10 +13,10 @@ from collections.abc import Sequence
 
 from scipy import stats
 
-from skyloom.evaluate.intervals import wilson
 from skyloom.leakage.benchmark_sets import BenchmarkItem
 from skyloom.leakage.suspect.detectors import COMPLETION, SHARES, DetectorFinding
 from skyloom.leakage.suspect.token_scores import ItemScores
+from skyloom.score.intervals import wilson
 
 LEAST = 8
 """Tokens that must be left to write: fewer are guessed."""

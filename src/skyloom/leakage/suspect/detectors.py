@@ -25,9 +25,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from skyloom.evaluate.intervals import LEVEL, Floats
 from skyloom.leakage.blind import auc
 from skyloom.leakage.suspect.token_scores import ItemScores
+from skyloom.score.intervals import LEVEL, Floats
 
 PER_TOKEN, AREA, SHARES, PER_ITEM, PER_BYTE = "nats/token", "auc", "share", "nats/item", "bits/byte"
 DELTA1, DELTA2, MIN_K, MIN_K_PLUS, ZLIB, FAMILY, TWINS, ITEM_ORDER, CHOICE_ORDER, COMPLETION = (

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skyloom.evaluate.intervals import Floats, generator
 from skyloom.leakage.benchmark_sets import BenchmarkItem
 from skyloom.leakage.suspect.detectors import PER_ITEM, DetectorFinding, mean_below_zero
+from skyloom.score.intervals import Floats, generator
 
 SHUFFLES = 5
 """Other orders that each shard is scored in."""

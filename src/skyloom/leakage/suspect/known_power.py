@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from skyloom.evaluate.intervals import wilson
 from skyloom.leakage.suspect.suspect_json import MeasuredPower, Said
+from skyloom.score.intervals import wilson
 
 MEASURED_ON = "0.9M"
 """Parameters of the models of the table."""

@@ -21,7 +21,6 @@ from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.evaluate.benchmarks import AnswerJournal
-from skyloom.evaluate.intervals import Z, figure
 from skyloom.evaluate.opened import OpeningOptions, OpenModel, open_model
 from skyloom.leakage.benchmark_sets import FEWEST, TEMPLATE, BenchmarkSet, read_benchmark
 from skyloom.leakage.blind import Auc, BlindBaseline, blind_baseline
@@ -64,6 +63,7 @@ from skyloom.leakage.suspect.suspect_verdict import (
     would_change,
 )
 from skyloom.leakage.suspect.token_scores import ItemScores
+from skyloom.score.intervals import Z, figure
 
 FILE = "leak.json"
 BENCHMARK, ABILITY = "benchmark", "ability"

@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from skyloom.core.errors import DataError
-from skyloom.evaluate.intervals import Floats
 from skyloom.model.cached import CachedNetwork
 from skyloom.model.decoder import wide
+from skyloom.score.intervals import Floats
 from skyloom.score.requests import Costs, batches
 
 LOGITS = 1 << 25

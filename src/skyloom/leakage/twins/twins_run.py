@@ -18,13 +18,13 @@ from typing import NotRequired, TypedDict
 
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.store import Store
-from skyloom.evaluate.intervals import figure, generator
 from skyloom.leakage.benchmark_sets import BenchmarkItem, BenchmarkSet, read_benchmark
 from skyloom.leakage.blind import blind_baseline
 from skyloom.leakage.twins.number_draws import NumberPool
 from skyloom.leakage.twins.number_twins import solved_twin
 from skyloom.leakage.twins.people_names import count_names, other_names, renamed
 from skyloom.leakage.twins.question_twins import changed_words, known_answer, question_twin
+from skyloom.score.intervals import figure, generator
 
 NO_QUESTION = "a text as a whole, without a question"
 QUESTION_ONLY = "question"

@@ -85,7 +85,7 @@ class Monitor:
 
 def heldout_line(stage: str, step: int, tokens: int, name: str, losses: TextLosses) -> HeldOutLine:
     """A line of `heldout.jsonl`; the ends of the interval are null where one document gives none."""
-    low, high = losses.interval()
+    low, high = losses.interval(name)
     tags = tags_of(name)
     return {
         "stage": stage,

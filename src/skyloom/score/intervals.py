@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,9 @@ import numpy.typing as npt
 LEVEL = 0.95
 Z = 1.959963984540054
 """The normal quantile of a two-sided interval of `LEVEL`."""
+
+CHUNK = 32 << 20
+"""Bytes of the counts of draws that are held at once."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,20 +48,38 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 
 
 def drawn(count: int, rng: np.random.Generator, resamples: int) -> Floats:
-    """How often each of `count` documents is drawn in each resample of `count - 1`, float64[resamples, count]."""
+    """How often each of `count` documents is drawn in each resample of `count - 1`, float64[resamples, count]: 8 bytes times
+    both numbers. `resampled_sums` needs no more than `CHUNK` for any numbers."""
     return rng.multinomial(count - 1, np.full(count, 1 / count), size=resamples).astype(np.float64)
+
+
+def resampled_sums(columns: Sequence[Floats], rng: np.random.Generator, resamples: int) -> list[Floats]:
+    """Sums of float64[n] columns over the resamples of their n documents, float64[resamples] each; the same draws for all.
+
+    Drawn in chunks of at most `CHUNK` bytes (of one resample at least), which give the same stream as all at once.
+    """
+    count = len(columns[0])
+    sums = [np.empty(resamples) for _ in columns]
+    rows = max(1, CHUNK // (8 * max(count, 1)))
+    for start in range(0, resamples, rows):
+        times = drawn(count, rng, min(rows, resamples - start))
+        for one, column in zip(sums, columns, strict=True):
+            one[start : start + len(times)] = times @ column
+    return sums
 
 
 def replicates(numerators: npt.ArrayLike, denominators: npt.ArrayLike, rng: np.random.Generator, resamples: int) -> Floats:
     """Bootstrap replicates of sum(numerators) / sum(denominators), float64[resamples].
 
-    `numerators` and `denominators`: [n], one entry per document; all denominators positive. All NaN if n is below 2.
+    `numerators` and `denominators`: [n], one entry per document. NaN where a resample has nothing to divide by, and all NaN if n is
+    below 2.
     """
     top, bottom = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
     if len(top) < 2:
         return np.full(resamples, np.nan)
-    times = drawn(len(top), rng, resamples)
-    return np.asarray((times @ top) / (times @ bottom), np.float64)
+    above, below = resampled_sums((top, bottom), rng, resamples)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(below > 0, above / below, np.nan)
 
 
 def estimate(value: float, draws: Floats) -> Estimate:

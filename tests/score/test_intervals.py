@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from skyloom.evaluate.intervals import Estimate, estimate, figure, generator, ratio, replicates, wilson
+from skyloom.score import intervals
+from skyloom.score.intervals import Estimate, estimate, figure, generator, ratio, replicates, wilson
 
 
 def test_bootstrap_intervals_cover_the_true_ratio_about_19_times_in_20() -> None:
@@ -70,3 +71,16 @@ def test_figures_are_json_numbers() -> None:
 def test_interval_of_draws_is_their_quantiles() -> None:
     draws = np.linspace(0, 1, 1001)
     assert estimate(0.5, draws) == Estimate(0.5, pytest.approx(0.025), pytest.approx(0.975))
+
+
+def test_draws_in_chunks_are_those_of_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little memory a chunk takes, the stream and so the interval are the same; and few documents spread enough."""
+    stream = np.random.default_rng(3)
+    top, bottom = stream.normal(3.0, 1.0, 50), stream.integers(1, 9, 50).astype(float)
+    whole = replicates(top, bottom, generator(1, "网页"), 300)
+    monkeypatch.setattr(intervals, "CHUNK", 8 * 50 * 7)
+    assert np.allclose(replicates(top, bottom, generator(1, "网页"), 300), whole, rtol=1e-13)
+    pairs = np.array([1.0, 3.0, 4.0])
+    drawn = replicates(pairs, np.ones(3), generator(1, "few"), 20_000)
+    assert set(np.unique(drawn)) == set((pairs[:, None] + pairs[None]).ravel() / 2), "two of three are drawn"
+    assert np.isnan(replicates([1.0, 2.0], [0.0, 0.0], generator(1), 5)).all()
