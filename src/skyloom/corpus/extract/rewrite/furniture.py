@@ -5,8 +5,8 @@ marks that edit them or link to them. Only short blocks are looked at, with one 
 finds are judged page by page. Memory: a byte for each block, and the short blocks.
 
 A line that can be nothing else (「本帖最后由 … 编辑」, "3 people found this helpful") goes. Words that a text may hold too
-("Reply", 「收藏」) go where several of them make up a line, or where the same line stands on the page more than once, as below each post.
-Headings, listings and single items of lists stay.
+("Reply", 「收藏」) go where several of them make up a line, or where the same line stands on the page more than once, as below each
+post. Headings, listings and single items of lists stay.
 """
 
 from __future__ import annotations
