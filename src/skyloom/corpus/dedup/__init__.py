@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy(__name__, {
         "clusters": ("exact_duplicates", "near_duplicates", "sequence_hashes",),
-        "command": ("INPUTS", "dedup_files", "input_files", "memory_size", "not_inputs", "row_lines", "write_rows", "write_tables",),
+        "command": ("INPUTS", "dedup_files", "input_files", "memory_size", "not_inputs", "row_lines", "write_rows",
+                    "write_tables",),
         "command_rows": ("Rejects", "first_lines", "read_rows",),
         "command_work": ("RejectedRow", "keep_rejected", "rejected_rows", "row_batches", "work_folder",),
         "minhash": ("band_keys", "fingerprints", "shingle_sets",),
