@@ -133,6 +133,15 @@ def test_damaged_rows_are_counted_and_named(tmp_path: Path, exam: str) -> None:
     assert not beside.exists()  # what an earlier search rejected is not told again
 
 
+@pytest.mark.parametrize("name", ["texts.jsonl", "网页.jsonl"])
+def test_the_matches_go_to_no_input(tmp_path: Path, name: str) -> None:
+    texts, items = write(tmp_path / name, ROWS), write(tmp_path / "exam.jsonl", [{"question": EN}])
+    for out, exam in ((texts, items), (items, items), (items, f"题={items}")):
+        with pytest.raises(ConfigError, match="is one of the inputs"):
+            search(texts, exam, Path(out))
+    assert sorted(f.name for f in tmp_path.iterdir()) == sorted([name, "exam.jsonl"])
+
+
 def test_what_is_wrong_is_told(tmp_path: Path, exam: str) -> None:
     texts = write(tmp_path / "texts.jsonl", [{"id": "a", "内容": EN, "body": "x"}])
     columns = write(tmp_path / "texts.parquet", [{"id": "a", "内容": EN}])

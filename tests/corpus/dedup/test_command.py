@@ -187,6 +187,21 @@ def test_unusable_files_end_in_a_sentence(tmp_path: Path, name: str, data: bytes
     assert [p.name for p in tmp_path.iterdir()] == [name], "nothing half-written is left"
 
 
+@pytest.mark.parametrize("name", ["docs.jsonl", "文档.parquet"])
+def test_an_output_is_no_input(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    source = write(folder / name, ROWS)
+    (tmp_path / "link.jsonl").symlink_to(source)
+    before = source.read_bytes()
+    for out in (source, folder / ".." / "in" / name, tmp_path / "link.jsonl"):
+        with pytest.raises(ConfigError, match="is one of the inputs"):
+            go(folder, out)
+    with pytest.raises(ConfigError, match="is one of the inputs"):
+        go(source, tmp_path / "out.jsonl", texts=source)
+    assert source.read_bytes() == before and sorted(f.name for f in tmp_path.iterdir()) == ["in", "link.jsonl"]
+
+
 def test_other_mistakes(tmp_path: Path) -> None:
     source = write(tmp_path / "docs.parquet", ROWS)
     with pytest.raises(ConfigError, match=r"'out\.csv' must end in"):

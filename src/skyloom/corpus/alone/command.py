@@ -32,6 +32,7 @@ from skyloom.corpus.dedup import (
     Rejects,
     input_files,
     keep_rejected,
+    not_inputs,
     read_rows,
     rejected_rows,
     row_batches,
@@ -102,10 +103,7 @@ def judge_files(
     if beside is not None and beside.absolute() == target.absolute():
         raise ConfigError(f"the output and the file of texts are both {target}")
     files = [file for path in paths for file in input_files(Path(path))]
-    given = {file.resolve() for file in files}
-    for file in (target, beside):
-        if file is not None and file.resolve() in given:
-            raise ConfigError(f"{file} is one of the inputs; give another file")
+    not_inputs((target, beside), files)
     told = [
         __version__,
         str(target.absolute()),

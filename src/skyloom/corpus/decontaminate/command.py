@@ -47,6 +47,7 @@ from skyloom.corpus.dedup import (
     first_lines,
     input_files,
     keep_rejected,
+    not_inputs,
     read_rows,
     rejected_rows,
     row_batches,
@@ -164,6 +165,8 @@ def search_corpus(
     if out is not None and not out.name.endswith(INPUTS):
         raise ConfigError(f"the output {str(out)!r} must end in {', '.join(INPUTS)}")
     files = [file for path in asked.texts for file in input_files(Path(path))]
+    named = [Path(part) for given in asked.benchmarks for part in (given, given.partition("=")[2]) if part]
+    not_inputs([out], [*files, *named])
     items = read_benchmarks(asked.benchmarks, asked.item_fields)
     index = build_index(items, config)
     told = [FORM, dataclasses.asdict(asked), dataclasses.asdict(config), items.to_pydict()]

@@ -9,7 +9,16 @@ from skyloom.corpus.dedup.config import DedupConfig, RepeatsConfig
 
 if TYPE_CHECKING:
     from skyloom.corpus.dedup.clusters import exact_duplicates, near_duplicates, sequence_hashes
-    from skyloom.corpus.dedup.command import INPUTS, dedup_files, input_files, memory_size, row_lines, write_rows, write_tables
+    from skyloom.corpus.dedup.command import (
+        INPUTS,
+        dedup_files,
+        input_files,
+        memory_size,
+        not_inputs,
+        row_lines,
+        write_rows,
+        write_tables,
+    )
     from skyloom.corpus.dedup.command_rows import Rejects, first_lines, read_rows
     from skyloom.corpus.dedup.command_work import RejectedRow, keep_rejected, rejected_rows, row_batches, work_folder
     from skyloom.corpus.dedup.minhash import band_keys, fingerprints, shingle_sets
@@ -19,7 +28,8 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy(__name__, {
         "clusters": ("exact_duplicates", "near_duplicates", "sequence_hashes",),
-        "command": ("INPUTS", "dedup_files", "input_files", "memory_size", "row_lines", "write_rows", "write_tables",),
+        "command": ("INPUTS", "dedup_files", "input_files", "memory_size", "not_inputs", "row_lines", "write_rows",
+                    "write_tables",),
         "command_rows": ("Rejects", "first_lines", "read_rows",),
         "command_work": ("RejectedRow", "keep_rejected", "rejected_rows", "row_batches", "work_folder",),
         "minhash": ("band_keys", "fingerprints", "shingle_sets",),
@@ -31,6 +41,6 @@ else:
 __all__ = [
     "INPUTS", "Columns", "DedupConfig", "RejectedRow", "Rejects", "RepeatsConfig", "band_keys", "dedup_files", "exact_duplicates",
     "exact_duplicates_of", "find_repeats", "fingerprints", "first_lines", "input_files", "keep_rejected", "memory_size",
-    "near_duplicates", "near_duplicates_of", "read_repeats", "read_rows", "rejected_rows", "row_batches", "row_lines",
+    "near_duplicates", "near_duplicates_of", "not_inputs", "read_repeats", "read_rows", "rejected_rows", "row_batches", "row_lines",
     "sequence_hashes", "shingle_sets", "too_short", "without_repeats", "work_folder", "write_rows", "write_tables",
 ]  # fmt: skip

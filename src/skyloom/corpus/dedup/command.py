@@ -135,6 +135,7 @@ def dedup_files(
             raise ConfigError(f"the output and the file of texts are both {target}")
     elif repeats is not None and repeats.wanted:
         raise ConfigError("repeated lines or runs are cut from the texts: name a file for these, too")
+    not_inputs([target, None if texts is None else Path(texts)], files)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=".skyloom-dedup-", dir=target.parent)
@@ -187,6 +188,14 @@ def input_files(path: Path) -> list[Path]:
         raise DataError(f"{path} does not exist")
     _kind(path.name, DataError, "the input")
     return [path]
+
+
+def not_inputs(outputs: Sequence[Path | None], files: Sequence[Path]) -> None:
+    """ConfigError if an output is one of the files that are read."""
+    given = {file.resolve() for file in files}
+    for file in outputs:
+        if file is not None and file.resolve() in given:
+            raise ConfigError(f"{file} is one of the inputs; give another file")
 
 
 def _shards(files: list[Path], work: Store, columns: Columns, rejects: Rejects, progress: Progress) -> list[str]:
