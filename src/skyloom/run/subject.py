@@ -14,6 +14,7 @@ from skyloom.core.config import build, plain
 from skyloom.core.errors import ConfigError
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import PRESETS, preset
+from skyloom.planner.muon_cost import OPTIMIZERS
 from skyloom.run.packaged import find_recipe, packaged
 from skyloom.run.recipe import Recipe
 from skyloom.run.recipe_base import read_tables
@@ -29,6 +30,7 @@ class Subject:
     batch: int | None = None
     context: int | None = None
     tokens: float | None = None
+    optimizer: str | None = None
 
 
 def read_subject(name: str) -> Subject:
@@ -56,7 +58,11 @@ def read_subject(name: str) -> Subject:
     batch, context = (_in(file, "train", key) or getattr(usual, key) for key in ("batch", "context"))
     stages = [_in(file, stage, "data", "tokens") for stage in ("stage1", "stage2")]
     tokens = float(sum(t for t in stages if t)) if any(stages) else None
-    return Subject(Path(name).stem, model, batch, context, tokens)
+    train = file["train"]
+    named = train.get("optimizer", usual.optimizer) if isinstance(train, Mapping) else usual.optimizer
+    if named not in OPTIMIZERS:
+        raise ConfigError(f"{name}: train.optimizer is one of {', '.join(OPTIMIZERS)}, not {named!r}")
+    return Subject(Path(name).stem, model, batch, context, tokens, str(named))
 
 
 def _in(file: Mapping[str, object], *path: str) -> int | None:

@@ -18,13 +18,14 @@ from skyloom.core.errors import ConfigError, IntegrityError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
+from skyloom.planner.muon_cost import matrix_parameters
 from skyloom.train import checkpoint as disk
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import Ranks
 from skyloom.train.inputs import Batches
 from skyloom.train.rate_schedule import Calendar
 from skyloom.train.recover import Rollback
-from skyloom.train.step import Learner, Weights, choose_compile
+from skyloom.train.step import Learner, Weights, choose_compile, split_state
 
 
 class StagePlanJson(disk.StageSettings):
@@ -125,14 +126,22 @@ class Opening:
             if state["model"] != self.spec.settings()["model"]:
                 raise ConfigError(f"{self.start.root} trained a model of another shape: {state['model']}")
             disk.verify(folder, state, self.ranks)
-            disk.fill(folder, state, learner.state(), self.ranks)
-            learner.load(state["updates"])
+            before, now = state["train"].get("optimizer", "adamw"), self.spec.config.optimizer
+            if before == now:
+                disk.fill(folder, state, learner.state(), self.ranks)
+                learner.load(state["updates"])
+            else:
+                disk.fill(folder, state, split_state(learner.state())[0], self.ranks, moments=False)
+                learner.load(0)
+                self.progress.log(f"{self.spec.name}: the optimizer changes from {before} to {now}, so all moments begin at zero")
 
     def warn_of_space(self) -> None:
         """Say so at once if the checkpoints of the stage will not fit on the disk."""
         if not self.out.local or not self.ranks.is_main:
             return
-        one = 12 * self.spec.model.parameters
+        model = self.spec.model
+        saved = 4 * model.layers * matrix_parameters(model) if self.spec.config.optimizer == "muon" else 0
+        one = 12 * model.parameters - saved
         wanted = one * (4 + self.spec.calendar.stage.releases)
         free = shutil.disk_usage(self.out.path()).free
         if free < wanted:

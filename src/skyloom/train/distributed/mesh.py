@@ -49,6 +49,12 @@ class Place:
         return self.mesh.get_local_rank(DATA)
 
     @property
+    def owners(self) -> dist.ProcessGroup:
+        """The processes at this place of the pipeline, replica by replica; all processes call it alike."""
+        names = (DATA, TENSOR)
+        return self.mesh[names]._flatten("dp_tp").get_group()
+
+    @property
     def stages(self) -> tuple[int, ...]:
         """Numbers of the pipeline's stages that this process holds: every pipeline-th one, so that neighbours are elsewhere."""
         return tuple(range(self.mesh.get_local_rank(PIPELINE), self.layout.stages, self.layout.pipeline))

@@ -153,7 +153,10 @@ def representatives(model: ModelConfig, config: TrainConfig) -> list[int]:
     """Ranks that stand for all: see the module's docstring."""
     layout = config.layout
     kernels = FUSED if model.block == "gpt" else EAGER  # of the gpt block only these are known; the order of places is the same
-    planned = [memory(model, layout, config.batch, config.context, kernels, 0.0, share).total for share in shares(model, layout)]
+    planned = [
+        memory(model, layout, config.batch, config.context, kernels, 0.0, share, config.optimizer).total
+        for share in shares(model, layout)
+    ]
     places = sorted({0, planned.index(max(planned)), layout.pipeline - 1})
     return [place * layout.data * layout.tensor for place in places]
 
