@@ -85,8 +85,8 @@ def step_seconds(
 def _muon_seconds(model: ModelConfig, layout: Layout, share: Share, cluster: Cluster) -> float:
     """Muon's iterations and the exchange of its matrices in bf16, over the network where the group is larger than a node.
 
-    Its second moment, which AdamW reads and writes and Muon does not have, is left in `UPDATE_BYTES`: the iteration reads and writes
-    about as much.
+    The second moment, which AdamW reads and writes and Muon does not have, is left in `UPDATE_BYTES`: the iteration moves about as
+    much.
     """
     machine, achieved = cluster.machine, cluster.achieved
     computed = muon_flops(model, layout, share) / (machine.flops * achieved.matmul)

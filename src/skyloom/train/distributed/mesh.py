@@ -28,6 +28,8 @@ from skyloom.core.errors import ConfigError
 from skyloom.planner.layout import Layout
 
 PIPELINE, DATA, TENSOR = "pp", "dp", "tp"
+OWNERS = "dp+tp"
+"""All processes at one place of the pipeline."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Place:
     @property
     def owners(self) -> dist.ProcessGroup:
         """The processes at this place of the pipeline, replica by replica; all processes call it alike."""
-        names = (DATA, TENSOR)
-        return self.mesh[names]._flatten("dp_tp").get_group()
+        mesh = self.mesh[DATA, TENSOR]  # flattened once: torch knows it by its name from then on
+        return mesh._flatten(OWNERS).get_group()
 
     @property
     def stages(self) -> tuple[int, ...]:

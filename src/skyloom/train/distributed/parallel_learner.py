@@ -7,8 +7,9 @@ under the names of the whole model, so a checkpoint of one layout can be read by
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.distributed as dist
@@ -67,13 +68,13 @@ class ParallelLearner:
                 "exp_avg_sq": torch.zeros_like(master),
             }
 
-    def _muon(self, matrices: dict[str, DTensor]) -> Muon | None:
+    def _muon(self, matrices: Mapping[str, DTensor]) -> Muon | None:
         """Muon over this process's parts, or None where AdamW takes all."""
         if self.config.optimizer != "muon":
             return None
         return Muon(
             {name: matrix.detach().to_local() for name, matrix in matrices.items()},
-            {name: mean.to_local() for name, mean in self.means.items()},
+            {name: mean.to_local() for name, mean in self.means.items() if isinstance(mean, DTensor)},
             {name: tuple(matrix.shape) for name, matrix in matrices.items()},
             self.config,
             Exchange(matrices, self.place),
@@ -149,7 +150,7 @@ class ParallelLearner:
             if isinstance(master.grad, DTensor):
                 mesh, placements = master.grad.device_mesh, master.grad.placements
                 copies = [mesh.size(dim) for dim, placement in enumerate(placements) if placement.is_replicate()]
-                weights.append(1 / torch.tensor(copies, dtype=torch.float64).prod().item())
+                weights.append(1 / math.prod(copies))
                 gradients.append(master.grad.to_local())
         norms = torch.stack(torch._foreach_norm(gradients)).double()
         return (norms.square() * torch.tensor(weights, dtype=torch.float64, device=norms.device)).sum()

@@ -43,7 +43,7 @@ from skyloom.model.config import ModelConfig
 from skyloom.planner.layout import Layout, cut
 from skyloom.planner.memory import EAGER, FUSED, memory, shares
 from skyloom.train.config import TrainConfig
-from skyloom.train.distributed import DATA, PIPELINE, TENSOR, ParallelLearner, Place, join, materialise, parallelize
+from skyloom.train.distributed import DATA, OWNERS, PIPELINE, TENSOR, ParallelLearner, Place, join, materialise, parallelize
 from skyloom.train.dryrun.traffic import Held, Traffic, TrafficMeter, replaced
 
 KINDS = ("weights", "gradients", "optimiser", "activations", "logits", "received", "other")
@@ -167,6 +167,8 @@ def run_rank(config: TrainConfig, model: ModelConfig, rank: int, every: bool = F
     layout = config.layout
     with _pretended(layout, rank) as place:
         groups = {str(place.mesh.get_group(name).group_name): name for name in (PIPELINE, DATA, TENSOR)}
+        if config.optimizer == "muon":  # made here, because fake tensors cannot tell which ranks are in a group
+            groups.setdefault(str(place.owners.group_name), OWNERS)
         meter = TrafficMeter(groups)
         parts = parallelize(model, place, config.precision, compiled=False)
         with FakeTensorMode(allow_non_fake_inputs=True), meter.watching():

@@ -5,8 +5,9 @@ schedules every exchange is an operation on a process group and every tensor is 
 torch has to be changed. It works on fake tensors as well as on real ones; `dryrun` uses it on fake ones.
 
 **Exchanges** are counted by kind and dimension of the mesh. `size` is the whole tensor that a collective is about: what an
-all-gather gives, what a reduce-scatter takes, what an all-reduce sums, what is sent (of an all-to-all: what this process gives). `sent` is what this process must put on
-the wire for it with a ring: (n − 1)/n of the size, an all-reduce twice that, a message all of it, an all-to-all what goes to others.
+all-gather gives, what a reduce-scatter takes, what an all-reduce sums, what is sent (of an all-to-all: what this process
+gives). `sent` is what this process must put on the wire for it with a ring: (n − 1)/n of the size, an all-reduce twice that,
+a message all of it, an all-to-all what goes to others.
 
 **Memory** is the storages that are alive, each counted once whatever looks into it: what an allocator would be asked for. What
 the peak is made of is looked up in a copy of the list of that moment, made when the first storage after a peak is let go.
