@@ -73,7 +73,7 @@ class ParallelLearner:
         if self.config.optimizer != "muon":
             return None
         return Muon(
-            {name: matrix.detach().to_local() for name, matrix in matrices.items()},
+            {name: matrix.to_local().detach() for name, matrix in matrices.items()},
             {name: mean.to_local() for name, mean in self.means.items() if isinstance(mean, DTensor)},
             {name: tuple(matrix.shape) for name, matrix in matrices.items()},
             self.config,
