@@ -1,7 +1,7 @@
 """A stage on the toy corpus by several processes: `python toy_ranks.py OUT STEPS LAYOUT [STOP [KILLED]]`, in torchrun's
 environment.
 
-LAYOUT is JSON. At step STOP the last rank gets SIGTERM (or, as `-STOP`, hangs in the middle of a step for ever). With KILLED
+LAYOUT is JSON, and may name an `optimizer` too. At step STOP the last rank gets SIGTERM (or, as `-STOP`, hangs in the middle of a step for ever). With KILLED
 there is a checkpoint after each step, and at STOP this rank gets SIGKILL, unless torchrun has started it again already.
 """
 
@@ -48,8 +48,10 @@ class Disturbed(ToyLoader):
         return super().batch(step, rank=rank, world=world)
 
 
-def main(out: str, steps: int, layout: Layout, stop: int = 0, killed: int | None = None) -> None:
-    config = dataclasses.replace(BASE, layout=layout, checkpoint_seconds=BASE.checkpoint_seconds if killed is None else 0.0)
+def main(out: str, steps: int, layout: Layout, stop: int = 0, killed: int | None = None, optimizer: str = "adamw") -> None:
+    config = dataclasses.replace(
+        BASE, layout=layout, optimizer=optimizer, checkpoint_seconds=BASE.checkpoint_seconds if killed is None else 0.0
+    )
     if stop < 0:
         config = dataclasses.replace(config, recover=RecoverConfig(hang_seconds=4.0))
     many = layout.world > 1
@@ -67,7 +69,9 @@ def main(out: str, steps: int, layout: Layout, stop: int = 0, killed: int | None
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1], int(sys.argv[2]), Layout(**json.loads(sys.argv[3])), *map(int, sys.argv[4:]))
+        given = json.loads(sys.argv[3])
+        named = given.pop("optimizer", "adamw")
+        main(sys.argv[1], int(sys.argv[2]), Layout(**given), *map(int, sys.argv[4:]), optimizer=named)
     except SkyloomError as problem:
         print(problem, file=sys.stderr, flush=True)
         os._exit(problem.exit_code)

@@ -18,6 +18,7 @@ from skyloom.core.json_files import PlainTable, Row
 from skyloom.planner.layout_text import layout_text, parse_layout
 from skyloom.planner.machines import CPU, MACHINES, TABLE10, changed, machine_of
 from skyloom.planner.memory import KERNELS
+from skyloom.planner.muon_cost import OPTIMIZERS
 from skyloom.planner.search import LayoutPlan, Search, TrainingJob, error_note, predict, search
 from skyloom.planner.time import Cluster
 from skyloom.run.subject import Subject, parse_count, read_subject
@@ -31,6 +32,7 @@ _HELP = {
     "layout": "Predict this layout instead of searching: dp=256,pp=2, also tp, micro, schedule, chunks, recompute, zero.",
     "tokens": "Tokens of the whole run: 3.2T, 130B. [default: the recipe's, else 3.2T]",
     "stage": "Plan this stage of a recipe alone. [default: all of them; a row for each where context or batch differ]",
+    "optimizer": "adamw, or muon for the matrices of the blocks. [default: the recipe's, else adamw]",
     "kernels": "fused: Megatron's kernels, close to compiled blocks; eager: our decoder, uncompiled.",
 }
 
@@ -46,6 +48,7 @@ class PlanOptions(TypedDict):
     layout: str | None
     tokens: str | None
     kernels: str
+    optimizer: str | None
     link: float | None
     network: float | None
     memory: float | None
@@ -77,6 +80,7 @@ class PlanOptions(TypedDict):
 @click.option("--tokens", default=None, metavar="COUNT", help=_HELP["tokens"])
 @click.option("--stage", default=None, metavar="NAME", help=_HELP["stage"])
 @click.option("--kernels", type=click.Choice(["fused", "eager"]), default="fused", show_default=True, help=_HELP["kernels"])
+@click.option("--optimizer", type=click.Choice(OPTIMIZERS), default=None, help=_HELP["optimizer"])
 @click.option(
     "--link", type=FiniteRange(0, min_open=True), default=None, help="GB/s between accelerators of a node, each direction."
 )
@@ -144,7 +148,8 @@ def _job(subject: Subject, gpu: str, options: PlanOptions) -> tuple[TrainingJob,
         achieved = dataclasses.replace(achieved, fixed_gib=options["fixed"])
     cluster = Cluster(machine, achieved, options["nodes"], options["gpus_per_node"] or machine.per_node)
     tokens = parse_count(options["tokens"]) if options["tokens"] is not None else subject.tokens or 3.2e12
-    return TrainingJob(subject.model, cluster, batch, context, tokens, KERNELS[options["kernels"]]), micro
+    optimizer = options["optimizer"] or subject.optimizer or "adamw"
+    return TrainingJob(subject.model, cluster, batch, context, tokens, KERNELS[options["kernels"]], optimizer), micro
 
 
 def _title(name: str, job: TrainingJob) -> str:

@@ -132,6 +132,19 @@ class ModelConfig:
         return attention + 3 * self.hidden * self.ffn + 2 * self.hidden
 
     @property
+    def block_matrices(self) -> dict[str, tuple[int, int]]:
+        """[rows, columns] of the matrices that one block multiplies by, by their names in the block."""
+        shapes = {
+            "attention.query": (self.query_width, self.hidden),
+            "attention.key": (self.key_width, self.hidden),
+            "attention.value": (self.key_width, self.hidden),
+            "attention.output": (self.hidden, self.query_width),
+            "ffn.up": (self.ffn, self.hidden),
+            "ffn.down": (self.hidden, self.ffn),
+        }
+        return shapes if self.block == "gpt" else {**shapes, "ffn.gate": (self.ffn, self.hidden)}
+
+    @property
     def parameters(self) -> int:
         """All parameters, the embedding and the output matrix included (once where they are tied)."""
         final_norm = 2 * self.hidden if self.block == "gpt" else self.hidden

@@ -4,7 +4,8 @@ Report 3.5 and Table 10. Counted are, for the N parameters that a process holds 
 
 - weights: bf16, whole on each process, 2 N;
 - gradients: added up whole in fp32 over the micro-batches, 4 N. ZeRO-1 shares the optimiser's states and not these;
-- optimiser: fp32 masters and AdamW's two moments, 12 N, divided by the replicas under ZeRO-1;
+- optimiser: fp32 masters and AdamW's two moments, 12 N, divided by the replicas under ZeRO-1; Muon keeps one moment of the blocks'
+  matrices, 8 bytes instead of 12 (what its iteration makes is there after the activations are gone, and smaller);
 - activations: what the backward pass needs of each block and micro-batch in flight (`Kernels`; Korthikanti et al. 2022 count
   the same for a GPT block). Flash attention keeps queries, keys, values and output but no scores;
 - logits: on the last stage, for one micro-batch;
@@ -24,6 +25,7 @@ from skyloom.core.errors import ConfigError
 from skyloom.model.config import ModelConfig
 from skyloom.planner.layout import Layout, cut
 from skyloom.planner.machines import GIB
+from skyloom.planner.muon_cost import matrix_parameters
 
 LOGITS_BYTES = 12
 """Bytes of a logit at the peak, when its gradient is made: bf16 logit, fp32 log-probability, fp32 and bf16 gradient. In our trainer
@@ -193,11 +195,18 @@ def _gelu(kernels: Kernels) -> int:
 
 
 def memory(
-    model: ModelConfig, layout: Layout, batch: int, context: int, kernels: Kernels, fixed: float, share: Share | None = None
+    model: ModelConfig,
+    layout: Layout,
+    batch: int,
+    context: int,
+    kernels: Kernels,
+    fixed: float,
+    share: Share | None = None,
+    optimizer: str = "adamw",
 ) -> Memory:
-    """Of the process that needs most, or of those at the place of `share`. `fixed`: bytes."""
+    """Of the process that needs most, or of those at the place of `share`. `fixed`: bytes; `optimizer`: see `TrainConfig`."""
     if share is None:
-        each = [memory(model, layout, batch, context, kernels, fixed, s) for s in shares(model, layout)]
+        each = [memory(model, layout, batch, context, kernels, fixed, s, optimizer) for s in shares(model, layout)]
         return max(each, key=lambda m: m.total)
     if model.block == "gpt" and kernels is EAGER:
         raise ConfigError("activations of the gpt block are only known for fused kernels; use kernels = fused")
@@ -220,13 +229,14 @@ def memory(
         mask = mask_bytes(model, kernels, context, recompute)
         return block_bytes(model, kernels, layout.tensor, recompute) * tokens + mask
 
+    saved = 4 * share.blocks * matrix_parameters(model) / layout.tensor if optimizer == "muon" else 0.0
     kept = in_flight(layout, share.place, count) * max(share.chunks) * block(layout.recompute)
     if layout.recompute != "none":  # the block that is being computed again
         kept += block("none") - block(layout.recompute)
     return Memory(
         weights=weights,
         gradients=gradients,
-        optimiser=12 * parameters / (layout.data if layout.zero else 1),
+        optimiser=(12 * parameters - saved) / (layout.data if layout.zero else 1),
         activations=kept,
         logits=logits * model.vocabulary / layout.tensor * tokens if share.head else 0.0,
         received=received,

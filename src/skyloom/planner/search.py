@@ -39,6 +39,7 @@ class TrainingJob:
     context: int
     tokens: float
     kernels: Kernels = FUSED
+    optimizer: str = "adamw"
 
     def __post_init__(self) -> None:
         if self.context > self.model.context:
@@ -180,8 +181,10 @@ def predict(job: TrainingJob, layout: Layout) -> LayoutPlan:
 
 def _plan(job: TrainingJob, layout: Layout) -> LayoutPlan:
     kernels = job.kernels_of(layout)
-    needed = memory(job.model, layout, job.batch, job.context, kernels, job.cluster.achieved.fixed_gib * GIB)
-    seconds = step_seconds(job.model, layout, job.batch, job.context, kernels, job.cluster)
+    needed = memory(
+        job.model, layout, job.batch, job.context, kernels, job.cluster.achieved.fixed_gib * GIB, optimizer=job.optimizer
+    )
+    seconds = step_seconds(job.model, layout, job.batch, job.context, kernels, job.cluster, job.optimizer)
     return LayoutPlan(job, layout, needed, seconds, "")
 
 
@@ -326,6 +329,8 @@ def error_note(plan: LayoutPlan) -> ErrorNote:
         outside.append(f"recompute {layout.recompute}")
     if not layout.zero:
         outside.append("no ZeRO-1")
+    if job.optimizer != "adamw":
+        outside.append(f"optimizer {job.optimizer}")
     if job.cluster.world < 2 * job.cluster.per_node:
         outside.append("a single node")
     usual = rows(PREDICTED)[0].layout

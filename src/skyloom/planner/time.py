@@ -16,6 +16,7 @@ from skyloom.model.config import ModelConfig
 from skyloom.planner.layout import Layout
 from skyloom.planner.machines import Calibration, Machine
 from skyloom.planner.memory import EAGER, Kernels, Share, shares
+from skyloom.planner.muon_cost import muon_bytes, muon_flops
 
 LOGIT_BYTES = 52
 """Read and written for each logit: to fp32 (6), maximum (4), subtract (8), exponential (8), sum (4), divide (8); gradient (8), back
@@ -57,8 +58,10 @@ class Cluster:
         return self.nodes * self.per_node
 
 
-def step_seconds(model: ModelConfig, layout: Layout, batch: int, context: int, kernels: Kernels, cluster: Cluster) -> Seconds:
-    """One step of `batch` sequences."""
+def step_seconds(
+    model: ModelConfig, layout: Layout, batch: int, context: int, kernels: Kernels, cluster: Cluster, optimizer: str = "adamw"
+) -> Seconds:
+    """One step of `batch` sequences. `optimizer`: see `TrainConfig`."""
     count = layout.micro_batches(batch)
     each_share = shares(model, layout)
     each = [_micro_batch(model, layout, layout.micro(batch), context, kernels, cluster, share) for share in each_share]
@@ -67,6 +70,7 @@ def step_seconds(model: ModelConfig, layout: Layout, batch: int, context: int, k
     compute, moving, tensor, transfer = (part * count for part in each[slowest])
     largest = max(share.parameters(model, layout.tensor) for share in each_share)
     owned = largest / (layout.data if layout.zero else 1)
+    muon = max(_muon_seconds(model, layout, share, cluster) for share in each_share) if optimizer == "muon" else 0.0
     return Seconds(
         compute=compute,
         memory=moving,
@@ -74,8 +78,22 @@ def step_seconds(model: ModelConfig, layout: Layout, batch: int, context: int, k
         transfer=transfer,
         pipeline=(sum(totals) - totals[slowest]) * bubble(layout),
         data=_data_seconds(layout, max(data_bytes(model, layout, kernels, share) for share in each_share), cluster),
-        update=UPDATE_BYTES * owned / cluster.machine.memory_rate,
+        update=UPDATE_BYTES * owned / cluster.machine.memory_rate + muon,
     )
+
+
+def _muon_seconds(model: ModelConfig, layout: Layout, share: Share, cluster: Cluster) -> float:
+    """Muon's iterations and the exchange of its matrices in bf16, over the network where the group is larger than a node.
+
+    The second moment, which AdamW reads and writes and Muon does not have, is left in `UPDATE_BYTES`: the iteration moves about as
+    much.
+    """
+    machine, achieved = cluster.machine, cluster.achieved
+    computed = muon_flops(model, layout, share) / (machine.flops * achieved.matmul)
+    size = muon_bytes(model, layout, share, 2)
+    if layout.data * layout.tensor <= cluster.per_node:
+        return computed + size / (machine.link_rate * achieved.link)
+    return computed + size * cluster.per_node / (machine.network_rate * achieved.network)
 
 
 def bubble(layout: Layout) -> float:

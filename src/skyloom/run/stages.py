@@ -105,6 +105,8 @@ def boundary(recipe: Recipe, before: str, name: str) -> list[str]:
         told.append(f"{new.batch * new.context:,} tokens a step after {old.batch * old.context:,}")
     changed = [key for key in ("beta1", "beta2", "eps", "weight_decay", "clip") if getattr(old, key) != getattr(new, key)]
     told += [f"{key} {getattr(new, key):g} after {getattr(old, key):g}" for key in changed]
+    if old.optimizer != new.optimizer:
+        told.append(f"optimizer {new.optimizer} after {old.optimizer}: all moments begin at zero")
     if stage_of(recipe, name).moments == RESET:
         told.append("the moments of the optimizer begin at zero; a warm-up (warmup_steps) keeps the first steps small")
     return told

@@ -14,6 +14,7 @@ from skyloom.core.config import build, plain
 from skyloom.core.errors import ConfigError
 from skyloom.model.config import ModelConfig
 from skyloom.model.presets import PRESETS, preset
+from skyloom.planner.muon_cost import OPTIMIZERS
 from skyloom.run.packaged import find_recipe, packaged
 from skyloom.run.recipe import Recipe
 from skyloom.run.recipe_base import read_tables
@@ -22,12 +23,13 @@ from skyloom.train.config import TrainConfig
 
 @dataclass(frozen=True)
 class StageJob:
-    """What is planned of a stage of a recipe: sequences of a step, tokens of a sequence, tokens of the stage."""
+    """What is planned of a stage of a recipe: sequences of a step, tokens of a sequence and of the stage, the optimizer."""
 
     name: str
     batch: int
     context: int
     tokens: float
+    optimizer: str
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,12 @@ class Subject:
     context: int | None = None
     tokens: float | None = None
     stages: tuple[StageJob, ...] = ()
+    optimizer: str | None = None
 
     @property
     def differ(self) -> bool:
         """Whether the stages of the recipe are not planned alike: their steps have other forms."""
-        return len({(stage.batch, stage.context) for stage in self.stages}) > 1
+        return len({(stage.batch, stage.context, stage.optimizer) for stage in self.stages}) > 1
 
     def only(self, name: str) -> Subject:
         """The same with one stage alone. ConfigError if there is none of that name."""
@@ -57,6 +60,7 @@ class Subject:
                     context=stage.context,
                     tokens=stage.tokens,
                     stages=(stage,),
+                    optimizer=stage.optimizer,
                 )
         known = ", ".join(stage.name for stage in self.stages) or "none"
         raise ConfigError(f"{self.name} has no stage '{name}'; its stages are: {known}")
@@ -86,12 +90,27 @@ def read_subject(name: str) -> Subject:
     usual = TrainConfig()
     batch, context = (_in(file, "train", key) or getattr(usual, key) for key in ("batch", "context"))
     listed = file.get("stages")
+    optimizer = _optimizer(file["train"], usual.optimizer, f"{name}: train")
     stages = tuple(
-        StageJob(str(stage["name"]), _in(stage, "batch") or batch, _in(stage, "context") or context, float(tokens))
+        StageJob(
+            str(stage["name"]),
+            _in(stage, "batch") or batch,
+            _in(stage, "context") or context,
+            float(tokens),
+            _optimizer(stage, optimizer, f"{name}: stages.{stage['name']}"),
+        )
         for stage in (listed if isinstance(listed, list) else ())
         if isinstance(stage, Mapping) and "name" in stage and (tokens := _in(stage, "data", "tokens"))
     )
-    return Subject(Path(name).stem, model, batch, context, sum(s.tokens for s in stages) if stages else None, stages)
+    return Subject(Path(name).stem, model, batch, context, sum(s.tokens for s in stages) if stages else None, stages, optimizer)
+
+
+def _optimizer(table: object, usual: str, place: str) -> str:
+    """The optimizer that a table names, or the usual one. ConfigError for one that there is not."""
+    named = table.get("optimizer", usual) if isinstance(table, Mapping) else usual
+    if named not in OPTIMIZERS:
+        raise ConfigError(f"{place}.optimizer is one of {', '.join(OPTIMIZERS)}, not {named!r}")
+    return str(named)
 
 
 def _in(file: Mapping[str, object], *path: str) -> int | None:

@@ -1,13 +1,14 @@
-"""Checkpoints of training: weights, moments of AdamW and the state of the run, whole on disk or not there.
+"""Checkpoints of training: weights, moments and the state of the run, whole on disk or not there.
 
 A checkpoint is a folder of safetensors files and, written last, `state.json` with the size and SHA-256 of each and a SHA-256 of
 itself. A folder without `state.json` was never finished; one whose files differ from their checksums was damaged. `find`
 passes over both, says so, and takes the one before.
 
-One process writes `model.safetensors` (fp32 master weights under our names) and `optimizer.safetensors` (the two moments of
-AdamW). Many write a file each, through torch's distributed checkpoint (DCP) with its safetensors storage: a file holds the
-rank's own cuts of weights and moments, and says in its header where in the whole they lie. So any number of processes under
-any layout reads what any other wrote, a whole model can be read without any process group, and nothing is pickled.
+One process writes `model.safetensors` (fp32 master weights under our names) and `optimizer.safetensors` (AdamW's two moments,
+of Muon's matrices one). Many write a file each, through torch's distributed checkpoint (DCP) with its safetensors storage: a
+file holds the rank's own cuts of weights and moments, and says in its header where in the whole they lie. So any number of
+processes under any layout reads what any other wrote, a whole model can be read without any process group, and nothing is
+pickled.
 
 Writing is asynchronous (`Saver`): the tensors are copied to the host's memory, and training goes on while a thread writes,
 syncs and hashes them.
@@ -53,6 +54,7 @@ class TrainJson(TypedDict):
     """What is read back of `TrainConfig`, which is there whole."""
 
     context: int
+    optimizer: NotRequired[str]
 
 
 class StageSettings(TypedDict):
@@ -270,14 +272,14 @@ def read(folder: Store, *, moments: bool = True) -> Checkpoint:
     return Checkpoint(*(split_state(wanted) if moments else (wanted, {})), state)
 
 
-def fill(folder: Store, state: SealedState, tensors: Mapping[str, Tensor], ranks: Ranks) -> None:
+def fill(folder: Store, state: SealedState, tensors: Mapping[str, Tensor], ranks: Ranks, *, moments: bool = True) -> None:
     """Fill `tensors` (`Learner.state`) in place with what a verified checkpoint holds, whatever layout wrote it.
 
-    IntegrityError if it is of another model.
+    `moments=False`: `tensors` are the weights only. IntegrityError if it is of another model.
     """
     names = {f["name"] for f in state["files"]}
     if ranks.world == 1 and names == {WEIGHTS, MOMENTS}:
-        found = {**_load(folder, WEIGHTS), **_load(folder, MOMENTS)}
+        found = {**_load(folder, WEIGHTS), **(_load(folder, MOMENTS) if moments else {})}
         _same(folder, {n: tuple(t.shape) for n, t in found.items()}, tensors)
         with torch.no_grad():
             for name, tensor in tensors.items():
@@ -287,7 +289,7 @@ def fill(folder: Store, state: SealedState, tensors: Mapping[str, Tensor], ranks
     known = {
         n: tuple(m.size) for n, m in reader.read_metadata().state_dict_metadata.items() if isinstance(m, TensorStorageMetadata)
     }
-    _same(folder, {n: shape for n, shape in known.items() if n in tensors or ranks.world == 1}, tensors)
+    _same(folder, {n: shape for n, shape in known.items() if n in tensors or (moments and ranks.world == 1)}, tensors)
     dcp_load(dict(tensors), storage_reader=reader, no_dist=ranks.world == 1)
 
 

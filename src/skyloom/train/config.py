@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from skyloom.core.config import setting
 from skyloom.core.errors import ConfigError
 from skyloom.planner.layout import Layout
+from skyloom.planner.muon_cost import OPTIMIZERS
+
+MUON_SCALES = ("match-rms-adamw", "original")
+"""How the rate of a matrix follows its shape under Muon: as in Moonlight (arXiv 2502.16982), or as in Jordan 2024."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,20 @@ class TrainConfig:
     eps: float = setting(1e-8, doc="AdamW: added to the root of the mean square", low=0.0, high=1.0)
     weight_decay: float = setting(0.1, doc="AdamW: decay of matrices; gains are not decayed", low=0.0, high=1000.0)
     clip: float = setting(1.0, doc="largest norm of the whole gradient", low=0.0)
+    optimizer: str = setting(
+        "adamw", doc="of the blocks' matrices; embedding, head, biases and gains always take AdamW", choices=OPTIMIZERS, later=True
+    )
+    muon_momentum: float = setting(0.95, doc="Muon: decay of the gradient's mean", low=0.0, high=1.0, later=True)
+    muon_rate: float = setting(
+        1.0, doc="Muon: rate of the matrices as a multiple of the stage's, which all else takes", low=0.0, high=1e6, later=True
+    )
+    muon_scale: str = setting(
+        "match-rms-adamw",
+        doc="Muon: by its shape [rows, columns] a matrix's rate is multiplied by 0.2·√max(rows, columns) (match-rms-adamw, "
+        "Moonlight), or by √max(1, rows/columns) (original, Jordan)",
+        choices=MUON_SCALES,
+        later=True,
+    )
     monitor_bytes: int = setting(16_000, doc="text scored of each held-out set at a monitoring point", unit="bytes", low=1)
     monitor_document_bytes: int = setting(800, doc="a monitored document is cut to so much", unit="bytes", low=16)
     checkpoint_seconds: float = setting(
@@ -94,6 +112,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if max(self.beta1, self.beta2) >= 1:
             raise ConfigError(f"train.beta1 {self.beta1:g} and train.beta2 {self.beta2:g} must be below 1: at 1 no gradient counts")
+        if self.muon_momentum >= 1:
+            raise ConfigError(f"train.muon_momentum {self.muon_momentum:g} must be below 1: at 1 no gradient counts")
+        if self.muon_rate <= 0:
+            raise ConfigError(f"train.muon_rate is {self.muon_rate:g}, which trains no matrix; give a positive multiple")
         if self.clip <= 0:
             raise ConfigError(f"train.clip is {self.clip:g}, which cuts every gradient to nothing; give a positive norm")
 

@@ -25,7 +25,7 @@ CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 def least_bytes(config: TrainConfig, model: ModelConfig) -> float:
     """Bytes that the process which needs most cannot do without: weights, gradients, optimiser, activations."""
-    parts = memory(model, config.layout, config.batch, config.context, FUSED, 0.0)
+    parts = memory(model, config.layout, config.batch, config.context, FUSED, 0.0, optimizer=config.optimizer)
     twice = config.precision == "bf16"  # in fp32 the weights are their own masters
     once = config.layout.micro_batches(config.batch) == 1  # nothing is added up, so gradients stay as narrow as the weights
     gradients = parts.gradients / 2 if once and twice else parts.gradients

@@ -18,6 +18,7 @@ from skyloom.core.errors import ConfigError, IntegrityError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.model.config import ModelConfig
+from skyloom.planner.muon_cost import matrix_parameters
 from skyloom.train import checkpoint as disk
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import Ranks
@@ -137,17 +138,23 @@ class Opening:
             if not _continues(self.spec.model, state["model"], self.spec.settings()["model"]):
                 raise ConfigError(f"{self.start.root} trained a model of another shape: {state['model']}")
             disk.verify(folder, state, self.ranks)
-            disk.fill(folder, state, learner.state(), self.ranks)
-            if self.moments == RESET:
-                for moment in split_state(learner.state())[1].values():
-                    moment.zero_()
-            learner.load(0 if self.moments == RESET else state["updates"])
+            before, now = state["train"].get("optimizer", "adamw"), self.spec.config.optimizer
+            changed, reset = before != now, self.moments == RESET
+            if changed or reset:
+                disk.fill(folder, state, split_state(learner.state())[0], self.ranks, moments=False)
+            else:
+                disk.fill(folder, state, learner.state(), self.ranks)
+            learner.load(0 if changed or reset else state["updates"])
+            if changed:
+                self.progress.log(f"{self.spec.name}: the optimizer changes from {before} to {now}, so all moments begin at zero")
 
     def warn_of_space(self) -> None:
         """Say so at once if the checkpoints of the stage will not fit on the disk."""
         if not self.out.local or not self.ranks.is_main:
             return
-        one = 12 * self.spec.model.parameters
+        model = self.spec.model
+        saved = 4 * model.layers * matrix_parameters(model) if self.spec.config.optimizer == "muon" else 0
+        one = 12 * model.parameters - saved
         wanted = one * (4 + self.spec.calendar.stage.releases)
         free = shutil.disk_usage(self.out.path()).free
         if free < wanted:

@@ -19,9 +19,13 @@ from skyloom.core.errors import ConfigError
 from skyloom.data.config import CANARY, SPECIAL, Phase
 from skyloom.model.config import ModelConfig
 from skyloom.planner.layout import Layout
-from skyloom.train.config import StageConfig, TrainConfig
+from skyloom.planner.muon_cost import OPTIMIZERS
+from skyloom.train.config import MUON_SCALES, StageConfig, TrainConfig
 
-CHANGED = ("context", "batch", "layout", "beta1", "beta2", "eps", "weight_decay", "clip")
+CHANGED = (
+    "context", "batch", "layout", "beta1", "beta2", "eps", "weight_decay", "clip", "optimizer", "muon_momentum", "muon_rate",
+    "muon_scale",
+)  # fmt: skip
 """Settings of `[train]` that a stage may have of its own."""
 KEEP, RESET = "keep", "reset"
 FINAL = "final"
@@ -56,6 +60,16 @@ class Stage:
     eps: float | None = setting(None, doc="AdamW: added to the root of the mean square [train's]", low=0.0, high=1.0, later=True)
     weight_decay: float | None = setting(None, doc="AdamW: decay of matrices [train's]", low=0.0, high=1000.0, later=True)
     clip: float | None = setting(None, doc="largest norm of the whole gradient [train's]", low=0.0, later=True)
+    optimizer: str | None = setting(
+        None, doc="of the blocks' matrices; where it changes, all moments begin at zero [train's]", choices=OPTIMIZERS, later=True
+    )
+    muon_momentum: float | None = setting(None, doc="Muon: decay of the gradient's mean [train's]", low=0.0, high=1.0, later=True)
+    muon_rate: float | None = setting(
+        None, doc="Muon: rate of the matrices as a multiple of the stage's [train's]", low=0.0, high=1e6, later=True
+    )
+    muon_scale: str | None = setting(
+        None, doc="Muon: how a matrix's rate follows its shape [train's]", choices=MUON_SCALES, later=True
+    )
     samples_tokens: int = setting(
         0,
         doc="length of the stage when sample pages must stand in for a source; 0: as data.tokens says",

@@ -49,6 +49,7 @@ class Case:
     documents: bool = False
     compiled: bool = False
     precisions: tuple[str, ...] = field(default=PRECISIONS)
+    optimizer: str = "adamw"
 
 
 QWEN3 = (("key_heads", 2), ("head_width", 12), ("head_norm", True))
@@ -79,6 +80,19 @@ CASES = {
     "DP2+TP2, uneven shards": Case(Layout(data=2, tensor=2), (("vocabulary", 66), ("ffn", 90)), precisions=("fp32",)),
     "DP2+TP2 without ZeRO": Case(Layout(data=2, tensor=2, zero=False), precisions=("fp32",)),
     "PP2+TP2": Case(Layout(pipeline=2, tensor=2, micro_batch=4, schedule="interleaved"), DEEPER),
+    "Muon, single": Case(Layout(micro_batch=2), optimizer="muon"),
+    "Muon, DP2": Case(Layout(data=2, zero=False, micro_batch=2), precisions=("fp32",), optimizer="muon"),
+    "Muon, ZeRO-1 x2": Case(Layout(data=2, micro_batch=2), GROUPED, optimizer="muon"),
+    "Muon, PP2 interleaved": Case(
+        Layout(pipeline=2, micro_batch=2, schedule="interleaved"), DEEPER, precisions=("fp32",), optimizer="muon"
+    ),
+    "Muon, TP2": Case(Layout(tensor=2), optimizer="muon"),
+    "Muon, DP2+TP2, uneven shards": Case(
+        Layout(data=2, tensor=2), (("vocabulary", 66), ("ffn", 90)), precisions=("fp32",), optimizer="muon"
+    ),
+    "Muon, DP2+TP2 without ZeRO": Case(Layout(data=2, tensor=2, zero=False), precisions=("fp32",), optimizer="muon"),
+    "Muon, PP2+TP2": Case(Layout(pipeline=2, tensor=2, micro_batch=4), GPT + DEEPER, precisions=("fp32",), optimizer="muon"),
+    "Muon, DP2+PP2": Case(Layout(data=2, pipeline=2, micro_batch=2), QWEN3, precisions=("fp32",), optimizer="muon"),
     "PP4": Case(Layout(pipeline=4, micro_batch=2), DEEPER, precisions=("fp32",)),
 }
 
@@ -88,6 +102,7 @@ COMPILED = {
     "ZeRO-1 x2, selective recomputation, compiled": Case(
         Layout(data=2, micro_batch=2, recompute="selective"), compiled=True, precisions=("bf16",)
     ),
+    "Muon, ZeRO-1 x2, compiled": Case(Layout(data=2, micro_batch=2), compiled=True, precisions=("fp32",), optimizer="muon"),
 }
 """Only where torch finds a C++ compiler; no part of the bars."""
 
@@ -128,9 +143,9 @@ class Trained:
 
 
 @cache
-def reference(model: ModelConfig, precision: str, documents: bool, rate: Rate) -> Trained:
+def reference(model: ModelConfig, precision: str, documents: bool, rate: Rate, optimizer: str) -> Trained:
     """One process, the whole batch at once, no layout."""
-    config = TrainConfig(batch=BATCH, context=SHAPE["context"], precision=precision)
+    config = TrainConfig(batch=BATCH, context=SHAPE["context"], precision=precision, optimizer=optimizer)
     decoder = initialise(Decoder(model), config.seed)
     masters = {name: weight.detach().clone() for name, weight in decoder.named_parameters()}
     optimiser = MasterAdamW(to_precision(decoder, precision), masters, config)
@@ -151,7 +166,7 @@ def reference(model: ModelConfig, precision: str, documents: bool, rate: Rate) -
 
 def train(case: Case, precision: str, rate: Rate) -> tuple[ParallelLearner, Trained]:
     """The same on the processes of the case's layout."""
-    config = TrainConfig(batch=BATCH, context=SHAPE["context"], precision=precision)
+    config = TrainConfig(batch=BATCH, context=SHAPE["context"], precision=precision, optimizer=case.optimizer)
     model = ModelConfig(**{**SHAPE, **dict(case.model)})
     bos = BOS if case.documents else None
     place = mesh.join(case.layout, timeout_seconds=120)
@@ -175,7 +190,7 @@ def train(case: Case, precision: str, rate: Rate) -> tuple[ParallelLearner, Trai
 def deviations(case: Case, precision: str, rate: Rate) -> dict[str, float]:
     """How far the layout is from one process; computed by all of its processes together, the same on each."""
     learner, found = train(case, precision, rate)
-    expected = reference(learner.model, precision, case.documents, rate)
+    expected = reference(learner.model, precision, case.documents, rate, case.optimizer)
     assert found.scores.shape == expected.scores.shape
     logits = expected.likeliest
     named = logits.gather(-1, found.likeliest[..., None])[..., 0]

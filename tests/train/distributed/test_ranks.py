@@ -34,7 +34,7 @@ def run_ranks(out: Path, layout: Mapping[str, object], stop: int = 0) -> list[tu
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    world = Layout(**layout).world
+    world = Layout(**{k: v for k, v in layout.items() if k != "optimizer"}).world  # type: ignore[arg-type]
     common = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world)}
     program = [sys.executable, "-m", "tests.train.toy_ranks", str(out), str(STEPS), json.dumps(layout), str(stop)]
     running = [
@@ -92,6 +92,28 @@ def test_any_layout_goes_on(layout: dict[str, object], stopped: Path, single: Pa
     assert set(ours.weights) == set(theirs.weights) and set(ours.moments) == set(theirs.moments)
     for name, weight in theirs.weights.items():
         torch.testing.assert_close(ours.weights[name], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_muon_goes_on_under_another_layout(tmp_path: Path) -> None:
+    """Stopped at PP2 × DP2, gone on with as TP2 and as one process: losses and moments of one undisturbed process."""
+    stopped, single = tmp_path / "stopped", tmp_path / "single"
+    for code, said in run_ranks(stopped, {**PIPED, "optimizer": "muon"}, stop=9):
+        assert code == 128 + signal.SIGTERM, said
+    main(str(single), STEPS, Layout(), optimizer="muon")
+    theirs = disk.read(Store(single).child("final"))
+    assert len(theirs.moments) < 2 * len(theirs.weights)
+    for name, tensor in (("tensor", 2), ("one", 1)):
+        out = tmp_path / name
+        shutil.copytree(stopped, out)
+        if tensor > 1:
+            assert [code for code, _ in run_ranks(out, {"tensor": tensor, "optimizer": "muon"})] == [0, 0]
+        else:
+            main(str(out), STEPS, Layout(), optimizer="muon")
+        np.testing.assert_allclose(losses(out), losses(single), rtol=1e-5, atol=1e-5)
+        ours = disk.read(Store(out).child("final"))
+        assert set(ours.moments) == set(theirs.moments)
+        for key, moment in theirs.moments.items():
+            torch.testing.assert_close(ours.moments[key], moment, rtol=1e-3, atol=1e-6)
 
 
 def test_resume_on_the_same_layout_is_bit_equal(stopped: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from skyloom.model.config import ModelConfig, RopeScaling
 from skyloom.model.hf import shapes
 from skyloom.model.presets import preset
 from skyloom.planner.layout import Layout
+from skyloom.planner.muon_cost import matrix_parameters
 from skyloom.train.config import TrainConfig
 from skyloom.train.dryrun.comparison import compare
 from skyloom.train.dryrun.simulate import Rank, dry_run, representatives, run_rank
@@ -149,6 +150,25 @@ def test_the_planner_counts_today_s_models_too(model: ModelConfig) -> None:
         found = {row.what: row for row in compare(run, rank)}
         assert found["memory"].ratio == pytest.approx(1, abs=0.1)
         assert found["sent, dp"].ratio == pytest.approx(1, abs=0.001) and found["sent, tp"].ratio == pytest.approx(1, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [Layout(data=8, micro_batch=1), Layout(data=4, tensor=2, micro_batch=1), Layout(data=4, zero=False, tensor=2, micro_batch=1)],
+    ids=["ZeRO-1", "ZeRO-1 and TP", "TP without ZeRO"],
+)
+def test_muon_s_exchange_and_its_one_moment_are_what_is_planned(layout: Layout) -> None:
+    config = TrainConfig(batch=32, context=1024, optimizer="muon")
+    (run,) = dry_run(config, WIDE, [layout])
+    (without,) = dry_run(replace(config, optimizer="adamw"), WIDE, [layout])
+    found = {row.what: row for row in compare(run, run.ranks[0])}
+    assert found["sent, Muon"].planned and found["sent, Muon"].ratio == pytest.approx(1, abs=1e-9)
+    assert found["optimiser"].ratio == pytest.approx(1, abs=0.01)
+    assert found["sent, dp"].ratio == pytest.approx(1, abs=0.001)
+    held = layout.tensor * (layout.data if layout.zero else 1)
+    saved = 4 * WIDE.layers * matrix_parameters(WIDE) / held
+    assert without.ranks[0].states - run.ranks[0].states == pytest.approx(saved, rel=1e-3)
+    assert "sent, Muon" not in {row.what for row in compare(without, without.ranks[0])}
 
 
 def test_ranks_that_stand_for_all() -> None:

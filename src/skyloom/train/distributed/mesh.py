@@ -28,6 +28,8 @@ from skyloom.core.errors import ConfigError
 from skyloom.planner.layout import Layout
 
 PIPELINE, DATA, TENSOR = "pp", "dp", "tp"
+OWNERS = "dp+tp"
+"""All processes at one place of the pipeline."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ class Place:
     def replica(self) -> int:
         """Which data-parallel replica this process belongs to."""
         return self.mesh.get_local_rank(DATA)
+
+    @property
+    def owners(self) -> dist.ProcessGroup:
+        """The processes at this place of the pipeline, replica by replica; all processes call it alike."""
+        mesh = self.mesh[DATA, TENSOR]  # flattened once: torch knows it by its name from then on
+        return mesh._flatten(OWNERS).get_group()
 
     @property
     def stages(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""One optimisation step spread over many processes: data, tensor and pipeline parallel AdamW. Report 3.5.
+"""One optimisation step spread over many processes: data, tensor and pipeline parallel AdamW or Muon. Report 3.5.
 
 What one process computes with `optim.MasterAdamW`, a mesh of processes computes here, whatever the layout: the same first
 weights, the same loss and gradient norm (up to the order of additions), the same update. Masters and moments are DTensors
@@ -7,8 +7,9 @@ under the names of the whole model, so a checkpoint of one layout can be read by
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.distributed as dist
@@ -20,10 +21,11 @@ from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.planner.layout import Layout
 from skyloom.train.config import TrainConfig
+from skyloom.train.distributed.exchange import Exchange
 from skyloom.train.distributed.mesh import Place, join
 from skyloom.train.distributed.pipeline import Pipeline, Reading, Runner, Whole, likeliest_of, losses_of
 from skyloom.train.distributed.shard import materialise, parallelize
-from skyloom.train.step import MEAN, SQUARE, Weights, probe
+from skyloom.train.step import MEAN, SQUARE, Muon, Weights, probe, takes_muon
 
 
 class ParallelLearner:
@@ -46,19 +48,37 @@ class ParallelLearner:
             dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
             self.runner = Pipeline(parts, place, model, micro, dtype)
         self.masters = dict(self._named())
+        matrices = {
+            n: m for n, m in self.masters.items() if config.optimizer == "muon" and takes_muon(n, m) and isinstance(m, DTensor)
+        }
+        self.means = {name: torch.zeros_like(matrix, requires_grad=False) for name, matrix in matrices.items()}
+        self.muon = self._muon(matrices)
+        others = {name: master for name, master in self.masters.items() if name not in matrices}
         groups = [
-            {"params": [m for m in self.masters.values() if m.dim() >= 2], "weight_decay": config.weight_decay},
-            {"params": [m for m in self.masters.values() if m.dim() < 2], "weight_decay": 0.0},
+            {"params": [m for m in others.values() if m.dim() >= 2], "weight_decay": config.weight_decay},
+            {"params": [m for m in others.values() if m.dim() < 2], "weight_decay": 0.0},
         ]
         self.adam = torch.optim.AdamW(
             [g for g in groups if g["params"]], lr=0.0, betas=(config.beta1, config.beta2), eps=config.eps, fused=True
         )
-        for master in self.masters.values():  # AdamW would make them at its first step; a checkpoint is read before it
+        for master in others.values():  # AdamW would make them at its first step; a checkpoint is read before it
             self.adam.state[master] = {
                 "step": torch.zeros((), dtype=torch.float32, device=place.device),
                 "exp_avg": torch.zeros_like(master),
                 "exp_avg_sq": torch.zeros_like(master),
             }
+
+    def _muon(self, matrices: Mapping[str, DTensor]) -> Muon | None:
+        """Muon over this process's parts, or None where AdamW takes all."""
+        if self.config.optimizer != "muon":
+            return None
+        return Muon(
+            {name: matrix.to_local().detach() for name, matrix in matrices.items()},
+            {name: mean.to_local() for name, mean in self.means.items() if isinstance(mean, DTensor)},
+            {name: tuple(matrix.shape) for name, matrix in matrices.items()},
+            self.config,
+            Exchange(matrices, self.place),
+        )
 
     @classmethod
     def build(
@@ -130,24 +150,30 @@ class ParallelLearner:
             if isinstance(master.grad, DTensor):
                 mesh, placements = master.grad.device_mesh, master.grad.placements
                 copies = [mesh.size(dim) for dim, placement in enumerate(placements) if placement.is_replicate()]
-                weights.append(1 / torch.tensor(copies, dtype=torch.float64).prod().item())
+                weights.append(1 / math.prod(copies))
                 gradients.append(master.grad.to_local())
         norms = torch.stack(torch._foreach_norm(gradients)).double()
         return (norms.square() * torch.tensor(weights, dtype=torch.float64, device=norms.device)).sum()
 
     def apply(self, rate: float) -> None:
-        """Clip the gradient that `measure` left, update masters and moments with AdamW, clear the gradient."""
+        """Clip the gradient that `measure` left, update masters and moments, clear the gradient."""
         scale = min(1.0, self.config.clip / (self._norm + 1e-6))
         torch._foreach_mul_([m.grad.to_local() for m in self.masters.values() if isinstance(m.grad, DTensor)], scale)
         for group in self.adam.param_groups:
             group["lr"] = rate
+        if self.muon is not None:
+            gradients = {name: self.masters[name].grad for name in self.means}
+            self.muon.step(rate, {n: g.to_local() for n, g in gradients.items() if isinstance(g, DTensor)})
+            for name in self.means:
+                self.masters[name].grad = None
         self.adam.step()
         self.updates += 1
         self.discard()
 
     def discard(self) -> None:
         """Clear the gradient without an update."""
-        self.adam.zero_grad(set_to_none=True)
+        for master in self.masters.values():
+            master.grad = None
 
     def token_losses(self, tokens: Tensor) -> Tensor:
         """Nats fp32[rows, width] of int64[rows, width + 1], both the same on all processes; replicas share the rows.
@@ -183,9 +209,12 @@ class ParallelLearner:
         return (found[:count, :width] / self.place.layout.tensor).cpu()
 
     def state(self) -> dict[str, Tensor]:
-        """fp32 masters `<name>` and moments `<name>.mean`, `<name>.square` (not copies); of this process's stages only."""
+        """fp32 masters `<name>` and moments `<name>.mean`, `<name>.square` (not copies; Muon has no square) of its stages."""
         result: dict[str, Tensor] = {}
         for name, master in self.masters.items():
+            if name in self.means:
+                result |= {name: master.detach(), f"{name}.{MEAN}": self.means[name]}
+                continue
             state = self.adam.state[master]
             result |= {name: master.detach(), f"{name}.{MEAN}": state["exp_avg"], f"{name}.{SQUARE}": state["exp_avg_sq"]}
         return result
@@ -193,8 +222,8 @@ class ParallelLearner:
     def load(self, updates: int) -> None:
         """Go on after `updates` updates; the tensors of `state()` were filled in place."""
         self.updates = updates
-        for master in self.masters.values():
-            self.adam.state[master]["step"].fill_(float(updates))
+        for state in self.adam.state.values():
+            state["step"].fill_(float(updates))
 
     def _named(self) -> Iterator[tuple[str, nn.Parameter]]:
         for part in self.parts.values():

@@ -43,7 +43,7 @@ from skyloom.model.config import ModelConfig
 from skyloom.planner.layout import Layout, cut
 from skyloom.planner.memory import EAGER, FUSED, memory, shares
 from skyloom.train.config import TrainConfig
-from skyloom.train.distributed import DATA, PIPELINE, TENSOR, ParallelLearner, Place, join, materialise, parallelize
+from skyloom.train.distributed import DATA, OWNERS, PIPELINE, TENSOR, ParallelLearner, Place, join, materialise, parallelize
 from skyloom.train.dryrun.traffic import Held, Traffic, TrafficMeter, replaced
 
 KINDS = ("weights", "gradients", "optimiser", "activations", "logits", "received", "other")
@@ -153,7 +153,10 @@ def representatives(model: ModelConfig, config: TrainConfig) -> list[int]:
     """Ranks that stand for all: see the module's docstring."""
     layout = config.layout
     kernels = FUSED if model.block == "gpt" else EAGER  # of the gpt block only these are known; the order of places is the same
-    planned = [memory(model, layout, config.batch, config.context, kernels, 0.0, share).total for share in shares(model, layout)]
+    planned = [
+        memory(model, layout, config.batch, config.context, kernels, 0.0, share, config.optimizer).total
+        for share in shares(model, layout)
+    ]
     places = sorted({0, planned.index(max(planned)), layout.pipeline - 1})
     return [place * layout.data * layout.tensor for place in places]
 
@@ -164,6 +167,8 @@ def run_rank(config: TrainConfig, model: ModelConfig, rank: int, every: bool = F
     layout = config.layout
     with _pretended(layout, rank) as place:
         groups = {str(place.mesh.get_group(name).group_name): name for name in (PIPELINE, DATA, TENSOR)}
+        if config.optimizer == "muon":  # made here, because fake tensors cannot tell which ranks are in a group
+            groups.setdefault(str(place.owners.group_name), OWNERS)
         meter = TrafficMeter(groups)
         parts = parallelize(model, place, config.precision, compiled=False)
         with FakeTensorMode(allow_non_fake_inputs=True), meter.watching():

@@ -5,8 +5,9 @@ schedules every exchange is an operation on a process group and every tensor is 
 torch has to be changed. It works on fake tensors as well as on real ones; `dryrun` uses it on fake ones.
 
 **Exchanges** are counted by kind and dimension of the mesh. `size` is the whole tensor that a collective is about: what an
-all-gather gives, what a reduce-scatter takes, what an all-reduce sums, what is sent. `sent` is what this process must put on
-the wire for it with a ring: (n − 1)/n of the size, an all-reduce twice that, a message all of it.
+all-gather gives, what a reduce-scatter takes, what an all-reduce sums, what is sent (of an all-to-all: what this process
+gives). `sent` is what this process must put on the wire for it with a ring: (n − 1)/n of the size, an all-reduce twice that,
+a message all of it, an all-to-all what goes to others.
 
 **Memory** is the storages that are alive, each counted once whatever looks into it: what an allocator would be asked for. What
 the peak is made of is looked up in a copy of the list of that moment, made when the first storage after a peak is let go.
@@ -29,7 +30,7 @@ from torch.distributed.tensor._sharding_prop import ShardingPropagator
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-GATHER, SCATTER, REDUCE, SEND, RECEIVE = "all-gather", "reduce-scatter", "all-reduce", "send", "receive"
+GATHER, SCATTER, REDUCE, SEND, RECEIVE, ALL_TO_ALL = "all-gather", "reduce-scatter", "all-reduce", "send", "receive", "all-to-all"
 KINDS = {
     "_allgather_base_": GATHER,
     "all_gather_into_tensor": GATHER,
@@ -41,6 +42,7 @@ KINDS = {
     "all_reduce_": REDUCE,
     "send": SEND,
     "recv_": RECEIVE,
+    "alltoall_base_": ALL_TO_ALL,
 }
 """Operations of torch.distributed that move a step's bytes."""
 Argument: TypeAlias = object
@@ -141,10 +143,18 @@ class TrafficMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         group = _group(args)
         tensors = [t for t in tree_leaves((args, found)) if isinstance(t, Tensor)]
         size = max(t.numel() * t.element_size() for t in tensors)
-        processes = group.size()
+        processes, own = group.size(), 0
+        if kind == ALL_TO_ALL:  # unequal parts: (output, input, group, sizes received, sizes sent, …)
+            given, splits = args[1], args[4]
+            assert isinstance(given, Tensor) and isinstance(splits, Sequence)
+            size = given.numel() * given.element_size()
+            own = splits[group.rank()] * given.element_size()
         dimension = self.groups.get(group.group_name, "all")
         ring = (processes - 1) / processes
-        sent = {GATHER: ring * size, SCATTER: ring * size, REDUCE: 2 * ring * size, SEND: float(size), RECEIVE: 0.0}[kind]
+        sent = {
+            GATHER: ring * size, SCATTER: ring * size, REDUCE: 2 * ring * size, SEND: float(size), RECEIVE: 0.0,
+            ALL_TO_ALL: float(size - own),
+        }[kind]  # fmt: skip
         row = self.traffic.setdefault((kind, dimension), Traffic(kind, dimension, processes))
         row.count, row.size, row.sent = row.count + 1, row.size + size, row.sent + sent
 

@@ -74,7 +74,8 @@ class Learner(Protocol):
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """The fp32 masters by name and the moments as `<name>.mean` and `<name>.square`: not copies; DTensors where cut."""
+        """The fp32 masters by name and the moments as `<name>.mean` and `<name>.square` (Muon has no square): not copies;
+        DTensors where cut."""
         ...
 
     def load(self, updates: int) -> None:
@@ -173,10 +174,11 @@ def documents_of(tokens: Tensor, bos_id: int | None) -> Tensor | None:
 
 
 def split_state(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Weights and moments of what `Learner.state` gives. IntegrityError if a weight lacks its moments."""
+    """Weights and moments of what `Learner.state` gives. IntegrityError if a weight lacks its mean (Muon keeps no mean square)."""
     ends = (f".{MEAN}", f".{SQUARE}")
     weights = {name: tensor for name, tensor in state.items() if not name.endswith(ends)}
     moments = {name: tensor for name, tensor in state.items() if name.endswith(ends)}
-    if {name + end for name in weights for end in ends} != set(moments):
+    means, every = ({f"{name}.{end}" for name in weights for end in kept} for kept in ((MEAN,), (MEAN, SQUARE)))
+    if not means <= set(moments) <= every:
         raise IntegrityError("weights and moments of a checkpoint do not belong together")
     return weights, moments

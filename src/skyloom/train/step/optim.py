@@ -1,9 +1,10 @@
-"""AdamW over fp32 master weights for a model that computes in bf16. Report 3.6.
+"""AdamW, or Muon with AdamW, over fp32 master weights for a model that computes in bf16. Report 3.6.
 
 The matrices that are multiplied are kept twice: in bf16 for the forward and backward pass, in fp32 where the optimiser
 adds its small steps, which bf16's 8 bits of mantissa would lose. The embedding and the gains stay in fp32 only: they are
 not multiplied, and the gradient of a frequent token is a sum of hundreds of terms. In fp32 training nothing is kept
-twice. The update itself is torch's fused kernel: one vectorised pass over weights and moments.
+twice. AdamW's update is torch's fused kernel: one vectorised pass over weights and moments. Muon takes the matrices of the blocks
+where it is chosen (`step.muon`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from skyloom.core.errors import IntegrityError
 from skyloom.model.decoder import Decoder
 from skyloom.train.config import TrainConfig
+from skyloom.train.step.muon import Muon, takes_muon
 
 MEAN, SQUARE = "mean", "square"
 PART = 1 << 26
@@ -56,11 +58,17 @@ class MasterAdamW:
             else masters[name].detach().to(parameter.device, torch.float32).requires_grad_()
             for name, parameter in self.parameters.items()
         }
+        matrices = {n: m for n, m in self.masters.items() if config.optimizer == "muon" and takes_muon(n, m)}
+        others = [m for n, m in self.masters.items() if n not in matrices]
         groups = [
-            {"params": [m for m in self.masters.values() if m.dim() >= 2], "weight_decay": config.weight_decay},
-            {"params": [m for m in self.masters.values() if m.dim() < 2], "weight_decay": 0.0},
+            {"params": [m for m in others if m.dim() >= 2], "weight_decay": config.weight_decay},
+            {"params": [m for m in others if m.dim() < 2], "weight_decay": 0.0},
         ]
         self.adam = torch.optim.AdamW(groups, betas=(config.beta1, config.beta2), eps=config.eps, fused=True)
+        means = {n: torch.zeros_like(m, requires_grad=False) for n, m in matrices.items()}
+        self.muon = Muon(
+            {n: m.detach() for n, m in matrices.items()}, means, {n: tuple(m.shape) for n, m in matrices.items()}, config
+        )
         self._parts = _parts(self.parameters)
         self._norm = 0.0
 
@@ -105,6 +113,7 @@ class MasterAdamW:
             wide = {name: gradients.pop(name).float() for name in part if name in gradients}
             if scale < 1:
                 torch._foreach_mul_(list(wide.values()), scale)
+            self.muon.step(rate, {name: wide.pop(name) for name in part if name in wide and name in self.muon.means})
             for name, gradient in wide.items():
                 self.masters[name].grad = gradient
             self.adam.step()
@@ -137,9 +146,12 @@ class MasterAdamW:
         return {name: master.detach() for name, master in self.masters.items()}
 
     def moments(self) -> dict[str, Tensor]:
-        """Mean and mean square of the gradients, fp32, as `<name>.mean` and `<name>.square` (not copies)."""
+        """Mean and mean square of the gradients, fp32, as `<name>.mean` and `<name>.square` (not copies); Muon has no square."""
         result = {}
         for name, master in self.masters.items():
+            if name in self.muon.means:
+                result[f"{name}.{MEAN}"] = self.muon.means[name]
+                continue
             state = self.adam.state[master]
             result[f"{name}.{MEAN}"], result[f"{name}.{SQUARE}"] = state["exp_avg"], state["exp_avg_sq"]
         return result
@@ -157,7 +169,10 @@ class MasterAdamW:
 
     def restart(self) -> None:
         """Moments of zero and no updates, as before the first one."""
-        for master in self.masters.values():
+        for name, master in self.masters.items():
+            if name in self.muon.means:
+                self.muon.means[name].zero_()
+                continue
             self.adam.state[master] = {
                 "step": torch.zeros((), device=master.device),
                 "exp_avg": torch.zeros_like(master, requires_grad=False),
