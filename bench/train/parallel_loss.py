@@ -3,6 +3,7 @@
 The layouts and the measurement are those of the tests (tests/train/distributed/equal_loss.py).
 
     python -m bench.train.parallel_loss [--only NAME ...] [--peak RATE] [--warmup STEPS]     the table, for both precisions
+    python -m bench.train.parallel_loss --optimizer muon                                     only the layouts that train with Muon
     python -m bench.train.parallel_loss --json fp32,bf16                                     the largest deviation of a loss
 """
 
@@ -13,16 +14,20 @@ import json
 
 from tests.train.distributed.equal_loss import CASES, COMPILED, PRECISIONS, Rate, measure
 
+from skyloom.planner.muon_cost import OPTIMIZERS
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=[*CASES, *COMPILED], default=list(CASES))
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, help="only layouts that train with it")
     parser.add_argument("--json", metavar="fp32,bf16")
     parser.add_argument("--peak", type=float, default=Rate.peak)
     parser.add_argument("--warmup", type=int, default=Rate.warmup)
     arguments = parser.parse_args()
     precisions = arguments.json.split(",") if arguments.json else PRECISIONS
-    found = measure(arguments.only, precisions, Rate(arguments.peak, arguments.warmup))
+    chosen = [name for name in arguments.only if arguments.optimizer in (None, {**CASES, **COMPILED}[name].optimizer)]
+    found = measure(chosen, precisions, Rate(arguments.peak, arguments.warmup))
     if arguments.json:
         values = {p: max(d["loss"] for (_, precision), d in found.items() if precision == p) for p in precisions}
         print(json.dumps({"values": values} if len(values) > 1 else {"value": values[precisions[0]]}))
