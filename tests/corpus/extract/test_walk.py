@@ -203,7 +203,7 @@ def test_the_model_file_names_features_that_exist_and_trees_that_end() -> None:
 
 def test_constants() -> None:
     assert len(set(TAGS)) == len(TAGS) < 256 and len(set(COLUMNS)) == len(COLUMNS)
-    assert fnv("div") != fnv("dl") and pg.BLOCK_COLUMNS == pg.BCODE + 1
+    assert fnv("div") != fnv("dl") and pg.BLOCK_COLUMNS == pg.INLINE_TO + 1
     assert REASONS[0] is None and len(set(REASONS)) == len(REASONS)
 
 
