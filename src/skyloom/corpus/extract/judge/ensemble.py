@@ -29,6 +29,8 @@ _EVIDENCE_AT, FIRST = len(FEATURES), len(FEATURES) + len(EVIDENCE)
 RULES = ("comments", "headings")
 """The rules of `select` that a model may switch off: readers' comments go, headings stay and go with their text."""
 EARLY, SETTLED = 40, 3.5
+HOPELESS = -4.0
+"""The log odds below which a block is not looked at again."""
 
 
 class Forest(NamedTuple):
@@ -142,7 +144,7 @@ def judge(page: pg.Page, table: Tables, trees: Model, roles: Floats) -> None:
         return
     look_around(page)
     for i in range(count):
-        if page.nodes[page.blocks[i, pg.NODE], pg.HIDE] & DROP:
+        if page.z[i] < HOPELESS:  # hidden ones too
             continue
         describe(page, i, roles, row)
         tell(page, i, row, _EVIDENCE_AT)
