@@ -25,7 +25,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +34,34 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from bench.corpus.extraction import FITTED, NotMeasuredError, Page, read_pages
+from studies import extraction_evidence as evidence
 from studies import extraction_pages
 from studies.extraction_scores import tables as score_tables
 
 from skyloom.core.kernels import entry
 from skyloom.core.units import UnitColumn, hash_units, ngrams
 from skyloom.corpus.extract import scratch as pg
-from skyloom.corpus.extract import select as extract_select
-from skyloom.corpus.extract.column import extract_column
+from skyloom.corpus.extract.column import Pages, extract_column
 from skyloom.corpus.extract.features import FEATURES, ROLES, describe, describe_page, prepare
+from skyloom.corpus.extract.hidden import DROP, settle_hidden
+from skyloom.corpus.extract.judge import ensemble
+from skyloom.corpus.extract.judge.ensemble import COLUMNS
+from skyloom.corpus.extract.judge.second_pass import CONTEXT, NO_BLOCK, look_around, surroundings
+from skyloom.corpus.extract.rewrite import embedded
 from skyloom.corpus.extract.tag_tables import tables
 from skyloom.corpus.extract.walk import walk
 
 Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
+Lines = npt.NDArray[np.float32]
 
-FILE = Path(extract_select.__file__).with_name("model.json")
+FILE = Path(ensemble.__file__).with_name("model.json")
 N = 4
 SHARE = 0.7
 TREES, LEAVES, RATE, FOLDS = 120, 16, 0.09, 5
+FIRST_TREES, PARTS = 80, 4
+KEPT_RULES = ("comments",)
+"""The rules of `select` that the model leaves on."""
 PARAMETERS = {
     "objective": "binary", "num_leaves": LEAVES, "learning_rate": RATE, "feature_fraction": 0.35, "min_data_in_leaf": 60,
     "max_bin": 127,     "seed": 1, "num_threads": 1, "deterministic": True, "verbose": -1,
@@ -64,46 +74,87 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Sample:
-    """A page as the trees see it. `lines`: float32[blocks, features]; `labels`, `weights`: float64[blocks]."""
+    """A page as the trees see it. `lines`: float32[blocks, FEATURES]; `labels`, `weights`, `units`: float64[blocks].
+
+    `shown`: bool[blocks], not hidden; `entries`: what it knows of evidence.
+    """
 
     page: Page
-    lines: npt.NDArray[np.float32]
+    lines: Lines
     labels: Floats
     weights: Floats
+    units: Floats
+    shown: npt.NDArray[np.bool_]
+    entries: evidence.Entries
 
 
 @entry
-def _lines(data, page, table, roles, out):  # type: ignore[no-untyped-def]
-    """Fill out[blocks, features] with the lines of a page; returns its blocks."""
+def _lines(data, page, table, roles, out, shown):  # type: ignore[no-untyped-def]
+    """Fill out[blocks, FEATURES] with the lines of a page and shown[blocks]; returns its blocks."""
     walk(data, 0, len(data), page, table)
     count = page.state[pg.BLOCKS]
     if count:
+        settle_hidden(page)
         prepare(page, table, roles)
         describe_page(page, roles, page.row)
     for i in range(min(count, len(out))):
+        shown[i] = not page.nodes[page.blocks[i, pg.NODE], pg.HIDE] & DROP
         describe(page, i, roles, page.row)
-        for k in range(len(page.row)):
+        for k in range(out.shape[1]):
             out[i, k] = page.row[k]
     return count
 
 
-def cut(page: Page) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """The texts of a page's blocks, and their lines: float32[blocks, features]."""
-    data = np.frombuffer(page.html.encode("utf-8", "replace") or b" ", np.uint8)
-    scratch = pg.scratch(len(data), len(FEATURES))
-    out = np.zeros((len(data) // 3 + 16, len(FEATURES)), np.float32)
-    count = _lines(data, scratch, tables(), np.zeros(ROLES), out)
+@entry
+def _context(data, page, table, roles, odds, out):  # type: ignore[no-untyped-def]
+    """Fill out[blocks, CONTEXT] with what the second pass is told, from the odds of a first one."""
+    walk(data, 0, len(data), page, table)
+    prepare(page, table, roles)
+    for i in range(page.state[pg.BLOCKS]):
+        page.z[i], page.p[i] = odds[i], 1 / (1 + np.exp(-odds[i])) if odds[i] > NO_BLOCK else 0
+    look_around(page)
+    for i in range(page.state[pg.BLOCKS]):
+        surroundings(page, i, out[i], 0)
+
+
+@entry
+def _odds(lines, forest, out):  # type: ignore[no-untyped-def]
+    for i in range(len(lines)):
+        out[i] = ensemble.odds(lines[i], forest)
+
+
+def cut(page: Page) -> tuple[list[str], Lines, npt.NDArray[np.bool_]]:
+    """The texts of a page's blocks, their lines, float32[blocks, FEATURES], and whether they are shown, bool[blocks]."""
+    data = evidence.page_bytes(page.html)
+    scratch = pg.scratch(len(data), len(COLUMNS))
+    out, shown = np.zeros((len(data) // 3 + 16, len(FEATURES)), np.float32), np.zeros(len(data) // 3 + 16, np.bool_)
+    count = _lines(data, scratch, tables(), np.zeros(ROLES), out, shown)
     text = scratch.text[: scratch.state[pg.TEXT_END]].tobytes()
-    return [text[a:b].decode() for a, b in scratch.blocks[:count, [pg.START, pg.END]].tolist()], out[:count].copy()
+    texts = [text[a:b].decode() for a, b in scratch.blocks[:count, [pg.START, pg.END]].tolist()]
+    return texts, out[:count].copy(), shown[:count].copy()
 
 
 def sample(page: Page) -> Sample:
     """Cut, describe and label one page."""
-    texts, lines = cut(page)
+    texts, lines, shown = cut(page)
     truth, units = labels(texts, page.gold)
     weights = np.sqrt(units)
     total = max(float(weights.sum()), 1e-9)
-    return Sample(page, lines, truth, weights / total**0.5 * page_weight(page))
+    weights = weights / total**0.5 * page_weight(page)
+    return Sample(page, lines, truth, weights, units, shown, evidence.entries(page.site, page.html, truth, units))
+
+
+def with_states(pages: Sequence[Page]) -> list[Page]:
+    """The pages, and behind each that shows little the page that is made of its scripts' state, under the same marks."""
+    bodies = pa.array([p.html.encode("utf-8", "replace") for p in pages], pa.large_binary())
+    shown = Pages(bodies, None, 1.0, pg.LARGEST).read(ensemble.model(), False)
+    found: list[Page] = []
+    for page, blocks in zip(pages, shown["blocks"].to_pylist(), strict=True):
+        found.append(page)
+        if len("".join(blocks or ()).encode()) < embedded.THIN:
+            made = embedded.alternatives(page.html.encode("utf-8", "replace"))
+            found += [replace(page, id=f"{page.id} state {n}", html=one.decode("utf-8", "replace")) for n, one in enumerate(made)]
+    return found
 
 
 def page_weight(page: Page) -> float:
@@ -126,18 +177,63 @@ def labels(texts: Sequence[str], gold: str) -> tuple[Floats, Floats]:
     return (share > SHARE).astype(np.float64), column.counts.astype(np.float64)
 
 
-def fit(samples: Sequence[Sample], trees: int = TREES) -> dict[str, Any]:
-    """A model file's content, see `extract_select.pack`."""
-    lines, truth, weights = (np.concatenate([getattr(s, k) for s in samples]) for k in ("lines", "labels", "weights"))
-    data = lgb.Dataset(lines, truth, weight=weights / weights.mean())
-    return exported(lgb.train(PARAMETERS, data, trees))
+@dataclass
+class Lot:
+    """Samples to train on, with the lines that their trees are told: `known` with evidence, `full` with the first pass too."""
+
+    samples: Sequence[Sample]
+    known: list[Lines]
+    full: list[Lines]
+
+    def fit(self, lines: Sequence[Lines], chosen: Sequence[int], trees: int) -> dict[str, Any]:
+        """A forest over the shown blocks of some samples."""
+        of = [self.samples[n] for n in chosen]
+        rows = np.concatenate([lines[n][s.shown] for n, s in zip(chosen, of, strict=True)])
+        truth, weights = (np.concatenate([getattr(s, k)[s.shown] for s in of]) for k in ("labels", "weights"))
+        data = lgb.Dataset(rows, truth, weight=weights / weights.mean())
+        return exported(lgb.train(PARAMETERS, data, trees))
+
+
+def fit(samples: Sequence[Sample], trees: int = TREES, first_trees: int = FIRST_TREES) -> dict[str, Any]:
+    """A model file's content, see `ensemble.pack`: evidence, a first forest, and a second that is told what the first thinks.
+
+    What the first thinks of a training page comes from one that was trained without its site.
+    """
+    table = evidence.Table([s.entries for s in samples if s.page.bench != "invented"])
+    told = [evidence.told(s.page.html, s.page.site, s.entries.keys, table, len(s.lines)) for s in samples]
+    lot = Lot(samples, [np.concatenate([s.lines, t], axis=1) for s, t in zip(samples, told, strict=True)], [])
+    everything = range(len(samples))
+    made = lot.fit(lot.known, everything, first_trees)
+    parts = np.array([_digest(f"part {s.page.site}") % PARTS for s in samples])
+    odds: dict[int, Floats32] = {}
+    for k in range(PARTS):
+        forest = ensemble.pack(lot.fit(lot.known, np.flatnonzero(parts != k).tolist(), first_trees)).first
+        odds |= {n: first_odds(lot.known[n], samples[n].shown, forest) for n in np.flatnonzero(parts == k).tolist()}
+    lot.full = [np.concatenate([lot.known[n], context(samples[n].page, odds[n])], axis=1) for n in everything]
+    return {**made, "second": lot.fit(lot.full, everything, trees), "evidence": table.exported(), "rules": list(KEPT_RULES)}
+
+
+def first_odds(lines: Lines, shown: npt.NDArray[np.bool_], forest: ensemble.Forest) -> Floats32:
+    """What the first pass thinks of each block."""
+    out = np.zeros(len(lines), np.float32)
+    _odds(lines, forest, out)
+    return np.where(shown, out, np.float32(NO_BLOCK))
+
+
+def context(page: Page, odds: Floats32) -> Lines:
+    """What the second pass is told: float32[blocks, CONTEXT]."""
+    data = evidence.page_bytes(page.html)
+    out = np.zeros((len(odds), len(CONTEXT)), np.float32)
+    if len(odds):
+        _context(data, pg.scratch(len(data), len(COLUMNS)), tables(), np.zeros(ROLES), odds, out)
+    return out
 
 
 def exported(booster: lgb.Booster) -> dict[str, Any]:
     """The trees as plain lists. A limit is rounded down to float32, so that float32 values fall on the same side as before."""
     found = [t["tree_structure"] for t in booster.dump_model()["tree_info"]]
     used = sorted({f for tree in found for f in _splits(tree)})
-    return {"features": [FEATURES[f] for f in used], "trees": [_tree(t, {f: n for n, f in enumerate(used)}) for t in found]}
+    return {"features": [COLUMNS[f] for f in used], "trees": [_tree(t, {f: n for n, f in enumerate(used)}) for t in found]}
 
 
 def _splits(node: dict[str, Any]) -> Iterator[int]:
@@ -168,12 +264,16 @@ def _tree(root: dict[str, Any], number: dict[int, int]) -> dict[str, list[Any]]:
 
 def fold(page: Page) -> int:
     """Which of the folds a page is in: all pages of a site in the same."""
-    return int.from_bytes(hashlib.sha256(page.site.encode()).digest()[:8]) % FOLDS
+    return _digest(page.site) % FOLDS
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 
 def texts_of(pages: Sequence[Page], data: dict[str, Any] | None) -> list[str]:
     """The text of each page, extracted with a model, or with the one that ships."""
-    trees = extract_select.pack(data) if data else None
+    trees = ensemble.pack(data) if data else None
     found: list[str] = []
     for n in range(0, len(pages), BATCH):
         bodies = [p.html.encode("utf-8", "replace") for p in pages[n : n + BATCH]]
@@ -182,11 +282,12 @@ def texts_of(pages: Sequence[Page], data: dict[str, Any] | None) -> list[str]:
     return found
 
 
-def cross_validated(samples: Sequence[Sample], own: Sequence[Sample], trees: int = TREES) -> list[str]:
-    """The text of each page, found with a model trained on the sites of the other folds and on our own pages."""
-    found = dict.fromkeys((s.page.id for s in samples), "")
+def cross_validated(pages: Sequence[Page], samples: Sequence[Sample], own: Sequence[Sample], trees: int = TREES) -> list[str]:
+    """The text of each page, found with a model trained on the samples of the sites of the other folds and on our own pages."""
+    found = dict.fromkeys((p.id for p in pages), "")
+    asked = frozenset(found)
     for k in range(FOLDS):
-        inside = [s.page for s in samples if fold(s.page) == k]
+        inside = [s.page for s in samples if fold(s.page) == k and s.page.id in asked]
         if inside:
             data = fit([s for s in samples if fold(s.page) != k] + list(own), trees)
             found |= dict(zip((p.id for p in inside), texts_of(inside, data), strict=True))
@@ -214,24 +315,12 @@ def weights(text: str) -> dict[str, float]:
     return found
 
 
-def compare(marked: Sequence[Sample], own: Sequence[Sample], trees: int) -> int:
-    """Print the scores of the pages with and without evidence, cross-validated by site."""
-    from studies import extraction_evidence as evidence
-
-    pages, others = [evidence.clues(s) for s in marked], [evidence.clues(s) for s in own]
-    for name, texts in evidence.compared(pages, others, trees).items():
-        told = score_tables([s.page for s in marked], texts)
-        print(f"\n{name}, cross-validated by site, without the extractor's rules:\n{told}")
-    return 0
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Train and cross-validate the model of structural extraction.")
     parser.add_argument("--write", action="store_true", help=f"write {FILE.name}")
     parser.add_argument("--pages", type=int, default=0, help="at most so many pages of each benchmark, language and kind; 0: all")
     parser.add_argument("--trees", type=int, default=TREES, help="trees of each model")
     parser.add_argument("--weights", type=weights, default={}, metavar="NAME=VALUE,…", help=f"other than {WEIGHTS}")
-    parser.add_argument("--evidence", action="store_true", help="only try studies/extraction_evidence.py")
     options = parser.parse_args()
     try:
         pages = spread(seen(read_pages()), options.pages)
@@ -240,17 +329,16 @@ def main() -> int:
         return 1
     WEIGHTS.update(options.weights)
     chinese = spread(extraction_pages.own_chinese(), options.pages)
-    marked = [sample(p) for p in (*(p for p in pages if p.bench in FITTED), *chinese)]
+    fitted = [*(p for p in pages if p.bench in FITTED), *chinese]
+    marked = [sample(p) for p in with_states(fitted)]
     others = [p for p in pages if p.bench not in FITTED]
     invented = extraction_pages.invented(min(INVENTED, options.pages or INVENTED))
     own = [sample(p) for p in (*extraction_pages.samples(), *extraction_pages.docs(), *invented)]
-    if options.evidence:
-        return compare(marked, own, options.trees)
     data = fit(marked + own, options.trees)
     blocks = sum(len(s.labels) for s in marked), sum(len(s.labels) for s in own)
     print(f"{len(marked)} marked pages with {blocks[0]:,} blocks, {len(own)} of our own with {blocks[1]:,}, {options.trees} trees")
-    found = cross_validated(marked, own, options.trees)
-    print(f"\nTrained on, cross-validated by site:\n{score_tables([s.page for s in marked], found)}")
+    found = cross_validated(fitted, marked, own, options.trees)
+    print(f"\nTrained on, cross-validated by site:\n{score_tables(fitted, found)}")
     if others:
         print(f"\nNot trained on:\n{score_tables(others, texts_of(others, data))}")
     if options.write:

@@ -64,9 +64,11 @@ SHARED_MODULE_NAMES = {
 
 @cache
 def modules() -> Mapping[str, Path]:
-    """Every module of the program by its name without `skyloom.`."""
+    """Every module of the program by its name without `skyloom.`, but for `__main__`, which only starts the command line."""
     found = {}
     for path in sorted(ROOT.rglob("*.py")):
+        if path == ROOT / "__main__.py":
+            continue
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
         found[name] = path
     return found

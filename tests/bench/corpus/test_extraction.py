@@ -23,9 +23,11 @@ from studies import extraction_model as study
 
 from bench.corpus import extraction as bench
 from skyloom.core.units import units
+from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES
-from skyloom.corpus.extract.select import pack
+from skyloom.corpus.extract.judge.ensemble import RULES, pack, table_of_evidence
 from skyloom.corpus.extract.stage import extract_html
+from skyloom.corpus.extract.tag_tables import tables
 
 ROOT = Path(__file__).parents[3]
 BLIND_OF_30 = [f"site{n}.example" for n in (6, 7, 9, 16, 17, 19, 20)]
@@ -185,7 +187,7 @@ def test_trees_as_arrays_give_what_lightgbm_gives() -> None:
     found = [study.sample(page(f"{lang}{n}", lang, repeat=3 + n)) for n in range(12) for lang in ("en", "zh")]
     lines, truth = np.concatenate([s.lines for s in found]), np.concatenate([s.labels for s in found])
     booster = lightgbm.train({**study.PARAMETERS, "min_data_in_leaf": 5}, lightgbm.Dataset(lines, truth), 30)
-    arrays = pack(study.exported(booster))
+    arrays = pack(study.exported(booster)).first
     ours = np.array([odds_of(line, arrays) for line in lines])
     assert np.allclose(ours, booster.predict(lines, raw_score=True), atol=1e-4)
 
@@ -310,34 +312,66 @@ def test_weights_are_named_or_refused() -> None:
 
 def test_evidence_is_learned_from_other_sites_only() -> None:
     pages = [page(f"{n}", ("en", "zh")[n % 2], site=f"site{n % 5}.example") for n in range(20)]
-    found = [evidence.clues(study.sample(one)) for one in pages]
-    for one in found:
-        assert [one.sample.labels[k] for k, place in enumerate(one.places) if place >= 0] == one.sample.labels.tolist()
-    table = evidence.Table(found)
-    nav, article, own = evidence.entry_of("div.nav"), evidence.entry_of("div.foot"), table.shares["site1.example"]
-    assert table.odds(own, nav) == pytest.approx(table.odds({}, nav), abs=0.3) and (table.odds(own, nav) or 0) < -1
-    assert table.odds(own, article) is not None and table.odds(own, evidence.entry_of("div.unknown")) is None
-    assert evidence.entry_of("div.Post-12") == evidence.entry_of("div.post-7")
-    numbers = evidence.columns(found[0], table)
-    assert numbers.shape == (len(found[0].texts), evidence.COLUMNS)
-    text = found[0].sample.labels == 1
-    assert numbers[~text, 2].max() < numbers[text, 2].min()  # menus stand below what is never text on other sites
-    alone = evidence.Table(found[:1])
-    assert not alone.sites and not evidence.columns(found[0], alone).any()
+    found = [study.sample(one) for one in pages]
+    table = evidence.Table([s.entries for s in found])
+    numbers = evidence.told(pages[0].html, pages[0].site, found[0].entries.keys, table, len(found[0].lines))
+    assert numbers.shape == (len(found[0].lines), len(evidence.EVIDENCE)) and np.isfinite(numbers).all()
+    text, total = found[0].labels == 1, list(evidence.EVIDENCE).index("clue_sum")
+    assert numbers[~text, total].max() < numbers[text, total].min()  # menus stand below what is never text on other sites
+    alone = evidence.Table([found[0].entries])
+    assert not len(alone.of("")[0])
+    assert not evidence.told(pages[0].html, pages[0].site, found[0].entries.keys, alone, len(found[0].lines)).any()
+
+
+def entry_key(html: str, index: int = 0) -> int:
+    """The key of an element's first name, of the page's elements in order."""
+    data = evidence.page_bytes(html)
+    out = np.zeros((1000, 3), np.int64)
+    scratch = pg.scratch(len(data), len(evidence.COLUMNS))
+    evidence._entries(data, scratch, tables(), out)
+    return int(out[index, 0])
+
+
+def test_numbered_names_are_one_entry() -> None:
+    assert entry_key("<div class='Post-12'>月亮每天牵引海水</div>") == entry_key("<div class='post-7'>The moon</div>")
+    assert entry_key("<div class='post-12'>月</div>") != entry_key("<li class='post-12'>月</li>")
+    assert entry_key("<div id='楼层12'>月</div>") == entry_key("<div id='楼层3'>月</div>") != entry_key("<div id='楼主'>月</div>")
 
 
 def test_an_entrys_own_site_is_left_out() -> None:
-    """An entry that is text on one site and never on two others tells the first site that it is no text."""
+    """An entry that is text on one site and never on three others tells the first site that it is no text."""
     pages = []
-    for n, inside in enumerate(("text", "menu", "menu")):
+    for n, inside in enumerate(("text", "menu", "menu", "menu")):
         said = [SENTENCES[0] * 3, SENTENCES[1] * 3]
         box = "".join(f"<p>{s}</p>" for s in said)
-        html = (
-            f"<div class='box'>{box}</div>" if inside == "text" else f"<div class='box'>{box}</div><div class='body'>{box}月</div>"
-        )
+        html = f"<div class='box'>{box}</div>" + ("" if inside == "text" else f"<div class='body'>{box}月</div>")
         gold = "\n".join(said) if inside == "text" else "月"
-        pages.append(evidence.clues(study.sample(bench.Page(f"{n}", "wcxb", "en", f"s{n}", html, gold))))
-    table = evidence.Table(pages)
-    box = evidence.entry_of("div.box")
-    told = [table.odds(table.shares[f"s{n}"], box) for n in range(3)]
-    assert told[0] is not None and told[1] is not None and told[0] < 0 < told[1]
+        pages.append(study.sample(bench.Page(f"{n}", "wcxb", "en", f"s{n}", html, gold)))
+    table = evidence.Table([s.entries for s in pages])
+    box_key = entry_key("<div class='box'>月</div>")
+    told = [dict(zip(*(side.tolist() for side in table.of(f"s{n}")), strict=True)).get(box_key, 0) for n in range(2)]
+    assert told[0] < told[1]
+
+
+def test_a_table_of_evidence_holds_every_entry() -> None:
+    keys = np.unique(np.random.default_rng(1).integers(1, 2**32, 5000, dtype=np.uint32))
+    slots, values = table_of_evidence(keys, np.arange(len(keys), dtype=np.float32))
+    assert len(slots) >= 2 * len(keys) and not len(slots) & (len(slots) - 1)
+    for n in (0, 17, len(keys) - 1):
+        place = int(keys[n]) & (len(slots) - 1)
+        while slots[place] != keys[n]:
+            assert slots[place]
+            place = (place + 1) & (len(slots) - 1)
+        assert values[place] == n
+    assert np.count_nonzero(slots) == len(keys)
+    assert not table_of_evidence(keys[:0], values[:0])[0].any()
+
+
+def test_the_second_pass_takes_part_in_a_trained_model() -> None:
+    pytest.importorskip("lightgbm")
+    pages = [page(f"{n}", ("en", "zh")[n % 2], site=f"site{n % 9}.example") for n in range(36)]
+    found = study.fit([study.sample(one) for one in pages], 5, 3)
+    packed = pack(found)
+    assert len(packed.first.nodes) == 4 and len(packed.second.nodes) == 6 and packed.keys.any()
+    assert packed.rules.tolist() == [name in study.KEPT_RULES for name in RULES]
+    assert all(study.texts_of(pages[:2], found))

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import REASONS, extract_column, page_part
 from skyloom.corpus.extract.config import ExtractConfig
-from skyloom.corpus.extract.features import FEATURES
-from skyloom.corpus.extract.select import model
+from skyloom.corpus.extract.judge.ensemble import COLUMNS, FIRST, model
 from skyloom.corpus.extract.stage import extract_html, extract_pages
 from skyloom.corpus.extract.tag_tables import NAMES, TAGS, bits, fnv, tables
 from skyloom.corpus.text import charset
@@ -191,8 +190,8 @@ def test_words_in_names_are_found_wherever_they_stand() -> None:
 
 
 def test_the_model_file_names_features_that_exist_and_trees_that_end() -> None:
-    trees = model()
-    assert len(trees.nodes) > 20 and trees.feature.max() < len(FEATURES)
+    trees = model().first
+    assert len(trees.nodes) > 20 and trees.feature.max() < FIRST
     for tree in range(len(trees.nodes) - 1):
         first, last = trees.nodes[tree], trees.nodes[tree + 1]
         leaves = trees.leaves[tree + 1] - trees.leaves[tree]
@@ -203,8 +202,8 @@ def test_the_model_file_names_features_that_exist_and_trees_that_end() -> None:
 
 
 def test_constants() -> None:
-    assert len(set(TAGS)) == len(TAGS) < 256 and len(set(FEATURES)) == len(FEATURES)
-    assert fnv("div") != fnv("dl") and pg.BLOCK_COLUMNS == pg.BCODE + 1
+    assert len(set(TAGS)) == len(TAGS) < 256 and len(set(COLUMNS)) == len(COLUMNS)
+    assert fnv("div") != fnv("dl") and pg.BLOCK_COLUMNS == pg.INLINE_TO + 1
     assert REASONS[0] is None and len(set(REASONS)) == len(REASONS)
 
 

@@ -99,6 +99,7 @@ def flush(page: pg.Page, table: Tables) -> None:
     s[pg.GAP] = 0
     s[pg.SEGMENT] = s[pg.TEXT_END] = max(end, s[pg.SEGMENT])
     linked, s[pg.LINKED_BYTES] = s[pg.LINKED_BYTES], 0
+    named, s[pg.NAMES_READ] = s[pg.NAMES_READ], s[pg.NAMES]
     if end <= begin:
         return
     node = page.stack[s[pg.DEPTH] - 1]
@@ -111,6 +112,7 @@ def flush(page: pg.Page, table: Tables) -> None:
     row[pg.MARK] = s[pg.PENDING]
     row[pg.ROW], row[pg.CELL] = nodes[node, pg.NROW], nodes[node, pg.NCELL]
     row[pg.IMAGE] = s[pg.IMAGES]
+    row[pg.INLINE], row[pg.INLINE_TO] = named, s[pg.NAMES]
     s[pg.PENDING] = s[pg.BREAKS] = 0
     measure(text, begin, end, row, table)
     s[pg.BLOCKS] += 1
@@ -125,6 +127,8 @@ def push(page: pg.Page, table: Tables, tag: Int, bits: Int, family: np.uint64) -
     row = nodes[number]
     row[pg.NTAG], row[pg.PARENT], row[pg.FROM], row[pg.TO] = tag, up, s[pg.BLOCKS], s[pg.BLOCKS]
     row[pg.FROM_IMAGE], row[pg.TO_IMAGE], row[pg.COUNT], row[pg.DEPTH_OF] = s[pg.IMAGES], s[pg.IMAGES], 0, depth
+    row[pg.NAMED], row[pg.NAMED_TO] = s[pg.NAMES_READ], s[pg.NAMES]
+    s[pg.NAMES_READ] = s[pg.NAMES]
     above = np.int64(0)
     if up >= 0:
         row[pg.TEXTTAG], row[pg.NROW], row[pg.NCELL] = nodes[up, pg.TEXTTAG], nodes[up, pg.NROW], nodes[up, pg.NCELL]

@@ -21,10 +21,11 @@ import pyarrow.compute as pc
 
 from skyloom.core.kernels import Bools, Bytes, Floats, Int, Ints, Ints32, entry, inner
 from skyloom.corpus.extract import scratch as pg
-from skyloom.corpus.extract.features import FEATURES, ROLES
+from skyloom.corpus.extract.features import ROLES
+from skyloom.corpus.extract.judge.ensemble import COLUMNS, Model, model
 from skyloom.corpus.extract.rewrite import embedded
 from skyloom.corpus.extract.scan import copy, find
-from skyloom.corpus.extract.select import Model, heading_end, model, render, room, select
+from skyloom.corpus.extract.select import heading_end, render, room, select
 from skyloom.corpus.extract.tag_tables import TAG, TAGS, Tables, tables
 from skyloom.corpus.extract.walk import OK, TOO_MANY, walk
 from skyloom.corpus.extract.written_dates import line_date, marked_date
@@ -138,7 +139,7 @@ class Sink:
     def run(self, data: Bytes, offsets: npt.NDArray[np.int64], first: int, last: int) -> None:
         """Extract rows first..last - 1; row i is data[offsets[i]:offsets[i + 1]]."""
         largest = int(np.diff(offsets[first : last + 1]).max(initial=0))
-        page, roles = pg.scratch(largest, len(FEATURES)), np.zeros(ROLES)
+        page, roles = pg.scratch(largest, len(COLUMNS)), np.zeros(ROLES)
         while first < last:
             stopped = _pages(data, offsets, first, last, page, tables(), self.trees, roles, self.comments, self.out)
             if stopped < last:

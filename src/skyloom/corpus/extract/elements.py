@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.core.kernels import Bytes, Int, fnv, inner
+from skyloom.core.kernels import FNV_START, Bytes, Int, fnv, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text
 from skyloom.corpus.extract.hidden import FADED, FOLD, HARD, SHOWN, SIZED, TINY, UNTOLD, flag, sheet
+from skyloom.corpus.extract.judge.name_evidence import TOKENS, note_names
 from skyloom.corpus.extract.scan import attribute, date, find, find_close, lookup, match, put, reference, tag_end
 from skyloom.corpus.extract.tag_tables import ATTRIBUTE, ELEMENT_BITS, FOLD_BIT, HEADING, TAG, Tables
 
@@ -26,6 +27,8 @@ _COLSPAN, _ROWSPAN, _OPEN = (ATTRIBUTE[n] for n in ("colspan", "rowspan", "open"
 _SCRIPT, _TITLE, _MATH, _META, _TIME, _BUTTON = (TAG[n] for n in "script title math meta time button".split())
 _STYLE_TAG, _DIALOG, _SPAN, _LINK = (TAG[n] for n in ("style", "dialog", "span", "a"))
 HIDE, COLUMNS, ROWS = 2, 3, 4  # of page.found
+FEW = 4
+"""Names of an inline element that are noted."""
 _HIDE_BIT = ELEMENT_BITS["hidden"]
 
 
@@ -48,7 +51,7 @@ def element(
 
     In page.found: HIDE its flags of `hidden`, COLUMNS and ROWS what a cell covers.
     """
-    bits, count, found, closed = np.int64(0), np.int64(1), page.found, tag == _DIALOG
+    bits, count, found, closed, key_of = np.int64(0), np.int64(1), page.found, tag == _DIALOG, family
     found[HIDE], found[COLUMNS], found[ROWS] = 0, 1, 1
     while True:
         i, key = attribute(data, i, stop, found)
@@ -61,6 +64,9 @@ def element(
         found[HIDE] |= flag(data, np.int64(name), page, table)
         if name == _CLASS or name == _ID or name == _ROLE or name == _ITEMPROP:
             bits |= match(data, a, b, table.name_class, table.name_next, table.name_bits, True)
+            note_names(
+                data, a, b, page, fnv(key_of, 46) if name == _CLASS else fnv(FNV_START, 33 + np.int64(name)), np.int64(TOKENS)
+            )
             if name == _CLASS:
                 for k in range(a, b):
                     if not 48 <= data[k] <= 57:  # numbered names are one family
@@ -119,6 +125,7 @@ def inline(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables, tag: In
                 drawn |= find(data, a, min(b, a + 10), _KATEX) == a or find(data, a, min(b, a + 7), _MATHJAX) == a
             if which == _CLASS:
                 first, last = a, b
+                note_names(data, a, min(b, a + 400), page, fnv(key, 46), np.int64(FEW))
             else:
                 begin, end = a, b
     if hides & (SIZED | SHOWN) and s[pg.DEPTH]:  # what is inside may be seen again

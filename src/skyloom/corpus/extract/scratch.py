@@ -12,11 +12,13 @@ import threading
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from skyloom.core.kernels import Bytes, Floats, Floats32, Hashes, Ints, Ints32
 
 MAX_BLOCKS = 200_000
 MAX_NODES = 400_000
+MAX_NAMES = 1 << 20
 MAX_DEPTH = 400
 """Open elements; deeper ones are read as if their tags were not there. Browsers stop at 512."""
 TITLE_BYTES = 2000
@@ -27,23 +29,27 @@ BINS = 50
 
 # The columns of `Page.blocks`, int32. START, END: its text in `Page.text`. NODE: the element that it stands in directly.
 # GLUE: 0 for a new paragraph, 1 after one <br>. LINKED: bytes inside links. MARK: -1 for a bullet, n for "n.", else 0.
-# ROW, CELL: the elements of its table row and cell, or -1. UNITS ...: counts of its text, see `block_counts.measure`.
+# ROW, CELL: the elements of its table row and cell, or -1. UNITS ...: counts of its text, see `block_counts.measure`. INLINE,
+# INLINE_TO: the names of the inline elements that opened in it, in `Page.names`.
 START, END, NODE, BTAG, GLUE, LINKED, MARK, ROW, CELL, IMAGE = range(10)
 UNITS, COMMAS, STOPS, DIGITS, UPPER, WIDE, LAST, PHRASE, DATED, BCODE = range(10, 20)
-BLOCK_COLUMNS = 20
+INLINE, INLINE_TO = 20, 21
+BLOCK_COLUMNS = 22
 
 # The columns of `Page.nodes`, int32. FROM, TO: the blocks below it. TEXT: the tag that names its text. COUNT: of items or rows.
 # UP: the nearest element above that holds more blocks. FROM_IMAGE, TO_IMAGE: images that stand before and up to its end.
-# HIDE: flags of `hidden`. WIDE_BY, HIGH_BY: the columns and rows of its table that a cell covers.
+# HIDE: flags of `hidden`. WIDE_BY, HIGH_BY: the columns and rows of its table that a cell covers. NAMED, NAMED_TO: its names.
 NTAG, PARENT, FROM, TO, TEXTTAG, COUNT, NROW, NCELL, UP, FROM_IMAGE, TO_IMAGE, DEPTH_OF, FAMILY = range(13)
 HIDE, WIDE_BY, HIGH_BY = range(13, 16)
-NODE_COLUMNS = 16
+NAMED, NAMED_TO = 16, 17
+NODE_COLUMNS = 18
 
 # `Page.state`, int64: where the reader stands.
 TEXT_END, SEGMENT, GAP, PRE, IN_LINK, LINKED_BYTES, BREAKS, BLOCKS, NODES, DEPTH = range(10)
 WORK, TITLE_END, DATE, DATE_RANK, IMAGES, PENDING, MUTE, SKIPPED_DEPTH, TITLES, BUDGET = range(10, 20)
 MUTE_NAME, MUTE_DEPTH, MUTED, SHEET, HIDES, BARE, SPARE = range(20, 27)
-STATE = 27
+NAMES, NAMES_READ = 27, 28  # how many names are noted, and how many of them belong to an element or a block
+STATE = 29
 SHEET_NAMES = 256
 MAX_SPAN = 64
 """Columns or rows that a cell of a table may cover."""
@@ -75,6 +81,16 @@ class Page(NamedTuple):
     bins: Floats32  # float32[2, BINS + 1]: a histogram of the likelihoods
     sheet: Hashes  # uint64[SHEET_NAMES]: classes and ids in the page's own style sheets, in open addressing
     sheet_hides: Bytes  # uint8[SHEET_NAMES]: whether they are hidden
+    names: npt.NDArray[np.uint32]  # uint32[names]: keys of the names of elements, see `name_evidence`
+    clues: Floats32  # float32[nodes, 5]: what the names of an element and of those around it say
+    told: Floats32  # float32[blocks, 6]: what a block's text, its headings and its inline elements say
+    ranks: Floats32  # float32[7]: the same of the open heading of each rank
+    z: Floats32  # float32[blocks]: the log odds of the first pass
+    likely: Floats  # float64[2 x (blocks + 1)]: running sums of units and of likely units
+    headings: Ints32  # int32[blocks]: the heading above a block, or -1
+    kin: Ints32  # int32[blocks]: the slot of blocks like it
+    kin_sums: Floats32  # float32[HASHES, 3]: units, likely units and number of blocks that are alike
+    family_likely: Floats32  # float32[HASHES, 2]: units and likely units of a family
     spans: Ints32  # int32[MAX_SPAN, 2]: for each column the last row that a cell covers, and its element
 
 
@@ -92,6 +108,9 @@ def make(size: int, features: int) -> Page:
         np.empty(nodes, np.float64), np.zeros(HASHES, np.uint64), np.zeros((HASHES, 2), np.float32), np.zeros(features, np.float32),
         np.empty(blocks, np.float32), np.empty(blocks, np.uint8), np.zeros((2, BINS + 1), np.float32),
         np.zeros(SHEET_NAMES, np.uint64), np.zeros(SHEET_NAMES, np.uint8),
+        np.empty(min(size // 2 + 16, MAX_NAMES), np.uint32), np.empty((nodes, 5), np.float32), np.empty((blocks, 6), np.float32),
+        np.zeros(7, np.float32), np.empty(blocks, np.float32), np.empty(2 * blocks + 2, np.float64), np.empty(blocks, np.int32),
+        np.empty(blocks, np.int32), np.zeros((HASHES, 3), np.float32), np.zeros((HASHES, 2), np.float32),
         np.zeros((MAX_SPAN, 2), np.int32),
     )  # fmt: skip
 

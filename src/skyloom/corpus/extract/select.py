@@ -1,6 +1,6 @@
 """Block classification and rendering: which blocks of a page are its text (report 3.1: contiguous medium-to-long passages).
 
-Input: a `Page` with its sums. Output: the kept blocks and their text. A small ensemble of trees gives each block its likelihood
+Input: a `Page` with its sums. Output: the kept blocks and their text. The trees of `judge` give each block its likelihood
 of being text; then a few rules settle what trees on single blocks cannot see: readers' comments, headings that lost their text,
 listings between passages. Rows of tables are `a | b | c` (`table_rows.py`), lines after one <br> one paragraph.
 """
@@ -9,18 +9,11 @@ listings between passages. Rows of tables are `a | b | c` (`table_rows.py`), lin
 
 from __future__ import annotations
 
-import functools
-import json
-from importlib import resources
-from typing import Any, NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 
-from skyloom.core.kernels import Bytes, Floats, Floats32, Int, Ints, Ints32, inner
+from skyloom.core.kernels import Bool, Bytes, Floats, Int, Ints, Ints32, inner
 from skyloom.corpus.extract import scratch as pg
-from skyloom.corpus.extract.features import FEATURES, describe, describe_page, prepare
-from skyloom.corpus.extract.hidden import DROP, settle_hidden
+from skyloom.corpus.extract.judge.ensemble import Model, judge
 from skyloom.corpus.extract.page_repeats import carry_on, drop_repeats
 from skyloom.corpus.extract.scan import copy
 from skyloom.corpus.extract.table_rows import CELL_BYTES, SHORT_CELL, row_end, table_of, write_row
@@ -28,9 +21,10 @@ from skyloom.corpus.extract.tag_tables import HEADING, NAME_BITS, TAG, Tables
 
 COMMENTS_AFTER = 150
 """Units of text before and outside comments that make them comments on it; with less they are the page."""
+SURE = 0.75
+"""The likelihood from which on comments stay all the same: the posts of a thread are often called so."""
 DOUBT = 0.25
 """The likelihood that a heading with kept text below it needs, and a listing beside kept text."""
-EARLY, SETTLED = 40, 3.5
 LEAST, MOST = 0.2, 0.5
 BINS = pg.BINS
 
@@ -41,73 +35,17 @@ _COMMENT = NAME_BITS["comment"]
 _PRE, _LI, _TR, _H1, _TABLE = (TAG[n] for n in ("pre", "li", "tr", "h1", "table"))
 
 
-class Model(NamedTuple):
-    """An ensemble of trees as arrays; the sum of one leaf of each tree is a block's log odds.
-
-    For each inner node `feature` int16, `limit` float32, and `low` and `high` int16: the next node of its tree for a value up to
-    the limit and for the rest, or -1 - leaf. `value`: float32 for each leaf. `nodes`, `leaves`: where those of each tree begin,
-    int32[trees + 1].
-    """
-
-    feature: npt.NDArray[np.int16]
-    limit: Floats32
-    low: npt.NDArray[np.int16]
-    high: npt.NDArray[np.int16]
-    value: Floats32
-    nodes: Ints32
-    leaves: Ints32
-
-
-@functools.cache
-def model() -> Model:
-    """The model that ships with Skyloom, see studies/extraction_model.py."""
-    data = json.loads((resources.files("skyloom.corpus.extract") / "model.json").read_text("utf-8"))
-    return pack(data)
-
-
-def pack(data: dict[str, Any]) -> Model:
-    """The arrays of a model file: {"features": names, "trees": [{"feature", "limit", "low", "high", "value"}]}."""
-    number = {name: n for n, name in enumerate(FEATURES)}
-    names, trees = [number[n] for n in data["features"]], data["trees"]
-    joined = {k: [v for t in trees for v in t[k]] for k in ("feature", "limit", "low", "high", "value")}
-    return Model(
-        np.array([names[f] for f in joined["feature"]], np.int16), np.array(joined["limit"], np.float32),
-        np.array(joined["low"], np.int16), np.array(joined["high"], np.int16), np.array(joined["value"], np.float32),
-        np.cumsum([0, *(len(t["feature"]) for t in trees)]).astype(np.int32),
-        np.cumsum([0, *(len(t["value"]) for t in trees)]).astype(np.int32),
-    )  # fmt: skip
-
-
-@inner
-def odds(line: Floats32, trees: Model) -> np.float32:
-    """The log odds of a block whose line is float32[FEATURES]; those that are SETTLED after EARLY trees are left there."""
-    total = np.float32(0)
-    for t in range(len(trees.nodes) - 1):
-        if t == EARLY and abs(total) > SETTLED:
-            break
-        first, leaf = trees.nodes[t], 0
-        at = 0 if trees.nodes[t + 1] > first else -1
-        while at >= 0:
-            node = first + at
-            at = trees.low[node] if line[trees.feature[node]] <= trees.limit[node] else trees.high[node]
-        leaf = -1 - at
-        total += trees.value[trees.leaves[t] + leaf]
-    return total
-
-
 @inner
 def select(page: pg.Page, table: Tables, trees: Model, roles: Floats, comments: bool) -> int:
     """Set `page.keep`; `comments`: whether readers' comments stay. Returns the number of blocks kept."""
+    judge(page, table, trees, roles)
+    return choose(page, table, trees.rules[0] and not comments, trees.rules[1] > 0)
+
+
+@inner
+def choose(page: pg.Page, table: Tables, comments: Bool, headings: Bool) -> int:
+    """Set `page.keep` by the likelihoods; the rules for `comments` and `headings` where they are set. Returns the blocks kept."""
     count, keep = page.state[pg.BLOCKS], page.keep
-    settle_hidden(page)
-    prepare(page, table, roles)
-    describe_page(page, roles, page.row)
-    for i in range(count):
-        if page.nodes[page.blocks[i, pg.NODE], pg.HIDE] & DROP:
-            page.p[i] = 0
-            continue
-        describe(page, i, roles, page.row)
-        page.p[i] = 1 / (1 + np.exp(-odds(page.row, trees)))
     least = threshold(page)
     for i in range(count):
         keep[i] = page.p[i] > least
@@ -115,10 +53,11 @@ def select(page: pg.Page, table: Tables, trees: Model, roles: Floats, comments: 
     _complete_tables(page)
     carry_on(page, table)
     _keep_code(page)
-    if not comments:
+    if comments:
         _drop_comments(page)
     drop_repeats(page)
-    _settle_headings(page, table)
+    if headings:
+        _settle_headings(page, table)
     kept = 0
     for i in range(count):
         kept += keep[i]
@@ -223,7 +162,7 @@ def _drop_comments(page: pg.Page) -> None:
     for i in range(page.state[pg.BLOCKS]):
         row = page.blocks[i]
         if page.all[row[pg.NODE]] & _COMMENT:
-            if before >= COMMENTS_AFTER:
+            if before >= COMMENTS_AFTER and page.p[i] < SURE:
                 page.keep[i] = 0
         elif row[pg.UNITS] >= 15 and row[pg.LINKED] < 0.35 * (row[pg.END] - row[pg.START]):
             before += row[pg.UNITS]

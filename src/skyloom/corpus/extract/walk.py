@@ -126,6 +126,7 @@ def _start_tag(data: Bytes, i: Int, stop: Int, page: pg.Page, table: Tables) -> 
             s[pg.MUTE] = s[pg.MUTE_DEPTH] = 0
         i, bits, family, count = element(data, i, stop, page, table, tag, key)
         if s[pg.DEPTH] >= pg.MAX_DEPTH:
+            s[pg.NAMES_READ] = s[pg.NAMES]
             return i
         push(page, table, tag, bits, family)
         number = s[pg.NODES] - 1

@@ -1,0 +1,152 @@
+"""The trees that judge the blocks of a page, and the likelihood of each that it is text (report 3.1).
+
+Input: a `Page` that `walk` has filled. Output: `page.p`. A small ensemble of trees reads the features of a block and the evidence
+on it; a second one reads these and what the first thought of the blocks around (`second_pass`). `model.json` is made by
+studies/extraction_model.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from skyloom.core.kernels import Floats, Floats32, Ints, Ints32, inner
+from skyloom.corpus.extract import scratch as pg
+from skyloom.corpus.extract.features import FEATURES, describe, describe_page, prepare
+from skyloom.corpus.extract.hidden import DROP, settle_hidden
+from skyloom.corpus.extract.judge.name_evidence import EVIDENCE, Keys, gather, tell
+from skyloom.corpus.extract.judge.second_pass import CONTEXT, NO_BLOCK, look_around, surroundings
+from skyloom.corpus.extract.tag_tables import Tables
+
+COLUMNS = (*FEATURES, *EVIDENCE, *CONTEXT)
+"""The names of all numbers of a block; the first trees see those up to FIRST."""
+_EVIDENCE_AT, FIRST = len(FEATURES), len(FEATURES) + len(EVIDENCE)
+RULES = ("comments", "headings")
+"""The rules of `select` that a model may switch off: readers' comments go, headings stay and go with their text."""
+EARLY, SETTLED = 40, 3.5
+HOPELESS = -4.0
+"""The log odds below which a block is not looked at again."""
+
+
+class Forest(NamedTuple):
+    """An ensemble of trees as arrays; the sum of one leaf of each tree is a block's log odds.
+
+    For each inner node `feature` int16, `limit` float32, and `low` and `high` int16: the next node of its tree for a value up to
+    the limit and for the rest, or -1 - leaf. `value`: float32 for each leaf. `nodes`, `leaves`: where those of each tree begin,
+    int32[trees + 1].
+    """
+
+    feature: npt.NDArray[np.int16]
+    limit: Floats32
+    low: npt.NDArray[np.int16]
+    high: npt.NDArray[np.int16]
+    value: Floats32
+    nodes: Ints32
+    leaves: Ints32
+
+
+class Model(NamedTuple):
+    """Two ensembles, of which the second may be empty; the table of evidence in open addressing; RULES, 1 where they hold."""
+
+    first: Forest
+    second: Forest
+    keys: Keys  # uint32[a power of two]
+    odds: Floats32  # float32 beside
+    rules: Ints  # int64[RULES]
+
+
+@functools.cache
+def model() -> Model:
+    """The model that ships with Skyloom, see studies/extraction_model.py."""
+    data = json.loads((resources.files("skyloom.corpus.extract.judge") / "model.json").read_text("utf-8"))
+    return pack(data)
+
+
+def pack(data: dict[str, Any]) -> Model:
+    """The arrays of a model file: a forest, "second": another, "evidence": {"keys", "odds"}, "rules": the names of those that hold.
+
+    A forest is {"features": names, "trees": [{"feature", "limit", "low", "high", "value"}]}; odds are in hundredths.
+    """
+    evidence = data.get("evidence", {"keys": [], "odds": []})
+    keys, odds = table_of_evidence(np.array(evidence["keys"], np.uint32), np.array(evidence["odds"], np.float32) / 100)
+    rules = np.array([name in data.get("rules", RULES) for name in RULES], np.int64)
+    return Model(_forest(data), _forest(data.get("second", {"features": [], "trees": []})), keys, odds, rules)
+
+
+def _forest(data: dict[str, Any]) -> Forest:
+    number = {name: n for n, name in enumerate(COLUMNS)}
+    names, trees = [number[n] for n in data["features"]], data["trees"]
+    joined = {k: [v for t in trees for v in t[k]] for k in ("feature", "limit", "low", "high", "value")}
+    return Forest(
+        np.array([names[f] for f in joined["feature"]], np.int16), np.array(joined["limit"], np.float32),
+        np.array(joined["low"], np.int16), np.array(joined["high"], np.int16), np.array(joined["value"], np.float32),
+        np.cumsum([0, *(len(t["feature"]) for t in trees)]).astype(np.int32),
+        np.cumsum([0, *(len(t["value"]) for t in trees)]).astype(np.int32),
+    )  # fmt: skip
+
+
+def table_of_evidence(keys: Keys, odds: Floats32) -> tuple[Keys, Floats32]:
+    """Open addressing over different keys (uint32, not 0), at most half full: (keys, odds)."""
+    size = 1 << max(2 * len(keys), 1).bit_length()
+    slots, values = np.zeros(size, np.uint32), np.zeros(size, np.float32)
+    left = np.arange(len(keys))
+    place = keys.astype(np.int64) & (size - 1)
+    while len(left):  # all try their place at once; the first of those that meet in a free one stays
+        free = slots[place] == 0
+        chosen, first = np.unique(place[free], return_index=True)
+        ours = np.flatnonzero(free)[first]
+        slots[chosen], values[chosen] = keys[left[ours]], odds[left[ours]]
+        rest = np.ones(len(left), np.bool_)
+        rest[ours] = False
+        left, place = left[rest], (place[rest] + 1) & (size - 1)
+    return slots, values
+
+
+@inner
+def odds(line: Floats32, trees: Forest) -> np.float32:
+    """The log odds of a block whose line is float32[COLUMNS]; those that are SETTLED after EARLY trees are left there."""
+    total = np.float32(0)
+    for t in range(len(trees.nodes) - 1):
+        if t == EARLY and abs(total) > SETTLED:
+            break
+        first, leaf = trees.nodes[t], 0
+        at = 0 if trees.nodes[t + 1] > first else -1
+        while at >= 0:
+            node = first + at
+            at = trees.low[node] if line[trees.feature[node]] <= trees.limit[node] else trees.high[node]
+        leaf = -1 - at
+        total += trees.value[trees.leaves[t] + leaf]
+    return total
+
+
+@inner
+def judge(page: pg.Page, table: Tables, trees: Model, roles: Floats) -> None:
+    """Set `page.p`, the likelihood of each block; 0 for what is hidden."""
+    count, row = page.state[pg.BLOCKS], page.row
+    settle_hidden(page)
+    prepare(page, table, roles)
+    gather(page, trees.keys, trees.odds)
+    describe_page(page, roles, row)
+    for i in range(count):
+        page.p[i], page.z[i] = 0, NO_BLOCK
+        if page.nodes[page.blocks[i, pg.NODE], pg.HIDE] & DROP:
+            continue
+        describe(page, i, roles, row)
+        tell(page, i, row, _EVIDENCE_AT)
+        page.z[i] = odds(row, trees.first)
+        page.p[i] = 1 / (1 + np.exp(-page.z[i]))
+    if len(trees.second.nodes) == 1:
+        return
+    look_around(page)
+    for i in range(count):
+        if page.z[i] < HOPELESS:  # hidden ones too
+            continue
+        describe(page, i, roles, row)
+        tell(page, i, row, _EVIDENCE_AT)
+        surroundings(page, i, row, FIRST)
+        page.p[i] = 1 / (1 + np.exp(-odds(row, trees.second)))
