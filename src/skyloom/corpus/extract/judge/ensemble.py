@@ -73,7 +73,7 @@ def pack(data: dict[str, Any]) -> Model:
     A forest is {"features": names, "trees": [{"feature", "limit", "low", "high", "value"}]}; odds are in hundredths.
     """
     evidence = data.get("evidence", {"keys": [], "odds": []})
-    keys, odds = table_of_evidence(np.array(evidence["keys"], np.uint32), np.array(evidence["odds"], np.float32) / 100)
+    keys, odds = table_of_evidence(np.array(evidence["keys"], np.uint32), np.array(evidence["odds"], np.float32) / np.float32(100))
     rules = np.array([name in data.get("rules", RULES) for name in RULES], np.int64)
     return Model(_forest(data), _forest(data.get("second", {"features": [], "trees": []})), keys, odds, rules)
 

@@ -103,7 +103,7 @@ def _odds(key: np.uint32, keys: Keys, values: Floats32) -> np.float32:
     slot = np.int64(key) & last
     while keys[slot] != 0:
         if keys[slot] == key:
-            return values[slot]
+            return np.float32(values[slot])
         slot = (slot + 1) & last
     return np.float32(np.nan)
 
@@ -135,7 +135,8 @@ def gather(page: pg.Page, keys: Keys, values: Floats32) -> None:
             now[4] += known
     ranks = page.ranks
     ranks[:] = 0
-    deepest = 0
+    deepest: Int
+    deepest = np.int64(0)
     for i in range(page.state[pg.BLOCKS]):
         row, now = page.blocks[i], told[i]
         key = text_key(page, i, False)
