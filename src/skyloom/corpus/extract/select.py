@@ -21,8 +21,6 @@ from skyloom.corpus.extract.tag_tables import HEADING, NAME_BITS, TAG, Tables
 
 COMMENTS_AFTER = 150
 """Units of text before and outside comments that make them comments on it; with less they are the page."""
-SURE = 0.75
-"""The likelihood from which on comments stay all the same: the posts of a thread are often called so."""
 DOUBT = 0.25
 """The likelihood that a heading with kept text below it needs, and a listing beside kept text."""
 LEAST, MOST = 0.2, 0.5
@@ -162,7 +160,7 @@ def _drop_comments(page: pg.Page) -> None:
     for i in range(page.state[pg.BLOCKS]):
         row = page.blocks[i]
         if page.all[row[pg.NODE]] & _COMMENT:
-            if before >= COMMENTS_AFTER and page.p[i] < SURE:
+            if before >= COMMENTS_AFTER:
                 page.keep[i] = 0
         elif row[pg.UNITS] >= 15 and row[pg.LINKED] < 0.35 * (row[pg.END] - row[pg.START]):
             before += row[pg.UNITS]
