@@ -1,4 +1,4 @@
-"""The model of structural extraction: how src/skyloom/corpus/extract/judge/model.json was trained, and how good it is on other sites.
+"""The model of structural extraction: how corpus/extract/judge/model.json was trained, and how good it is on other sites.
 
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model            (in the project's root; needs lightgbm)
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write    writes the model file as well

@@ -21,10 +21,10 @@ from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.planner.layout import Layout
 from skyloom.train.config import TrainConfig
-from skyloom.train.distributed.whole_matrices import Exchange
 from skyloom.train.distributed.mesh import Place, join
 from skyloom.train.distributed.pipeline import Pipeline, Reading, Runner, Whole, likeliest_of, losses_of
 from skyloom.train.distributed.shard import materialise, parallelize
+from skyloom.train.distributed.whole_matrices import Exchange
 from skyloom.train.step import MEAN, SQUARE, Muon, Weights, probe, takes_muon
 
 
