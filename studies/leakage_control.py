@@ -48,7 +48,7 @@ from skyloom.tokenizer import Tokenizer
 from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.tokenizer.train import train as train_tokenizer
 from skyloom.train.config import TrainConfig
-from skyloom.train.step.optim import MasterAdamW
+from skyloom.train.step.optim import MasterOptimizer
 
 SEEDS, TUNED_ON = 20, 101
 VOCABULARY = TokenizerConfig(vocabulary=1408, base=1000, characters=300, words=91, reserved=17, least_count=2, fit=True)
@@ -113,7 +113,7 @@ def one_seed(seed: int, recipe: Recipe, tokenizer: Tokenizer) -> Outcome:
         )
         model = initialise(Decoder(config), seed)
         rng = np.random.default_rng(seed)
-        optimiser = MasterAdamW(model, dict(model.named_parameters()), TrainConfig(precision="fp32"))
+        optimiser = MasterOptimizer(model, dict(model.named_parameters()), TrainConfig(precision="fp32"))
         _learn(model, optimiser, read * recipe.epochs, recipe, rng, recipe.rate)
         before = copy.deepcopy(model)
         _learn(model, optimiser, read + planted * recipe.copies, recipe, rng, recipe.late)
@@ -132,7 +132,7 @@ def _encoded(exercises: Store, split: str, tokenizer: Tokenizer, context: int) -
 
 
 def _learn(
-    model: Decoder, optimiser: MasterAdamW, items: list[torch.Tensor], recipe: Recipe, rng: np.random.Generator, peak: float
+    model: Decoder, optimiser: MasterOptimizer, items: list[torch.Tensor], recipe: Recipe, rng: np.random.Generator, peak: float
 ) -> None:
     """Read each of the items once, in random order; the rate rises over the first steps and falls to `late` by a cosine."""
     model.train()

@@ -41,7 +41,7 @@ from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
 from skyloom.score.intervals import generator
 from skyloom.train.config import TrainConfig
-from skyloom.train.step.optim import MasterAdamW
+from skyloom.train.step.optim import MasterOptimizer
 
 COPIES = (0, 1, 3, 10)
 STREAMED = 10
@@ -167,7 +167,7 @@ def _learn(
 ) -> None:
     """Read each row once as a document, in random order; the rate rises over the first steps and falls by a cosine."""
     model.train()
-    optimiser = MasterAdamW(model, dict(model.named_parameters()), TrainConfig(precision="fp32"))
+    optimiser = MasterOptimizer(model, dict(model.named_parameters()), TrainConfig(precision="fp32"))
     begin, end = texts.tokenizer.bos_id, texts.tokenizer.eos_id
     steps = batched([len(row) + 1 for row in rows], recipe.step, rng)
     for place, step in enumerate(steps):

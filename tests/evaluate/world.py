@@ -35,7 +35,7 @@ from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.tokenizer.train import train
 from skyloom.train.checkpoint import Checkpoint, write
 from skyloom.train.config import TrainConfig
-from skyloom.train.step.optim import MasterAdamW
+from skyloom.train.step.optim import MasterOptimizer
 from tests.tokenizer.texts import text
 
 DOMAINS = {"web_en": ("web", "en"), "web_zh": ("web", "zh-Hans"), "code": ("code", "code"), "parallel": ("parallel", "other")}
@@ -107,13 +107,13 @@ def _train(world: World) -> None:
     planted = world.exercises.read_table("exercises-canary.parquet", ["text"])["text"].to_pylist()
     config = ModelConfig(vocabulary=tokenizer.vocab_size, hidden=48, layers=2, heads=2, ffn=96, context=CONTEXT)
     model = initialise(Decoder(config), 1)
-    optimiser = MasterAdamW(model, dict(model.named_parameters()), TrainConfig(precision="fp32", weight_decay=0.0))
+    optimiser = MasterOptimizer(model, dict(model.named_parameters()), TrainConfig(precision="fp32", weight_decay=0.0))
     for folder, texts, steps in ((world.stage1, seen, 50), (world.final, planted * 4 + seen, 60)):
         _steps(model, optimiser, tokenizer, texts, steps)
         write(folder, Checkpoint(optimiser.weights(), {}, {"model": plain(config), "train": {"context": CONTEXT}}))
 
 
-def _steps(model: Decoder, optimiser: MasterAdamW, tokenizer: Tokenizer, texts: list[str], steps: int) -> None:
+def _steps(model: Decoder, optimiser: MasterOptimizer, tokenizer: Tokenizer, texts: list[str], steps: int) -> None:
     rng = np.random.default_rng(5)
     ids = [torch.tensor([tokenizer.bos_id, *t[:CONTEXT]]) for t in tokenizer.encode_batch(texts, threads=1)]
     for _ in range(steps):

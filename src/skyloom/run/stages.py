@@ -157,7 +157,7 @@ def open_streams(recipe: Recipe, tokens: Store, progress: Progress, *, vocabular
     made: dict[str, Loader] = {}
     used: dict[str, float] = {}
     for name in stages(recipe):
-        plan = resolve(stage_of(recipe, name).data, manifest, progress=progress, name=f"{name}.data", used=used)
+        plan = resolve(stage_of(recipe, name).data, manifest, progress=progress, name=f"stages.{name}.data", used=used)
         train = stage_train(recipe, name)
         made[name] = Loader(tokens, plan, seed=train.seed, batch=train.batch, context=train.context, vocabulary=vocabulary)
         used |= made[name].consumed(made[name].steps)

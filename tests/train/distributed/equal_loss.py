@@ -1,7 +1,7 @@
 """Equal loss: every layout of processes trains as one process does.
 
 Input: a small decoder with seeded weights and a learnable stream of tokens. Output: for every layout, how far
-its losses over 20 steps are from those of one process that knows nothing of layouts (`MasterAdamW` and the whole batch).
+its losses over 20 steps are from those of one process that knows nothing of layouts (`MasterOptimizer` and the whole batch).
 The processes are started by torchrun and talk through gloo. The rate warms up over 10 steps to 1e-3, above the report's peak.
 At half time each run goes on in a second learner, filled from the first one's state.
 """
@@ -32,7 +32,7 @@ from skyloom.score.nll import token_losses
 from skyloom.train.config import TrainConfig
 from skyloom.train.distributed import mesh
 from skyloom.train.distributed.parallel_learner import ParallelLearner
-from skyloom.train.step.optim import MasterAdamW, to_precision
+from skyloom.train.step.optim import MasterOptimizer, to_precision
 
 ROOT = Path(__file__).resolve().parents[3]
 SHAPE = {"vocabulary": 64, "hidden": 32, "layers": 2, "heads": 4, "ffn": 96, "context": 32}
@@ -148,7 +148,7 @@ def reference(model: ModelConfig, precision: str, documents: bool, rate: Rate, o
     config = TrainConfig(batch=BATCH, context=SHAPE["context"], precision=precision, optimizer=optimizer)
     decoder = initialise(Decoder(model), config.seed)
     masters = {name: weight.detach().clone() for name, weight in decoder.named_parameters()}
-    optimiser = MasterAdamW(to_precision(decoder, precision), masters, config)
+    optimiser = MasterOptimizer(to_precision(decoder, precision), masters, config)
     steps, scores, logits = [], torch.empty(0), torch.empty(0)
     for step in range(STEPS):
         batch = tokens(step)

@@ -18,7 +18,7 @@ from skyloom.train import checkpoint as disk
 from skyloom.train.config import StageConfig, TrainConfig
 from skyloom.train.step.learner import split_state
 from skyloom.train.step.muon import orthogonalise, scale_of, takes_muon
-from skyloom.train.step.optim import MasterAdamW, to_precision
+from skyloom.train.step.optim import MasterOptimizer, to_precision
 from tests.train.toy import CONFIG, MODEL, train
 
 MUON = dataclasses.replace(CONFIG, optimizer="muon")
@@ -50,10 +50,10 @@ def test_rates_follow_the_shape_as_the_papers_say() -> None:
     assert scale_of((4096, 1024), "original") == 2 and scale_of((1024, 4096), "original") == 1
 
 
-def made(config: TrainConfig) -> MasterAdamW:
+def made(config: TrainConfig) -> MasterOptimizer:
     model = initialise(Decoder(MODEL), 1)
     weights = {n: p.detach().clone() for n, p in model.named_parameters()}
-    return MasterAdamW(to_precision(model, config.precision), weights, config)
+    return MasterOptimizer(to_precision(model, config.precision), weights, config)
 
 
 @pytest.mark.parametrize("scale", ["match-rms-adamw", "original"])

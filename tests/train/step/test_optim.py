@@ -15,14 +15,14 @@ from skyloom.model.decoder import Decoder
 from skyloom.model.init import initialise
 from skyloom.train.config import StageConfig, TrainConfig
 from skyloom.train.rate_schedule import Calendar, evenly, learning_rate
-from skyloom.train.step.optim import MasterAdamW, to_precision
+from skyloom.train.step.optim import MasterOptimizer, to_precision
 from tests.train.toy import CONFIG, MODEL
 
 
-def made(precision: str, config: TrainConfig = CONFIG) -> MasterAdamW:
+def made(precision: str, config: TrainConfig = CONFIG) -> MasterOptimizer:
     model = initialise(Decoder(MODEL), 1)
     weights = {n: p.detach().clone() for n, p in model.named_parameters()}
-    return MasterAdamW(to_precision(model, precision), weights, config)
+    return MasterOptimizer(to_precision(model, precision), weights, config)
 
 
 def test_updates_equal_numpy_in_float64() -> None:
@@ -78,7 +78,7 @@ def test_masters_keep_what_bf16_loses() -> None:
     assert torch.equal(parameter, optimiser.weights()[name].bfloat16())
 
 
-def gradients(optimiser: MasterAdamW, update: int) -> dict[str, torch.Tensor]:
+def gradients(optimiser: MasterOptimizer, update: int) -> dict[str, torch.Tensor]:
     stream = torch.Generator().manual_seed(update)
     return {n: torch.randn(p.shape, generator=stream).to(p.dtype) for n, p in optimiser.parameters.items()}
 
@@ -167,7 +167,7 @@ def test_a_restart_forgets_moments_and_updates() -> None:
 
 def test_weights_of_another_model_are_refused() -> None:
     with pytest.raises(IntegrityError, match=r"weights.*model.*differ"):
-        MasterAdamW(Decoder(MODEL), {"x": torch.zeros(1)}, CONFIG)
+        MasterOptimizer(Decoder(MODEL), {"x": torch.zeros(1)}, CONFIG)
 
 
 def test_cosine_of_the_report() -> None:

@@ -1,6 +1,6 @@
 """One optimisation step spread over many processes: data, tensor and pipeline parallel AdamW or Muon. Report 3.5.
 
-What one process computes with `optim.MasterAdamW`, a mesh of processes computes here, whatever the layout: the same first
+What one process computes with `optim.MasterOptimizer`, a mesh of processes computes here, whatever the layout: the same first
 weights, the same loss and gradient norm (up to the order of additions), the same update. Masters and moments are DTensors
 under the names of the whole model, so a checkpoint of one layout can be read by any other.
 """

@@ -22,7 +22,7 @@ from skyloom.score.nll import token_losses
 from skyloom.train.config import TrainConfig
 from skyloom.train.step.activations import recompute
 from skyloom.train.step.machine import loss_function
-from skyloom.train.step.optim import MEAN, SQUARE, MasterAdamW, to_precision
+from skyloom.train.step.optim import MEAN, SQUARE, MasterOptimizer, to_precision
 
 Weights = Callable[[str], Tensor]
 """The whole first weight of a name, fp32."""
@@ -104,7 +104,7 @@ class SingleLearner:
         self._micro = config.layout.micro(config.batch)
         self._device = torch.device(device)
         masters = {name: weight.detach() for name, weight in self.model.named_parameters()}
-        self.optimiser = MasterAdamW(to_precision(self.model, config.precision), masters, config)
+        self.optimiser = MasterOptimizer(to_precision(self.model, config.precision), masters, config)
         self.optimiser.restart()
         self._loss = loss_function(compiled)
 

@@ -37,8 +37,9 @@ def to_precision(model: Decoder, precision: str) -> Decoder:
     return model
 
 
-class MasterAdamW:
-    """Decoupled weight decay (Loshchilov and Hutter 2019) on matrices, clipping of the whole gradient, fp32 masters."""
+class MasterOptimizer:
+    """AdamW (Loshchilov and Hutter 2019), or Muon for the blocks' matrices: decay of matrices, clipping of the whole gradient, fp32
+    masters."""
 
     def __init__(self, model: Decoder, masters: Mapping[str, Tensor], config: TrainConfig) -> None:
         """`masters`: fp32 weights by name; the model's weights are set to them, rounded to their dtype.

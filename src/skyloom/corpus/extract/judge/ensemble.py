@@ -29,6 +29,8 @@ _EVIDENCE_AT, FIRST = len(FEATURES), len(FEATURES) + len(EVIDENCE)
 RULES = ("comments", "headings")
 """The rules of `select` that a model may switch off: readers' comments go, headings stay and go with their text."""
 EARLY, SETTLED = 40, 3.5
+NO_ENTRIES = 2
+"""Slots of a table of evidence that holds nothing."""
 HOPELESS = -4.0
 """The log odds below which a block is not looked at again."""
 
@@ -130,14 +132,17 @@ def judge(page: pg.Page, table: Tables, trees: Model, roles: Floats) -> None:
     count, row = page.state[pg.BLOCKS], page.row
     settle_hidden(page)
     prepare(page, table, roles)
-    gather(page, trees.keys, trees.odds)
+    evidence = len(trees.keys) > NO_ENTRIES
+    if evidence:
+        gather(page, trees.keys, trees.odds)
     describe_page(page, roles, row)
     for i in range(count):
         page.p[i], page.z[i] = 0, NO_BLOCK
         if page.nodes[page.blocks[i, pg.NODE], pg.HIDE] & DROP:
             continue
         describe(page, i, roles, row)
-        tell(page, i, row, _EVIDENCE_AT)
+        if evidence:
+            tell(page, i, row, _EVIDENCE_AT)
         page.z[i] = odds(row, trees.first)
         page.p[i] = 1 / (1 + np.exp(-page.z[i]))
     if len(trees.second.nodes) == 1:
@@ -147,6 +152,7 @@ def judge(page: pg.Page, table: Tables, trees: Model, roles: Floats) -> None:
         if page.z[i] < HOPELESS:  # hidden ones too
             continue
         describe(page, i, roles, row)
-        tell(page, i, row, _EVIDENCE_AT)
+        if evidence:
+            tell(page, i, row, _EVIDENCE_AT)
         surroundings(page, i, row, FIRST)
         page.p[i] = 1 / (1 + np.exp(-odds(row, trees.second)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import FNV_START, Bytes, Floats32, Int, fnv, inner
+from skyloom.core.kernels import FNV_START, Bool, Bytes, Floats32, Int, fnv, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.tag_tables import TAG
 
@@ -29,6 +29,7 @@ _BYTES = 80
 TOKENS = 12
 """Names of one attribute that are read."""
 _H1 = TAG["h1"]
+_FIGURE = 48  # "0"
 _TEXT, _SECTION = 61, 94  # "=" and "^", which begin no name
 
 
@@ -36,6 +37,14 @@ _TEXT, _SECTION = 61, 94  # "=" and "^", which begin no name
 def short(state: np.uint64) -> np.uint32:
     """A 64-bit hash as an entry's key, never 0."""
     return np.uint32(((state ^ (state >> np.uint64(32))) & np.uint64(0xFFFFFFFF)) | np.uint64(1))
+
+
+@inner
+def _folded(byte: np.uint8, figures: Bool) -> np.uint8:
+    """A byte in lower case; all figures are 0, and those after the first of a run (`figures`) are left out, which is byte 0."""
+    if 48 <= byte <= 57:
+        return np.uint8(0 if figures else _FIGURE)
+    return np.uint8(byte | 32 if 65 <= byte <= 90 else byte)
 
 
 @inner
@@ -49,17 +58,10 @@ def note_names(data: Bytes, i: Int, stop: Int, page: pg.Page, start: np.uint64, 
             return
         state, figures = start, False
         while i < stop and data[i] > 32:
-            byte = data[i]
+            byte = _folded(data[i], figures)
             i += 1
-            if 48 <= byte <= 57:
-                if figures:
-                    continue
-                figures, byte = True, np.uint8(48)
-            else:
-                figures = False
-                if 65 <= byte <= 90:
-                    byte |= 32
-            state = fnv(state, byte)
+            if byte:
+                state, figures = fnv(state, byte), byte == _FIGURE
         page.names[s[pg.NAMES]] = short(state)
         s[pg.NAMES] += 1
         tokens += 1
@@ -74,18 +76,11 @@ def text_key(page: pg.Page, i: Int, section: bool) -> np.uint32:
         return np.uint32(0)
     state, figures = fnv(FNV_START, _SECTION if section else _TEXT), False
     for k in range(a, b):
-        byte = page.text[k]
-        if byte <= 32:
+        if page.text[k] <= 32:
             continue
-        if 48 <= byte <= 57:
-            if figures:
-                continue
-            figures, byte = True, np.uint8(48)
-        else:
-            figures = False
-            if 65 <= byte <= 90:
-                byte |= 32
-        state = fnv(state, byte)
+        byte = _folded(page.text[k], figures)
+        if byte:
+            state, figures = fnv(state, byte), byte == _FIGURE
     return short(state)
 
 
