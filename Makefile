@@ -1,7 +1,7 @@
 # Skyloom's commands. `make demo` and `make test` need only Python 3.11 or newer and 2 cores.
 #
 #   make demo        raw pages to a published model in minutes; prints where the run page is
-#   make test        the tests (half an hour on 2 cores that compute bf16, up to an hour on others);
+#   make test        the tests (about 20 minutes on 2 cores that compute bf16, up to an hour on others);
 #                    COVERAGE=1 also measures which lines they run, and fails below the floor
 #   make test-all    with the slow suites
 #   make bars        every numeric bar: measured value, threshold, pass or fail
