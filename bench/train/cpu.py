@@ -2,15 +2,18 @@
 
 Input: none; four shapes, with first weights and tokens from seeded numbers. Everybody has a process of its own
 (`peers.py`, where each is described), trains `WATCHED` steps that are not timed (they compile and warm up, and their losses
-show that all train the same thing), and then takes turns of a few steps. Output: tokens per second, the median of the
-rounds. All run with 2 threads and in the environment that `skyloom` gives itself (`cli.FOR_TORCH`), which helps peers too.
+show that all train the same thing), and then takes turns of a few steps. A peer's turn stands directly beside one of ours, before
+or after it from round to round, and the ratio of a round is that of these two turns: the speed of a shared machine changes within
+seconds, so turns that lie further apart say less. The first step of a turn, after a process has slept, is not timed.
+Output: tokens per second, the median of the rounds; the ratio ours over theirs, median, smallest and largest of the rounds. All
+run with 2 threads and in the environment that `skyloom` gives itself (`cli.FOR_TORCH`), which helps peers too.
 
     python -m bench.train.cpu [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N]     the tables
     python -m bench.train.cpu [--peers PYTHON] --json trainer_ratio,best_ratio
 
 The peers' environment is one of its own (`peers_train.txt`); `SKYLOOM_TRAIN_PEERS` names its interpreter where `--peers` does not.
-`trainer_ratio`: our tokens per second over those of Hugging Face's Trainer as it comes, the smallest over the shapes; `best_ratio`:
-over those of the fastest of all the others, which compute in bf16 and are compiled.
+`trainer_ratio`: the median over the rounds of our tokens per second over those of Hugging Face's Trainer as it comes, the smallest
+over the shapes; `best_ratio`: the same over each of the others, which compute in bf16 and are compiled, the smallest of all.
 """
 
 from __future__ import annotations
@@ -85,14 +88,21 @@ def worker_of(contender: str, peers: str) -> Worker:
 
 @dataclass
 class Measured:
-    """Of one contender at one shape: tokens per second in each round, and the losses of the first steps."""
+    """Of one contender at one shape. `rates`: tokens per second of each turn; `ratios`: ours over this one's in the turn beside it,
+    one for each round (of ours: empty); `losses`: of the first steps."""
 
     rates: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
         return median(self.rates)
+
+    @property
+    def ratio(self) -> float:
+        """Ours over this one's: the median of the rounds."""
+        return median(self.ratios)
 
 
 def task_of(shape: Shape, folder: Path) -> dict[str, Any]:
@@ -131,22 +141,32 @@ class Bench:
         found: dict[str, Measured] = {}
         steps: dict[str, int] = {}
         with ExitStack() as processes:
-            workers = []
+            workers: dict[str, Worker] = {}
             for contender in self.contenders:
                 worker = processes.enter_context(worker_of(contender, self.peers))
                 if worker.missing:
                     print(f"{contender}: {worker.missing} is not installed (bench/peers_train.txt)", file=sys.stderr)
                     continue
-                workers.append(worker)
+                workers[contender] = worker
                 worker.tell({"task": task})
                 first = worker.ask({"steps": WATCHED})
                 found[contender] = Measured(losses=first["losses"][:WATCHED])
                 steps[contender] = max(round(TURN / median(first["seconds"][2:])), 2)
                 print(f"{name}: {contender} {worker.version} is warm", file=sys.stderr)
-            for _ in range(self.rounds):
-                for worker in workers:
-                    seconds = worker.ask({"steps": steps[worker.name]})["seconds"]
-                    found[worker.name].rates.append(shape.tokens * len(seconds) / sum(seconds))
+
+            def turn(contender: str) -> float:
+                seconds = workers[contender].ask({"steps": steps[contender] + 1})["seconds"][1:]
+                found[contender].rates.append(shape.tokens * len(seconds) / sum(seconds))
+                return found[contender].rates[-1]
+
+            others = [contender for contender in workers if contender != OURS]
+            if OURS not in workers:
+                raise NotMeasuredError("there is no ratio without our own step")
+            for number in range(self.rounds):
+                for contender in others if number % 2 == 0 else reversed(others):
+                    pair = (OURS, contender) if number % 2 == 0 else (contender, OURS)
+                    rates = {who: turn(who) for who in pair}
+                    found[contender].ratios.append(rates[OURS] / rates[contender])
         return found
 
     @cached_property
@@ -154,34 +174,41 @@ class Bench:
         return {name: self.measure(name) for name in self.shapes}
 
     def trainer_ratio(self) -> float:
-        return min(here[OURS].rate / self._of(here, TRAINER) for here in self.found.values())
+        return min(self._of(here, TRAINER).ratio for here in self.found.values())
 
     def best_ratio(self) -> float:
         for here in self.found.values():
             for name in NEEDED:
                 self._of(here, name)
-        return min(
-            here[OURS].rate / max(measured.rate for name, measured in here.items() if name in COMPILED)
-            for here in self.found.values()
-        )
+        return min(measured.ratio for here in self.found.values() for name, measured in here.items() if name in COMPILED)
 
-    def _of(self, here: Mapping[str, Measured], name: str) -> float:
+    def _of(self, here: Mapping[str, Measured], name: str) -> Measured:
         if name not in here:
             raise NotMeasuredError(f"{name} is not installed: give --peers an interpreter that has it (bench/peers_train.txt)")
-        return here[name].rate
+        return here[name]
 
     def tables(self) -> None:
         settings = ", ".join(f"{name}={value}" for name, value in FOR_TORCH.items())
-        print(f"tokens/s, median of {self.rounds} alternating rounds; 2 threads, torch {torch.__version__}, {settings}")
-        head = f"| | tokens/s | smallest to largest | ours is | loss at step 1 | step {WATCHED} |\n|---|---|---|---|---|---|"
+        print(f"tokens/s, median of the turns; ours over theirs in turns side by side, {self.rounds} rounds")
+        print(f"2 threads, torch {torch.__version__}, {settings}")
+        head = f"| | tokens/s | smallest to largest | ours is | smallest to largest | loss at step 1 | step {WATCHED} |"
+        head += "\n|" + "---|" * 7
         for name, here in self.found.items():
-            ours = here[OURS].rate if OURS in here else float("nan")
             print(f"\n{name}: {SHAPES[name]}\n\n{head}")
             for contender, measured in here.items():
                 spread = f"{min(measured.rates):,.0f} to {max(measured.rates):,.0f}"
                 course = f"{measured.losses[0]:.3f} | {measured.losses[-1]:.3f}"
-                print(f"| {contender} | {measured.rate:,.0f} | {spread} | {ours / measured.rate:.2f}x | {course} |", flush=True)
-        print(f"\ntrainer_ratio {self.trainer_ratio():.2f}, best_ratio {self.best_ratio():.2f}")
+                ratio = (
+                    f"{measured.ratio:.2f}x | {min(measured.ratios):.2f} to {max(measured.ratios):.2f}"
+                    if measured.ratios
+                    else "1 | –"
+                )
+                print(f"| {contender} | {measured.rate:,.0f} | {spread} | {ratio} | {course} |", flush=True)
+        for name in BARS:
+            try:
+                print(f"\n{name} {getattr(self, name)():.2f}")
+            except NotMeasuredError as error:
+                print(f"\n{name}: {error}")
 
 
 def main() -> int:
@@ -194,7 +221,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         bench = Bench(Path(work), options.peers, options.rounds, options.shape, options.only)
-        return answer(options.json, lambda name: {BARS[0]: bench.trainer_ratio, BARS[1]: bench.best_ratio}[name](), bench.tables)
+        return answer(options.json, lambda name: float(getattr(bench, name)()), bench.tables)
 
 
 if __name__ == "__main__":
