@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from skyloom.core.errors import ConfigError
 from skyloom.core.records import Json
+from skyloom.score.intervals import resampled_sums
 from skyloom.score.nll import TextLosses
 from skyloom.train.inputs import Batches, SeenRow, StepBatch
 
@@ -156,8 +157,8 @@ def difference(ours: Mapping[str, TextLosses], theirs: Mapping[str, TextLosses],
         if count == 1:
             total += gap[0] / mine.tokens[0]
             continue
-        weights = stream.multinomial(count - 1, np.full(count, 1 / count), size=RESAMPLES)
-        total += (weights @ gap) / (weights @ mine.tokens)
+        gaps, tokens = resampled_sums((gap, np.asarray(mine.tokens, np.float64)), stream, RESAMPLES)
+        total += gaps / tokens
     low, high = np.quantile(total / len(ours), [0.025, 0.975])
     return Difference(mean_loss(ours) - mean_loss(theirs), float(low), float(high))
 

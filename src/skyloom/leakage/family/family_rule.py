@@ -40,7 +40,7 @@ from skyloom.leakage.family.family_file import (
     ModelFamily,
     member_of,
 )
-from skyloom.score.intervals import Floats, drawn, figure, generator
+from skyloom.score.intervals import Floats, figure, generator, resampled_sums
 
 FEWEST = 8
 """Lineages below which the spread of a line is not known well enough to judge by."""
@@ -207,13 +207,19 @@ def _item_variance(
 ) -> float:
     """Variance of the suspect's residual when items are drawn again: the same items for all models, so that what they share
     falls out; the line is fitted anew in each draw."""
-    times = {name: drawn(len(suspect.nats[name]), rng, resamples) if len(suspect.nats[name]) > 1 else None for name in SETS}
+    everybody = [*(member for group in lineages for member in group), suspect]
+    places = {id(member): place for place, member in enumerate(everybody)}
+    bits: dict[str, list[Floats]] = {}  # of each set, float64[resamples] for each of `everybody`
+    for name in SETS:
+        if len(suspect.nats[name]) < 2:
+            bits[name] = [np.full(resamples, member.bits_per_byte(name)) for member in everybody]
+            continue
+        columns = [np.asarray(column, np.float64) for member in everybody for column in (member.nats[name], member.bytes[name])]
+        sums = resampled_sums(columns, rng, resamples)
+        bits[name] = [nats / sizes / math.log(2) for nats, sizes in zip(sums[::2], sums[1::2], strict=True)]
 
     def rates(member: MemberCosts, name: str) -> Floats:
-        weights = times[name]
-        if weights is None:
-            return np.full(resamples, member.bits_per_byte(name))
-        return np.asarray((weights @ member.nats[name]) / (weights @ member.bytes[name]) / math.log(2), np.float64)
+        return bits[name][places[id(member)]]
 
     def point(members: Sequence[MemberCosts]) -> tuple[Floats, Floats]:
         x = np.mean([-rates(m, ABILITY) for m in members], axis=0)
