@@ -1,11 +1,12 @@
-"""Two or more versions of our own code in turns: has extraction, deduplication or encoding become slower?
+"""Two or more versions of our own code in turns: has extraction, deduplication, encoding or a training step become slower?
 
-Input: checkouts, the first being the one that the others are compared with, and real text (SKYLOOM_BENCH_DATA). Output: a table
-of rates and ratios. A processor's clock on a shared machine moves by a third within a minute, so two runs one after the
-other compare minutes, not versions. Here one process of each version stays open, and they take turns round by round on the
-same input; a ratio is the median over rounds of the two rates of one round. Kernels are compiled before the first round that
-counts. Extraction and deduplication run the worker that each checkout has for its own benches (under `bench/`, wherever it
-lies); encoding runs this checkout's `bench/tokenizer/ours.py` with the other one's code.
+Input: checkouts, the first being the one that the others are compared with, and real text (SKYLOOM_BENCH_DATA; training takes
+none). Output: a table of rates and ratios. A processor's clock on a shared machine moves by a third within a minute, so two runs
+one after the other compare minutes, not versions. Here one process of each version stays open, and they take turns round by round
+on the same input; a ratio is the median over rounds of the two rates of one round. Kernels are compiled before the first round
+that counts. Extraction and deduplication run the worker that each checkout has for its own benches (under `bench/`, wherever it
+lies); encoding runs this checkout's `bench/tokenizer/ours.py` with the other one's code. Training runs each checkout's
+`bench/train/peers.py`, as `bench.train.cpu` does, with its shapes, threads and environment; the first step of a turn is not timed.
 
     python -m bench.versions CHECKOUT [CHECKOUT ...] --folder TOKENIZER [--rounds N] [--only NAME ...]
 
@@ -30,10 +31,12 @@ from bench.answers import NotMeasuredError
 from bench.corpus.dedup import planted
 from bench.corpus.extraction import COLUMN, OURS, SIZES, SPEED_PAGES, give, nearest, read_pages, seconds_of
 from bench.tokenizer.speed import texts_of_each_domain
+from bench.train import cpu as train_cpu
 from bench.worker import Worker
 
 HERE = Path(__file__).resolve().parent
 DOCUMENTS = 11_000  # of the planted set, for deduplication
+WORK = ("extraction", "dedup", "encoding", "training")
 
 Round = Callable[[Worker], float]  # runs the work once and gives its rate
 
@@ -73,18 +76,19 @@ def main() -> int:
     parser.add_argument("checkouts", nargs="+", type=Path, metavar="CHECKOUT", help="a folder with src/ and bench/")
     parser.add_argument("--folder", type=Path, help="a folder that `skyloom tokenizer train` wrote, for encoding")
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--only", nargs="+", choices=("extraction", "dedup", "encoding"), help="only these")
+    parser.add_argument("--only", nargs="+", choices=WORK, help="only these")
+    parser.add_argument("--shape", nargs="+", choices=list(train_cpu.SHAPES), default=list(train_cpu.SHAPES), help="of training")
     options = parser.parse_args()
     checkouts = [c.resolve() for c in options.checkouts]
-    wanted = options.only or ["extraction", "dedup", "encoding"]
+    wanted = options.only or WORK
     if "encoding" in wanted and not options.folder:
         parser.error("encoding needs --folder, a trained tokenizer")
 
-    def opened(processes: ExitStack, name: str, argument: str, own: bool = True) -> list[Worker]:
+    def opened(processes: ExitStack, name: str, argument: str, own: bool = True, **more: str) -> list[Worker]:
         workers = []
         for checkout in checkouts:
             path = script(checkout, name) if own else HERE / "tokenizer" / name
-            environment = {"PYTHONPATH": f"{checkout / 'src'}:{checkout}"}
+            environment = {"PYTHONPATH": f"{checkout / 'src'}:{checkout}", **more}
             workers.append(processes.enter_context(Worker(path, argument, sys.executable, environment)))
         return workers
 
@@ -122,6 +126,13 @@ def main() -> int:
                     worker.ask({"texts": str(texts)})
                 rates = in_turns(workers, lambda w: float(w.ask("encode")["rate"]), options.rounds)
                 show("encoding", checkouts, rates, "MB/CPU-s")
+            if "training" in wanted:
+                for name in options.shape:
+                    shape = train_cpu.SHAPES[name]
+                    with ExitStack() as those:
+                        workers = opened(those, "train/peers.py", train_cpu.OURS, **train_cpu.SURROUNDINGS)
+                        rates = in_turns(workers, train_cpu.turns_of(shape, Path(place, name), workers), options.rounds)
+                        show(f"training step, {name}", checkouts, rates, "tokens/s")
     except NotMeasuredError as why:
         print(why, file=sys.stderr)
         return 1

@@ -22,7 +22,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -52,6 +52,8 @@ WATCHED, BATCHES, RATE = 8, 16, 1e-3
 PEERS = os.environ.get("SKYLOOM_TRAIN_PEERS") or sys.executable
 TURN = 2.0
 """Seconds of a turn, about."""
+SURROUNDINGS = {"OMP_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "false", **FOR_TORCH}
+"""Environment of every process."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,7 @@ SHAPES = {
 
 def worker_of(contender: str, peers: str) -> Worker:
     """A way to train in a process of its own, see `peers.py`."""
-    environment = {"OMP_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "false", **FOR_TORCH}
-    return Worker(HERE / "peers.py", contender, sys.executable if contender == OURS else peers, environment)
+    return Worker(HERE / "peers.py", contender, sys.executable if contender == OURS else peers, SURROUNDINGS)
 
 
 @dataclass
@@ -123,6 +124,26 @@ def task_of(shape: Shape, folder: Path) -> dict[str, Any]:
     return {"shape": table, "batch": shape.batch, "rate": RATE, "watched": WATCHED, **files}
 
 
+def begin(worker: Worker, task: Mapping[str, Any]) -> tuple[list[float], int]:
+    """Give a task and warm up: the losses of the first steps, and how many steps take about `TURN` seconds."""
+    worker.tell({"task": task})
+    first = worker.ask({"steps": WATCHED})
+    return first["losses"][:WATCHED], max(round(TURN / median(first["seconds"][2:])), 2)
+
+
+def speed(worker: Worker, shape: Shape, steps: int) -> float:
+    """Tokens per second of so many steps, after one that is not timed: the process has slept."""
+    seconds = worker.ask({"steps": steps + 1})["seconds"][1:]
+    return shape.tokens * len(seconds) / sum(seconds)
+
+
+def turns_of(shape: Shape, folder: Path, workers: Sequence[Worker]) -> Callable[[Worker], float]:
+    """All workers warm at one shape, and the function that gives one of them a turn: tokens per second."""
+    task = task_of(shape, folder)
+    steps = {worker: begin(worker, task)[1] for worker in workers}
+    return lambda worker: speed(worker, shape, steps[worker])
+
+
 @dataclass(frozen=True)
 class Bench:
     """Which shapes and contenders, and what was measured when it was first asked for."""
@@ -148,16 +169,14 @@ class Bench:
                     print(f"{contender}: {worker.missing} is not installed (bench/peers_train.txt)", file=sys.stderr)
                     continue
                 workers[contender] = worker
-                worker.tell({"task": task})
-                first = worker.ask({"steps": WATCHED})
-                found[contender] = Measured(losses=first["losses"][:WATCHED])
-                steps[contender] = max(round(TURN / median(first["seconds"][2:])), 2)
+                losses, steps[contender] = begin(worker, task)
+                found[contender] = Measured(losses=losses)
                 print(f"{name}: {contender} {worker.version} is warm", file=sys.stderr)
 
             def turn(contender: str) -> float:
-                seconds = workers[contender].ask({"steps": steps[contender] + 1})["seconds"][1:]
-                found[contender].rates.append(shape.tokens * len(seconds) / sum(seconds))
-                return found[contender].rates[-1]
+                rate = speed(workers[contender], shape, steps[contender])
+                found[contender].rates.append(rate)
+                return rate
 
             others = [contender for contender in workers if contender != OURS]
             if OURS not in workers:
