@@ -1,19 +1,21 @@
 """A training step on one CUDA card: tokens per second, utilisation and memory of large shapes, beside others' steps.
 
-Input: none; shapes of 1 B and 7 B parameters and a slice of Skywork-13B (its width and vocabulary, a quarter of its
-layers), sequences of 4,096 tokens, random weights and tokens. Everybody has a process of its own (`peers.py`, where each is
+Input: none; shapes of 1 B and 7 B parameters, a slice of Skywork-13B (its width and vocabulary, a quarter of its layers), and
+today's open families in their published shapes, two of them as slices: Llama 3.1 (scaled rotation, shared key heads, a vocabulary
+of 128,256), Qwen2 (biases, tied), Qwen3 (norms of heads, tied), Mistral (a window). Sequences of 4,096 tokens, of Mistral 8,192, so
+that its window cuts; random weights and tokens. Everybody has a process of its own (`peers.py`, where each is
 described), one after the other, because no two of them fit beside each other. Each takes the largest micro-batch that fits, from
 the shape's first guess down by halves; ours then computes activations again ("selective", "full"). A step is one micro-batch with
 its update, which is the worst case: in a run an update serves many.
 
     python -m bench.train.gpu [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N] [--profile FOLDER]
     python -m bench.train.gpu --json mfu-slice,mfu-7b
-    python -m bench.train.gpu --tiny --device cpu [--eager]      the same code at a tiny shape
+    python -m bench.train.gpu --tiny --device cpu [--eager]      the same code at tiny shapes
 
 Utilisation (MFU) is `ModelConfig.flops_per_token` × tokens per second ÷ the data sheet's bf16 peak without sparsity, and beside
 it with only the half of the scores counted that a causal mask leaves. `--profile` writes what our step spends its time on:
 shares by kind and the largest kernels. transformers and litgpt hold bf16 weights without fp32 masters (8 bytes of state for a
-parameter instead of our 14), so they may fit where we recompute. Never run on a card so far; on a CPU at the tiny shape only.
+parameter instead of our 14), so they may fit where we recompute. Never run on a card so far; on a CPU at the tiny shapes only.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import median
@@ -34,7 +36,8 @@ import torch
 from bench.answers import NotMeasuredError, answer, offer
 from bench.train.cpu import OURS, PEERS, Shape, worker_of
 from bench.worker import Worker
-from skyloom.model.config import ModelConfig
+from skyloom.model.config import ModelConfig, RopeScaling
+from skyloom.model.hf_config import to_hf_config
 from skyloom.model.presets import preset
 from skyloom.train.step import matmul_flops
 from skyloom.train.watch.peak import peak_flops
@@ -45,8 +48,42 @@ SHAPES = {
     "1b": Shape(preset("llama-1b"), 16),
     "7b": Shape(preset("llama-7b"), 4),
     "slice": Shape(ModelConfig(vocabulary=65_536, hidden=4_608, layers=13, heads=36, ffn=12_288), 8),
-}
-TINY = {"tiny": Shape(ModelConfig(vocabulary=512, hidden=64, layers=2, heads=4, ffn=176, context=64), 2)}
+    "llama3-slice": Shape(
+        ModelConfig(
+            vocabulary=128_256, hidden=4_096, layers=8, heads=32, key_heads=8, ffn=14_336, rope_theta=500_000.0,
+            rope_scaling=RopeScaling(kind="llama3", factor=8.0, original_context=8_192),
+        ),
+        8,
+    ),
+    "qwen2": Shape(
+        ModelConfig(
+            vocabulary=151_936, hidden=1_536, layers=28, heads=12, key_heads=2, ffn=8_960, rope_theta=1e6, norm_eps=1e-6,
+            tied=True, query_bias=True,
+        ),
+        8,
+    ),
+    "qwen3": Shape(
+        ModelConfig(
+            vocabulary=151_936, hidden=2_048, layers=28, heads=16, key_heads=8, head_width=128, ffn=6_144, rope_theta=1e6,
+            norm_eps=1e-6, tied=True, head_norm=True,
+        ),
+        8,
+    ),
+    "mistral-slice": Shape(
+        ModelConfig(vocabulary=32_000, hidden=4_096, layers=8, heads=32, key_heads=8, ffn=14_336, window=4_096, context=8_192), 4
+    ),
+}  # fmt: skip
+TINY = {
+    "tiny": Shape(ModelConfig(vocabulary=512, hidden=64, layers=2, heads=4, ffn=176, context=64), 2),
+    "tiny-qwen3": Shape(
+        ModelConfig(
+            vocabulary=512, hidden=64, layers=2, heads=4, key_heads=2, head_width=32, ffn=176, context=64, tied=True, head_norm=True
+        ),
+        2,
+    ),
+}  # fmt: skip
+PLAIN = ("vocabulary", "hidden", "layers", "heads", "ffn", "context")
+"""What a shape of LLaMA 1 has, which every contender can build."""
 WARM, STEPS, BATCHES = 4, 5, 4
 
 
@@ -90,6 +127,9 @@ class Bench:
         for name, shape in self.shapes.items():
             found[name] = {}
             for contender in self.contenders:
+                if not is_plain(shape.model) and contender not in (OURS, "hf-loop-bf16"):
+                    print(f"{name}: {contender} cannot build this shape here", file=sys.stderr)
+                    continue
                 measured = self.fitted(name, shape, contender)
                 if measured is not None:
                     found[name][contender] = measured
@@ -130,9 +170,9 @@ class Bench:
         model = shape.model
         tokens = self.work / f"{name}-{batch}.npy"
         np.save(tokens, np.random.default_rng(1).integers(0, model.vocabulary, (BATCHES, batch, model.context + 1)))
-        table = {key: getattr(model, key) for key in ("vocabulary", "hidden", "layers", "heads", "ffn", "context")}
         return {
-            "shape": table,
+            "shape": {key: getattr(model, key) for key in PLAIN},
+            "config": None if is_plain(model) else to_hf_config(model, bos_id=0, eos_id=0, dtype="float32"),
             "tokens": str(tokens),
             "weights": None,
             "batch": batch,
@@ -171,6 +211,11 @@ class Bench:
                 print(f"| {row} | {one.gib:.1f} |", flush=True)
 
 
+def is_plain(model: ModelConfig) -> bool:
+    """Whether `PLAIN` and a small number in the norms is all that makes the shape."""
+    return replace(ModelConfig(**{key: getattr(model, key) for key in PLAIN}), norm_eps=model.norm_eps) == model
+
+
 def ways(shape: Shape, contender: str) -> Iterator[tuple[int, str]]:
     """Sequences of a micro-batch and what is computed again, the fastest first."""
     batch = shape.batch
@@ -188,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shape", nargs="+", choices=list(SHAPES), default=list(SHAPES))
     parser.add_argument("--only", nargs="+", choices=[*CONTENDERS, "plain"], default=list(CONTENDERS))
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--tiny", action="store_true", help="a tiny shape instead")
+    parser.add_argument("--tiny", action="store_true", help="tiny shapes instead")
     parser.add_argument("--eager", action="store_true", help="compile nothing")
     parser.add_argument("--profile", type=Path, metavar="FOLDER", help="write there what our step spends its time on")
     offer(parser, BARS)

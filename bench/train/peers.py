@@ -7,9 +7,10 @@ reads orders and writes answers, each one line of JSON. The first answer is {"ve
 task; {"steps": n} trains n steps of it and answers {"seconds": [n numbers], "losses": [those that are known], "gib": most memory
 held on the card}, and with "profile": file it writes there where the time went. A step's time runs from its batch to the next
 one's, so it has all in it that a loop does. A task may also say "device", "compile": false and (to us) "recompute", and answers
-{"out_of_memory": true} where it does not fit. Tokens: int64[batches, sequences, context + 1]; weights: safetensors in Hugging
-Face's names, or null for weights as they come. Only torch and the peer are imported here, because the peers' environment need
-not have ours.
+{"out_of_memory": true} where it does not fit; "config", the whole config.json of a shape that has more than the six figures of
+"shape", is what "skyloom" and Hugging Face's models then read. Tokens: int64[batches, sequences, context + 1]; weights:
+safetensors in Hugging Face's names, or null for weights as they come. Only torch and the peer are imported here, because the
+peers' environment need not have ours.
 
 "skyloom" is what our loop calls: `SingleLearner.measure` and `apply`, compiled, in its settings of the machine. "trainer" is
 Hugging Face's Trainer as it comes, in fp32; "trainer-autocast" is told bf16 and torch_compile, "trainer-bf16" holds a model in
@@ -140,12 +141,13 @@ def skyloom(task: Task, clock: Clock) -> None:
 
     from skyloom.model.config import ModelConfig
     from skyloom.model.hf import from_hf
+    from skyloom.model.hf_config import from_hf_config
     from skyloom.planner.layout import Layout
     from skyloom.train.config import TrainConfig
     from skyloom.train.step.learner import SingleLearner
     from skyloom.train.step.machine import settled
 
-    model = ModelConfig(**task["shape"])
+    model = from_hf_config(task["config"]) if task.get("config") else ModelConfig(**task["shape"])
     config = TrainConfig(
         batch=task["batch"],
         context=model.context,
@@ -172,22 +174,25 @@ def skyloom(task: Task, clock: Clock) -> None:
 
 def hugging_face(task: Task) -> Any:
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 
     shape = task["shape"]
-    config = LlamaConfig(
-        vocab_size=shape["vocabulary"],
-        hidden_size=shape["hidden"],
-        num_hidden_layers=shape["layers"],
-        num_attention_heads=shape["heads"],
-        intermediate_size=shape["ffn"],
-        max_position_embeddings=shape["context"],
-        rms_norm_eps=1e-5,
-        tie_word_embeddings=False,
-        use_cache=False,
-    )
+    if task.get("config"):
+        config = AutoConfig.for_model(**{**task["config"], "use_cache": False})
+    else:
+        config = LlamaConfig(
+            vocab_size=shape["vocabulary"],
+            hidden_size=shape["hidden"],
+            num_hidden_layers=shape["layers"],
+            num_attention_heads=shape["heads"],
+            intermediate_size=shape["ffn"],
+            max_position_embeddings=shape["context"],
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            use_cache=False,
+        )
     with torch.device(device_of(task)):
-        model = LlamaForCausalLM(config)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     if task["weights"]:
         model.load_state_dict(weights(task))
     return model.train()

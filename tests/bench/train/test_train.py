@@ -15,6 +15,7 @@ from bench.answers import NotMeasuredError
 from bench.train import cpu as train_cpu
 from bench.train import gpu as train_gpu
 from skyloom.model.config import ModelConfig
+from skyloom.model.hf_config import to_hf_config
 
 TINY = train_cpu.Shape(ModelConfig(vocabulary=64, hidden=32, layers=2, heads=2, ffn=96, context=16), 2)
 
@@ -61,14 +62,43 @@ def test_a_worker_says_what_it_lacks() -> None:
 
 def test_the_bench_of_a_card_runs_on_a_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Ours and a peer, utilisation, memory and the profile, by the same lines as on a card."""
-    asked = ["--tiny", "--device", "cpu", "--eager", "--rounds", "1", "--only", "skyloom", "plain", "--profile", str(tmp_path)]
+    asked = [
+        "--tiny",
+        "--device",
+        "cpu",
+        "--eager",
+        "--rounds",
+        "1",
+        "--profile",
+        str(tmp_path),
+        "--only",
+        "skyloom",
+        "plain",
+        "hf-loop-bf16",
+    ]
     assert train_gpu.main(asked) == 0
-    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith(("| skyloom", "| plain"))]
-    assert [row[0] for row in rows] == ["| skyloom", "| plain"]
+    rows = [
+        line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith(("| skyloom", "| plain", "| hf-"))
+    ]
+    plain, qwen3 = ["| skyloom", "| plain", "| hf-loop-bf16"], ["| skyloom", "| hf-loop-bf16"]
+    assert [row[0] for row in rows] == [*plain, *qwen3], "the plain loop cannot build Qwen3's shape"
     for row in rows:
         assert row[1:3] == ["2", "none"] and float(row[3].replace(",", "")) > 0
         assert 0 < float(row[6].rstrip("%")) <= float(row[5].rstrip("%")), "of a peak that was measured beside other programs"
     assert "matrix products" in (tmp_path / "tiny.txt").read_text()
+
+
+def test_the_shapes_of_a_card_are_what_transformers_builds() -> None:
+    """Each shape that is more than LLaMA 1's has as many parameters there as here."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    others = {name: shape for name, shape in train_gpu.SHAPES.items() if not train_gpu.is_plain(shape.model)}
+    assert len(others) == 4
+    for name, shape in others.items():
+        config = AutoConfig.for_model(**to_hf_config(shape.model, bos_id=0, eos_id=0, dtype="float32"))
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+        assert sum(p.numel() for p in {id(p): p for p in model.parameters()}.values()) == shape.model.parameters, name
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
