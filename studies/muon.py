@@ -147,7 +147,7 @@ def run(texts: Texts, size: str, optimizer: str, seed: int, rate: float, tokens:
     loader = Loader(texts.shards, plan, seed=seed, batch=config.batch, context=CONTEXT)
     stage = StageConfig(
         name="stage1", schedule="constant" if test else "warmup-cosine", peak=rate, warmup_steps=min(warmup, loader.steps - 1),
-        monitor_points=1 if test else 20, releases=1,
+        monitor_points=1 if test else 12, releases=1,
     )  # fmt: skip
     model = replace(preset(size), vocabulary=VOCABULARY, context=CONTEXT)
     train_stage(config, stage, model, loader, texts.held, texts.tokenizer, None, out, progress=Progress())
