@@ -136,9 +136,10 @@ def _commands(command: Any, above: Any) -> Iterator[tuple[str, Any]]:
     import click
 
     context = click.Context(command, above, info_name="skyloom" if above is None else command.name)
-    yield context.command_path, context
+    yield str(context.info_name), context
     for below in (getattr(command, "commands", None) or getattr(command, "also", {})).values():
-        yield from _commands(below, context)
+        for name, found in _commands(below, context):
+            yield f"{context.info_name} {name}", found
 
 
 def _options(context: Any) -> list[tuple[str, str]]:

@@ -84,6 +84,7 @@ class Workplace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._told: dict[Path, list[str]] = {}
         starter = folder.parent / "bin" / "skyloom"
         starter.parent.mkdir()
         starter.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m skyloom.cli "$@"\n')
@@ -95,7 +96,12 @@ class Workplace:
         self.environment = {**environment(), "PATH": f"{starter.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": path}
 
     def follow(self, page: Path) -> list[str]:
-        """Do what the page says, block by block. Returns what was printed by each block that ran; a command that fails is an error."""
+        """Do what the page says once, block by block. Returns what each block printed; a command that fails is an error."""
+        if page not in self._told:
+            self._told[page] = self._follow(page)
+        return self._told[page]
+
+    def _follow(self, page: Path) -> list[str]:
         told = []
         for block in blocks(page):
             if block.file:
