@@ -6,7 +6,8 @@
 #   make test-all    with the slow suites
 #   make bars        every numeric bar: measured value, threshold, pass or fail
 #   make check       formatting, lint and types
-#   make docs        what the documents name exists, and their examples run
+#   make docs        what the documents name exists, their links lead somewhere, and their examples run
+#   make site        the documentation as a web site, in build/site (strict: a dead link stops it)
 #   make packages    wheel and sdist in dist/; `make try-packages` installs both, each into an empty environment, and runs them
 #   make audit       known weaknesses of the pinned versions (needs the network)
 #
@@ -28,7 +29,7 @@ STAMP := $(VENV)/.installed
 PIP = $(if $(UV),VIRTUAL_ENV=$(VENV) uv pip install --quiet,$(BIN)/python -m pip install --quiet)
 TRIALS := build/trials
 
-.PHONY: compiled-wheel demo test test-all bars check docs packages try-packages tag-is-version audit format clean
+.PHONY: compiled-wheel demo test test-all bars check docs site publish-site packages try-packages tag-is-version audit format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Skyloom needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
@@ -56,7 +57,19 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 docs: $(STAMP)
-	$(BIN)/python -m pytest -n 0 tests/core/test_document_paths.py tests/test_project_files.py $(ARGS)
+	$(BIN)/python -m pytest -n 0 tests/core/test_document_paths.py tests/test_project_files.py tests/site $(ARGS)
+
+$(VENV)/.site: $(STAMP)
+	$(PIP) --editable '.[docs]' -c constraints.txt
+	@touch $@
+
+site: $(VENV)/.site
+	$(BIN)/mkdocs build --strict $(ARGS)
+
+# For the workflow: this version beside the others on the branch gh-pages.
+publish-site: $(VENV)/.site
+	$(BIN)/mike deploy --push --update-aliases $$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' src/skyloom/__init__.py) latest
+	$(BIN)/mike set-default --push latest
 
 packages: $(STAMP)
 	rm -rf dist

@@ -67,7 +67,8 @@ def test_a_workflow_is_well_formed_and_may_do_little(path):
     assert flow["name"] == path.stem and flow["on"] and flow["permissions"] == {"contents": "read"}
     for name, job in flow["jobs"].items():
         assert job["runs-on"] and job["steps"], name
-        assert {*job.get("permissions", {})} <= {"id-token"} and job.get("needs") in (None, *flow["jobs"]), name
+        allowed = {"contents"} if (path.stem, name) == ("docs", "publish") else {"id-token"}
+        assert {*job.get("permissions", {})} <= allowed and job.get("needs") in (None, *flow["jobs"]), name
     for step in steps(path):
         assert ("run" in step) != ("uses" in step), step
         if "uses" in step:
@@ -101,6 +102,20 @@ def test_the_python_versions_are_those_of_the_project():
     assert PROJECT["tool"]["ruff"]["target-version"] == "py" + promised[0].replace(".", "")
     used = {str(s["with"]["python-version"]) for p in WORKFLOWS for s in steps(p) if "python-version" in s.get("with", {})}
     assert used <= {*promised, "${{ matrix.python }}"}
+
+
+def test_the_site_is_published_for_a_version_only():
+    """The one job that may write to the repository runs for a tag, and the tag must be the version."""
+    flow = read(ROOT / ".github" / "workflows" / "docs.yml")
+    job = flow["jobs"]["publish"]
+    assert (
+        job["permissions"] == {"contents": "write"}
+        and job["needs"] == "docs"
+        and job["if"] == "startsWith(github.ref, 'refs/tags/v')"
+    )
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    assert commands[0].startswith("make tag-is-version ") and commands[1].startswith("make publish-site ")
+    assert any(step.get("run", "").startswith("make site ") for step in flow["jobs"]["docs"]["steps"])
 
 
 def test_only_the_last_job_of_a_release_may_publish_and_has_no_password():

@@ -1,9 +1,10 @@
 """What the documentation site takes from the code while it is built: commands, settings, exit codes, bars, the list of decisions.
 
-MkDocs calls the functions `on_…` of this file (`hooks` in mkdocs.yml). Input: the pages of docs/, the click commands, the dataclasses of a
-recipe, `bench/bars.toml`. Output: pages in which a line `<!-- generated: NAME -->` is replaced by the tables of that name, so that the
-reference cannot differ from the program. A link that leaves docs/ leads to the repository that the variable SITE_REPOSITORY names; without it
-the name of the file is shown. The functions `commands`, `settings`, `exit_codes` and `bars` need no MkDocs, and the tests call them.
+MkDocs calls the functions `on_…` of this file (`hooks` in mkdocs.yml). Input: the pages of docs/, the click commands, the
+dataclasses of a recipe, `bench/bars.toml`. Output: pages in which a line `<!-- generated: NAME -->` is replaced by the tables of
+that name, so that the reference cannot differ from the program. A link that leaves docs/ leads to the repository that the variable
+SITE_REPOSITORY names; without it the name of the file is shown. `commands`, `settings`, `exit_codes` and `bars` need no MkDocs,
+and the tests call them.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(((?:\.\./)+[^)#\s]+)(#[^)]*)?\)")
 
 
 def commands() -> str:
-    """A section for each command: what it does, its arguments and options, examples. Options of all commands with a RECIPE stand once."""
+    """A section for each command: what it does, its arguments, its options, examples. What all with a RECIPE have stands once."""
     import click
 
     from skyloom.cli import main
 
     found = list(_commands(main, None))
-    recipes = [set(_options(context)) for _, context in found if any(p.human_readable_name == "RECIPE" for p in context.command.params)]
+    recipes = [
+        set(_options(context)) for _, context in found if any(p.human_readable_name == "RECIPE" for p in context.command.params)
+    ]
     usual = [row for row in _options(next(c for n, c in found if n == "skyloom run")) if all(row in rows for rows in recipes)]
     told = ["## Options of every command with a RECIPE", _table(("option", "meaning"), usual)]
     for name, context in found:
@@ -88,7 +91,7 @@ def filled(text: str) -> str:
 
 
 def outward(text: str, page: str) -> str:
-    """A page whose links out of docs/ lead to the repository, or are names where no repository is known. `page` is a path below docs/."""
+    """A page whose links out of docs/ lead to the repository, or are names where none is known. `page`: its path below docs/."""
     repository = os.environ.get("SITE_REPOSITORY", "").rstrip("/")
 
     def link(found: re.Match[str]) -> str:

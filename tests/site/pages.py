@@ -79,6 +79,22 @@ def anchors(page: Path) -> set[str]:
     return made
 
 
+def dead(page: Path) -> list[str]:
+    """The links of a page that lead nowhere."""
+    wrong = []
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        if not there.exists() or (anchor and there.suffix == ".md" and anchor not in anchors(there)):
+            wrong.append(target)
+    return wrong
+
+
+def documents() -> list[Path]:
+    """All pages of docs/ and of the root."""
+    return sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
+
+
 class Workplace:
     """A folder in which a reader's commands run. `skyloom` is called in this process where no shell is needed: starting it costs seconds."""
 

@@ -14,11 +14,11 @@ import yaml
 
 from skyloom.core.config import describe
 from skyloom.run.recipe import Recipe
-from tests.site.pages import DOCS, anchors, blocks, links
+from tests.site.pages import DOCS, blocks, dead, documents
 from tests.stories.program import ROOT
 from tests.test_cli import VERBS
 
-PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
+PAGES = documents()
 BOTH = sorted(page for group in ("get-started", "tutorials") for page in (DOCS / group).glob("*.md") if ".zh" not in page.name)
 
 
@@ -35,17 +35,6 @@ def site_pages():
     return module
 
 
-def dead(page: Path) -> list[str]:
-    """The links of a page that lead nowhere."""
-    wrong = []
-    for target in links(page):
-        path, _, anchor = target.partition("#")
-        there = (page.parent / path).resolve() if path else page
-        if not there.exists() or (anchor and there.suffix == ".md" and anchor not in anchors(there)):
-            wrong.append(target)
-    return wrong
-
-
 @pytest.mark.parametrize("page", PAGES, ids=by_path)
 def test_no_link_is_dead(page):
     assert dead(page) == []
@@ -53,7 +42,9 @@ def test_no_link_is_dead(page):
 
 def test_a_dead_link_and_a_dead_anchor_are_found(tmp_path):
     page = tmp_path / "页.md"
-    page.write_text("# 标题 One\n\n[a](#标题-one) [b](none.md) [c](#none) [d](页.md#标题-one) [e](https://example.org/x)\n\n```\n[f](none)\n```\n")
+    page.write_text(
+        "# 标题 One\n\n[a](#标题-one) [b](none.md) [c](#none) [d](页.md#标题-one) [e](https://example.org/x)\n\n```\n[f](none)\n```\n"
+    )
     assert dead(page) == ["none.md", "#none"]
 
 
@@ -77,6 +68,49 @@ def test_a_table_of_figures_has_its_command(page):
         if re.search(r"^\|.*\d\.\d.*\|", part, re.MULTILINE) and not any(v for k, v in above.items() if k):
             lacking.append(part.split("\n", 1)[0])
     assert lacking == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_figures_of_a_readme_are_those_of_the_benchmarks(name):
+    """Each row of the comparison names a bar; its figure is the one that docs/benchmarks.md has in the table of all bars."""
+    bars = dict(
+        re.findall(r"^\| ([\w-]+)(?: †)? \| [^|]* \| ([\d.,e+]+)", (DOCS / "benchmarks.md").read_text("utf-8"), re.MULTILINE)
+    )
+    text = (ROOT / name).read_text("utf-8")
+    rows = re.findall(r"^\| .* \| .* \| ([\d.]+)[^|]*\| `([\w-]+)` \|$", text, re.MULTILINE)
+    assert len(rows) >= 8
+    assert [(figure, bar) for figure, bar in rows if bars[bar] != figure] == []
+    failing = re.findall(r"^\| ([\w-]+)(?: †)? \|.*\*\*fail\*\* \|$", (DOCS / "benchmarks.md").read_text("utf-8"), re.MULTILINE)
+    assert failing and [bar for bar in failing if f"`{bar}`" not in text] == []
+    assert "make test" in text and "make demo" in text and len(text.splitlines()) < 90
+
+
+def test_both_readmes_have_the_same_rows():
+    tables = [
+        re.findall(r"^\| .*`([\w-]+)` \|$", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+        for name in ("README.md", "README.zh.md")
+    ]
+    assert tables[0] == tables[1]
+
+
+def test_the_costs_of_the_tutorial_are_those_of_the_table():
+    """`docs/snapshot.md` has the table that `python -m bench.core.snapshot` prints; the tutorials quote it."""
+    table = (DOCS / "snapshot.md").read_text("utf-8")
+    column = {
+        row[0].strip(" *²"): row[3].strip()
+        for row in re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", table, re.MULTILINE)
+    }
+    for page in ("common-crawl.md", "common-crawl.zh.md"):
+        text = (DOCS / "tutorials" / page).read_text("utf-8")
+        wanted = (
+            "CPU-hours",
+            "download at 100 MB/s, hours",
+            "hours on 192 cores that never wait",
+            "CPU, dollars",
+            "disk for a month, dollars",
+        )
+        assert [column[name] for name in wanted if not re.search(rf"\b{column[name]}\b", text)] == []
+        assert f"{float(column['kept, GB'].replace(',', '')) / 1000:.1f} TB" in text
 
 
 def test_every_page_is_in_the_navigation_once():

@@ -1,4 +1,4 @@
-"""The commands of the tutorials run as they are written, at small size, in a reader's folder.
+"""The commands of the tutorials, the first pages and the how-to pages run as they are written, at small size, in a reader's folder.
 
 What a page needs is what it says: `my-pages/`, `my-texts.jsonl`, `one/`, `model`, `test.jsonl`, `held-back.jsonl`, `pages/`. All pages share
 one folder, so what one has made is found finished by the others. The Chinese pages have the same commands (`test_links.py`).
@@ -21,7 +21,7 @@ from tests.stories.program import ROOT
 pytestmark = pytest.mark.xdist_group("tutorials")
 
 TUTORIALS = sorted(p for p in (DOCS / "tutorials").glob("*.md") if ".zh" not in p.name)
-STARTS = [DOCS / "get-started" / f"{name}.md" for name in ("install", "demo", "run-page")]
+OTHERS = sorted(p for group in ("get-started", "howto") for p in (DOCS / group).glob("*.md") if ".zh" not in p.name)
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +65,14 @@ def told(place):
     (release,) = (place.folder / "runs" / "mine").glob("release-*")
     (place.folder / "model").symlink_to(release)
     for name, split in (("test", "test"), ("held-back", "ref")):
-        items = pq.read_table(next((release / "exercises").glob(f"{split}*.parquet"))).to_pylist()
+        items = pq.read_table(release / "exercises" / f"exercises-{split}.parquet").to_pylist()
         write_lines(place.folder / f"{name}.jsonl", [{k: row[k] for k in ("id", "question", "answer")} for row in items[:24]])
     return printed
 
 
 def test_my_own_pages_become_a_corpus_and_a_model(told, place):
     """Both languages go through each stage, and the ledger, the dropped documents and the export are there."""
-    stages, corpus, shown, *_ = told
+    _, corpus, shown, *_ = told
     languages = {json.loads(line)["lang"] for line in (place.folder / "languages.jsonl").read_text("utf-8").splitlines()}
     assert {"en", "zh-Hans"} <= languages
     assert "near-duplicates" in corpus and "exact duplicates" in shown + corpus
@@ -80,7 +80,7 @@ def test_my_own_pages_become_a_corpus_and_a_model(told, place):
     assert (place.folder / "my-model" / "recipe.toml").exists()
 
 
-@pytest.mark.parametrize("page", [*STARTS, *(p for p in TUTORIALS if p.stem != "own-pages")], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*(p for p in TUTORIALS if p.stem != "own-pages"), *OTHERS], ids=lambda page: page.stem)
 def test_the_commands_of_a_page_run(page, told, place):
     printed = place.follow(page)
     assert len(printed) == sum(block.runs for block in blocks(page)) > 0
