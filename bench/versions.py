@@ -130,7 +130,7 @@ def main() -> int:
                 for name in options.shape:
                     shape = train_cpu.SHAPES[name]
                     with ExitStack() as those:
-                        workers = opened(those, "train/peers.py", train_cpu.OURS, **train_cpu.SURROUNDINGS)
+                        workers = opened(those, str(Path("train", "peers.py")), train_cpu.OURS, **train_cpu.SURROUNDINGS)
                         rates = in_turns(workers, train_cpu.turns_of(shape, Path(place, name), workers), options.rounds)
                         show(f"training step, {name}", checkouts, rates, "tokens/s")
     except NotMeasuredError as why:
