@@ -80,11 +80,13 @@ def anchors(page: Path) -> set[str]:
 
 
 def dead(page: Path) -> list[str]:
-    """The links of a page that lead nowhere."""
+    """The links of a page that lead nowhere. A page in Chinese names page.md, and the site leads to page.zh.md where there is one."""
     wrong = []
     for target in links(page):
         path, _, anchor = target.partition("#")
         there = (page.parent / path).resolve() if path else page
+        if page.name.endswith(".zh.md") and (own := there.with_name(there.name.replace(".md", ".zh.md"))).exists():
+            there = own
         if not there.exists() or (anchor and there.suffix == ".md" and anchor not in anchors(there)):
             wrong.append(target)
     return wrong
