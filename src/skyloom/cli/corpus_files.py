@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Concatenate
 
 import click
 
-from skyloom.cli.common import example, logging, make_progress, on_recipe
+from skyloom.cli.common import Options, example, logging, make_progress, on_recipe
 
 if TYPE_CHECKING:
     from skyloom.corpus.alone import RowStage
     from skyloom.run.run import Run
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What the commands that judge files are given: DOCUMENTS, --out, --id, --text, --workers, and --texts where they have it."""
+
+    documents: tuple[str, ...]
+    out: str
+    id_column: str
+    text_column: str
+    workers: int | None
+    texts: str | None = None
+
+    def judge(self, stage: RowStage) -> None:
+        """Write the verdicts of a stage on the documents, and tell how many there were."""
+        from skyloom.core.engine import Engine
+        from skyloom.corpus.alone import judge_files
+        from skyloom.corpus.dedup import Columns
+        from skyloom.run.doctor import usable_cores
+
+        engine = Engine(usable_cores() if self.workers is None else self.workers)
+        engine.prepare()
+        columns, progress = Columns(self.id_column, self.text_column), make_progress()
+        try:
+            report = judge_files(
+                self.documents, self.out, stage, engine=engine, progress=progress, columns=columns, texts=self.texts
+            )
+        finally:
+            engine.close()
+        click.echo(str(report))
+
 
 _FILES = (
     click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]"),
@@ -20,37 +53,20 @@ _FILES = (
     click.option("-o", "--out", required=True, metavar="FILE", help="Output: .jsonl (also .gz, .zst) or .parquet."),
     click.argument("documents", nargs=-1, required=True),
 )
+_texts = click.option("--texts", default=None, metavar="FILE", help="Also write the documents that stay (id, text) to this file.")
 
 
-def _on_files(function: Callable[..., None]) -> Callable[..., None]:
-    """Add DOCUMENTS, --out, --id, --text, --workers and the options of logging to a command."""
+def _on_files(function: Callable[Concatenate[_Files, Options], None]) -> Callable[..., None]:
+    """Give it DOCUMENTS, --out, --id, --text, --workers (and --texts, below `_texts`) as one value, and logging's options."""
+
+    @functools.wraps(function)
+    def command(*args: Options.args, **options: Options.kwargs) -> None:
+        files = {field.name: options.pop(field.name) for field in fields(_Files) if field.name in options}
+        function(_Files(**files), *args, **options)
+
     for option in _FILES:
-        function = option(function)
-    return logging(function)
-
-
-def _judge(
-    stage: RowStage,
-    documents: tuple[str, ...],
-    out: str,
-    id_column: str,
-    text_column: str,
-    workers: int | None,
-    texts: str | None = None,
-) -> None:
-    from skyloom.core.engine import Engine
-    from skyloom.corpus.alone import judge_files
-    from skyloom.corpus.dedup import Columns
-    from skyloom.run.doctor import usable_cores
-
-    engine = Engine(usable_cores() if workers is None else workers)
-    engine.prepare()
-    columns = Columns(id_column, text_column)
-    try:
-        report = judge_files(documents, out, stage, engine=engine, progress=make_progress(), columns=columns, texts=texts)
-    finally:
-        engine.close()
-    click.echo(str(report))
+        command = option(command)
+    return logging(command)
 
 
 @click.command(
@@ -67,24 +83,16 @@ def _judge(
     multiple=True,
     help="Languages that stay. May be repeated. [default: all]",
 )
-@click.option("--texts", default=None, metavar="FILE", help="Also write the documents that stay (id, text) to this file.")
+@_texts
 @_on_files
-def corpus_language(
-    wanted: tuple[str, ...],
-    texts: str | None,
-    documents: tuple[str, ...],
-    out: str,
-    id_column: str,
-    text_column: str,
-    workers: int | None,
-) -> None:
+def corpus_language(files: _Files, wanted: tuple[str, ...]) -> None:
     """Tell the language of DOCUMENTS: JSON lines (plain, .gz, .zst) or Parquet, files or folders.
 
     Writes a row for each document: id, lang (en, zh-Hans, zh-Hant, other, or empty where there are no letters), score.
     """
     from skyloom.corpus.alone import LanguageVerdict
 
-    _judge(LanguageVerdict(wanted), documents, out, id_column, text_column, workers, texts)
+    files.judge(LanguageVerdict(wanted))
 
 
 @click.command(
@@ -101,17 +109,9 @@ def corpus_language(
     metavar="FILTER",
     help="A published filter that English documents must pass too (corpus.clean.quality.web_en). May be repeated.",
 )
-@click.option("--texts", default=None, metavar="FILE", help="Also write the documents that stay (id, text) to this file.")
+@_texts
 @_on_files
-def corpus_quality(
-    web_en: tuple[str, ...],
-    texts: str | None,
-    documents: tuple[str, ...],
-    out: str,
-    id_column: str,
-    text_column: str,
-    workers: int | None,
-) -> None:
+def corpus_quality(files: _Files, web_en: tuple[str, ...]) -> None:
     """Judge DOCUMENTS by the quality rules of a run: JSON lines (plain, .gz, .zst) or Parquet, files or folders.
 
     Writes a row for each document: id, lang, score (below 0.5 where a rule failed), reason (null where none did).
@@ -121,7 +121,7 @@ def corpus_quality(
     from skyloom.corpus.quality import QualityConfig
 
     config = build(QualityConfig, {"web_en": list(web_en)}, origin="command line")
-    _judge(QualityVerdicts(config), documents, out, id_column, text_column, workers, texts)
+    files.judge(QualityVerdicts(config))
 
 
 @click.command(
@@ -139,9 +139,7 @@ def corpus_quality(
     help="Kind of personal data. May be repeated. [default: all]",
 )
 @_on_files
-def corpus_redact(
-    kinds: tuple[str, ...], documents: tuple[str, ...], out: str, id_column: str, text_column: str, workers: int | None
-) -> None:
+def corpus_redact(files: _Files, kinds: tuple[str, ...]) -> None:
     """Replace personal data in DOCUMENTS by placeholders such as <EMAIL>: JSON lines (.gz, .zst) or Parquet, files or folders.
 
     Writes a row for each document: id, text, and how many of each kind were replaced.
@@ -149,7 +147,7 @@ def corpus_redact(
     from skyloom.corpus.alone import Redaction
     from skyloom.corpus.redact import RedactConfig
 
-    _judge(Redaction(RedactConfig(kinds) if kinds else RedactConfig()), documents, out, id_column, text_column, workers)
+    files.judge(Redaction(RedactConfig(kinds) if kinds else RedactConfig()))
 
 
 @click.command(
@@ -205,7 +203,14 @@ def corpus_export(run: Run, out: str, kind: str, by: str, size: str, splits: tup
     content = read_manifest(folder)["content"]
     try:
         found = export_corpus(
-            folder, Store(out), config, content=content, name=run.recipe.name, engine=run.engine, progress=run.progress
+            folder,
+            Store(out),
+            config,
+            content=content,
+            name=run.recipe.name,
+            leases=run.work,
+            engine=run.engine,
+            progress=run.progress,
         )
     finally:
         run.engine.close()

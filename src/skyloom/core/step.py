@@ -194,7 +194,7 @@ def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Prog
         place = f"[{number}/{len(steps)}] {step.name}"
         folder = work.child(step.folder)
         started = time.monotonic()
-        with _lease(work, step, engine.shard, progress) as lease:
+        with lease(work, step.folder, step.name, engine.shard, progress) as held:
             status, mended = "skipped", []
             if is_done(work, step):
                 mended = verify(folder, step=step, full=engine.full_checks, threads=engine.workers)
@@ -209,7 +209,7 @@ def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Prog
                     folder.sweep()
                 inputs = {need.name: work.child(need.folder) for need in step.needs}
                 step.run(StepContext(step, folder, inputs, engine, progress))
-                lease.alone()
+                held.alone()
                 engine.clear()
                 if engine.shard is None or not is_done(work, step):  # another shard may have been faster
                     folder.write_json(TIMING, {"seconds": round(time.monotonic() - started, 3), "finished": _now()})
@@ -266,31 +266,34 @@ def _finish(step: Step, folder: Store) -> None:
     )
 
 
-class _Lease:
-    """A hold on a step of a local work folder; the kernel frees it if we die. On a remote one it holds nothing."""
+class Lease:
+    """A hold on work in a local work folder; the kernel frees it if we die. On a remote one it holds nothing."""
 
     def __init__(self, handle: int | None) -> None:
         self._handle = handle
 
     def alone(self) -> None:
-        """Wait until no other shard run is in this step. The lock is given up and taken anew, so two that wait do not lock up."""
+        """Wait until no other shard run is in this work. The lock is given up and taken anew, so two that wait do not lock up."""
         if self._handle is not None:
             fcntl.flock(self._handle, fcntl.LOCK_EX)
 
 
 @contextlib.contextmanager
-def _lease(work: Store, step: Step, shard: Shard | None, progress: Progress) -> Iterator[_Lease]:
-    """Hold a step for ourselves, or with the other shard runs and our own shard of it for ourselves."""
+def lease(work: Store, place: str, name: str, shard: Shard | None, progress: Progress) -> Iterator[Lease]:
+    """Hold a place (a step's folder, for one) for ourselves, or with the other shard runs and our own shard of it for ourselves.
+
+    `name`: what is done there, for the message while another run holds it. StorageError if `work` cannot be written.
+    """
     if not work.local:
-        yield _Lease(None)
+        yield Lease(None)
         return
     with contextlib.ExitStack() as stack:
         if shard is not None:
-            own = stack.enter_context(_lock_file(work, f"{step.folder}.shard-{shard.number}-of-{shard.count}"))
-            _take(own, fcntl.LOCK_EX, f"{step.name}: shard {shard}", progress)
-        handle = stack.enter_context(_lock_file(work, step.folder))
-        _take(handle, fcntl.LOCK_EX if shard is None else fcntl.LOCK_SH, step.name, progress)
-        yield _Lease(handle)
+            own = stack.enter_context(_lock_file(work, f"{place}.shard-{shard.number}-of-{shard.count}"))
+            _take(own, fcntl.LOCK_EX, f"{name}: shard {shard}", progress)
+        handle = stack.enter_context(_lock_file(work, place))
+        _take(handle, fcntl.LOCK_EX if shard is None else fcntl.LOCK_SH, name, progress)
+        yield Lease(handle)
 
 
 @contextlib.contextmanager

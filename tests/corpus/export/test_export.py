@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 import zstandard
 
 from skyloom.core.config import build
-from skyloom.core.engine import Engine, Task
+from skyloom.core.engine import Engine, Shard, ShardsMissingError, Task
 from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, domain_of, record_id
@@ -48,9 +50,8 @@ def corpus(tmp_path: Path) -> Store:
 
 
 def export(corpus: Store, out: Path, config: ExportConfig = CONFIG, engine: Engine | None = None, content: str = "c") -> Exported:
-    return export_corpus(
-        corpus, Store(out), config, content=content, name="test", engine=engine or Engine(), progress=Progress.silent()
-    )
+    whose = {"content": content, "name": "test", "leases": Store(out.parent / "work")}
+    return export_corpus(corpus, Store(out), config, **whose, engine=engine or Engine(), progress=Progress.silent())
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -167,6 +168,66 @@ def test_the_bytes_do_not_depend_on_the_workers(corpus: Store, tmp_path: Path) -
         pool.close()
     export(corpus, tmp_path / "alone")
     assert contents(tmp_path / "pool") == contents(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "text"])
+def test_each_shard_is_read_once_however_many_files_there_are(
+    corpus: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Documents of one licence lie in all shards: a file of them reads its own documents only."""
+    licences = [f"许可-{k}" for k in range(20)]
+    for number in range(3):
+        rows = [{**r, "license": licences[k % 20]} for k, r in enumerate(ROWS[number::3])]
+        corpus.write_table(f"documents-{number:05d}-000.parquet", pa.Table.from_pylist(rows, schema=DOCUMENT))
+    read = Counter[str]()
+    real = Store.reading_arrow
+
+    def counts(store: Store, name: str) -> Any:
+        read[name] += store.root == corpus.root
+        return real(store, name)
+
+    monkeypatch.setattr(Store, "reading_arrow", counts)
+    found = export(corpus, tmp_path / "out", ExportConfig(kind, ("license",), splits=("train",)))
+    assert {f["group"]["license"] for f in found.files} == set(licences) and len(found.files) == 20
+    assert sum(f["documents"] for f in found.files) == sum(r["split"] == "train" for r in ROWS)
+    assert set(read.values()) <= {0, 1} and sum(read.values()) == 3
+
+
+def test_documents_of_a_group_keep_their_order_over_many_batches(tmp_path: Path) -> None:
+    store, texts = Store(tmp_path / "corpus"), {"en": "Mill.", "zh-Hans": "磨坊。"}
+    rows = [{**row(k), "lang": ("en", "zh-Hans")[k % 2], "split": "train"} for k in range(6 * module.BATCH)]
+    rows = [{**r, "text": texts[r["lang"]]} for r in rows]
+    for number, part in enumerate((rows[: len(rows) // 2], rows[len(rows) // 2 :])):
+        store.write_table(f"documents-{number:05d}-000.parquet", pa.Table.from_pylist(part, schema=DOCUMENT))
+    found = export(store, tmp_path / "out", ExportConfig(by=("language",), size=module.BATCH * 16))
+    assert [f["documents"] for f in found.files] == [3072, 1536, 1536], "5 bytes in an English text, 9 in a Chinese one"
+    for lang in texts:
+        ids = [r["id"] for f in found.files if f["group"]["language"] == lang for r in read(tmp_path / "out" / f["name"])]
+        assert ids == [r["id"] for r in rows if r["lang"] == lang]
+
+
+@pytest.mark.parametrize("second", [True, False])
+def test_shard_runs_leave_only_the_files(corpus: Store, tmp_path: Path, second: bool) -> None:
+    """Rounds of two shards, as an array submits them; the last alone or both: nothing is left but the export."""
+    export(corpus, tmp_path / "whole")
+    out, rounds = tmp_path / "out", 0
+    while not (out / "manifest.json").exists():
+        rounds += 1
+        for number in (1, 2):
+            if number == 2 and not second and (out / "manifest.json").exists():
+                continue
+            with contextlib.suppress(ShardsMissingError):
+                export(corpus, out, engine=Engine(shard=Shard(number, 2)))
+    assert rounds > 1
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_shards_that_run_together_leave_only_the_files(corpus: Store, tmp_path: Path) -> None:
+    export(corpus, tmp_path / "whole")
+    engines = [Engine(shard=Shard(number, 3), patience=60) for number in (1, 2, 3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda engine: export(corpus, tmp_path / "out", engine=engine), engines))
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
 def test_values_that_are_names_of_our_own(tmp_path: Path) -> None:

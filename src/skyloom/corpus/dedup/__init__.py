@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from skyloom.corpus.dedup.command_rows import Rejects, first_lines, read_rows
     from skyloom.corpus.dedup.command_work import RejectedRow, keep_rejected, rejected_rows, row_batches, work_folder
+    from skyloom.corpus.dedup.exchange import stream, write_buckets
     from skyloom.corpus.dedup.minhash import band_keys, fingerprints, shingle_sets
     from skyloom.corpus.dedup.repeats import find_repeats, read_repeats, too_short, without_repeats
     from skyloom.corpus.dedup.shards import exact_duplicates_of, near_duplicates_of
@@ -32,6 +33,7 @@ else:
                     "write_tables",),
         "command_rows": ("Rejects", "first_lines", "read_rows",),
         "command_work": ("RejectedRow", "keep_rejected", "rejected_rows", "row_batches", "work_folder",),
+        "exchange": ("stream", "write_buckets",),
         "minhash": ("band_keys", "fingerprints", "shingle_sets",),
         "repeats": ("find_repeats", "read_repeats", "too_short", "without_repeats",),
         "shards": ("exact_duplicates_of", "near_duplicates_of",),
@@ -42,5 +44,6 @@ __all__ = [
     "INPUTS", "Columns", "DedupConfig", "RejectedRow", "Rejects", "RepeatsConfig", "band_keys", "dedup_files", "exact_duplicates",
     "exact_duplicates_of", "find_repeats", "fingerprints", "first_lines", "input_files", "keep_rejected", "memory_size",
     "near_duplicates", "near_duplicates_of", "not_inputs", "read_repeats", "read_rows", "rejected_rows", "row_batches", "row_lines",
-    "sequence_hashes", "shingle_sets", "too_short", "without_repeats", "work_folder", "write_rows", "write_tables",
+    "sequence_hashes", "shingle_sets", "stream", "too_short", "without_repeats", "work_folder", "write_buckets", "write_rows",
+    "write_tables",
 ]  # fmt: skip

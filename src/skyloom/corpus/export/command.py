@@ -10,10 +10,12 @@ first word of a file's name.
     text       texts alone; between two of them stands a line with nothing but a form feed (U+000C), which no text keeps
 
 A file is the part of a plan that follows from the corpus and the settings alone, so that the same command goes on where an
-interrupted one stopped, and every engine and number of workers writes the same bytes. While it works, `OUT/.export/` says for what;
-the manifest comes last. Nothing that is not of the same export is overwritten.
+interrupted one stopped, and every engine and number of workers writes the same bytes. Each shard is read once: its documents
+are written to `OUT/.export/` in the order of their groups, where every file finds its own without a look at those of others. So
+OUT needs room for the corpus twice for a time (it is packed with Zstandard both times). `.export/` also says what is exported; the
+manifest comes last. Nothing that is not of the same export is overwritten.
 
-Memory of a worker: a batch of documents, and a file of the corpus' shards as Parquet's reader holds it.
+Memory of a worker: a shard of the corpus twice, then a few batches of documents.
 """
 
 from __future__ import annotations
@@ -24,10 +26,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from skyloom import __version__
 from skyloom.core.config import setting
@@ -35,8 +35,9 @@ from skyloom.core.engine import RECEIPTS, Done, Engine, Task
 from skyloom.core.errors import ConfigError, DataError, StorageError
 from skyloom.core.progress import Progress
 from skyloom.core.records import DOCUMENT, FileEntry
+from skyloom.core.step import lease
 from skyloom.core.store import FileRecord, Store, recorded
-from skyloom.corpus.dedup import row_lines, write_rows
+from skyloom.corpus.dedup import row_lines, stream, write_buckets, write_rows
 from skyloom.corpus.text import byte_sizes, slices
 
 FORMATS = {"parquet": ".parquet", "jsonl.zst": ".jsonl.zst", "text": ".txt"}
@@ -50,6 +51,7 @@ NONE = "none"
 LONGEST_NAME = 200
 """Bytes of a folder's name."""
 BATCH = 1024
+"""Documents, at most, in one batch."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,11 @@ class ManifestFile(FileEntry):
 
 @dataclass(frozen=True)
 class ShardPiece:
-    """Documents of one shard: the rows from `start` to `stop` among those of a group and split."""
+    """Documents of one shard and group: the batches from `first` on in the file of the grouped shard."""
 
-    shard: str
-    start: int
-    stop: int
+    grouped: str
+    first: int
+    batches: int
     documents: int
     bytes: int
 
@@ -101,12 +103,13 @@ class ExportPart:
 
 @dataclass(frozen=True)
 class ShardSlice:
-    """Of one shard: rows from `start` to `stop` among those of a group (its values) and split, of at most a file's size."""
+    """Of one shard: documents of a group (its values) and split, of at most a file's size; `first`, `batches`: where they lie."""
 
     group: list[str]
     split: str
-    start: int
-    stop: int
+    first: int
+    batches: int
+    documents: int
     bytes: int
 
 
@@ -132,32 +135,55 @@ class Exported:
 
 @dataclass(frozen=True)
 class _Job:
-    corpus: Store
+    """`source`: the corpus for a shard, the folder of the grouped shards for a part."""
+
+    source: Store
     config: ExportConfig
     part: ExportPart | str
 
 
 def export_corpus(
-    corpus: Store, out: Store, config: ExportConfig, *, content: str, name: str, engine: Engine, progress: Progress
+    corpus: Store,
+    out: Store,
+    config: ExportConfig,
+    *,
+    content: str,
+    name: str,
+    leases: Store,
+    engine: Engine,
+    progress: Progress,
 ) -> Exported:
     """Write the documents of `corpus` to `out`, see the module's docstring. `content`: what identifies the corpus (its step's);
-    `name`: of its recipe, for the manifest.
+    `name`: of its recipe, for the manifest; `leases`: the run's work folder, where exports to one place wait for each
+    other; a shard run waits there for the others before it removes the receipts.
 
     DataError for a corpus without documents; ConfigError if `out` holds another export or other files; StorageError if a place
     cannot be used.
     """
+    place = f"export-{hashlib.sha256(out.root.encode()).hexdigest()[:16]}"
+    with lease(leases, place, "export", engine.shard, progress) as held:
+        found = _export(corpus, out, config, content, name, engine, progress)
+        for left in (RECEIPTS, STARTED):  # they only led up to the manifest
+            engine.discard(out, left)
+        held.alone()
+        engine.clear()
+    return found
+
+
+def _export(
+    corpus: Store, out: Store, config: ExportConfig, content: str, name: str, engine: Engine, progress: Progress
+) -> Exported:
     shards = [n for n in corpus.names("documents-") if n.endswith(".parquet")]
     said = {"corpus": content, "name": name, **asdict(config), "by": list(config.by), "splits": list(config.splits)}
     there = _there(out, said)
     if there is not None:
-        _tidy(out, engine)
         return Exported(there, True)
     if engine.shard is None:
         out.sweep()
     work = out.child(STARTED)
     work.write_json("started.json", said)
     measured = engine.map(
-        measure, [Task(s, _Job(corpus, config, s)) for s in shards], work, progress=progress, label="measure", result=MeasuredShard
+        group, [Task(s, _Job(corpus, config, s)) for s in shards], work, progress=progress, label="group", result=MeasuredShard
     )
     parts = planned(shards, measured, config)
     if not parts:
@@ -165,26 +191,23 @@ def export_corpus(
     names = Counter(part.name.casefold() for part in parts)
     if twice := sorted(part.name for part in parts if names[part.name.casefold()] > 1):
         raise ConfigError(f"values that differ only in large and small letters would share a file: {', '.join(twice[:4])}")
-    tasks = [Task(part.name, _Job(corpus, config, part)) for part in parts]
+    tasks = [Task(part.name, _Job(work, config, part)) for part in parts]
     records = engine.map(write_part, tasks, out, progress=progress, label="export", result=FileRecord)
     files = [_entry(part, record, config) for part, record in zip(parts, records, strict=True)]
     told = {"skyloom": __version__, "columns": _columns(config).names, "totals": _totals(files), "files": files}
     out.write_json(MANIFEST, {**said, **told})
-    _tidy(out, engine)
     return Exported(files, False)
-
-
-def _tidy(out: Store, engine: Engine) -> None:
-    """Remove what only led up to the manifest."""
-    for name in (RECEIPTS, STARTED):
-        engine.discard(out, name)  # kept by a shard run: others may still look at it
 
 
 def _there(out: Store, said: dict[str, object]) -> list[ManifestFile] | None:
     """The files of the same export if all stand there; None if it is still to be made. ConfigError for what is something else."""
     other = f"{out.root} holds another export or other files; name an empty folder"
     try:
-        if out.exists(MANIFEST):
+        names = set(out.names())  # once, and before anything is asked of one of them: another shard run may be beginning
+    except StorageError:
+        return None
+    try:
+        if MANIFEST in names:
             manifest = out.read_json(MANIFEST)
             if {key: manifest.get(key) for key in said} != said:
                 raise ConfigError(other)
@@ -195,32 +218,41 @@ def _there(out: Store, said: dict[str, object]) -> list[ManifestFile] | None:
             out.child(STARTED).write_json("started.json", said)
             for name in [*wrong, MANIFEST]:
                 out.remove(name)
-            return None
-        if out.exists(f"{STARTED}/started.json"):
-            if out.read_json(f"{STARTED}/started.json") != said:
-                raise ConfigError(other)
-            return None
+        elif names and (f"{STARTED}/started.json" not in names or out.read_json(f"{STARTED}/started.json") != said):
+            raise ConfigError(other)
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise ConfigError(other) from problem
-    try:
-        if out.names():
-            raise ConfigError(other)
-    except StorageError:
-        return None
     return None
 
 
-def measure(task: Task[_Job], work: Store) -> Done[MeasuredShard]:
-    """The groups of one shard, cut to slices of at most a file's size."""
+def group(task: Task[_Job], work: Store) -> Done[MeasuredShard]:
+    """Write the documents of one shard in the order of their groups, cut to slices of at most a file's size; where each lies."""
     job, shard = task.payload, task.key
-    table = job.corpus.read_table(shard, list(dict.fromkeys(["text", "split", *(BY[b] for b in job.config.by)])))
+    columns = _columns(job.config)
+    table = job.source.read_table(shard, list(dict.fromkeys([*columns.names, "split", *(BY[b] for b in job.config.by)])))
     found: list[ShardSlice] = []
+    batches: list[list[int]] = []
     for key, rows in _groups(table, job.config).items():
         texts = table.column("text").take(pa.array(rows))
-        sizes = np.concatenate([[0], np.cumsum(byte_sizes(texts))])
+        sizes = byte_sizes(texts)
         for start, stop in slices(texts, job.config.size):
-            found.append(ShardSlice(list(key[:-1]), key[-1], start, stop, int(sizes[stop] - sizes[start])))
-    return Done((), MeasuredShard(found))
+            parts = [rows[k : min(k + BATCH, stop)] for k in range(start, stop, BATCH)]
+            size = int(sizes[start:stop].sum())
+            found.append(ShardSlice(list(key[:-1]), key[-1], len(batches), len(parts), stop - start, size))
+            batches += parts
+    table = table.select(columns.names).cast(_wide(columns))
+    record = write_buckets(work, _grouped(shard), table.schema, (table.take(pa.array(rows)) for rows in batches))
+    return Done((record,), MeasuredShard(found))
+
+
+def _grouped(shard: str) -> str:
+    """The name of the file with the documents of a shard in the order of their groups."""
+    return f"grouped/{shard}.arrow"
+
+
+def _wide(columns: pa.Schema) -> pa.Schema:
+    """The columns as they lie in the grouped files: texts as long strings, which are packed there."""
+    return pa.schema([pa.field(f.name, pa.large_string() if f.name == "text" else f.type, f.nullable) for f in columns])
 
 
 def _groups(table: pa.Table, config: ExportConfig) -> dict[tuple[str, ...], list[int]]:
@@ -241,7 +273,7 @@ def planned(shards: Sequence[str], measured: Sequence[MeasuredShard], config: Ex
             row = files.setdefault((*one.group, one.split), [[]])
             if row[-1] and sum(piece.bytes for piece in row[-1]) + one.bytes > config.size:
                 row.append([])
-            row[-1].append(ShardPiece(shard, one.start, one.stop, one.stop - one.start, one.bytes))
+            row[-1].append(ShardPiece(_grouped(shard), one.first, one.batches, one.documents, one.bytes))
     return [
         ExportPart(f"{folder_of(key[:-1])}{key[-1]}-{number:05d}{FORMATS[config.format]}", key[:-1], key[-1], tuple(pieces))
         for key, parts in sorted(files.items())
@@ -281,20 +313,17 @@ def _columns(config: ExportConfig) -> pa.Schema:
 
 
 def _tables(job: _Job, part: ExportPart) -> Iterator[pa.Table]:
-    """The documents of a file, some at a time, with the columns DOCUMENT."""
+    """The documents of a file, `BATCH` at a time or more, with the columns that are written."""
+    columns = _columns(job.config)
+    waiting: list[pa.Table] = []
     for piece in part.pieces:
-        seen = 0
-        with job.corpus.reading_arrow(piece.shard) as file:
-            for batch in pq.ParquetFile(file).iter_batches(BATCH, columns=DOCUMENT.names):
-                table = pa.Table.from_batches([batch]).select(DOCUMENT.names)
-                rows = np.array(_groups(table, job.config).get((*part.group, part.split), []), np.int64)
-                places = seen + np.arange(len(rows))
-                seen += len(rows)
-                rows = rows[(places >= piece.start) & (places < piece.stop)]
-                if len(rows):
-                    yield table.take(pa.array(rows)).cast(DOCUMENT)
-                if seen >= piece.stop:
-                    break
+        for batch in range(piece.first, piece.first + piece.batches):
+            waiting += stream(job.source, [piece.grouped], batch)
+            if sum(map(len, waiting)) >= BATCH:
+                yield pa.concat_tables(waiting).cast(columns)
+                waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting).cast(columns)
 
 
 def _write_texts(tables: Iterator[pa.Table], out: Store, name: str) -> FileRecord:
