@@ -9,6 +9,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -78,8 +79,9 @@ class Browser:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.events.clear()
-        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
+        asked = self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
+        if "loaderId" not in asked:  # another place on the page that is shown: begin anew
+            self.call("Page.reload")
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
             self.events.append(self._next())
 
@@ -93,6 +95,11 @@ class Browser:
         """The whole page as a PNG."""
         data = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
         file.write_bytes(base64.b64decode(data))
+
+    def pages(self) -> int:
+        """Of the print, on A4 or as the page's style says."""
+        data = self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"]
+        return len(re.findall(rb"/Type\s*/Page\b", base64.b64decode(data)))
 
     def problems(self) -> list[str]:
         """Console errors, exceptions and refused loads since the page was opened."""

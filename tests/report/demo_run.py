@@ -15,6 +15,7 @@ SETS = ("web_en", "web_zh", "code", "stem_en", "stem_zh", "parallel")
 STEPS = ("pages", "extract", "corpus", "tokenizer", "tokens", "references", "stage1", "stage2", "evaluate", "leakage")
 HOSTILE = '</div><script>document.title="owned"</script><img src=x onerror=alert(1)> & "quotes" \x00\u202e 中文\ud800'
 LONG = "https://example.org/" + "a" * 300
+MACHINE = {"system": "Linux", "architecture": "x86_64", "cores": 2, "memory_bytes": 8_000_000_000}
 MIX = {"stage1": {"web_en": 0.45, "web_zh": 0.42, "code": 0.08, "parallel": 0.05, "stem_en": 0.0, "stem_zh": 0.0}}
 MIX["stage2"] = {"web_en": 0.34, "web_zh": 0.33, "code": 0.06, "parallel": 0.05, "stem_en": 0.11, "stem_zh": 0.09, "canary": 0.02}
 
@@ -44,11 +45,24 @@ def run_facts() -> dict[str, Any]:
                 "seconds": 3.5 + 11 * n,
                 "bytes": 10**5 * (n + 1),
                 "content": f"{n:064x}",
+                "machine": MACHINE,
             }
             for n, name in enumerate(STEPS)
         ],
-        "versions": {"python": "3.11", "torch": "2.13.0"},
-        "machine": {"processor": "two cores", "memory": "8 GB"},
+        "versions": {"python": "3.11", "skyloom": "0.1.0", "torch": "2.13.0"},
+        "machine": MACHINE,
+        "commit": "0123456789abcdef0123456789abcdef01234567",
+        "finished": "2026-11-29T10:20:30+00:00",
+        "asked": "demo",
+        "planned": {
+            stage: {
+                "tokens": 983_040,
+                "domains": list(mix),
+                "positions": [0.0, 1.0],
+                "shares": [list(mix.values()), list(mix.values())],
+            }
+            for stage, mix in MIX.items()
+        },
     }
 
 
@@ -59,6 +73,11 @@ def _corpus(stores: dict[str, Store]) -> None:
             {"name": "handbook", "kind": "apt", "origin": "debian packages", "pages": 900, "bytes": 9_000_000, "note": "manuals"},
             {"name": "handbook-zh", "kind": "apt", "origin": "debian packages", "pages": 700, "bytes": 7_000_000, "note": "手册"},
         ],
+    )
+    packages = [("handbook", "debian-handbook", "11.20220917", "GPL-2+"), ("handbook-zh", "maint-guide-zh-cn", "1.2.53", "GPL-2+")]
+    stores["pages"].write_json(
+        "copyright/packages.json",
+        [{"source": s, "package": p, "version": v, "license": why, "file": f"copyright/{p}"} for s, p, v, why in packages],
     )
     extract, clean = Ledger(), Ledger()
     for source, lang, entered in (("handbook", "en", 900), ("handbook-zh", "zh-Hans", 700)):
@@ -280,7 +299,13 @@ def _results(stores: dict[str, Store]) -> None:
         average.append(
             {"model": model, "reference_perplexity": math.exp(base + 0.25) if base else None, "bits_per_byte": 2.0 + m * 0.3}
         )
-    stores["evaluate"].write_json("perplexity.json", {"reference": "the run's own tokenizer", "rows": rows, "average": average})
+    paired = [
+        {"model": "final", "other": other, "set": name, "bits_per_byte": -0.4, "bits_per_byte_low": -0.5, "bits_per_byte_high": high,
+         "reference_loss": None, "reference_loss_low": None, "reference_loss_high": None}
+        for other, high in (("unigram", -0.3), ("xz", 0.1)) for name in (*SETS, None)
+    ]  # fmt: skip
+    table = {"reference": "the run's own tokenizer", "rows": rows, "average": average, "paired": paired}
+    stores["evaluate"].write_json("perplexity.json", table)
     stores["evaluate"].write_json(
         "choice.json",
         {

@@ -194,7 +194,7 @@ def test_each_language_has_its_words(lang: str, copied: dict[str, Path]) -> None
     headings = re.findall(r"<h[23]>(.*?)</h[23]>", visible)
     assert all(bool(HAN.search(text)) is (lang == "zh") for text in headings) and len(headings) == 11
     axes = set(re.findall(r'class="label"[^>]*>(.*?)<', visible))
-    assert axes == {Say(lang)(t) for t in ("tokens read", "nats per token", "learning rate", "tokens per second")}
+    assert axes == {Say(lang)(t) for t in ("tokens read", "bits per byte", "learning rate", "tokens per second")}
     assert ("最近 8 个监测点上" in visible) is (lang == "zh") and ("高于其自身趋势 3.100 达 9.7 %" in visible) is (lang == "zh")
     assert ("网页，中文" in visible) is (lang == "zh")
     assert "http" not in re.sub(r'lang="zh-Hans"|http-equiv', "", page).replace("https://", "http")

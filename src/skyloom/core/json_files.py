@@ -467,6 +467,7 @@ class DoneStep(TypedDict):
     seconds: Figure
     bytes: int
     content: str
+    machine: NotRequired[MachineFacts | None]
 
 
 class MachineFacts(TypedDict):
@@ -478,9 +479,20 @@ class MachineFacts(TypedDict):
     memory_bytes: int
 
 
+class PlannedShares(TypedDict):
+    """The mixture that a stage was resolved to: its tokens, and at each position (0 to 1 through the stage) the share of each of
+    `domains`; shares are linear between positions."""
+
+    tokens: int
+    domains: list[str]
+    positions: list[float]
+    shares: list[list[float]]
+
+
 class RunFacts(TypedDict, total=False):
     """What the run page and a release say of the run itself. `recipe`: the resolved recipe as plain tables; `commit`: of the
-    program, "" if it is not known; `finished`: when the last stage was trained (UTC)."""
+    program, "" if it is not known; `finished`: when the last stage was trained (UTC); `asked`: what commands call the recipe;
+    `planned`: the mixture of each stage."""
 
     name: str
     recipe: PlainTable
@@ -489,6 +501,8 @@ class RunFacts(TypedDict, total=False):
     machine: MachineFacts
     commit: str
     finished: str
+    asked: str
+    planned: dict[str, PlannedShares]
 
 
 PlainValue = str | int | float | bool | None | list["PlainValue"] | dict[str, "PlainValue"]

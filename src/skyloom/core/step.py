@@ -23,23 +23,27 @@ import hashlib
 import json
 import math
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
+
+import psutil
 
 from skyloom.core.config import plain
 from skyloom.core.engine import RECEIPTS, Engine, Shard
 from skyloom.core.engine_receipts import records as receipted
 from skyloom.core.errors import IntegrityError, StorageError
-from skyloom.core.json_files import StepManifest
+from skyloom.core.json_files import MachineFacts, StepManifest
 from skyloom.core.progress import Progress
 from skyloom.core.store import TELEMETRY, FileRecord, Store, recorded
 
 MANIFEST = "_step.json"
 TIMING = f"{TELEMETRY}step.json"
-"""Wall seconds of the attempt that finished the step, and when (UTC)."""
+"""Wall seconds of the attempt that finished the step, when (UTC), and on which machine."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,17 @@ def seconds_taken(folder: Store) -> float | None:
     return seconds if known else None
 
 
+def made_on(folder: Store) -> MachineFacts | None:
+    """The machine that finished a step; None if it is not known: no damage to telemetry is an error."""
+    try:
+        found = folder.read_json(TIMING)["machine"]
+    except (StorageError, ValueError, KeyError, TypeError):
+        return None
+    keys = ("system", "architecture", "cores", "memory_bytes")
+    whole = isinstance(found, dict) and all(isinstance(found.get(key), (str, int)) for key in keys)
+    return cast(MachineFacts, {key: found[key] for key in keys}) if whole else None
+
+
 def finished_at(folder: Store) -> str:
     """When a step was finished (ISO 8601, UTC); empty if it is not known."""
     try:
@@ -212,7 +227,9 @@ def run_steps(steps: Sequence[Step], work: Store, engine: Engine, progress: Prog
                 held.alone()
                 engine.clear()
                 if engine.shard is None or not is_done(work, step):  # another shard may have been faster
-                    folder.write_json(TIMING, {"seconds": round(time.monotonic() - started, 3), "finished": _now()})
+                    folder.write_json(
+                        TIMING, {"seconds": round(time.monotonic() - started, 3), "finished": _now(), "machine": _machine()}
+                    )
                     _finish(step, folder)
             manifest = read_manifest(folder, step)
         seconds = time.monotonic() - started
@@ -237,6 +254,13 @@ def _clear(step: Step, folder: Store, mended: list[str], shard: Shard | None, pr
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _machine() -> MachineFacts:
+    """Of this machine, without its name."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = psutil.virtual_memory().total
+    return {"system": platform.system(), "architecture": platform.machine(), "cores": cores, "memory_bytes": memory}
 
 
 def _finish(step: Step, folder: Store) -> None:

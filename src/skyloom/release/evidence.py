@@ -33,6 +33,7 @@ from skyloom.core.json_files import (
 from skyloom.core.ledger import Ledger
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.data.config import CANARY
+from skyloom.release.licenses import PackageEntry
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Evidence:
     skips: list[SkipEntry] | None = None
     scores: list[ScoreEntry] | None = None
     references: list[ReferenceEntry] | None = None
+    packages: list[PackageEntry] | None = None
     named: tuple[str, ...] = ()
 
     @property
@@ -101,6 +103,7 @@ def read(inputs: Mapping[str, Store]) -> Evidence:
         skips=_lines(inputs, "skips.jsonl"),
         scores=_lines(inputs, "scores.jsonl"),
         references=_json(inputs, "references", "references.json"),
+        packages=_json(inputs, "pages", "copyright/packages.json"),
         named=tuple(stages),
     )
 

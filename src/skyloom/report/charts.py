@@ -1,5 +1,8 @@
 """Line charts and interval strips as inline SVG, in the colours of the page's theme.
 
+Lines carry their names themselves, so that no colour must be looked up. A curve that begins far above the rest is cut at the
+top of the frame (`settle`), and the picture says where it begins. Alarms are marks on the curve.
+
 The colours are CSS classes (`tone-…`), so light and dark need no second picture, and the text is real text. A chart is
 drawn for the width of its column (300 or 360 px) and scales with it: small multiples side by side on a desk, one below the
 other on a phone. Every chart carries a title and a description for screen readers, and every point a hover text.
@@ -27,6 +30,8 @@ LABEL, DIGIT = 24.0, 6.3
 TINIEST = 1e-300
 """A span below it is none: its logarithm and its parts would underflow."""
 STRIP_WIDTH, STRIP_HEIGHT = 180.0, 22.0
+MOST_SETTLED = 4
+"""Points that must stay before the first ones are left out of the y axis."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,15 @@ class Level:
 
 
 @dataclass(frozen=True)
-class _Frame:
+class ChartMark:
+    """A place on the x axis where something happened; `told` is its hover text."""
+
+    x: float
+    told: str
+
+
+@dataclass(frozen=True)
+class Frame:
     """The rectangle of numbers that a chart shows, and where they lie on it."""
 
     left: float
@@ -108,36 +121,49 @@ def line_chart(
     zero: bool = False,
     width: float = WIDE,
     say: Say = ENGLISH,
+    settle: bool = False,
+    named: bool = False,
+    marks: Sequence[ChartMark] = (),
 ) -> Markup:
     """Lines with bands over a common x axis, as one `<svg>` `width` px wide.
 
     `boundaries` draw dashed vertical lines (where stages begin). `dots` marks every point; leave it off for
     dense series. `zero` makes the y axis begin at 0. `y_text` writes a value in the hover text, `say` the words around it.
-    `levels` are drawn over the whole width and always in sight.
+    `levels` are drawn over the whole width and always in sight. `settle`: the first point does not set the y axis. `named`: lines
+    and levels carry their names. `marks` are triangles on the x axis.
     """
     points = [p for s in series for p in s.points if known(p.x) and known(p.y)]
     if not points:
         return Markup(f'<p class="missing">{escape(say("not measured"))}</p>')
-    frame = _frame([*points, *(Point(points[0].x, level.y) for level in levels if known(level.y))], width, zero)
-    body = [_axes(frame, x_label, y_label)]
+    shown = _settled(series) if settle else points
+    frame = frame_of([*shown, *(Point(points[0].x, level.y) for level in levels if known(level.y))], width, zero, points)
+    body = [axes(frame, x_label, y_label)]
     for boundary in (place for place in boundaries if frame.left < place < frame.right):
-        at = _n(frame.x(boundary))
-        body.append(f'<line class="boundary" x1="{at}" x2="{at}" y1="{_n(TOP)}" y2="{_n(HEIGHT - BOTTOM)}"/>')
+        at = px(frame.x(boundary))
+        body.append(f'<line class="boundary" x1="{at}" x2="{at}" y1="{px(TOP)}" y2="{px(HEIGHT - BOTTOM)}"/>')
     body += [_level(level, frame, y_text) for level in levels if known(level.y)]
     for one in series:
-        tone = escape(one.tone)
-        for run in _runs(one.points):
+        tone, own = escape(one.tone), set(one.points)
+        for run in _inside(one.points, frame.top):
             body.append(_band(run, frame, tone))
             if len(run) > 1:
-                path = " ".join(f"{_n(frame.x(p.x))},{_n(frame.y(p.y))}" for p in run)
+                path = " ".join(f"{px(frame.x(p.x))},{px(frame.y(p.y))}" for p in run)
                 body.append(f'<polyline class="line tone-{tone}" points="{path}"/>')
-            body += [_dot(p, one, frame, y_text, dots or len(run) == 1, say) for p in run]
+            body += [_dot(p, one, frame, y_text, dots or len(run) == 1, say) for p in run if p in own]
+    above = [p for p in points if p.y > frame.top]
+    if above:
+        told = say("begins at {value}", value=y_text(above[0].y))
+        at = max(frame.x(above[0].x), frame.margin)
+        body.append(f'<text class="tick" x="{px(at + 3)}" y="{px(TOP - 2)}">▲ {escape(told)}</text>')
+    body += [_mark(mark, frame) for mark in marks if frame.left <= mark.x <= frame.right]
+    if named:
+        body += _names(series, [level for level in levels if known(level.y)], frame)
     ends = [(s.name, r[-1].y) for s in series for r in _runs(s.points)[-1:]]
     last = [say("{name} ends at {value}", name=name, value=y_text(y)) for name, y in ends]
     last += [say("{name} lies at {value}", name=level.name, value=y_text(level.y)) for level in levels if known(level.y)]
     told = f"{say('{y} over {x}', y=y_label, x=x_label)}. {'; '.join(last)}."
     return Markup(
-        f'<svg class="chart" viewBox="0 0 {_n(width)} {_n(HEIGHT)}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="chart" viewBox="0 0 {px(width)} {px(HEIGHT)}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title><desc>{escape(told)}</desc>{''.join(body)}</svg>"
     )
 
@@ -159,18 +185,18 @@ def strip(
     middle = STRIP_HEIGHT / 2
 
     def at(x: float) -> str:
-        return _n(6 + (min(max(x, left), right) - left) / (right - left) * (STRIP_WIDTH - 12))
+        return px(6 + (min(max(x, left), right) - left) / (right - left) * (STRIP_WIDTH - 12))
 
-    body = [f'<line class="rail" x1="6" x2="{_n(STRIP_WIDTH - 6)}" y1="{_n(middle)}" y2="{_n(middle)}"/>']
+    body = [f'<line class="rail" x1="6" x2="{px(STRIP_WIDTH - 6)}" y1="{px(middle)}" y2="{px(middle)}"/>']
     if mark is not None:
-        body.append(f'<line class="mark" x1="{at(mark)}" x2="{at(mark)}" y1="3" y2="{_n(STRIP_HEIGHT - 3)}"/>')
+        body.append(f'<line class="mark" x1="{at(mark)}" x2="{at(mark)}" y1="3" y2="{px(STRIP_HEIGHT - 3)}"/>')
     if known(low) and known(high):
         body.append(
-            f'<line class="whisker tone-{escape(tone)}" x1="{at(low)}" x2="{at(high)}" y1="{_n(middle)}" y2="{_n(middle)}"/>'
+            f'<line class="whisker tone-{escape(tone)}" x1="{at(low)}" x2="{at(high)}" y1="{px(middle)}" y2="{px(middle)}"/>'
         )
-    body.append(f'<circle class="dot tone-{escape(tone)}" cx="{at(value)}" cy="{_n(middle)}" r="4"/>')
+    body.append(f'<circle class="dot tone-{escape(tone)}" cx="{at(value)}" cy="{px(middle)}" r="4"/>')
     return Markup(
-        f'<svg class="strip" viewBox="0 0 {_n(STRIP_WIDTH)} {_n(STRIP_HEIGHT)}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="strip" viewBox="0 0 {px(STRIP_WIDTH)} {px(STRIP_HEIGHT)}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{''.join(body)}</svg>"
     )
 
@@ -185,8 +211,9 @@ def thin(points: Sequence[Point], most: int = 160) -> tuple[Point, ...]:
     return tuple(Point(sum(p.x for p in b) / len(b), sum(p.y for p in b) / len(b)) for b in bins)
 
 
-def _frame(points: Sequence[Point], width: float, zero: bool) -> _Frame:
-    xs = [p.x for p in points]
+def frame_of(points: Sequence[Point], width: float, zero: bool = False, all_points: Sequence[Point] = ()) -> Frame:
+    """The rectangle that holds the points with their intervals; its x axis also holds `all_points`."""
+    xs = [p.x for p in (*points, *all_points)]
     ys = [v for p in points for v in (p.y, p.low, p.high) if known(v)]
     left, right, bottom, top = min(xs), max(xs), min(ys), max(ys)
     if right <= left:
@@ -195,28 +222,110 @@ def _frame(points: Sequence[Point], width: float, zero: bool) -> _Frame:
         left = 0.0
     pad = (top - bottom) * 0.06 or abs(top) * 0.05 or 1.0
     floor = 0.0 if bottom >= 0 and (zero or bottom - pad < 0.15 * top) else bottom - pad
-    return _Frame(left, right, floor, top + pad, width)
+    return Frame(left, right, floor, top + pad, width)
 
 
-def _axes(frame: _Frame, x_label: str, y_label: str) -> str:
+def axes(frame: Frame, x_label: str, y_label: str) -> str:
+    """Ticks, lines of the grid and labels."""
     parts = []
     base = HEIGHT - BOTTOM
     for value in ticks(frame.bottom, frame.top):
-        at = _n(frame.y(value))
-        parts.append(f'<line class="grid" x1="{_n(frame.margin)}" x2="{_n(frame.end)}" y1="{at}" y2="{at}"/>')
-        parts.append(f'<text class="tick" x="{_n(frame.margin - 6)}" y="{at}" dy="3.5" text-anchor="end">{axis(value)}</text>')
+        at = px(frame.y(value))
+        parts.append(f'<line class="grid" x1="{px(frame.margin)}" x2="{px(frame.end)}" y1="{at}" y2="{at}"/>')
+        parts.append(f'<text class="tick" x="{px(frame.margin - 6)}" y="{at}" dy="3.5" text-anchor="end">{axis(value)}</text>')
     for value in ticks(frame.left, frame.right):
         x = frame.x(value)
         anchor = "end" if x > frame.end - 12 else "middle"
-        parts.append(f'<text class="tick" x="{_n(x)}" y="{_n(base + 15)}" text-anchor="{anchor}">{axis(value)}</text>')
-    parts.append(f'<line class="base" x1="{_n(frame.margin)}" x2="{_n(frame.end)}" y1="{_n(base)}" y2="{_n(base)}"/>')
+        parts.append(f'<text class="tick" x="{px(x)}" y="{px(base + 15)}" text-anchor="{anchor}">{axis(value)}</text>')
+    parts.append(f'<line class="base" x1="{px(frame.margin)}" x2="{px(frame.end)}" y1="{px(base)}" y2="{px(base)}"/>')
     middle = (frame.margin + frame.end) / 2
-    parts.append(f'<text class="label" x="{_n(middle)}" y="{_n(HEIGHT - 5)}" text-anchor="middle">{escape(x_label)}</text>')
+    parts.append(f'<text class="label" x="{px(middle)}" y="{px(HEIGHT - 5)}" text-anchor="middle">{escape(x_label)}</text>')
     centre = (TOP + base) / 2
     parts.append(
-        f'<text class="label" transform="translate(11 {_n(centre)}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
+        f'<text class="label" transform="translate(11 {px(centre)}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
     )
     return "".join(parts)
+
+
+def _settled(series: Sequence[Series]) -> list[Point]:
+    """All points but the first of what comes first, where the rest is enough to see; then the y axis is that of the rest."""
+    found = sorted((p for s in series for p in s.points if known(p.x) and known(p.y)), key=lambda p: p.x)
+    start = found[0].x + 0.04 * (found[-1].x - found[0].x)
+    rest = [p for p in found if p.x > start]
+    return rest if len(rest) >= MOST_SETTLED else found
+
+
+def _inside(points: Sequence[Point], top: float) -> list[list[Point]]:
+    """The stretches of finite points below the top of the frame; a line that comes from above begins where it crosses the top."""
+    runs: list[list[Point]] = []
+    for stretch in _runs(points):
+        runs.append([])
+        before: Point | None = None
+        for point in stretch:
+            if before is not None and (before.y > top) != (point.y > top):
+                share = (top - before.y) / (point.y - before.y)
+                runs[-1].append(Point(before.x + share * (point.x - before.x), top))
+            if point.y <= top:
+                runs[-1].append(point)
+            elif runs[-1]:
+                runs.append([])
+            before = point
+    return [run for run in runs if run]
+
+
+def _mark(mark: ChartMark, frame: Frame) -> str:
+    at, base = frame.x(mark.x), HEIGHT - BOTTOM
+    return (
+        f'<g class="alarm"><line x1="{px(at)}" x2="{px(at)}" y1="{px(TOP)}" y2="{px(base)}"/>'
+        f'<path d="M{px(at)},{px(base - 10)} l5,9 l-10,0 Z"><title>{escape(mark.told)}</title></path></g>'
+    )
+
+
+def _names(series: Sequence[Series], levels: Sequence[Level], frame: Frame) -> list[str]:
+    """The name of each line at its middle, above it, and of each level at the right; names that would lie on each other move."""
+    taken: list[tuple[float, float, float]] = []
+    parts = []
+    for level in levels:
+        wide = 5.6 * len(level.name)
+        y = _free(taken, frame.end - wide, frame.end, frame.y(level.y) - 4)
+        parts.append(_name(level.name, level.tone, frame.end, y, "end"))
+    for name, tone, points in _lines(series):
+        good = [p for run in _inside(points, frame.top) for p in run]
+        if not good or not name:
+            continue
+        middle = good[len(good) // 2]
+        wide = 5.8 * len(name) * (2 if any(ord(c) > 0x2E7F for c in name) else 1)
+        x = min(max(frame.x(middle.x), frame.margin + wide / 2), frame.end - wide / 2)
+        near = [p for p in good if abs(frame.x(p.x) - x) <= wide / 2 + 2] or [middle]
+        y = frame.y(min(max(p.high if known(p.high) else p.y for p in near), frame.top)) - 6
+        if y < TOP + 8:  # no room above the line
+            y = frame.y(max(min(p.low if known(p.low) else p.y for p in near), frame.bottom)) + 14
+        y = _free(taken, x - wide / 2, x + wide / 2, y)
+        parts.append(_name(name, tone, x, y, "middle"))
+    return parts
+
+
+def _lines(series: Sequence[Series]) -> list[tuple[str, str, tuple[Point, ...]]]:
+    """Series by name and colour: one that goes on in the next stage is named once."""
+    joined: dict[tuple[str, str], tuple[Point, ...]] = {}
+    for one in series:
+        joined[one.name, one.tone] = (*joined.get((one.name, one.tone), ()), *one.points)
+    return [(name, tone, points) for (name, tone), points in joined.items()]
+
+
+def _free(taken: list[tuple[float, float, float]], left: float, right: float, y: float) -> float:
+    """The y nearest to the wanted one at which no other name stands between `left` and `right`."""
+    base = HEIGHT - BOTTOM - 3
+    for shift in (0, -12, 12, -24, 24, -36, 36, -48, 48):
+        at = y + shift
+        if TOP + 7 <= at <= base and not any(abs(at - other) < 11 and left < b and a < right for a, b, other in taken):
+            taken.append((left, right, at))
+            return at
+    return min(max(y, TOP + 7), base)
+
+
+def _name(name: str, tone: str, x: float, y: float, anchor: str) -> str:
+    return f'<text class="direct tone-{escape(tone)}" x="{px(x)}" y="{px(y)}" text-anchor="{anchor}">{escape(name)}</text>'
 
 
 def _runs(points: Sequence[Point]) -> list[list[Point]]:
@@ -230,34 +339,34 @@ def _runs(points: Sequence[Point]) -> list[list[Point]]:
     return [r for r in runs if r]
 
 
-def _band(run: Sequence[Point], frame: _Frame, tone: str) -> str:
+def _band(run: Sequence[Point], frame: Frame, tone: str) -> str:
     ends = [(p.x, p.low, p.high) for p in run if known(p.low) and known(p.high)]
     if len(ends) < 2:
         return ""
-    upper = [f"{_n(frame.x(x))},{_n(frame.y(h))}" for x, _, h in ends]
-    lower = [f"{_n(frame.x(x))},{_n(frame.y(v))}" for x, v, _ in reversed(ends)]
+    upper = [f"{px(frame.x(x))},{px(frame.y(min(h, frame.top)))}" for x, _, h in ends]
+    lower = [f"{px(frame.x(x))},{px(frame.y(v))}" for x, v, _ in reversed(ends)]
     return f'<polygon class="band tone-{tone}" points="{" ".join(upper + lower)}"/>'
 
 
-def _level(level: Level, frame: _Frame, y_text: Callable[[float], str]) -> str:
-    at = _n(frame.y(level.y))
+def _level(level: Level, frame: Frame, y_text: Callable[[float], str]) -> str:
+    at = px(frame.y(level.y))
     return (
-        f'<line class="level tone-{escape(level.tone)}" x1="{_n(frame.margin)}" x2="{_n(frame.end)}" y1="{at}" y2="{at}">'
+        f'<line class="level tone-{escape(level.tone)}" x1="{px(frame.margin)}" x2="{px(frame.end)}" y1="{at}" y2="{at}">'
         f"<title>{escape(f'{level.name}: {y_text(level.y)}')}</title></line>"
     )
 
 
-def _dot(point: Point, series: Series, frame: _Frame, y_text: Callable[[float], str], visible: bool, say: Say) -> str:
+def _dot(point: Point, series: Series, frame: Frame, y_text: Callable[[float], str], visible: bool, say: Say) -> str:
     known_ends = known(point.low) and known(point.high)
     interval = f" ({say('{low} to {high}', low=y_text(point.low), high=y_text(point.high))})" if known_ends else ""
     tip = f"{series.name}, {axis(float(f'{point.x:.4g}'))}: {y_text(point.y)}{interval}"
     radius, kind = ("3", "dot") if visible else ("6", "dot ghost")
     return (
-        f'<circle class="{kind} tone-{escape(series.tone)}" cx="{_n(frame.x(point.x))}" cy="{_n(frame.y(point.y))}" r="{radius}">'
+        f'<circle class="{kind} tone-{escape(series.tone)}" cx="{px(frame.x(point.x))}" cy="{px(frame.y(point.y))}" r="{radius}">'
         f"<title>{escape(tip)}</title></circle>"
     )
 
 
-def _n(value: float) -> str:
+def px(value: float) -> str:
     """A coordinate with a tenth of a pixel, so that equal inputs give equal bytes on every machine."""
     return f"{value:.1f}".rstrip("0").rstrip(".")

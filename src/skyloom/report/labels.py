@@ -1,15 +1,19 @@
 """The texts around figures, in English and Chinese.
 
-The run page is English; the dashboard is in both. English stands in the code where it is used, and a text that has no
-Chinese here is an error, so that no page is half translated. Sentences that a run wrote down (reasons for a skipped batch) stay as
-they are; alarms are told again from their figures.
+All pages are in both. English stands in the code where it is used, and a text that has no Chinese here or in
+`words/page_words.py` is an error, so that no page is half translated. Sentences that a run wrote down (reasons for a skipped
+batch) stay as they are; alarms, verdicts and checks are told again from their figures.
 """
 
 from __future__ import annotations
 
-from skyloom.core.json_files import AlarmEntry
+from skyloom.core.json_files import AlarmEntry, ControlEntry, LeakageControl, LeakageEntry, SanityEntry
+from skyloom.leakage.control_words import outcome, reason, sentence
 from skyloom.release.formats import decimal, percent
 from skyloom.release.tables import domain_name, language_name, model_name
+from skyloom.report.words.page_words import PAGE_CHINESE
+from skyloom.report.words.reason_words import CHECKS, gate_zh, reason_zh
+from skyloom.report.words.verdict_words import control_zh, outcome_zh, verdict_zh
 from skyloom.train.watch import ALL, REPEATS
 
 LANGUAGES = ("en", "zh")
@@ -103,6 +107,7 @@ CHINESE = {
     "The program that serves this page does not answer.": "提供本页的程序没有应答。",
     "A file could not be read: {problem}": "有文件无法读取：{problem}",
     "This page reads what the run writes and loads nothing from the network.": "本页只读取运行所写的文件，不从网络加载任何内容。",
+    **PAGE_CHINESE,
 }
 
 _CATEGORIES = {
@@ -119,6 +124,8 @@ _SCRIPTS = {
     "code": "代码",
 }
 _STAGES = {"stage1": "第一阶段", "stage1b": "第一阶段 b", "stage2": "第二阶段"}
+_SPLITS = {"train": "train", "test": "test", "ref": "reference", "canary": "canary", "heldback": "held back"}
+_MODELS = {**_STAGES, "final": "最终模型", "unigram": "单词元频率", "xz": "xz"}
 
 
 class Say:
@@ -126,6 +133,8 @@ class Say:
 
     def __init__(self, lang: str) -> None:
         self.lang = lang
+        self.html = "zh-Hans" if lang == "zh" else "en"
+        self.colon, self.comma, self.stop = ("：", "，", "") if lang == "zh" else (": ", ", ", " ")
 
     def __call__(self, text: str, **values: str | int) -> str:
         return (text if self.lang == "en" else CHINESE[text]).format(**values)
@@ -146,6 +155,45 @@ class Say:
         if self.lang == "en":
             return "both" if lang == "both" else language_name(lang)
         return _SCRIPTS.get(lang, lang)
+
+    def model(self, name: str) -> str:
+        """A model of a table: a stage's, the last one, or a baseline."""
+        return model_name(name) if self.lang == "en" else _MODELS.get(name, name)
+
+    def split(self, name: str) -> str:
+        """A split of the exercises."""
+        return self(_SPLITS[name]) if name in _SPLITS else name
+
+    def gate(self, stage: str) -> str:
+        """A stage of the corpus."""
+        return stage.replace("_", " ").replace("-", " ").capitalize() if self.lang == "en" else gate_zh(stage)
+
+    def reason(self, text: str) -> str:
+        """Why something was dropped."""
+        return text.replace("_", " ") if self.lang == "en" else reason_zh(text)
+
+    def verdict(self, row: LeakageEntry) -> str:
+        """The verdict on a model."""
+        return row["verdict"] if self.lang == "en" else verdict_zh(row)
+
+    def control(self, control: LeakageControl | None) -> str:
+        """What the control of the leakage audit showed; empty if there was none."""
+        return sentence(control) if self.lang == "en" else control_zh(control)
+
+    def outcome(self, row: ControlEntry) -> str:
+        """Whether the planted exercises are found in a model, and why that cannot be told."""
+        if self.lang == "zh":
+            return outcome_zh(row)
+        return f"{outcome(row)}: {why}" if (why := reason(row)) else outcome(row)
+
+    def sanity(self, row: SanityEntry) -> str:
+        """A check of the evaluation with its figures."""
+        check, values = row["check"], {"value": decimal(row["value"]), "bound": decimal(row["bound"])}
+        if self.lang == "zh":
+            for english, chinese in CHECKS.items():
+                check = check.replace(english, chinese)
+            return f"{check}，{self.domain(row['set'])}：{values['value']}，界限 {values['bound']}"
+        return f"{check} on {domain_name(row['set'])}: {values['value']}, bound {values['bound']}"
 
     def benchmark(self, name: str) -> str:
         return CHINESE.get(name, name) if self.lang == "zh" else name

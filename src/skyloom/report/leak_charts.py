@@ -22,7 +22,8 @@ STEPS = 40
 
 @dataclass(frozen=True)
 class Gap:
-    """A row of a forest plot; `counts`: filled or hollow; `told` is the row's hover text."""
+    """A row of a forest plot; `counts`: filled or hollow; `told` is the row's hover text; `shown`: its figure as text, `tone`: its
+    colour, where they are not the usual ones."""
 
     name: str
     value: float
@@ -31,6 +32,8 @@ class Gap:
     counts: bool
     flagged: bool
     told: str
+    shown: str = ""
+    tone: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,29 +54,31 @@ class Regression:
     half: float
 
 
-def forest(rows: Sequence[Gap], *, centre: float, title: str) -> Markup:
-    """Values with their intervals, one below the other, on one scale that holds `centre`, which is a vertical line."""
+def forest(rows: Sequence[Gap], *, centre: float | None, title: str, width: float = WIDTH) -> Markup:
+    """Values with their intervals, one below the other, on one scale that holds `centre`, which is a vertical line (None: none)."""
     rows = [row for row in rows if known(row.value)]
     if not rows:
         return Markup("")
-    ends = [v for row in rows for v in (row.value, row.low, row.high) if known(v)] + [centre]
-    pad = (max(ends) - min(ends)) * 0.06 or max(abs(centre), 0.1) * 0.1
+    ends = [v for row in rows for v in (row.value, row.low, row.high) if known(v)]
+    ends += [centre] if centre is not None else []
+    pad = (max(ends) - min(ends)) * 0.06 or max(abs(ends[0]), 0.1) * 0.1
     left, right = min(ends) - pad, max(ends) + pad
     height = ROW * len(rows) + FOOT
 
     def at(value: float) -> str:
-        return _n(EDGE + (value - left) / (right - left) * (WIDTH - 2 * EDGE))
+        return _n(EDGE + (value - left) / (right - left) * (width - 2 * EDGE))
 
     body = []
     for value in ticks(left, right):
         body.append(_upright("grid", at(value), len(rows)))
         body.append(f'<text class="tick" x="{at(value)}" y="{_n(ROW * len(rows) + 19)}" text-anchor="middle">{axis(value)}</text>')
-    body.append(_upright("centre", at(centre), len(rows)))
+    if centre is not None:
+        body.append(_upright("centre", at(centre), len(rows)))
     for number, row in enumerate(rows):
-        body.append(_gap(row, number * ROW, at))
+        body.append(_gap(row, number * ROW, at, width))
     told = "; ".join(row.told for row in rows)
     return Markup(
-        f'<svg class="forest" viewBox="0 0 {_n(WIDTH)} {_n(height)}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="forest" viewBox="0 0 {_n(width)} {_n(height)}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title><desc>{escape(told)}</desc>{''.join(body)}</svg>"
     )
 
@@ -83,11 +88,12 @@ def _upright(kind: str, x: str, rows: int) -> str:
     return "".join(f'<line class="{kind}" x1="{x}" x2="{x}" y1="{_n(k * ROW + 21)}" y2="{_n(k * ROW + 37)}"/>' for k in range(rows))
 
 
-def _gap(row: Gap, top: float, at: Callable[[float], str]) -> str:
-    tone, y = ("stage2" if row.flagged else "stage1"), _n(top + 29)
+def _gap(row: Gap, top: float, at: Callable[[float], str], width: float) -> str:
+    tone, y = escape(row.tone) or ("stage2" if row.flagged else "stage1"), _n(top + 29)
     parts = [
         f'<text class="row-name" x="{_n(EDGE)}" y="{_n(top + 16)}">{escape(row.name)}</text>',
-        f'<text class="row-value" x="{_n(WIDTH - EDGE)}" y="{_n(top + 16)}" text-anchor="end">{escape(decimal(row.value))}</text>',
+        f'<text class="row-value" x="{_n(width - EDGE)}" y="{_n(top + 16)}" text-anchor="end">'
+        f"{escape(row.shown or decimal(row.value))}</text>",
     ]
     if known(row.low) and known(row.high):
         parts.append(f'<line class="whisker tone-{tone}" x1="{at(row.low)}" x2="{at(row.high)}" y1="{y}" y2="{y}"/>')

@@ -1,8 +1,8 @@
 """The page of a leakage audit of any model: one HTML file that says what the verdict rests on, in English or Chinese.
 
-Input: the content of `leak.json`. Output: the verdict in a sentence, the blind baseline, gaps with intervals around zero, the model
-among its family, each detector with p-value and known power, the items that read easiest, assumptions, what would change the
-verdict, and the command. Nothing is computed here but the picture: every figure stands in the file.
+Input: the content of `leak.json`. Output: the verdict in a sentence, the blind baseline, gaps with intervals around zero, the
+model among its family, each detector with p-value and known power, the items that read easiest, assumptions, what would change
+the verdict, and the command. Nothing is computed here but the picture: every figure stands in the file.
 
 As on the run page, all text is escaped, a content security policy forbids the page to load anything, and equal inputs give equal
 bytes. Texts of items are on the page only where they are asked for: a page that is passed on must not spread a test set.

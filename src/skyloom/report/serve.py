@@ -1,11 +1,13 @@
 """Serves a `Dashboard` over HTTP. Standard library only; nothing can be changed through it.
 
-`/` is the page, `/news?since=CURSOR` what changed, as JSON; both take `lang=en` or `lang=zh`, else the browser's language decides.
+`/` is the page, `/news?since=CURSOR` what changed, as JSON; both take `lang=en` or `lang=zh`, else the browser's language
+decides.
 
 Every program and every web page on the machine can send it requests, so none is trusted. A request must name this server in its
-Host header: another name means that a web site has pointed its own name here (DNS rebinding) to read the dashboard. A request is
-at most LARGEST bytes and comes within REQUEST_SECONDS, an answer is taken within ANSWER_SECONDS, and at most MOST connections are
-held: for a new one the one that has waited longest for its browser is ended. All answers carry the page's content security policy.
+Host header: another name means that a web site has pointed its own name here (DNS rebinding) to read the dashboard. A request
+is at most LARGEST bytes and comes within REQUEST_SECONDS, an answer is taken within ANSWER_SECONDS, and at most MOST
+connections are held: for a new one the one that has waited longest for its browser is ended. All answers carry the page's
+content security policy.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Charts of the training: loss curves with each stage in its own colour (the report's Fig. 3), shares, throughput.
 
 Input: the lines of `metrics.jsonl`, `heldout.jsonl` and `telemetry/speed.jsonl`, which become charts and rows, and those of
-`alarms.jsonl`, `skips.jsonl` and `scores.jsonl`, which become rows. The x axis is always tokens read since the start of the first
-stage, so that the stages follow each other on it. Other models' bits per byte become dashed lines in nats per token of our
-tokenizer: both are of the same texts, so the factor is that of our own two figures. The run page and the dashboard use the same
-code.
+`alarms.jsonl`, `skips.jsonl` and `scores.jsonl`, which become rows. The x axis is always tokens read since the start of the
+first stage, so that the stages follow each other on it. All losses are in one unit, bits per byte, which does not depend on a
+tokenizer: other models are dashed lines on the same axis. A training loss in nats per token is divided by ln 2 and by the bytes
+per token of the domains read so far (the tokenizer's table, weighted with the realised shares). The run page and the dashboard
+use the same code.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import Literal, TypedDict, TypeVar
+from typing import TypedDict, TypeVar
 
 from markupsafe import Markup
 
@@ -21,10 +22,11 @@ from skyloom.core.json_files import AlarmEntry, Figure, HeldoutEntry, MetricsEnt
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, decimal, known, percent, scientific, short, span
 from skyloom.release.tables import in_order
-from skyloom.report.charts import NARROW, Level, Point, Series, line_chart, strip, thin
+from skyloom.report.charts import NARROW, ChartMark, Level, Point, Series, line_chart, strip, thin
 from skyloom.report.labels import ENGLISH, Say
+from skyloom.train.watch import ALL
 
-TOKENS, NATS = "tokens read", "nats per token"
+TOKENS, BITS = "tokens read", "bits per byte"
 TONES = 8
 """Number of colours for domains in style.css."""
 OTHERS = ("d3", "d4", "d5", "d6", "d2", "d7")
@@ -33,6 +35,8 @@ BETWEEN = ("stage1b", "accent", "d5", "d6")
 """Colours of the stages between the first and the last, in turn."""
 SHOWN = 20
 """Skipped batches that are listed."""
+DRAWN = 160
+"""Points of all stages together that a curve of the training text has at most."""
 Line = TypeVar("Line", MetricsEntry, HeldoutEntry, SpeedEntry)
 
 
@@ -83,22 +87,6 @@ class ScoreRow(ScoreEntry):
     strip: Markup
 
 
-class ShareRow(TypedDict):
-    """A domain with its share at the end of each stage."""
-
-    name: str
-    tone: str
-    shares: dict[str, float]
-
-
-class ShareTable(TypedDict):
-    """Realised shares as a chart and a table."""
-
-    chart: Markup
-    rows: list[ShareRow]
-    stages: list[str]
-
-
 class SpeedRow(TypedDict):
     """Medians of a stage. `mfu`: only of lines that name their peak; `peak`: FLOP/s of one accelerator, which it is a share of."""
 
@@ -140,19 +128,51 @@ def where_stages_begin(evidence: Evidence) -> str:
 
 
 def heldout_panels(evidence: Evidence, say: Say = ENGLISH) -> list[HeldoutPanel]:
-    """One panel per held-out set: its loss with the 95 % band and other models' lines, and the last figures of each stage."""
+    """One panel per held-out set: bits per byte with the 95 % band, other models' lines and alarms, and the last figures of
+    each stage."""
     rows, colours = evidence.heldout or [], tones(evidence)
     panels: list[HeldoutPanel] = []
     for name in in_order(row["set"] for row in rows):
         mine = [row for row in rows if row["set"] == name]
-        series = [Series(say.stage(s), tone, _points([r for r in mine if r["stage"] == s], "loss")) for s, tone in colours.items()]
+        series = [Series(say.stage(s), tone, _bits([r for r in mine if r["stage"] == s])) for s, tone in colours.items()]
         chart = line_chart(
-            _joined(series), title=say("Held-out loss on {name}", name=say.domain(name)), x_label=say(TOKENS), y_label=say(NATS),
-            boundaries=boundaries(evidence), levels=_levels(evidence, name, mine), width=NARROW, say=say,
+            _joined(series), title=say("Held-out loss on {name}", name=say.domain(name)), x_label=say(TOKENS), y_label=say(BITS),
+            boundaries=boundaries(evidence), levels=_levels(evidence, name), width=NARROW, say=say, settle=True, named=True,
+            marks=alarm_marks(evidence, name, say),
         )  # fmt: skip
         ends = {s: [r for r in mine if r["stage"] == s][-1] for s in colours if any(r["stage"] == s for r in mine)}
         panels.append({"set": name, "name": say.domain(name), "chart": chart, "first": mine[0], "ends": ends})
     return panels
+
+
+def alarm_marks(evidence: Evidence, name: str, say: Say) -> list[ChartMark]:
+    """The alarms of a held-out set, and those of all sets together, as marks on its curve."""
+    return [
+        ChartMark(
+            float(row["tokens"]),
+            f"{say('{stage}, step {step}:', stage=say.stage(row['stage']), step=count(row['step']))} {say.alarm(row)}",
+        )
+        for row in evidence.alarms or []
+        if row["set"] in (name, ALL)
+    ]
+
+
+def bits_interval(row: HeldoutEntry) -> tuple[float, float]:
+    """The ends of a line's interval in bits per byte; `low` and `high` of the file bound its loss."""
+    loss, bits = row.get("loss"), row.get("bits_per_byte")
+    factor = bits / loss if known(loss) and known(bits) and loss else math.nan
+    return _number(row.get("low")) * factor, _number(row.get("high")) * factor
+
+
+def _bits(rows: Sequence[HeldoutEntry]) -> tuple[Point, ...]:
+    return tuple(
+        Point(
+            _number(row.get("tokens")),
+            _number(row.get("bits_per_byte")) if known(row.get("loss")) else math.nan,
+            *bits_interval(row),
+        )
+        for row in rows
+    )
 
 
 def others(evidence: Evidence) -> list[dict[str, str]]:
@@ -161,38 +181,75 @@ def others(evidence: Evidence) -> list[dict[str, str]]:
     return [{"name": name, "tone": OTHERS[n % len(OTHERS)]} for n, name in enumerate(names)]
 
 
-def _levels(evidence: Evidence, name: str, rows: list[HeldoutEntry]) -> list[Level]:
-    """Other models' losses on a set, in nats per token of the tokenizer that its rows are of."""
-    factors = [r["loss"] / r["bits_per_byte"] for r in rows if known(r.get("loss")) and known(r.get("bits_per_byte"))]
+def _levels(evidence: Evidence, name: str) -> list[Level]:
+    """Other models' bits per byte on a set."""
     tones = {other["name"]: other["tone"] for other in others(evidence)}
-    found = [row for row in evidence.references or [] if row["set"] == name and factors]
-    return [Level(row["model"], tones[row["model"]], row["bits_per_byte"] * factors[0]) for row in found]
+    return [
+        Level(row["model"], tones[row["model"]], row["bits_per_byte"]) for row in evidence.references or [] if row["set"] == name
+    ]
+
+
+def bytes_per_token(evidence: Evidence) -> dict[str, float]:
+    """Of each domain, by the tokenizer's table; without one, of each held-out set by its own two figures."""
+    if evidence.measure:
+        return {row["domain"]: row["bytes_per_token"] for row in evidence.measure["rows"] if known(row["bytes_per_token"])}
+    found = {}
+    for row in evidence.heldout or []:
+        loss, bits = row.get("loss"), row.get("bits_per_byte")
+        if known(loss) and known(bits) and bits > 0:
+            found[row["set"]] = loss / math.log(2) / bits
+    return found
+
+
+def training_bits(evidence: Evidence) -> dict[str, list[Point]]:
+    """Training loss in bits per byte of each update, by stage. Updates of a run whose bytes per token are not known have none."""
+    per_token = bytes_per_token(evidence)
+    usual = sum(per_token.values()) / len(per_token) if per_token else math.nan
+    found: dict[str, list[Point]] = {stage: [] for stage in evidence.stages}
+    for row in evidence.metrics or []:
+        shares = row.get("shares") or {}
+        total = sum(shares.values())
+        mean = sum(share * per_token.get(d, usual) for d, share in shares.items()) / total if total > 0 else usual
+        loss = row.get("loss")
+        y = loss / math.log(2) / mean if known(loss) and known(mean) and mean > 0 else math.nan
+        found.setdefault(row["stage"], []).append(Point(_number(row.get("tokens")), y))
+    return found
+
+
+def window(evidence: Evidence) -> int:
+    """How many lines one drawn point is the mean of: the same for all stages."""
+    return max(1, math.ceil(len(evidence.metrics or []) / DRAWN))
+
+
+def smoothed(points: Sequence[Point], width: int) -> tuple[Point, ...]:
+    """Means of x and y over `width` neighbours each; not finite ones are left out, and so is a rest shorter than half."""
+    good = [p for p in points if known(p.x) and known(p.y)]
+    parts = [good[k : k + width] for k in range(0, len(good), width)]
+    if len(parts) > 1 and len(parts[-1]) * 2 < width:
+        parts = parts[:-1]
+    return tuple(Point(sum(p.x for p in part) / len(part), sum(p.y for p in part) / len(part)) for part in parts)
 
 
 def loss_chart(evidence: Evidence, say: Say = ENGLISH) -> Markup | None:
-    """Training loss, averaged over runs of steps so that at most 160 points a stage are drawn."""
+    """Training loss in bits per byte, each point the mean of `window` updates."""
     if not evidence.metrics:
         return None
-    series = [Series(say.stage(s), tone, thin(_points(_of(evidence.metrics, s), "loss"))) for s, tone in tones(evidence).items()]
+    points, width = training_bits(evidence), window(evidence)
+    series = [Series(say.stage(s), tone, smoothed(points.get(s, ()), width)) for s, tone in tones(evidence).items()]
     return line_chart(
-        series,
-        title=say("Training loss"),
-        x_label=say(TOKENS),
-        y_label=say(NATS),
-        boundaries=boundaries(evidence),
-        dots=False,
-        say=say,
-    )
+        series, title=say("Training loss"), x_label=say(TOKENS), y_label=say(BITS), boundaries=boundaries(evidence), dots=False,
+        say=say, settle=True, named=True,
+    )  # fmt: skip
 
 
 def rate_chart(evidence: Evidence, say: Say = ENGLISH) -> Markup | None:
     """The learning rate over all stages."""
     if not evidence.metrics:
         return None
-    series = [Series(say.stage(s), tone, thin(_points(_of(evidence.metrics, s), "lr"))) for s, tone in tones(evidence).items()]
+    series = [Series(say.stage(s), tone, thin(_rates(_of(evidence.metrics, s)))) for s, tone in tones(evidence).items()]
     return line_chart(
         series, title=say("Learning rate"), x_label=say(TOKENS), y_label=say("learning rate"), y_text=scientific,
-        boundaries=boundaries(evidence), dots=False, say=say,
+        boundaries=boundaries(evidence), dots=False, say=say, named=True,
     )  # fmt: skip
 
 
@@ -258,30 +315,6 @@ def _told(row: ScoreEntry, say: Say) -> str:
     return f"{told}, {metric}" + (f", {say('{shots}-shot', shots=str(shots))}" if shots >= 0 else "")
 
 
-def shares(evidence: Evidence) -> ShareTable | None:
-    """Realised shares by tokens: a chart with a line per domain, and the shares at the end of each stage."""
-    rows = [(row, found) for row in evidence.metrics or [] if (found := row.get("shares"))]
-    if not rows:
-        return None
-    domains = in_order(d for _, found in rows for d in found)
-    series = []
-    for number, domain in enumerate(domains):
-        tone = f"d{number % TONES}"
-        for stage in evidence.stages:
-            points = [Point(r["tokens"], found.get(domain, 0.0)) for r, found in rows if r["stage"] == stage]
-            series.append(Series(ENGLISH.domain(domain), tone, thin(points, 80)))
-    ends = {stage: mine[-1] for stage in evidence.stages if (mine := [found for r, found in rows if r["stage"] == stage])}
-    chart = line_chart(
-        series, title="Realised shares of the domains by tokens", x_label=TOKENS, y_label="share of the stage so far",
-        y_text=percent, boundaries=boundaries(evidence), dots=False,
-    )  # fmt: skip
-    table: list[ShareRow] = [
-        {"name": ENGLISH.domain(d), "tone": f"d{n % TONES}", "shares": {s: ends[s].get(d, 0.0) for s in ends}}
-        for n, d in enumerate(domains)
-    ]
-    return {"chart": chart, "rows": table, "stages": list(ends)}
-
-
 def speed(evidence: Evidence, say: Say = ENGLISH) -> SpeedTable | None:
     """Throughput: a chart, and the median by stage. These are timings of one machine and differ from run to run."""
     if not evidence.speed:
@@ -308,7 +341,7 @@ def speed(evidence: Evidence, say: Say = ENGLISH) -> SpeedTable | None:
             )
     chart = line_chart(
         series, title=say("Throughput"), x_label=x_label, y_label=say("tokens per second"), y_text=short,
-        boundaries=boundaries(evidence) if tokens_at else (), dots=False, zero=True, say=say,
+        boundaries=boundaries(evidence) if tokens_at else (), dots=False, zero=True, say=say, named=True,
     )  # fmt: skip
     return {"chart": chart, "rows": rows, "has_mfu": any(row["mfu"] is not None for row in rows)}
 
@@ -317,8 +350,8 @@ def _of(rows: Sequence[Line], stage: str) -> list[Line]:
     return [row for row in rows if row["stage"] == stage]
 
 
-def _points(rows: Sequence[MetricsEntry | HeldoutEntry], key: Literal["loss", "lr"]) -> tuple[Point, ...]:
-    return tuple(Point(*(_number(row.get(k)) for k in ("tokens", key, "low", "high"))) for row in rows)
+def _rates(rows: Sequence[MetricsEntry]) -> tuple[Point, ...]:
+    return tuple(Point(_number(row.get("tokens")), _number(row.get("lr"))) for row in rows)
 
 
 def _number(value: object) -> float:

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from skyloom.core.config import plain
 from skyloom.core.errors import ConfigError
-from skyloom.core.json_files import DoneStep, PlainTable, RunFacts
-from skyloom.core.step import Step, StepContext, finished_at, read_manifest, seconds_taken
+from skyloom.core.json_files import DoneStep, PlainTable, PlannedShares, RunFacts
+from skyloom.core.progress import Progress
+from skyloom.core.step import Step, StepContext, finished_at, made_on, read_manifest, seconds_taken
 from skyloom.core.store import FileRecord, Store
 from skyloom.corpus import sources
 from skyloom.run import watch
+from skyloom.run.packaged import recipe_names
 from skyloom.run.recipe import Recipe, meaning, order, stage_of, stages
 from skyloom.tokenizer.base import read_base
 from skyloom.tokenizer.config import TokenizerConfig
@@ -246,8 +248,8 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     # A release carries the resolved recipe, so every setting is part of it; so does the run page, which is in the release as well.
     others = tuple(done[name] for name in ("references",) if name in done)
     inputs = (*others, *base, done["pages"], done["extract"], done["parallel"], judged, audited)
-    released = Step("release", publish, recipe, version=4, needs=inputs)
-    shown = Step("report", show, recipe, version=3, needs=(*released.needs, released))
+    released = Step("release", publish, recipe, version=5, needs=inputs)
+    shown = Step("report", show, recipe, version=4, needs=(*released.needs, released))
     return {s.name: s for s in (judged, audited, released, shown)}
 
 
@@ -268,6 +270,7 @@ def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
                 "seconds": seconds_taken(folder),
                 "bytes": sum(f["size"] for f in manifest["files"]),
                 "content": manifest["content"],
+                "machine": made_on(folder),
             }
         )
     return {
@@ -278,7 +281,23 @@ def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
         "machine": watch.machine(),
         "commit": watch.commit(),
         "finished": finished,
+        "asked": recipe.name if recipe.name in recipe_names() else f"{recipe.name}.toml",
+        "planned": _planned(recipe, ctx.need("tokens")),
     }
+
+
+def _planned(recipe: Recipe, tokens: Store) -> dict[str, PlannedShares]:
+    """The mixture that each stage was resolved to, with the domains that have a fixed number of passes."""
+    from skyloom.run.stages import open_streams
+
+    found: dict[str, PlannedShares] = {}
+    for name, stream in open_streams(recipe, tokens, Progress.silent()).items():
+        plan = stream.plan
+        fixed = [passes * size / plan.tokens for passes, size in zip(plan.passes, plan.available, strict=True)]
+        left = 1.0 - sum(fixed)
+        rows = [[own + left * share for own, share in zip(fixed, shares, strict=True)] for shares in plan.shares]
+        found[name] = {"tokens": plan.tokens, "domains": list(plan.domains), "positions": list(plan.positions), "shares": rows}
+    return found
 
 
 def publishable(recipe: Recipe) -> PlainTable:

@@ -1,0 +1,1 @@
+"""The four answers at the top of a run page."""
