@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Concatenate
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from skyloom.cli.common import Options, example, logging, make_progress, on_recipe
+from skyloom.cli.common import example, logging, make_progress, on_recipe
 
 if TYPE_CHECKING:
     from skyloom.corpus.alone import RowStage
@@ -56,14 +56,15 @@ _FILES = (
 _texts = click.option("--texts", default=None, metavar="FILE", help="Also write the documents that stay (id, text) to this file.")
 
 
-def _on_files(function: Callable[Concatenate[_Files, Options], None]) -> Callable[..., None]:
+def _on_files(function: Callable[..., None]) -> Callable[..., None]:
     """Give it DOCUMENTS, --out, --id, --text, --workers (and --texts, below `_texts`) as one value, and logging's options."""
 
     @functools.wraps(function)
-    def command(*args: Options.args, **options: Options.kwargs) -> None:
-        files = {field.name: options.pop(field.name) for field in fields(_Files) if field.name in options}
-        function(_Files(**files), *args, **options)
+    def with_files(**options: Any) -> None:
+        files = _Files(**{field.name: options.pop(field.name) for field in fields(_Files) if field.name in options})
+        function(files, **options)
 
+    command: Callable[..., None] = with_files
     for option in _FILES:
         command = option(command)
     return logging(command)

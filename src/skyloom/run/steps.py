@@ -84,7 +84,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
     # what came later stands in the identity of a source of its own kind, so that the others keep their names
     later = ("languages", "exempt", "use", "version", "settings")
     what = [{k: v for k, v in plain(s).items() if k not in later} for s in corpus.sources]
-    pages = Step("pages", read, what, version=4, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
+    pages = Step("pages", read, what, version=5, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
     own_text = extract.extractor_identity(corpus.extract) if corpus.extract.use else ""
     extracting = {"extract": corpus.extract, "policies": policy_settings}
     extracted = Step("extract", judge, extracting, version=4, needs=(pages,), identity=own_text)
