@@ -38,7 +38,7 @@ from skyloom.release.folder import MODELS, RECIPE, RUN, open_release, records_of
 from skyloom.release.recompute import Recomputation
 from skyloom.release.recount import Recount, disagreements, recount
 from skyloom.release.weights import load_released, no_licence
-from skyloom.tokenizer.invariants import InvariantFinding
+from skyloom.tokenizer.finding import InvariantFinding
 from skyloom.tokenizer.tokenizer import Tokenizer
 from skyloom.train.config import TrainConfig
 from skyloom.train.stage_list import Stage, shape_in, stage_tables

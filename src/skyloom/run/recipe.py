@@ -173,10 +173,9 @@ def to_toml(recipe: Recipe) -> str:
 
 def with_base(recipe: Recipe, base: Path, characters: int, words: int) -> Recipe:
     """The recipe with a tokenizer that extends the model in a file. ConfigError if the file is no base that can be extended."""
-    from skyloom.tokenizer.base import read_base
-    from skyloom.tokenizer.pieces import read_model
+    from skyloom.tokenizer.base import given_base
 
-    size = len(read_model(read_base(base)).pieces)
+    size = given_base(base).size
     own = recipe.tokenizer or TokenizerConfig()
     total = size + characters + words + own.reserved
     path = str(base.absolute())

@@ -21,7 +21,7 @@ from skyloom.corpus import sources
 from skyloom.run import watch
 from skyloom.run.packaged import recipe_names
 from skyloom.run.recipe import Recipe, meaning, order, stage_of, stages
-from skyloom.tokenizer.base import read_base
+from skyloom.tokenizer.base import given_base
 from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.train.config import ScoreTaskConfig
 from skyloom.train.stage_list import FINAL, Stage, planting
@@ -119,7 +119,7 @@ def _token_steps(recipe: Recipe, config: TokenizerConfig, done: dict[str, Step])
 def _vocabulary(config: TokenizerConfig) -> tuple[PlainTable, str]:
     """Settings and identity of the tokenizer's step: a given base counts by what it holds, not by where it lies."""
     settings = {k: v for k, v in plain(config, identity_only=True).items() if k != "base_model"}
-    identity = hashlib.sha256(read_base(Path(config.base_model))).hexdigest() if config.base_model else ""
+    identity = given_base(Path(config.base_model)).digest if config.base_model else ""
     return settings, identity
 
 

@@ -1,8 +1,8 @@
-"""The base of the vocabulary, a SentencePiece BPE model: trained on counted words, or read from another model's file (report 3.3).
+"""The base of the vocabulary: a SentencePiece model trained on counted words, or another model's vocabulary from a file (report 3.3).
 
 The report takes LLaMA's 32,000 pieces; another model's vocabulary cannot be published as ours, so both ways are here:
 `train_base` makes one from Latin text and code (each digit its own token, bytes for what is unknown, no normalisation and
-no space in front of a text), and `read_base` takes one that exists and says clearly where it is none that can be extended.
+no space in front of a text), and `given_base` takes one that exists and says clearly where it is none that can be extended.
 
 SentencePiece is given distinct words with their counts, not text. Its own trainer makes exactly these from text first, on one
 thread and with all sentences in memory; its counts are 64-bit, so weighted counts above 2^31 are sums like any other.
@@ -10,9 +10,11 @@ thread and with all sentences in memory; its counts are 64-bit, so weighted coun
 
 from __future__ import annotations
 
+import hashlib
 import io
 import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ import numpy.typing as npt
 import sentencepiece
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, StorageError
+from skyloom.tokenizer.byte_level.byte_vocabulary import ByteVocabulary, byte_level_file, read_byte_vocabulary
 from skyloom.tokenizer.pieces import BYTES, RESERVED, SPECIAL, TYPE, ParsedModel, base_model, normal_pieces, read_model
 
 LAYOUT = ("\n", "\t", "\n\n", "\t\t")
@@ -70,6 +73,41 @@ def _latin(trained: bytes, size: int) -> list[str]:
     merges = [p for p in pieces if len(p) > 1 and p not in LAYOUT]
     late = set(merges[len(merges) - surplus :])
     return [p for p in pieces if p not in late]
+
+
+@dataclass(frozen=True)
+class GivenBase:
+    """A vocabulary of another model that is used or extended: a SentencePiece `model`, or a byte-level one. `digest`: SHA-256 of what
+    decides how it cuts text, hex."""
+
+    path: Path
+    size: int
+    digest: str
+    model: bytes
+    byte_level: ByteVocabulary | None
+
+    def check(self, size: int, reserved: int) -> None:
+        """ConfigError if a recipe's sizes are not possible with this base."""
+        if self.size != size:
+            raise ConfigError(f"{self.path} has {self.size:,} pieces, tokenizer.base says {size:,}")
+        if self.byte_level is None and not reserved:
+            raise ConfigError(f"tokenizer.reserved is 0, which only a byte-level base (tokenizer.json) can have; {self.path} is none")
+
+
+def given_base(path: Path) -> GivenBase:
+    """The vocabulary in a SentencePiece file, in a byte-level `tokenizer.json`, or in a model's folder that holds either.
+
+    ConfigError, with the reason, for one that cannot be used; StorageError if it cannot be read.
+    """
+    file = byte_level_file(path)
+    if file is not None:
+        found = read_byte_vocabulary(file)
+        return GivenBase(path, found.size, found.digest, b"", found)
+    inside = path / "tokenizer.model"
+    if path.is_dir() and not inside.is_file():
+        raise ConfigError(f"tokenizer.base_model: the folder {path} has neither tokenizer.model nor tokenizer.json")
+    model = read_base(inside if path.is_dir() else path)
+    return GivenBase(path, len(read_model(model).pieces), hashlib.sha256(model).hexdigest(), model, None)
 
 
 def read_base(path: Path) -> bytes:

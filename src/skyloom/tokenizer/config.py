@@ -16,10 +16,12 @@ class TokenizerConfig:
 
     vocabulary: int = setting(8192, doc="size of the whole vocabulary; the parts must add up to it", unit="pieces", low=1024)
     base: int = setting(4300, doc="Latin pieces, with 3 specials and 256 bytes", unit="pieces", low=SMALLEST, high=1 << 20)
-    base_model: str = setting("", doc="file of a SentencePiece BPE model to extend (from the current folder); `base` is its size")
+    base_model: str = setting("", doc="SentencePiece BPE model, byte-level tokenizer.json, or a folder with one, to extend; `base` is its size")
     characters: int = setting(2400, doc="Chinese characters and symbols", unit="pieces", low=0)
     words: int = setting(1475, doc="Chinese words of two characters or more", unit="pieces", low=0)
-    reserved: int = setting(17, doc="pieces for padding, chat roles and later use", unit="pieces", low=17, high=17)
+    reserved: int = setting(
+        17, doc="pieces for padding, chat roles and later use: 17, or 0 with a byte-level base", unit="pieces", low=0, high=17
+    )
     fit: bool = setting(False, doc="where the corpus has too few candidates, take a smaller vocabulary instead of stopping")
     least_count: int = setting(
         3, doc="an added word occurs at least this often in the sample; a character too, if the sizes leave a choice", low=1
@@ -35,6 +37,8 @@ class TokenizerConfig:
     seed: int = setting(1, doc="chooses the sampled documents", low=0)
 
     def __post_init__(self) -> None:
+        if self.reserved not in (0, 17) or (not self.reserved and not self.base_model):
+            raise ConfigError(f"tokenizer.reserved is {self.reserved}; it is 17, or 0 with a byte-level tokenizer.base_model")
         parts = self.base + self.characters + self.words + self.reserved
         if parts != self.vocabulary:
             raise ConfigError(

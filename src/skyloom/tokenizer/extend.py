@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import unicodedata
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,13 +104,18 @@ def candidates(runs: Runs, base: bytes, characters: Collection[str], least: int,
 
 def choose_words(found: Iterator[str], base: bytes, characters: Sequence[str], size: int) -> Chosen:
     """The `size` best words that are reachable together with all others that are taken; fewer if the candidates run out."""
+    return closed(found, size, lambda words: unreachable(extended_model(base, characters, words), words))
+
+
+def closed(found: Iterator[str], size: int, lost: Callable[[list[str]], Sequence[str]]) -> Chosen:
+    """The `size` first words of which none is lost. `lost`: those of a list that are not reachable if all of it is added."""
     aside = 0
     chosen: list[str] = []
     while True:
         fresh = list(itertools.islice(found, size - len(chosen)))
         exhausted = len(chosen) + len(fresh) < size
         chosen += fresh
-        while bad := set(unreachable(extended_model(base, characters, chosen), chosen)):
+        while bad := set(lost(chosen)):
             # A word that is taken out may have been a part of others: those fail in the next turn.
             aside += len(bad)
             chosen = [w for w in chosen if w not in bad]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -18,10 +17,12 @@ import pyarrow as pa
 import sentencepiece
 import tokenizers
 
-from skyloom.core.errors import SkyloomError
 from skyloom.core.store import Store
+from skyloom.tokenizer.byte_level.byte_check import check_byte_level
+from skyloom.tokenizer.byte_level.byte_cutter import ByteLevelCutter
 from skyloom.tokenizer.encode import Encoder
 from skyloom.tokenizer.extend import unreachable
+from skyloom.tokenizer.finding import BrokenInvariantError, InvariantFinding, findings_of, first_difference
 from skyloom.tokenizer.pieces import BYTES, JOINED_DIGITS, RESERVED, SPACE, SPECIAL, digest, first_pieces, holds_digits, read_model
 from skyloom.tokenizer.probes import probes
 from skyloom.tokenizer.tokenizer import Tokenizer
@@ -30,18 +31,12 @@ PROBES = 20_000
 """Texts that the formats are compared on."""
 
 
-@dataclass(frozen=True)
-class InvariantFinding:
-    """One fact about the tokenizer: whether it holds, and the figures or the first counterexample."""
-
-    name: str
-    ok: bool
-    detail: str
-
-
 def check(store: Store) -> list[InvariantFinding]:
     """All findings, in a fixed order; `ok` is False where a fact does not hold. StorageError if files are missing."""
-    subject = _Subject(store)
+    tokenizer = Tokenizer.load(store)
+    if isinstance(tokenizer.cutter, ByteLevelCutter):
+        return check_byte_level(store, tokenizer, tokenizer.cutter, PROBES)
+    subject = _Subject(store, tokenizer)
     checks: list[tuple[str, Callable[[], str]]] = [
         ("layout", subject.layout),
         ("base unchanged", subject.base_unchanged),
@@ -54,25 +49,14 @@ def check(store: Store) -> list[InvariantFinding]:
         ("transformers agrees", subject.transformers_agrees),
         ("round trip", subject.round_trip),
     ]
-    findings = []
-    for name, run in checks:
-        try:
-            findings.append(InvariantFinding(name, True, run()))
-        except _BrokenError as problem:
-            findings.append(InvariantFinding(name, False, str(problem)))
-    return findings
-
-
-class _BrokenError(SkyloomError):
-    """A fact that does not hold, with its counterexample."""
+    return findings_of(checks)
 
 
 class _Subject:
-    """The tokenizer of a folder in all its forms. Each method proves one fact and gives its figures, or raises _BrokenError."""
+    """The tokenizer of a folder in all its forms. Each method proves one fact and gives its figures, or raises BrokenInvariantError."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.tokenizer = Tokenizer.load(store)
+    def __init__(self, store: Store, tokenizer: Tokenizer) -> None:
+        self.store, self.tokenizer = store, tokenizer
         self.pieces, self.parts = self.tokenizer.pieces, self.tokenizer.parts
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=self.tokenizer.model)
 
@@ -88,7 +72,7 @@ class _Subject:
     def layout(self) -> str:
         pieces, parts = self.pieces, self.parts
         if parts.total != len(pieces):
-            raise _BrokenError(f"parts.json counts {parts.total} pieces, the model has {len(pieces)}")
+            raise BrokenInvariantError(f"parts.json counts {parts.total} pieces, the model has {len(pieces)}")
         named = dict(parts.sizes)
         for name, expected in (("special", SPECIAL), ("bytes", BYTES), ("reserved", RESERVED)):
             found = tuple(pieces[i] for i in parts.range(name)) if name in named else None
@@ -96,21 +80,21 @@ class _Subject:
                 ids = (self.tokenizer.unk_id, self.tokenizer.bos_id, self.tokenizer.eos_id)
                 found, expected = tuple(pieces[i] for i in ids), tuple(pieces[i] for i in range(3))
             if found is not None and found != expected:
-                raise _BrokenError(f"part {name} is {found[:3]}…, expected {expected[:3]}…")
+                raise BrokenInvariantError(f"part {name} is {found[:3]}…, expected {expected[:3]}…")
         if len(set(pieces)) != len(pieces):
-            raise _BrokenError("a piece occurs twice")
+            raise BrokenInvariantError("a piece occurs twice")
         mixed = [
             p for name in ("characters", "words") for i in parts.range(name) if (len(p := pieces[i]) == 1) != (name == "characters")
         ]
         if mixed:
-            raise _BrokenError(f"characters and words are mixed up: {mixed[:5]}")
+            raise BrokenInvariantError(f"characters and words are mixed up: {mixed[:5]}")
         return ", ".join(f"{name} {size:,}" for name, size in parts.sizes)
 
     def base_unchanged(self) -> str:
         size = self.parts.base
         stated, found = self.store.read_json("parts.json").get("base_sha256"), digest(self.tokenizer.model, size)
         if stated != found:
-            raise _BrokenError(
+            raise BrokenInvariantError(
                 f"ids 0 to {size - 1:,} are not those of the base that was extended ({found[:12]}… for {str(stated)[:12]}…)"
             )
         return f"ids 0 to {size - 1:,} have the base's pieces, scores and types"
@@ -119,7 +103,7 @@ class _Subject:
         ids = [*self.parts.range("characters"), *self.parts.range("words")]
         lost = unreachable(self.tokenizer.model, [self.pieces[i] for i in ids])
         if lost:
-            raise _BrokenError(f"{len(lost)} added pieces are never produced, for example {lost[:5]}")
+            raise BrokenInvariantError(f"{len(lost)} added pieces are never produced, for example {lost[:5]}")
         return f"{len(ids):,} added pieces encode to their one id"
 
     def english(self) -> str:
@@ -127,7 +111,7 @@ class _Subject:
         texts = ["".join(c for c in text if ord(c) < 128) for text in self.texts]
         for text, before, after in zip(texts, base.encode(texts), self.processor.encode(texts), strict=True):
             if before != after:
-                raise _BrokenError(f"{text!r} was {before} with the base and is {after} now")
+                raise BrokenInvariantError(f"{text!r} was {before} with the base and is {after} now")
         return f"{len(texts):,} ASCII texts are cut as with the base alone"
 
     def digits(self) -> str:
@@ -135,7 +119,7 @@ class _Subject:
         joined = [p for p in own if holds_digits(p.replace(SPACE, " "))]
         wrong = [p for p in joined if p not in JOINED_DIGITS]
         if wrong:
-            raise _BrokenError(f"{len(wrong):,} pieces join digits with something: {wrong[:5]}")
+            raise BrokenInvariantError(f"{len(wrong):,} pieces join digits with something: {wrong[:5]}")
         return "every digit is its own token" + (f", but for {', '.join(joined)}" if joined else "")
 
     def unknown(self) -> str:
@@ -144,7 +128,7 @@ class _Subject:
         ]
         lost = [t for t, ids in zip(texts, self.processor.encode(texts), strict=True) if self.tokenizer.unk_id in ids]
         if lost:
-            raise _BrokenError(f"{lost[0]!r} becomes <unk>")
+            raise BrokenInvariantError(f"{lost[0]!r} becomes <unk>")
         return f"{len(texts):,} texts of rare characters are bytes where they are no pieces"
 
     def encoder_agrees(self) -> str:
@@ -152,7 +136,7 @@ class _Subject:
             return "columns are left to SentencePiece: our encoder does not know all that this model has"
         raw = ["\ud800", "中\udfff文", "\ud83d\ude42", "\ud83d a"]
         if [ids.tolist() for ids in self.tokenizer.encode_batch(raw)] != [self.tokenizer.encode(t) for t in raw]:
-            raise _BrokenError("lone surrogates are encoded in two ways")
+            raise BrokenInvariantError("lone surrogates are encoded in two ways")
         found, offsets = self.tokenizer.encode_column(pa.array(self.texts, pa.large_string()))
         self._compare([found[a:b].tolist() for a, b in itertools.pairwise(offsets.tolist())], "our encoder")
         return f"our encoder gives SentencePiece's ids on {PROBES:,} texts"
@@ -161,7 +145,7 @@ class _Subject:
         try:
             twin = tokenizers.Tokenizer.from_str(self.store.read_text("tokenizer.json"))
         except Exception as problem:  # the library raises nothing narrower
-            raise _BrokenError(f"tokenizer.json cannot be loaded: {problem}") from problem
+            raise BrokenInvariantError(f"tokenizer.json cannot be loaded: {problem}") from problem
         self._compare([e.ids for e in twin.encode_batch(self.texts, add_special_tokens=False)], "tokenizer.json")
         return f"tokenizer.json gives the same ids on {PROBES:,} texts"
 
@@ -171,11 +155,11 @@ class _Subject:
         try:
             auto = AutoTokenizer.from_pretrained(self.store.path())
         except Exception as problem:  # whatever it finds wrong with a file
-            raise _BrokenError(f"AutoTokenizer cannot load the folder: {problem}") from problem
+            raise BrokenInvariantError(f"AutoTokenizer cannot load the folder: {problem}") from problem
         ours = tuple(getattr(self.tokenizer, name) for name in ("unk_id", "bos_id", "eos_id", "pad_id"))
         theirs = (auto.unk_token_id, auto.bos_token_id, auto.eos_token_id, auto.pad_token_id)
         if ours != theirs:
-            raise _BrokenError(f"AutoTokenizer has {theirs} for <unk>, <s>, </s> and padding, the model {ours}")
+            raise BrokenInvariantError(f"AutoTokenizer has {theirs} for <unk>, <s>, </s> and padding, the model {ours}")
         self._compare(auto(self.texts, add_special_tokens=False)["input_ids"], "AutoTokenizer")
         return f"AutoTokenizer ({type(auto).__name__}) gives the same ids on {PROBES:,} texts"
 
@@ -183,14 +167,8 @@ class _Subject:
         for text, ids in zip(self.texts, self.ids, strict=True):
             back = self.tokenizer.decode(ids)
             if back != text.replace(SPACE, " "):
-                raise _BrokenError(f"{text!r} comes back as {back!r}")
+                raise BrokenInvariantError(f"{text!r} comes back as {back!r}")
         return f"{PROBES:,} texts come back as they were"
 
     def _compare(self, found: Sequence[Sequence[int]], what: str) -> None:
-        differ = [(t, theirs, ours) for t, theirs, ours in zip(self.texts, found, self.ids, strict=True) if list(theirs) != ours]
-        if differ:
-            text, theirs, ours = min(differ, key=lambda d: len(d[0]))
-            raise _BrokenError(
-                f"{what} differs from tokenizer.model on {len(differ):,} of {PROBES:,} texts: "
-                f"{text!r} is {list(theirs)}, not {ours}"
-            )
+        first_difference(self.texts, found, self.ids, what, "tokenizer.model")

@@ -138,6 +138,10 @@ class Parts:
             start += size
         raise KeyError(name)
 
+    def size(self, name: str) -> int:
+        """How many ids a part has. KeyError if there is none of this name."""
+        return len(self.range(name))
+
     def of(self, piece_id: int) -> str:
         """The part an id belongs to."""
         return next((name for name, _ in self.sizes if piece_id in self.range(name)), "none")

@@ -1,82 +1,94 @@
 """A trained tokenizer: encodes text to ids and decodes ids to text.
 
-Columns are encoded by our own compiled code (`encode`), which gives SentencePiece's ids; single texts by SentencePiece.
-With a base of ours text is encoded as it is: no normalisation, no space put in front (so that ids of a text do not depend
-on where it was cut, and Chinese does not begin with a lone space), line ends and runs of spaces kept. A base from
-elsewhere keeps its own space in front, which `decode` takes away again. `decode` gives back any text except U+2581 (the
-mark for a space, which comes back as one). A lone surrogate, which is no character, is encoded as U+FFFD.
+What cuts a text is a SentencePiece model (`sentencepiece_cutter`) or a byte-level vocabulary (`byte_level`); which one it is, the
+files of the folder say. Both give the same interface: nothing that uses a tokenizer need know.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import sentencepiece
 
 from skyloom.core.errors import IntegrityError
 from skyloom.core.store import Store
-from skyloom.tokenizer.encode import Encoder, texts_column
-from skyloom.tokenizer.pieces import PAD, TYPE, Parts, read_model, without_surrogates
+from skyloom.tokenizer.byte_level.byte_cutter import ByteLevelCutter
+from skyloom.tokenizer.encode import texts_column
+from skyloom.tokenizer.pieces import Parts
+from skyloom.tokenizer.sentencepiece_cutter import SentencePieceCutter
 
-_ROWS = 1 << 12
-"""Texts given to SentencePiece at once, for the models that `encode` does not know."""
+
+class Cutter(Protocol):
+    """What cuts a text into pieces: `SentencePieceCutter` or `ByteLevelCutter`."""
+
+    model: bytes
+    bos_id: int
+    eos_id: int
+    pad_id: int
+    unk_id: int
+    is_byte: npt.NDArray[np.bool_]
+    is_text: npt.NDArray[np.bool_]
+
+    @property
+    def pieces(self) -> list[str]: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def encode_column(
+        self, column: pa.Array | pa.ChunkedArray, threads: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]: ...
+
+    def decode(self, ids: Iterable[int]) -> str: ...
 
 
 class Tokenizer:
-    """See the module's docstring. `bos_id`, `eos_id`, `pad_id`, `unk_id` are ids; none is added by `encode`."""
+    """See the module's docstring. `bos_id`, `eos_id`, `pad_id`, `unk_id` are ids (`unk_id`: -1 where there is none); none is added
+    by `encode`. `model`: the file that defines it. `is_byte`: bool[vocabulary], pieces for bytes of characters that the vocabulary
+    lacks; `is_text`: pieces of text, no specials and no bytes."""
 
-    def __init__(self, model: bytes, parts: Parts) -> None:
-        parsed = read_model(model)
-        try:
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        except RuntimeError as problem:
-            raise IntegrityError(f"tokenizer.model cannot be loaded: {problem}") from problem
-        self.model = model
-        self.parts = parts
-        self.bos_id, self.eos_id, self.unk_id = (
-            int(i) for i in (self._processor.bos_id(), self._processor.eos_id(), self._processor.unk_id())
-        )
-        self.pad_id = int(self._processor.piece_to_id(PAD))
-        types = np.array([p.type for p in parsed.pieces])
-        self.is_byte = types == TYPE.BYTE
-        """bool[vocabulary]: pieces that stand for a byte of a character that the vocabulary lacks."""
-        self.is_text = types == TYPE.NORMAL
-        """bool[vocabulary]: pieces of text, no specials and no bytes."""
-
-    @functools.cached_property
-    def _encoder(self) -> Encoder | None:
-        return Encoder.of(read_model(self.model))
+    def __init__(self, cutter: Cutter, parts: Parts) -> None:
+        self.cutter, self.parts = cutter, parts
+        self.model = cutter.model
+        self.bos_id, self.eos_id, self.pad_id, self.unk_id = cutter.bos_id, cutter.eos_id, cutter.pad_id, cutter.unk_id
+        self.is_byte, self.is_text = cutter.is_byte, cutter.is_text
 
     @classmethod
     def load(cls, place: Store | str | Path) -> Tokenizer:
         """From the folder that `train` wrote. StorageError if a file is not there, IntegrityError if it is not what we write."""
         store = place if isinstance(place, Store) else Store(place)
-        model = store.read_bytes("tokenizer.model")
+        byte_level = not store.exists("tokenizer.model") and store.exists("tokenizer.json")
+        model = store.read_bytes("tokenizer.json" if byte_level else "tokenizer.model")
+        table = store.read_json("parts.json")
         try:
-            parts = Parts.from_json(store.read_json("parts.json")["parts"])
+            parts = Parts.from_json(table["parts"])
+            special = table["special"] if byte_level else {}
         except (KeyError, TypeError, ValueError) as problem:
             raise IntegrityError(f"{store.root}/parts.json is not a tokenizer's: {problem!r}") from problem
-        return cls(model, parts)
+        return cls(ByteLevelCutter(model, special) if byte_level else SentencePieceCutter(model), parts)
 
     @property
     def vocab_size(self) -> int:
-        return len(self._processor)
+        return len(self.is_text)
 
-    @functools.cached_property
+    @property
     def pieces(self) -> list[str]:
         """All pieces in the order of their ids; U+2581 stands for a space."""
-        return [self._processor.id_to_piece(i) for i in range(self.vocab_size)]
+        return self.cutter.pieces
+
+    @property
+    def spelled(self) -> Sequence[bytes] | None:
+        """The bytes of each piece of a byte-level vocabulary; None for SentencePiece, whose pieces are text."""
+        return self.cutter.spelled if isinstance(self.cutter, ByteLevelCutter) else None
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, without <s> and </s>."""
-        return [int(i) for i in self._processor.encode(_utf8(text))]
+        return self.cutter.encode(text)
 
     def encode_batch(self, texts: Sequence[str], *, threads: int = 0) -> list[npt.NDArray[np.int32]]:
         """Ids of each text, int32[tokens]. `threads`: 0 means one per CPU."""
@@ -87,28 +99,12 @@ class Tokenizer:
         self, column: pa.Array | pa.ChunkedArray, *, threads: int = 0
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Ids of all texts of a string column, int32[total], and offsets, int64[rows + 1]; a null is an empty text."""
-        workers = threads or os.cpu_count() or 1
-        if self._encoder is not None:
-            return self._encoder.encode(column, threads=workers)
-        ids: list[npt.NDArray[np.int32]] = []
-        for start in range(0, len(column), _ROWS):
-            texts = [t or "" for t in column.slice(start, _ROWS).to_pylist()]
-            ids += self._processor.encode(texts, num_threads=workers, out_type="numpy")
-        offsets = np.zeros(len(ids) + 1, np.int64)
-        np.cumsum([len(i) for i in ids], out=offsets[1:])
-        return (np.concatenate(ids) if ids else np.zeros(0, np.int32)), offsets
+        return self.cutter.encode_column(column, threads or os.cpu_count() or 1)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; specials give nothing, bytes that are not UTF-8 give U+FFFD."""
-        return str(self._processor.decode([int(i) for i in ids]))
+        return self.cutter.decode(ids)
 
     def show(self, text: str) -> list[tuple[str, int, str]]:
         """For people: (piece, id, part of the vocabulary) of each token of a text."""
-        return [(self._processor.id_to_piece(i), i, self.parts.of(i)) for i in self.encode(text)]
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return without_surrogates(text).encode()
+        return [(self.pieces[i], i, self.parts.of(i)) for i in self.encode(text)]

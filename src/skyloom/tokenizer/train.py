@@ -1,8 +1,8 @@
-"""Trains a bilingual tokenizer on documents: a SentencePiece model, and its copy for `transformers` (report 3.3).
+"""Trains a bilingual tokenizer on documents: a SentencePiece model and its copy for `transformers`, or a byte-level one (report 3.3).
 
 The report extends LLaMA's 32,000 pieces with 8,000 Chinese characters and symbols and 25,519 words to 65,536. The same
 is done here: a BPE base on Latin text and code is trained, or read from a file (`base_model`), and then characters
-and words are added by their use in the corpus.
+and words are added by their use in the corpus. A base that is a byte-level vocabulary (Llama 3, Qwen) stays one (`byte_level`).
 
 A base of our own neither normalises nor puts a space in front of a text: what is decoded is what was encoded, line ends and
 indentation included. Of another base that is kept as it is, because its ids would mean something else.
@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from skyloom.core.errors import ConfigError, DataError
+from skyloom.core.errors import DataError
 from skyloom.core.progress import Progress, ProgressTask
 from skyloom.core.store import Store
 from skyloom.tokenizer import export
-from skyloom.tokenizer.base import read_base, train_base
+from skyloom.tokenizer.base import given_base, train_base
+from skyloom.tokenizer.byte_level import byte_train
 from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.tokenizer.count import Counts
 from skyloom.tokenizer.extend import candidates, choose_characters, choose_words, dictionary_runs, rank_characters
@@ -28,6 +29,7 @@ from skyloom.tokenizer.measure import measure
 from skyloom.tokenizer.pieces import (
     JOINED_DIGITS,
     RESERVED,
+    Parts,
     digest,
     extended_model,
     holds_digits,
@@ -36,6 +38,7 @@ from skyloom.tokenizer.pieces import (
     read_model,
 )
 from skyloom.tokenizer.sample import Sample, draw
+from skyloom.tokenizer.sentencepiece_cutter import SentencePieceCutter
 from skyloom.tokenizer.tokenizer import Tokenizer
 
 ROUND = 64
@@ -48,9 +51,9 @@ def train(documents: Store, out: Store, config: TokenizerConfig, *, progress: Pr
     Same documents and settings give the same bytes. DataError if there are no training documents, no Latin text for the
     base, no Chinese for parts that are to be Chinese, or fewer candidates than the sizes ask for and `fit` is off.
     """
-    given = read_base(Path(config.base_model)) if config.base_model else b""
-    if given and len(read_model(given).pieces) != config.base:
-        raise ConfigError(f"{config.base_model} has {len(read_model(given).pieces):,} pieces, tokenizer.base says {config.base:,}")
+    given = given_base(Path(config.base_model)) if config.base_model else None
+    if given is not None:
+        given.check(config.base, config.reserved)
     sample = draw(documents, round(config.sample_megabytes * 1e6), config.seed, config.balance, config.weights)
     if not sample.rates:
         raise DataError(f"{documents.root} has no documents of split 'train' to train a tokenizer on")
@@ -61,24 +64,39 @@ def train(documents: Store, out: Store, config: TokenizerConfig, *, progress: Pr
             f"a sample of {config.sample_megabytes:g} MB holds no document of these {sample.corpus_bytes / 1e6:,.2f} MB: "
             "raise tokenizer.sample_megabytes"
         )
+    if given is not None and given.byte_level is not None:
+        added = byte_train.choose(given.byte_level, counts, config, progress)
+        tokenizer = byte_train.write(given.byte_level, added, config, out)
+        _say_smaller(tokenizer.parts, config, progress)
+    else:
+        tokenizer = _sentencepiece(given.model if given is not None else b"", counts, config, out, progress)
+    with progress.task("measure the tokenizer", sample.taken_bytes, "bytes") as bar:
+        out.write_json("measure.json", measure(tokenizer, documents, sample, bar))
+
+
+def _sentencepiece(given: bytes, counts: Counts, config: TokenizerConfig, out: Store, progress: Progress) -> Tokenizer:
+    """A SentencePiece model with its files; its base is the given one, or trained here."""
     base = given or _trained(counts, config, progress)
     characters, words = _chinese(base, counts, config, progress)
     model = extended_model(base, characters, words)
     parts = parts_of(base, characters, words)
-    if parts.total < config.vocabulary:
-        progress.log(
-            f"tokenizer: the corpus supports {parts.total:,} of {config.vocabulary:,} pieces (base {parts.base:,}, "
-            f"characters {len(characters):,}, words {len(words):,}); the vocabulary shrinks to that"
-        )
-    tokenizer = Tokenizer(model, parts)
+    _say_smaller(parts, config, progress)
     out.write_bytes("tokenizer.model", model)
     export.write(model, out)
     out.write_json(
         "parts.json",
         {"vocabulary": parts.total, "parts": parts.to_json(), "base_sha256": digest(base, parts.base)},
     )
-    with progress.task("measure the tokenizer", sample.taken_bytes, "bytes") as bar:
-        out.write_json("measure.json", measure(tokenizer, documents, sample, bar))
+    return Tokenizer(SentencePieceCutter(model), parts)
+
+
+def _say_smaller(parts: Parts, config: TokenizerConfig, progress: Progress) -> None:
+    if parts.total < config.vocabulary:
+        sizes = ", ".join(f"{name} {parts.size(name):,}" for name in ("characters", "words"))
+        progress.log(
+            f"tokenizer: the corpus supports {parts.total:,} of {config.vocabulary:,} pieces (base {parts.base:,}, {sizes}); the "
+            "vocabulary shrinks to that"
+        )
 
 
 def count(sample: Sample, progress: Progress) -> Counts:
