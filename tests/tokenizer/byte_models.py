@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,8 @@ def byte_tokenizer(family: str, size: int = 700) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=first, show_progress=False
     )
-    lines = itertools.islice(itertools.cycle([*ENGLISH, *CODE, *CHINESE[:3], "Привет ひらがな カタカナ 한국어 12 345"]), 400)
-    made.train_from_iterator(lines, trainer)
+    lines = [*ENGLISH, *CODE, *CHINESE[:3], "Привет ひらがな カタカナ 한국어", "12 345 2023 1998 100 2000"] * 12
+    made.train_from_iterator([*lines, *(CHINESE if size > 1000 else ())], trainer)
     if family == "qwen2":
         made.normalizer = normalizers.NFC()
         made.add_special_tokens([AddedToken(t, normalized=False) for t in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")])

@@ -80,11 +80,12 @@ class Compression(TypedDict):
 
 
 class Measure(TypedDict):
-    """`measure.json`; `least_used` holds (id, piece, count)."""
+    """`measure.json`; `least_used` holds (id, piece, count). `kind`: "byte-level", nothing for a SentencePiece model."""
 
     rows: list[Compression]
     parts: dict[str, int]
     least_used: list[tuple[int, str, int]]
+    kind: NotRequired[str]
 
 
 class PackedDomain(TypedDict):

@@ -3,7 +3,8 @@
 What a group does that continues LLaMA in Chinese. A piece that the old vocabulary has keeps its rows of the embedding and of
 the output matrix; a new piece gets the mean of the rows of the old pieces that its text is cut into, so that the model begins
 by reading 印刷 as it read the bytes or characters of it (Cui et al. 2023, arXiv 2304.08177, begin at random; Hewitt 2021 shows
-why means are the safer start). A piece without text and without a counterpart (<|user|>, say) gets the mean of all rows.
+why means are the safer start). <s> and </s> take the rows of the pieces that the old config names as such; a piece without text and
+without a counterpart (<|user|>, say) gets the mean of all rows (`vocabulary_rows`).
 
 Weights are read one by one from memory-mapped safetensors, so that a model larger than memory can be cut into parts.
 Pickled weights (`pytorch_model.bin`) are refused: reading one runs whatever it holds. A GGUF file may stand in the place
@@ -13,32 +14,26 @@ of a folder; its weights are held whole, in fp32.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import safetensors
-import sentencepiece
-import tokenizers
 import torch
 from torch import Tensor
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, StorageError
 from skyloom.model.config import ModelConfig
-from skyloom.model.gguf_file import is_gguf, settings_of, tokenizer_of, weights_of
+from skyloom.model.gguf_file import is_gguf, settings_of, weights_of
 from skyloom.model.hf import from_hf_config, names, shapes
 from skyloom.model.hf_config import Table, passed_over
-from skyloom.tokenizer.pieces import BYTES, RESERVED, SPACE, SPECIAL, read_model
+from skyloom.model.vocabulary_rows import Rows, read_vocabulary, rows_of
+from skyloom.tokenizer.pieces import SPECIAL
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 _SAMPLE = 1 << 20
-_ANCHOR = "\n"
-
-Rows = Sequence[Sequence[int]]
-"""For each new id the old ids whose rows it is the mean of; none: the mean of all."""
 
 
 def read_shape(folder: Path) -> ModelConfig:
@@ -77,10 +72,18 @@ class Adopted:
 
     `pieces`: the new vocabulary in the order of its ids, U+2581 for a space (`Tokenizer.pieces`). ConfigError or DataError if the
     folder is not a model that can be continued, IntegrityError if its weights are not those of its config; names and shapes are
-    looked at here, before anything is read. `passed_over`: keys of its config that change nothing.
+    looked at here, before anything is read. `passed_over`: keys of its config that change nothing. `spelled`: the bytes of each
+    piece of a byte-level vocabulary (`Tokenizer.spelled`). `ends`: the ids of the pieces that begin and end a text, <s> and </s>
+    if not given.
     """
 
-    def __init__(self, folder: Path, pieces: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pieces: Sequence[str],
+        spelled: Sequence[bytes] | None = None,
+        ends: tuple[int, int] | None = None,
+    ) -> None:
         table = read_config(folder)
         self.old, self.passed_over = from_hf_config(table), passed_over(table)
         self.config = replace(self.old, vocabulary=len(pieces))
@@ -100,7 +103,8 @@ class Adopted:
         for name, shape in shapes(self.old).items():
             if there[self._theirs[name]] != shape:
                 raise IntegrityError(f"{folder}: {self._theirs[name]} is {there[self._theirs[name]]}, its config says {shape}")
-        self.rows = rows_of(folder, pieces, self.old.vocabulary)
+        rows = self.old.vocabulary
+        self.rows = rows_of(read_vocabulary(folder, rows), rows, pieces, spelled, _ends(table, pieces, ends))
 
     def __call__(self, name: str) -> Tensor:
         """The whole weight of that name. IntegrityError if it cannot be read."""
@@ -128,6 +132,22 @@ class Adopted:
         )
 
 
+def check_vocabulary(folder: Path) -> None:
+    """DataError if the model's tokenizer has ids beyond its embedding or lacks bytes; looked at before a corpus is built for it."""
+    read_vocabulary(folder, read_shape(folder).vocabulary)
+
+
+def _ends(table: Table, pieces: Sequence[str], ends: tuple[int, int] | None) -> dict[int, int]:
+    """For the new ids that begin and end a text the old ids that the config names; without its BOS, EOS begins a text."""
+    if ends is None:
+        named = [pieces.index(name) if name in pieces else -1 for name in SPECIAL[1:]]
+        ends = (named[0], named[1])
+    said = [value[0] if isinstance(value := table.get(f"{name}_token_id"), list) and value else value for name in ("bos", "eos")]
+    begin, end = (value if isinstance(value, int) and value >= 0 else None for value in said)
+    begin = end if begin is None else begin
+    return {new: old for new, old in zip(ends, (begin, end), strict=True) if new >= 0 and old is not None}
+
+
 def mean_rows(matrix: Tensor, rows: Rows) -> Tensor:
     """fp32[len(rows), width]: row i is the mean of `matrix` over the old ids rows[i]; of all rows where there are none."""
     counts = torch.tensor([len(r) for r in rows])
@@ -136,91 +156,6 @@ def mean_rows(matrix: Tensor, rows: Rows) -> Tensor:
     result = summed / counts.clamp(min=1)[:, None]
     result[counts == 0] = matrix.mean(0)
     return result
-
-
-def rows_of(folder: Path, pieces: Sequence[str], vocabulary: int) -> Rows:
-    """For each piece the old ids that stand for it, by the tokenizer in the folder (SentencePiece, or tokenizer.json) or GGUF file.
-
-    DataError if that has more ids than the old embedding has rows (`vocabulary`), or is byte-level and lacks bytes.
-    """
-    path = folder / "tokenizer.model"
-    if is_gguf(folder):  # transformers adds a special token to its vocabulary, beyond the embedding; no text is cut into it
-        same, cut, _ = _tokenizers(tokenizer_of(folder), folder)
-        size = vocabulary
-    elif path.exists():
-        same, cut, size = _sentencepiece(path)
-    else:
-        same, cut, size = _tokenizers(_read_tokenizer(folder / "tokenizer.json"), folder / "tokenizer.json")
-    if size > vocabulary:
-        raise DataError(f"{folder}: its tokenizer has ids up to {size - 1:,}, its embedding {vocabulary:,} rows (vocab_size)")
-    found = []
-    for piece in pieces:
-        known = same(piece)
-        ids = [known] if known is not None else cut(piece.replace(SPACE, " ")) if not _is_special(piece) else []
-        found.append([i for i in ids if i < vocabulary])
-    return found
-
-
-def _is_special(piece: str) -> bool:
-    return piece in BYTES or piece in SPECIAL or piece in RESERVED
-
-
-Vocabulary = tuple[Callable[[str], int | None], Callable[[str], Sequence[int]], int]
-"""The id of an equal piece, the ids that a text is cut into when nothing stands before it, and one more than the largest id."""
-
-
-def _sentencepiece(path: Path) -> Vocabulary:
-    model = read_model(path.read_bytes())
-    ids = {p.piece: i for i, p in enumerate(model.pieces)}
-    model.normalizer_spec.add_dummy_prefix = False
-    model.normalizer_spec.remove_extra_whitespaces = False
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
-    return ids.get, lambda text: [int(i) for i in processor.encode(text)], len(ids)
-
-
-def _read_tokenizer(path: Path) -> tokenizers.Tokenizer:
-    if not path.exists():
-        raise ConfigError(f"{path.parent} has neither tokenizer.model nor tokenizer.json, so its rows cannot be named")
-    try:
-        return tokenizers.Tokenizer.from_file(str(path))
-    except Exception as problem:  # the library raises a bare Exception for whatever is wrong with the file
-        raise IntegrityError(f"{path} is no tokenizer: {problem}") from problem
-
-
-def _tokenizers(old: tokenizers.Tokenizer, path: Path) -> Vocabulary:
-    """Of a tokenizer read from `path`. Text is cut behind an anchor, to which a space goes that is put in front of every text."""
-    anchor = old.encode(_ANCHOR, add_special_tokens=False).ids
-    letters = _byte_letters()
-    lacking = [b for b in range(256) if old.token_to_id(letters[b]) is None]
-    if lacking and _is_byte_level(old):
-        raise DataError(
-            f"{path} is byte-level and lacks {len(lacking)} of the 256 bytes (0x{lacking[0]:02X} is the first), so not every text "
-            "can be cut into its pieces"
-        )
-
-    def same(piece: str) -> int | None:
-        if piece in BYTES and old.token_to_id(piece) is None:
-            return old.token_to_id(letters[int(piece[3:5], 16)])
-        return old.token_to_id(piece) if _is_special(piece) else None
-
-    def cut(text: str) -> Sequence[int]:
-        ids = old.encode(_ANCHOR + text, add_special_tokens=False).ids
-        return ids[len(anchor) :] if ids[: len(anchor)] == anchor else old.encode(text, add_special_tokens=False).ids
-
-    return same, cut, max(old.get_vocab().values(), default=-1) + 1
-
-
-def _is_byte_level(old: tokenizers.Tokenizer) -> bool:
-    """Whether the pieces are written in letters that stand for bytes."""
-    return "ByteLevel" in json.dumps(json.loads(old.to_str()).get("decoder"))
-
-
-@functools.cache
-def _byte_letters() -> list[str]:
-    """The letter that byte-level vocabularies (GPT-2's and after) write for each byte: printable ones stand for themselves."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [b for b in range(256) if b not in printable]
-    return [chr(b) if b in printable else chr(256 + others.index(b)) for b in range(256)]
 
 
 def _vocabulary_files(folder: Path) -> Iterable[Path]:

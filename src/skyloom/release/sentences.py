@@ -164,7 +164,12 @@ def tokenizer(facts: Facts, evidence: Evidence) -> str:
     given = facts.recipe.get("tokenizer", {}).get("base_model")
     parts = {name: number for name, number in (evidence.measure["parts"] if evidence.measure else {}).items() if number}
     held = f"; its parts: {', '.join(f'{name} {number:,}' for name, number in parts.items())}" if parts else ""
-    return f"SentencePiece BPE, {f'extended from {PurePath(str(given)).name}' if given else 'trained in this run'}{held}"
+    kind = (
+        "SentencePiece"
+        if evidence.measure is None or "kind" not in evidence.measure
+        else str(evidence.measure["kind"]).capitalize()
+    )
+    return f"{kind} BPE, {f'extended from {PurePath(str(given)).name}' if given else 'trained in this run'}{held}"
 
 
 def prompt(evidence: Evidence, codes: list[str]) -> str:

@@ -43,7 +43,6 @@ from skyloom.train.stage_list import released_names, stage_tables
 
 Page = Callable[[Store], FileRecord]
 """Writes the run page into a release."""
-TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "parts.json")
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def write_model(place: Store, tokenizer: Store, out: Store, folder: str, dtype: 
         out.write_bytes(f"{root}model.safetensors", safetensors.torch.save(weights, metadata={"format": "pt"})),
         out.write_json(f"{root}config.json", to_hf_config(shape, bos_id=tokens.bos_id, eos_id=tokens.eos_id, dtype=dtype)),
         out.write_json(f"{root}generation_config.json", {**ids, "do_sample": True, "temperature": 0.8, "top_p": 0.95}),
-        *(_tokenizer_file(tokenizer, name, out, root, shape.context) for name in TOKENIZER_FILES),
+        *(_tokenizer_file(tokenizer, name, out, root, shape.context) for name in tokens.files),
     ]
     state = found.state
     return PublishedModel(folder, state["stage"], state["step"], state["tokens"], shape), records

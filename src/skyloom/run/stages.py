@@ -48,7 +48,8 @@ def open_stage(recipe: Recipe, name: str, ctx: StepContext, *, begins: bool) -> 
     feed = open_stream(recipe, name, ctx.need("tokens"), ctx.progress, vocabulary=shape.vocabulary)
     weights: Weights | None = None
     if recipe.train.init_from and begins:
-        adopted = Adopted(Path(recipe.train.init_from), tokenizer.pieces)
+        ends = (tokenizer.bos_id, tokenizer.eos_id)
+        adopted = Adopted(Path(recipe.train.init_from), tokenizer.pieces, tokenizer.spelled, ends)
         ctx.progress.log(f"continuing {recipe.train.init_from}: {adopted.summary()}")
         if adopted.passed_over:
             ctx.progress.log(f"keys of its config.json that change nothing here: {', '.join(adopted.passed_over)}")

@@ -1,4 +1,4 @@
-"""The base of the vocabulary: a SentencePiece model trained on counted words, or another model's vocabulary from a file (report 3.3).
+"""The base of the vocabulary: a SentencePiece model trained on counted words, or another model's from a file (report 3.3).
 
 The report takes LLaMA's 32,000 pieces; another model's vocabulary cannot be published as ours, so both ways are here:
 `train_base` makes one from Latin text and code (each digit its own token, bytes for what is unknown, no normalisation and
@@ -77,8 +77,8 @@ def _latin(trained: bytes, size: int) -> list[str]:
 
 @dataclass(frozen=True)
 class GivenBase:
-    """A vocabulary of another model that is used or extended: a SentencePiece `model`, or a byte-level one. `digest`: SHA-256 of what
-    decides how it cuts text, hex."""
+    """A vocabulary of another model that is used or extended: a SentencePiece `model`, or a byte-level one. `digest`: SHA-256 of
+    what decides how it cuts text, hex."""
 
     path: Path
     size: int
@@ -91,7 +91,9 @@ class GivenBase:
         if self.size != size:
             raise ConfigError(f"{self.path} has {self.size:,} pieces, tokenizer.base says {size:,}")
         if self.byte_level is None and not reserved:
-            raise ConfigError(f"tokenizer.reserved is 0, which only a byte-level base (tokenizer.json) can have; {self.path} is none")
+            raise ConfigError(
+                f"tokenizer.reserved is 0, which only a byte-level base (tokenizer.json) can have; {self.path} is none"
+            )
 
 
 def given_base(path: Path) -> GivenBase:

@@ -53,7 +53,8 @@ def check(store: Store) -> list[InvariantFinding]:
 
 
 class _Subject:
-    """The tokenizer of a folder in all its forms. Each method proves one fact and gives its figures, or raises BrokenInvariantError."""
+    """The tokenizer of a folder in all its forms. Each method proves one fact and gives its figures, or raises
+    BrokenInvariantError."""
 
     def __init__(self, store: Store, tokenizer: Tokenizer) -> None:
         self.store, self.tokenizer = store, tokenizer

@@ -46,7 +46,14 @@ def measure(tokenizer: Tokenizer, documents: Store, sample: Sample, bar: Progres
                 "fallback_share": fallback / max(tokens, 1),
             }
         )
-    return {"rows": rows, "parts": dict(tokenizer.parts.sizes), "least_used": _least_used(tokenizer, sample, bar)}
+    found: Measure = {
+        "rows": rows,
+        "parts": dict(tokenizer.parts.sizes),
+        "least_used": _least_used(tokenizer, sample, bar),
+    }
+    if tokenizer.spelled is not None:
+        found["kind"] = "byte-level"
+    return found
 
 
 def show(tokenizer: Store, text: str) -> list[tuple[str, int, str]]:

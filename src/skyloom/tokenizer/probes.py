@@ -56,7 +56,8 @@ def probes(pieces: Sequence[str], number: int, seed: int = 1) -> list[str]:
 
 _NEIGHBOURS = (
     (0x3000, 0x30FF), (0x3100, 0x33FF), (0x4DC0, 0x4DFF), (0xA000, 0xA4CF), (0xAC00, 0xD7A3), (0xE000, 0xE0FF), (0xF8F0, 0xF8FF),
-    (0xFB00, 0xFB06), (0xFE30, 0xFE4F), (0xFF00, 0xFFEF), (0x1F300, 0x1FAFF), (0x1FF00, 0x1FFFF), (0x40000, 0x400FF), (0x2E80, 0x2FDF),
+    (0xFB00, 0xFB06), (0xFE30, 0xFE4F), (0xFF00, 0xFFEF), (0x1F300, 0x1FAFF), (0x1FF00, 0x1FFFF), (0x40000, 0x400FF),
+    (0x2E80, 0x2FDF),
 )  # fmt: skip
 """Code points whose bytes begin as those of Han characters do: kana, CJK punctuation, hexagrams, Yi, hangul, full-width forms, …"""
 
@@ -71,7 +72,9 @@ def neighbours(number: int, seed: int = 1) -> list[str]:
             low, high = draw.choice(_NEIGHBOURS)
             return chr(draw.randint(low, high))
         if kind < 0.8:
-            return chr(draw.choice((0x4E00, 0x9FFF, 0x3400, 0x4DBF, 0xF900, 0xFAFF, 0x20000, 0x2FFFF, draw.randint(0x4E00, 0x9FFF))))
+            return chr(
+                draw.choice((0x4E00, 0x9FFF, 0x3400, 0x4DBF, 0xF900, 0xFAFF, 0x20000, 0x2FFFF, draw.randint(0x4E00, 0x9FFF)))
+            )
         return draw.choice(("a", " the", "。", "\n", "7", "é", without_surrogates(draw.choice(HARD))))
 
     return ["".join(part() for _ in range(draw.randint(1, 40))) for _ in range(number)]

@@ -73,6 +73,12 @@ class Tokenizer:
         return cls(ByteLevelCutter(model, special) if byte_level else SentencePieceCutter(model), parts)
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files in its folder that a model needs."""
+        own = () if isinstance(self.cutter, ByteLevelCutter) else ("tokenizer.model",)
+        return (*own, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "parts.json")
+
+    @property
     def vocab_size(self) -> int:
         return len(self.is_text)
 

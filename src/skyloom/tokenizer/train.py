@@ -1,4 +1,4 @@
-"""Trains a bilingual tokenizer on documents: a SentencePiece model and its copy for `transformers`, or a byte-level one (report 3.3).
+"""Trains a bilingual tokenizer on documents: a SentencePiece model with a copy for `transformers`, or a byte-level one (3.3).
 
 The report extends LLaMA's 32,000 pieces with 8,000 Chinese characters and symbols and 25,519 words to 65,536. The same
 is done here: a BPE base on Latin text and code is trained, or read from a file (`base_model`), and then characters

@@ -40,6 +40,11 @@ class Words(Protocol):
         """Ids of each text, without special tokens."""
         ...
 
+    def encode_text(self, texts: Sequence[str]) -> list[list[int]]:
+        """As `encode`, but a special token's name in a text is cut into characters like any other: for documents that are
+        scored."""
+        ...
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; special tokens give nothing."""
         ...
@@ -58,7 +63,7 @@ def columns(words: Words) -> Callable[[pa.Array], tuple[npt.NDArray[np.int32], n
     """The tokenizer as `score.nll` takes it: a string column to ids int32[total] and offsets int64[rows + 1]."""
 
     def encode(texts: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        rows = words.encode(texts.to_pylist())
+        rows = words.encode_text(texts.to_pylist())
         offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
         return np.array([token for row in rows for token in row], np.int32), offsets
 
@@ -67,7 +72,7 @@ def columns(words: Words) -> Callable[[pa.Array], tuple[npt.NDArray[np.int32], n
 
 def changed(words: Words, text: str) -> bool:
     """Whether the tokenizer gives back another text than it was given; its figure is then that of another text."""
-    back = words.decode(words.encode([text])[0])
+    back = words.decode(words.encode_text([text])[0])
     return back.removeprefix(" ") != text.removeprefix(" ")  # SentencePiece models put a space in front
 
 
@@ -86,6 +91,9 @@ class OwnWords:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         return [ids.tolist() for ids in self.tokenizer.encode_batch(texts)]
 
+    def encode_text(self, texts: Sequence[str]) -> list[list[int]]:
+        return self.encode(texts)
+
     def decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids)
 
@@ -102,9 +110,15 @@ class HubWords:
         self._always = self.bos is not None and tokenizer(_PROBE, add_special_tokens=False)["input_ids"][:1] == [self.bos]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return self._rows(texts)
+
+    def encode_text(self, texts: Sequence[str]) -> list[list[int]]:
+        return self._rows(texts, split_special_tokens=True)
+
+    def _rows(self, texts: Sequence[str], **how: bool) -> list[list[int]]:
         if not texts:
             return []
-        rows = self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        rows = self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, **how)["input_ids"]
         return [row[1:] if self._always and row[:1] == [self.bos] else row for row in rows]
 
     def decode(self, ids: Sequence[int]) -> str:

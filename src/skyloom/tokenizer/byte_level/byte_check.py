@@ -1,8 +1,8 @@
 """Checks the folder of a byte-level vocabulary (`skyloom tokenizer check`): a list of findings (report 3.3).
 
 What holds by construction (no merge of the extension ever joins anything in a text without Han characters) is proved on the files
-themselves: by the bytes that each new merge makes, and by cutting tens of thousands of hostile texts with the base, which is taken out
-of the folder again, and with the extended vocabulary.
+themselves: by the bytes that each new merge makes, and by cutting tens of thousands of hostile texts with the base, which is
+taken out of the folder again, and with the extended vocabulary.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from skyloom.core.store import Store
 from skyloom.tokenizer.byte_level.byte_cutter import ByteLevelCutter
 from skyloom.tokenizer.byte_level.byte_extend import text_library, unreachable_in
 from skyloom.tokenizer.byte_level.byte_vocabulary import ByteVocabulary, Tree
-from skyloom.tokenizer.byte_level.spelling import bytes_of, is_han, only_han
+from skyloom.tokenizer.byte_level.spelling import bytes_of, is_han, only_han, without_han
 from skyloom.tokenizer.finding import BrokenInvariantError, InvariantFinding, findings_of, first_difference
 from skyloom.tokenizer.pieces import RESERVED
 from skyloom.tokenizer.probes import neighbours, probes
@@ -130,9 +130,7 @@ class _ByteSubject:
         lost = unreachable_in(self.tree, texts)
         starts = [number for number in self._added() if self._text(number) is None]
         model = text_library(self.tree, whole_words=False).model
-        lost += [
-            self.tokenizer.pieces[i] for i in starts if [t.id for t in model.tokenize(self.vocabulary.pieces[i])] != [i]
-        ]
+        lost += [self.tokenizer.pieces[i] for i in starts if [t.id for t in model.tokenize(self.vocabulary.pieces[i])] != [i]]
         if lost:
             raise BrokenInvariantError(f"{len(lost)} added pieces are never produced, for example {lost[:5]}")
         return f"{len(texts):,} added pieces and {len(starts):,} starts of characters become their one id by merges alone"
@@ -147,7 +145,7 @@ class _ByteSubject:
         return f"{len(new):,} new merges, behind the base's; each makes bytes that only Han characters have"
 
     def other_text(self) -> str:
-        texts = ["".join(c for c in text if not is_han(c)) for text in self.texts]
+        texts = [without_han(text) for text in self.texts]
         before, after = (_cut(text_library(tree), texts) for tree in (self._base_tree(), self.tree))
         first_difference(texts, after, before, "the vocabulary", "its base")
         return f"{len(texts):,} texts without Han characters are cut as with the base alone"
@@ -185,7 +183,11 @@ class _ByteSubject:
                 ids = self.tokenizer.encode(text)
                 if not self.vocabulary.special.isdisjoint(ids) or self.tokenizer.decode(ids) != self.cutter.normalized(text):
                     raise BrokenInvariantError(f"the text {text!r} becomes {ids}, with a special piece")
-        matched = f"; {len(self.vocabulary.matched)} others are matched in text, as the base's file says" if self.vocabulary.matched else ""
+        matched = (
+            f"; {len(self.vocabulary.matched)} others are matched in text, as the base's file says"
+            if self.vocabulary.matched
+            else ""
+        )
         return f"{len(names):,} special pieces are never found in a text{matched}"
 
     def encoder_agrees(self) -> str:

@@ -1,8 +1,9 @@
 """Encoding and decoding with a byte-level vocabulary, over whole Arrow columns, through the `tokenizers` library.
 
 Text is cut by an object that knows no special piece: a text that contains `<|im_end|>` is cut into characters like any other. The
-library cuts one text after the other without Python's lock; `threads` Python threads give it slices of the column, so a caller has
-exactly as many threads as it asked for. What is held beside the column is the ids, and the texts and results of one slice per thread.
+library cuts one text after the other without Python's lock; `threads` Python threads give it slices of the column, so a caller
+has exactly as many threads as it asked for. What is held beside the column is the ids, and the texts and results of one slice per
+thread.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import tokenizers
 
-from skyloom.core.errors import IntegrityError
+from skyloom.core.errors import ConfigError, IntegrityError
 from skyloom.core.json_files import PlainTable
-from skyloom.tokenizer.byte_level.byte_vocabulary import ByteVocabulary, vocabulary_of
 from skyloom.tokenizer.byte_level.byte_extend import text_library
+from skyloom.tokenizer.byte_level.byte_vocabulary import ByteVocabulary, vocabulary_of
 from skyloom.tokenizer.byte_level.spelling import bytes_of
 from skyloom.tokenizer.pieces import SPACE, without_surrogates
 
@@ -41,8 +42,10 @@ class ByteLevelCutter:
             tree = json.loads(model)
             self.bos_id, self.eos_id, self.pad_id = (int(str(special[name])) for name in ("bos", "eos", "pad"))
             self.vocabulary: ByteVocabulary = vocabulary_of(tree, "tokenizer.json", {"bos": self.bos_id, "eos": self.eos_id}.get)
-        except (ValueError, KeyError, TypeError) as problem:
-            raise IntegrityError(f"tokenizer.json is not that of a byte-level vocabulary of ours: {problem!r}") from problem
+        except (ConfigError, ValueError, KeyError, TypeError) as problem:
+            raise IntegrityError(
+                f"the tokenizer's files are not those of a byte-level vocabulary (parts.json, tokenizer.json): {problem}"
+            ) from problem
         self.tree = tree
         self._library = text_library(tree)
         strings = [self._spelled(i, piece) for i, piece in enumerate(self.vocabulary.pieces)]
@@ -65,7 +68,8 @@ class ByteLevelCutter:
 
     @functools.cached_property
     def pieces(self) -> list[str]:
-        """All pieces in the order of their ids, for people: U+2581 stands for a space, <0xE9><0xBE> for bytes of no whole character."""
+        """All pieces in the order of their ids, for people: U+2581 stands for a space, <0xE9><0xBE> for bytes of no whole
+        character."""
         return [
             self.vocabulary.pieces[i] if i in self.vocabulary.special
             else text.replace(" ", SPACE) if text is not None

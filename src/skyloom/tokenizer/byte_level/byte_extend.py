@@ -1,15 +1,18 @@
 """Chinese characters and words added to a byte-level vocabulary, so that every added piece is reachable and no other text changes.
 
-A byte-level vocabulary joins bytes, by a list of merges in their order. New merges are appended behind all old ones, so a text is first
-cut as before, and only then are the old pieces joined further. A new merge is taken only if what it makes stands in Chinese text alone
-(`spelling.only_han`). Both together prove that a text without a Han character is cut as before: no new merge ever finds a pair in it.
+A byte-level vocabulary joins bytes, by a list of merges in their order. New merges are appended behind all old ones, so a text is
+first cut as before, and only then are the old pieces joined further. A new merge is taken only if what it makes stands in Chinese
+text alone (`spelling.only_han`). Both together prove that a text without a Han character is cut as before: no new merge ever
+finds a pair in it.
 
-A character that the base cuts into pieces t1 t2 t3 is joined from the left: (t1, t2), then (t1 t2, t3). What stands between, the start
-of a character (E9 BE, say), becomes a piece too, because a merge can only make pieces; characters share their starts. Words are found
-by byte-pair encoding over the runs of Han, as for SentencePiece (`extend`), and are joined from any two pieces that make them.
+A character that the base cuts into pieces t1 t2 t3 is joined from the left: (t1, t2), then (t1 t2, t3). What stands between, the
+start of a character (E9 BE, say), becomes a piece too, because a merge can only make pieces; characters share their starts. Words
+are found by byte-pair encoding over the runs of Han, as for SentencePiece (`extend`), and are joined from any two pieces that
+make them.
 
-Which of them are reachable is not argued but tried: each is encoded alone by the extended vocabulary, with `ignore_merges` off (which
-would find a whole word without any merge). What does not come out as its one id is left out, the next takes its place, and so on.
+Which of them are reachable is not argued but tried: each is encoded alone by the extended vocabulary, with `ignore_merges` off
+(which would find a whole word without any merge). What does not come out as its one id is left out, the next takes its place, and
+so on.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def choose(base: ByteVocabulary, counts: Counts, config: TokenizerConfig, progre
     there = len(added.starts) + len(added.characters)
     if there < config.characters and not config.fit:
         raise DataError(
-            f"{config.characters:,} characters (with their starts) were asked for, the corpus and the dictionary give {there:,} that "
-            "the base lacks: set tokenizer.characters lower, or set tokenizer.fit"
+            f"{config.characters:,} characters (with their starts) were asked for, the corpus and the dictionary give {there:,} "
+            "that the base lacks: set tokenizer.characters lower, or set tokenizer.fit"
         )
     with progress.task("find Chinese words", config.words, "words") as bar:
 
@@ -66,8 +66,8 @@ def choose(base: ByteVocabulary, counts: Counts, config: TokenizerConfig, progre
         )
     added = _rounded(extension, added, config)
     progress.log(
-        f"tokenizer: {len(added.characters):,} characters with {len(added.starts):,} starts of characters, {len(added.words):,} words "
-        f"({chosen.aside:,} put aside because no merge leads to them)"
+        f"tokenizer: {len(added.characters):,} characters with {len(added.starts):,} starts of characters, {len(added.words):,} "
+        f"words ({chosen.aside:,} put aside because no merge leads to them)"
     )
     return added
 

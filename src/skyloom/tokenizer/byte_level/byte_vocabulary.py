@@ -1,8 +1,8 @@
 """A byte-level BPE vocabulary of another model, read from its `tokenizer.json` (report 3.3 takes LLaMA's; this is Llama 3's kind).
 
-Input: a folder of a Hugging Face model, or its `tokenizer.json`. Output: `ByteVocabulary`: the pieces by id, the merges in their order, and
-the rest of the file as it is. Which pieces begin and end a text is read from the files beside it: `tokenizer_config.json`,
-`special_tokens_map.json`, or the ids in `config.json`.
+Input: a folder of a Hugging Face model, or its `tokenizer.json`. Output: `ByteVocabulary`: the pieces by id, the merges in their
+order, and the rest of the file as it is. Which pieces begin and end a text is read from the files beside it:
+`tokenizer_config.json`, `special_tokens_map.json`, or the ids in `config.json`.
 
 All that could make ids or text wrong without notice is refused here with a sentence, before anything is computed: another kind of
 vocabulary, bytes that are missing, merges of unknown pieces, ids that are given twice or not at all, text that is changed.
@@ -35,9 +35,10 @@ _KEPT = ("normalizer", "pre_tokenizer", "decoder")
 
 @dataclass(frozen=True)
 class ByteVocabulary:
-    """A byte-level vocabulary, another model's or an extended one. `pieces`: as the file spells them, by id. `special`: ids that no text is cut into. `matched`: ids of
-    pieces that are looked for in a text before it is cut, as their maker wants it. `merges`: the pairs, the first is joined first.
-    `begin`, `end`, `pad`: ids of the pieces before and after a text and for padding; a base without `begin` uses `end`."""
+    """A byte-level vocabulary, another model's or an extended one. `pieces`: as the file spells them, by id. `special`: ids that
+    no text is cut into. `matched`: ids of pieces that are looked for in a text before it is cut, as their maker wants it.
+    `merges`: the pairs, the first is joined first. `begin`, `end`, `pad`: ids of the pieces before and after a text and for
+    padding; a base without `begin` uses `end`."""
 
     tree: Tree
     pieces: tuple[str, ...]
@@ -56,7 +57,9 @@ class ByteVocabulary:
     def digest(self) -> str:
         """SHA-256 over all that decides how a text is cut, and the ids of begin and end."""
         found = hashlib.sha256()
-        rest = {key: self.tree.get(key) for key in _KEPT} | {k: v for k, v in self.tree["model"].items() if k not in ("vocab", "merges")}
+        rest = {key: self.tree.get(key) for key in _KEPT} | {
+            k: v for k, v in self.tree["model"].items() if k not in ("vocab", "merges")
+        }
         added = sorted((token for token in self.tree.get("added_tokens") or []), key=lambda token: token["id"])
         for part in (self.pieces, self.merges, rest, added, [self.begin, self.end]):
             found.update(json.dumps(part, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass"))
@@ -67,9 +70,7 @@ class ByteVocabulary:
         added = [token for token in self.tree.get("added_tokens") or [] if token["id"] < pieces]
         tree = {**self.tree, "added_tokens": added}
         special, matched = (frozenset(i for i in ids if i < pieces) for ids in (self.special, self.matched))
-        return ByteVocabulary(
-            tree, self.pieces[:pieces], special, matched, self.merges[:merges], self.begin, self.end, self.pad
-        )
+        return ByteVocabulary(tree, self.pieces[:pieces], special, matched, self.merges[:merges], self.begin, self.end, self.pad)
 
     @cached_property
     def spelled(self) -> dict[str, int]:
@@ -85,7 +86,8 @@ def byte_level_file(path: Path) -> Path | None:
 
 
 def read_byte_vocabulary(path: Path) -> ByteVocabulary:
-    """The vocabulary in a `tokenizer.json`. ConfigError, with the reason, for one that cannot be taken; StorageError if it is not there."""
+    """The vocabulary in a `tokenizer.json`. ConfigError, with the reason, for one that cannot be taken; StorageError if it is not
+    there."""
     where = f"tokenizer.base_model: {path}"
     tree = _table(path, where)
     base = vocabulary_of(tree, where, beside(path.parent))
@@ -222,9 +224,10 @@ def _check(tree: Tree, model: Tree, where: str) -> None:
 def _pieces(tree: Tree, model: Tree, where: str) -> tuple[list[str], frozenset[int], frozenset[int]]:
     """The pieces by id, and the ids of those that are special and of those that are matched in a text."""
     vocabulary, added = model.get("vocab"), tree.get("added_tokens") or []
-    sound = isinstance(vocabulary, dict) and isinstance(added, list)
-    sound = sound and all(isinstance(t, dict) and isinstance(t.get("content"), str) and type(t.get("id")) is int for t in added)
-    if not sound or not all(type(number) is int for number in vocabulary.values()):
+    sound = isinstance(added, list) and all(
+        isinstance(t, dict) and isinstance(t.get("content"), str) and type(t.get("id")) is int for t in added
+    )
+    if not isinstance(vocabulary, dict) or not sound or not all(type(number) is int for number in vocabulary.values()):
         raise ConfigError(f"{where}: its vocabulary is no table of pieces and ids")
     by_id: dict[int, str] = {}
     extra = [(token["content"], token["id"]) for token in added]

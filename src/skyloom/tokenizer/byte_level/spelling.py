@@ -1,20 +1,24 @@
 """How byte-level vocabularies spell their pieces, and which byte strings stand in Chinese text only.
 
-A byte-level vocabulary (Radford et al. 2019, GPT-2) writes each byte as one letter: printable bytes as themselves, the others as the
-letters from U+0100 on. A piece may end inside of a character: its bytes are then no UTF-8.
+A byte-level vocabulary (Radford et al. 2019, GPT-2) writes each byte as one letter: printable bytes as themselves, the others as
+the letters from U+0100 on. A piece may end inside of a character: its bytes are then no UTF-8.
 
 `only_han` is what the extension rests on (docs/adr/0025-byte-level-tokenizers.md). Chinese means Han characters here, no kana, no
 hangul, no punctuation. A character of UTF-8 begins with a byte that stands nowhere else, so the first bytes of a character say in
-which range it lies: E9 is Han whatever follows, E4 B8 too, E4 B7 may also be a hexagram, and BE 98 without a first byte says nothing.
+which range it lies: E9 is Han whatever follows, E4 B8 too, E4 B7 may also be a hexagram, and BE 98 without a first byte says
+nothing.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 
 HAN = ((0x3007, 0x3007), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 """Han characters: 〇, extension A, the unified ideographs, the compatibility ideographs, planes 2 and 3. With code points that are
 not given to a character yet."""
+
+_HAN_CHARACTERS = re.compile("[" + "".join(f"{chr(low)}-{chr(high)}" for low, high in HAN) + "]+")
 
 
 @functools.cache
@@ -48,6 +52,11 @@ def is_han(char: str) -> bool:
     """Whether a character is Han, by `HAN`."""
     point = ord(char)
     return any(low <= point <= high for low, high in HAN)
+
+
+def without_han(text: str) -> str:
+    """The text without its Han characters."""
+    return _HAN_CHARACTERS.sub("", text)
 
 
 def only_han(data: bytes) -> bool:
