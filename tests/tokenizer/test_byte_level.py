@@ -123,9 +123,9 @@ def test_a_base_is_taken_unchanged(documents: Store, tmp_path: Path) -> None:
 
 def test_sizes_that_the_text_cannot_fill(bases: dict[str, Path], documents: Store, tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"9,000 characters \(with their starts\) were asked for, the corpus and the dictionary give"
+        DataError, match=r"30,000 characters \(with their starts\) were asked for, the corpus and the dictionary give"
     ):
-        extend(bases["llama3"], documents, tmp_path / "a", characters=9000, words=0)
+        extend(bases["llama3"], documents, tmp_path / "a", characters=30_000, words=0)
     with pytest.raises(DataError, match=r"9,000 words were asked for"):
         extend(bases["llama3"], documents, tmp_path / "b", words=9000)
     english = Store(tmp_path / "english")
@@ -180,7 +180,7 @@ def tree_of(folder: Path) -> dict:
 def change(tree: dict, path: str, value: object) -> None:
     *way, last = path.split("/")
     for key in way:
-        tree = tree[key]
+        tree = tree[int(key)] if isinstance(tree, list) else tree[key]
     tree[last] = value
 
 

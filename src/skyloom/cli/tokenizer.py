@@ -47,9 +47,10 @@ def train(run: Run, as_json: bool) -> None:
     epilog=example(
         "skyloom tokenizer extend llama.model tokenizer",
         "skyloom tokenizer extend llama.model demo --characters 1800 --words 2000",
+        "skyloom tokenizer extend models/Qwen3-0.6B tokenizer --source my.jsonl --characters 3000 --words 12000",
     ),
 )
-@click.argument("base", type=click.Path(dir_okay=False))
+@click.argument("base", type=click.Path())
 @on_recipe
 @click.option(
     "--characters", type=click.IntRange(0), default=8000, show_default=True, help="Chinese characters and symbols to add."
@@ -57,10 +58,12 @@ def train(run: Run, as_json: bool) -> None:
 @click.option("--words", type=click.IntRange(0), default=25_519, show_default=True, help="Chinese words to add.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def extend(run: Run, base: str, characters: int, words: int, as_json: bool) -> None:
-    """Extend BASE, a SentencePiece BPE model, with characters and words from the corpus of RECIPE.
+    """Extend BASE with characters and words from the corpus of RECIPE.
 
-    The ids of BASE do not change, and English is tokenized as before. Sizes are exact: if the corpus has too few candidates, the
-    error says how many there are. With tokenizer.fit in the recipe the vocabulary becomes smaller instead.
+    BASE is a SentencePiece BPE model, a byte-level tokenizer.json or GGUF file, or the folder of a model with one of them. Its
+    ids do not change, and English is tokenized as before; with a byte-level BASE all text without Han characters is. Sizes are
+    exact: if the corpus has too few candidates, the error says how many there are. With tokenizer.fit in the recipe the
+    vocabulary becomes smaller instead.
     """
     from skyloom.run.recipe import with_base
 
@@ -104,7 +107,7 @@ def show_text(folder: str, text: str, as_json: bool) -> None:
 @_FOLDER
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check_folder(folder: str, as_json: bool) -> None:
-    """Check the tokenizer in FOLDER: parts, ids of the base, every piece reachable, digits split, same ids in all formats."""
+    """Check the tokenizer in FOLDER: parts, ids of the base, every piece reachable, digits, same ids in all formats."""
     from skyloom.core.store import Store
     from skyloom.tokenizer.invariants import check
 

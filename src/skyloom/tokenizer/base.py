@@ -23,6 +23,7 @@ import sentencepiece
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError, StorageError
 from skyloom.tokenizer.byte_level.byte_vocabulary import ByteVocabulary, byte_level_file, read_byte_vocabulary
+from skyloom.tokenizer.byte_level.gguf_vocabulary import read_gguf_vocabulary
 from skyloom.tokenizer.pieces import BYTES, RESERVED, SPECIAL, TYPE, ParsedModel, base_model, normal_pieces, read_model
 
 LAYOUT = ("\n", "\t", "\n\n", "\t\t")
@@ -97,10 +98,14 @@ class GivenBase:
 
 
 def given_base(path: Path) -> GivenBase:
-    """The vocabulary in a SentencePiece file, in a byte-level `tokenizer.json`, or in a model's folder that holds either.
+    """The vocabulary in a SentencePiece file, in a byte-level `tokenizer.json` or GGUF file, or in a model's folder that holds
+    either.
 
     ConfigError, with the reason, for one that cannot be used; StorageError if it cannot be read.
     """
+    if path.suffix == ".gguf":
+        read = read_gguf_vocabulary(path)
+        return GivenBase(path, read.size, read.digest, b"", read)
     file = byte_level_file(path)
     if file is not None:
         found = read_byte_vocabulary(file)

@@ -17,7 +17,7 @@ class TokenizerConfig:
     vocabulary: int = setting(8192, doc="size of the whole vocabulary; the parts must add up to it", unit="pieces", low=1024)
     base: int = setting(4300, doc="Latin pieces, with 3 specials and 256 bytes", unit="pieces", low=SMALLEST, high=1 << 20)
     base_model: str = setting(
-        "", doc="SentencePiece BPE model, byte-level tokenizer.json, or a folder with one, to extend; `base` is its size"
+        "", doc="SentencePiece BPE model, byte-level tokenizer.json or GGUF, or a folder with one; `base` is its size"
     )
     characters: int = setting(2400, doc="Chinese characters and symbols", unit="pieces", low=0)
     words: int = setting(1475, doc="Chinese words of two characters or more", unit="pieces", low=0)

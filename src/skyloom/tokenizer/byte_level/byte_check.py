@@ -57,6 +57,13 @@ def _cut(library: tokenizers.Tokenizer, texts: list[str]) -> list[list[int]]:
     return [list(row.ids) for row in library.encode_batch_fast(texts, add_special_tokens=False)]
 
 
+def _library(tree: Tree) -> tokenizers.Tokenizer:
+    try:
+        return text_library(tree)
+    except Exception as problem:  # the library raises nothing narrower
+        raise BrokenInvariantError(f"the base can no longer be taken out of the folder: {problem}") from problem
+
+
 class _ByteSubject:
     """The vocabulary of a folder. Each method proves one fact and gives its figures, or raises BrokenInvariantError."""
 
@@ -146,7 +153,7 @@ class _ByteSubject:
 
     def other_text(self) -> str:
         texts = [without_han(text) for text in self.texts]
-        before, after = (_cut(text_library(tree), texts) for tree in (self._base_tree(), self.tree))
+        before, after = (_cut(_library(tree), texts) for tree in (self._base_tree(), self.tree))
         first_difference(texts, after, before, "the vocabulary", "its base")
         return f"{len(texts):,} texts without Han characters are cut as with the base alone"
 

@@ -11,13 +11,34 @@ from typing import Any
 
 from skyloom.core.errors import ConfigError
 
+Tree = dict[str, Any]
+
 _LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _PATTERNS = {_LETTERS + r"\p{N}{1,3}" + _REST: "llama-bpe", _LETTERS + r"\p{N}" + _REST: "qwen2"}
 """Llama 3 keeps up to three digits together, Qwen 2 and 3 one."""
 
 
-def llama_cpp_name(tree: dict[str, Any]) -> str:
+def pre_tokenizer_of(name: str, where: str) -> tuple[Tree, Tree | None, bool]:
+    """The `pre_tokenizer` and `normalizer` of a `tokenizer.json` for a name of llama.cpp's, and its `ignore_merges`.
+
+    ConfigError, which begins with `where`, for a name that is not known here.
+    """
+    whole = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    pattern = next((pattern for pattern, known in _PATTERNS.items() if known == name), None)
+    if pattern is not None:
+        split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+        steps = [split, {**whole, "use_regex": False}]
+        return {"type": "Sequence", "pretokenizers": steps}, {"type": "NFC"} if name == "qwen2" else None, name == "llama-bpe"
+    if name == "smollm":
+        return {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, whole]}, None, False
+    if name == "gpt-2":
+        return whole, None, False
+    known_names = ", ".join(sorted({*_PATTERNS.values(), "smollm", "gpt-2"}))
+    raise ConfigError(f"{where} cuts words in the way {name!r}, which is not known here; known are {known_names}")
+
+
+def llama_cpp_name(tree: Tree) -> str:
     """The `tokenizer.ggml.pre` of a parsed `tokenizer.json`. ConfigError if llama.cpp has none that is known here."""
     step = tree.get("pre_tokenizer") or {}
     parts = step.get("pretokenizers") or [step]
