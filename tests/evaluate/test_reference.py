@@ -99,3 +99,19 @@ def test_computed_and_given_figures_stand_in_one_file(tmp_path: Path) -> None:
     assert out.read_json("references.json")[0]["low"] is None, "one document has no interval, and NaN is no JSON"
     with pytest.raises(ConfigError, match="web_fr"):
         references(ReferencesConfig(models={"x": "/nowhere"}), {"given": {"web_fr": 1.5}}, SETS, out, progress=listener)
+
+
+def test_a_special_token_in_a_text_is_characters(tmp_path: Path) -> None:
+    """A page that writes </s> is scored as any other page: its figure is that of the characters, and it comes back."""
+    from skyloom.evaluate.opened.model_words import HubWords
+
+    model = other_model(save(tmp_path, bos=True))
+    words = model.words
+    assert isinstance(words, HubWords)
+    for text in ("a </s> b", "<s>天空</s>"):
+        (ids,) = words.encode_text([text])
+        assert not {0, 1} & set(ids) and words.decode(ids) == text
+        assert {0, 1} & set(words.encode([text])[0]), "for prompts of a chat they stay tokens"
+    assert words.encode_text(SETS["web_zh"]) == words.encode(SETS["web_zh"]) and words.encode_text([]) == []
+    (scored,) = score_sets(model, {"web_zh": ["机</s>器", "<s>天空"]}, progress=Progress.silent())
+    assert scored.changed == 0

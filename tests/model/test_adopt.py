@@ -189,3 +189,38 @@ def test_folders_that_are_no_model(tmp_path: Path) -> None:
     assert adopt.read_shape(tmp_path) == ModelConfig(
         vocabulary=300, hidden=32, layers=2, heads=4, key_heads=2, ffn=80, context=2048, norm_eps=1e-6
     )
+
+
+def test_new_pieces_that_begin_and_end_a_text_take_the_rows_of_the_old_ones(tmp_path: Path) -> None:
+    """The old config names them; a list of ends counts by its first; without a BOS the EOS begins a text too."""
+    old = byte_level(tmp_path)
+    pieces = ["<unk>", "<s>", "</s>", "打", "<|pad|>"]
+    for bos, eos, expected in ((5, 7, [[5], [7]]), (5, [9, 8], [[5], [9]]), (None, 7, [[7], [7]]), (None, None, [[], []])):
+        llama(tmp_path, old.get_vocab_size())
+        config = json.loads((tmp_path / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps({**config, "bos_token_id": bos, "eos_token_id": eos}))
+        rows = adopt.Adopted(tmp_path, pieces).rows
+        assert [list(r) for r in rows[1:3]] == expected and rows[0] == rows[4] == [] and len(rows[3]) >= 1
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "bos_token_id": 5, "eos_token_id": 7}))
+    named = adopt.Adopted(tmp_path, ["<开始>", "打", "<结束>"], ends=(0, 2)).rows
+    assert [list(named[0]), list(named[2])] == [[5], [7]], "the new vocabulary may name them otherwise"
+
+
+def test_rows_of_a_byte_level_vocabulary(spm: tuple[Path, list[str]], tmp_path: Path) -> None:
+    """Equal bytes keep their row, special pieces by their name; a start of a character is cut by merges, or byte by byte."""
+    (tmp_path / "b").mkdir()
+    old = byte_level(tmp_path / "b")
+    llama(tmp_path / "b", old.get_vocab_size())
+    spelled = [b"the", "打印机".encode(), "打".encode()[:2], b"", b" \xe6", b""]
+    pieces = ["the", "打印机", "<0xE6><0x89>", "<|end|>", "?", "<|user|>"]
+    adopted = adopt.Adopted(tmp_path / "b", pieces, spelled, ends=(3, 3))
+    letters = [[old.id_to_token(i) for i in row] for row in adopted.rows]
+    back = tokenizers.decoders.ByteLevel()
+    assert adopted.rows[0] == [old.token_to_id("the")] and back.decode(letters[1]) == "打印机" and len(letters[2]) in (1, 2)
+    assert "".join(letters[4]) == "Ġæ" and list(adopted.rows[5]) == []
+    folder, names = spm
+    llama(folder, len(names))
+    rows = adopt.Adopted(folder, pieces, spelled).rows
+    assert [names[i] for i in rows[2]] == ["<0xE6>", "<0x89>"] and "".join(names[i] for i in rows[0]) == "the"
+    assert rows[5] == []

@@ -18,9 +18,8 @@ transformers = pytest.importorskip("transformers")
 
 PAGE = (ROOT / "docs" / "continue-chinese.md").read_text(encoding="utf-8")
 RECIPE = re.search(r"```toml\n(.*?)```", PAGE, re.S)
-COMMANDS = [
-    line for block in re.findall(r"```\n(.*?)```", PAGE, re.S) for line in block.splitlines() if line.startswith("skyloom ")
-]
+_BLOCKS = re.findall(r"(?m)^```\n((?:skyloom .*\n)+)```$", PAGE)
+COMMANDS = [line for block in _BLOCKS for line in block.splitlines()]
 
 
 def small_model(folder: Path) -> int:

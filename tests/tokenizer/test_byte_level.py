@@ -16,9 +16,13 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.tokenizer import Tokenizer, invariants
 from skyloom.tokenizer.base import given_base
-from skyloom.tokenizer.byte_level.byte_extend import AddedPieces, ByteExtension, spelled
+from skyloom.tokenizer.byte_level.byte_extend import AddedPieces, ByteExtension, spelled, text_library
+from skyloom.tokenizer.byte_level.byte_vocabulary import vocabulary_of
+from skyloom.tokenizer.byte_level.gguf_vocabulary import read_gguf_vocabulary
 from skyloom.tokenizer.byte_level.spelling import bytes_of, is_han, letters_of, only_han, without_han
+from skyloom.tokenizer.byte_level.word_patterns import pre_tokenizer_of
 from skyloom.tokenizer.config import TokenizerConfig
+from skyloom.tokenizer.gguf import write as write_gguf
 from skyloom.tokenizer.pieces import RESERVED
 from skyloom.tokenizer.probes import neighbours
 from skyloom.tokenizer.train import train
@@ -121,6 +125,26 @@ def test_a_base_is_taken_unchanged(documents: Store, tmp_path: Path) -> None:
     assert out.read_json("parts.json")["base_sha256"] == given_base(base / "tokenizer.json").digest
 
 
+def test_bytes_that_the_base_lacks_are_added_or_the_base_is_refused(
+    bases: dict[str, Path], documents: Store, tmp_path: Path
+) -> None:
+    """As SmolLM2, which has no piece for some control characters; bytes that stand in no text need none."""
+    tree = tree_of(bases["smollm2"])
+    for number, byte in enumerate((0x04, 0xF1, 0xFF)):
+        rename(tree, letters_of(bytes([byte])), "zq" * (number + 2))
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
+    shutil.copy(bases["smollm2"] / "tokenizer_config.json", tmp_path)
+    with pytest.raises(ConfigError, match=r"lacks 2 of the 243 bytes of UTF-8 \(0x04 is the first\).*characters to 2 or more"):
+        extend(tmp_path, documents, tmp_path / "a", characters=0, words=400)
+    out = extend(tmp_path, documents, tmp_path / "b", characters=300, words=50)
+    assert [f for f in invariants.check(out) if not f.ok] == []
+    tokenizer = Tokenizer.load(out)
+    parts = dict(tokenizer.parts.sizes)
+    assert (parts["characters"], parts["words"], parts["bytes"]) == (298, 50, 2)
+    text = "a\x04b \U00050000 人民"
+    assert tokenizer.decode(tokenizer.encode(text)) == text and tokenizer.parts.range("bytes").start in tokenizer.encode(text)
+
+
 def test_sizes_that_the_text_cannot_fill(bases: dict[str, Path], documents: Store, tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"30,000 characters \(with their starts\) were asked for, the corpus and the dictionary give"
@@ -190,7 +214,6 @@ BAD = {
     "nothing": (lambda t: t.clear(), "is a unnamed vocabulary|is an unnamed vocabulary"),
     "LLaMA 2": (lambda t: t.update(pre_tokenizer=None), "is BPE, but not byte-level"),
     "no bytes": (lambda t: [t["model"]["vocab"].pop(letters_of(bytes([b]))) for b in (0xF5,)], "but none with id"),
-    "other bytes": (lambda t: rename(t, letters_of(b"\xf5"), letters_of(b"\xf5\xf5")), r"lacks 1 of the 256 bytes \(0xF5"),
     "unknown piece": (lambda t: t["model"]["merges"].append(["zq", "qz"]), "merge 4.. joins 'zq' and 'qz', but 'zq' is no piece"),
     "unknown result": (lambda t: t["model"]["merges"].append(["~", "}"]), r"joins '~' and '}', but '~}' is no piece"),
     "old form": (lambda t: t["model"]["merges"].append("a b c"), "is no pair of pieces"),
@@ -298,3 +321,49 @@ def test_a_damaged_table_of_parts_is_an_integrity_error(table: object, copy: Sto
     copy.write_text("tokenizer.json", "{}")
     with pytest.raises(IntegrityError):
         Tokenizer.load(copy)
+
+
+@pytest.mark.parametrize(("family", "name"), [("llama3", "llama-bpe"), ("qwen2", "qwen2"), ("smollm2", "smollm")])
+def test_a_gguf_file_holds_the_vocabulary_and_is_a_base(
+    family: str, name: str, bases: dict[str, Path], extended: dict[str, Store], tmp_path: Path
+) -> None:
+    """Pieces, merges, types and the name of the pattern; read again, it is the same vocabulary and cuts the same."""
+    gguf = pytest.importorskip("gguf")
+    tokenizer = Tokenizer.load(extended[family])
+    assert write_gguf(extended[family], tmp_path / "中文.gguf") == tokenizer.vocab_size
+    fields = gguf.GGUFReader(tmp_path / "中文.gguf").fields
+    said = {
+        key: fields[f"tokenizer.ggml.{key}"].contents()
+        for key in ("model", "pre", "bos_token_id", "eos_token_id", "padding_token_id")
+    }
+    assert said == {
+        "model": "gpt2", "pre": name, "bos_token_id": tokenizer.bos_id, "eos_token_id": tokenizer.eos_id, "padding_token_id": tokenizer.pad_id,
+    }  # fmt: skip
+    again = read_gguf_vocabulary(tmp_path / "中文.gguf")
+    before = vocabulary_of(extended[family].read_json("tokenizer.json"), "", {"bos": tokenizer.bos_id, "eos": tokenizer.eos_id}.get)
+    assert (again.pieces, again.merges, again.special, again.matched) == (
+        before.pieces,
+        before.merges,
+        before.special,
+        before.matched,
+    )
+    assert (again.begin, again.end) == (before.begin, before.end)
+    texts = ["人民 the 2023年", "今天\n\n  x", "e\u0301 １２"]
+    assert [text_library(again.tree).encode(t).ids for t in texts] == [tokenizer.encode(t) for t in texts]
+
+
+def test_what_gguf_cannot_say_is_refused(bases: dict[str, Path], extended: dict[str, Store], copy: Store, tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    tree = copy.read_json("tokenizer.json")
+    tree["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"\p{L}+|\s+"
+    copy.write_text("tokenizer.json", json.dumps(tree, ensure_ascii=False))
+    with pytest.raises(ConfigError, match=r"llama\.cpp has no name that is known here"):
+        write_gguf(copy, tmp_path / "x.gguf")
+    assert not (tmp_path / "x.gguf").exists()
+    with pytest.raises(StorageError, match="no such file"):
+        given_base(tmp_path / "x.gguf")
+    (tmp_path / "x.gguf").write_bytes(b"GGUF and nothing")
+    with pytest.raises(ConfigError, match="cannot be read as GGUF"):
+        given_base(tmp_path / "x.gguf")
+    with pytest.raises(ConfigError, match="'deepseek-llm', which is not known here; known are gpt-2, llama-bpe, qwen2, smollm"):
+        pre_tokenizer_of("deepseek-llm", "x")

@@ -19,7 +19,7 @@ import tokenizers
 
 from skyloom.core.errors import ConfigError, DataError, IntegrityError
 from skyloom.model.gguf_file import is_gguf, tokenizer_of
-from skyloom.tokenizer.byte_level.spelling import byte_letters, letters_of
+from skyloom.tokenizer.byte_level.spelling import RARE, byte_letters, letters_of
 from skyloom.tokenizer.pieces import BYTES, RESERVED, SPACE, SPECIAL, read_model
 
 Rows = Sequence[Sequence[int]]
@@ -119,7 +119,7 @@ def _tokenizers(old: tokenizers.Tokenizer, path: Path) -> OldVocabulary:
     letters = byte_letters()
     byte_level = "ByteLevel" in json.dumps(json.loads(old.to_str()).get("decoder"))
     lacking = [b for b in range(256) if old.token_to_id(letters[b]) is None]
-    if lacking and byte_level:
+    if byte_level and not RARE.issuperset(lacking):
         raise DataError(
             f"{path} is byte-level and lacks {len(lacking)} of the 256 bytes (0x{lacking[0]:02X} is the first), so not every text "
             "can be cut into its pieces"
@@ -143,7 +143,9 @@ def _tokenizers(old: tokenizers.Tokenizer, path: Path) -> OldVocabulary:
         """By the merges alone, so that the beginning of a character is cut too."""
         piece = letters_of(data)
         known: int | None = old.token_to_id(piece)
-        return [known] if known is not None else [token.id for token in old.model.tokenize(piece)] if data else []
+        if known is not None:
+            return [known]
+        return [token.id for token in old.model.tokenize(piece)] if len(data) > 1 else []  # one byte: the old vocabulary lacks it
 
     size = max(old.get_vocab().values(), default=-1) + 1
     return OldVocabulary(same, old.token_to_id, cut, merged if byte_level else _cut_bytes(one_byte, cut), size)

@@ -119,7 +119,11 @@ def _token_steps(recipe: Recipe, config: TokenizerConfig, done: dict[str, Step])
 def _vocabulary(config: TokenizerConfig) -> tuple[PlainTable, str]:
     """Settings and identity of the tokenizer's step: a given base counts by what it holds, not by where it lies."""
     settings = {k: v for k, v in plain(config, identity_only=True).items() if k != "base_model"}
-    identity = given_base(Path(config.base_model)).digest if config.base_model else ""
+    if not config.base_model:
+        return settings, ""
+    given = given_base(Path(config.base_model))
+    given.check(config.base, config.reserved)
+    identity = given.digest
     return settings, identity
 
 

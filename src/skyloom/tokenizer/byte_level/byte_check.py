@@ -112,6 +112,9 @@ class _ByteSubject:
             text = self._text(number) or ""
             if len(text) < 2 or not all(map(is_han, text)):
                 raise BrokenInvariantError(f"{self.tokenizer.pieces[number]} is among the words")
+        extra = parts.range("bytes") if "bytes" in dict(parts.sizes) else range(0)
+        if [self.cutter.spelled[i] for i in extra] != [bytes([b]) for b in self.base.lacking]:
+            raise BrokenInvariantError("part bytes is not made of those that the base lacks")
         sizes = ", ".join(f"{name} {size:,}" for name, size in parts.sizes)
         return f"{sizes}; {starts:,} of the characters are starts of characters"
 
@@ -152,7 +155,8 @@ class _ByteSubject:
         return f"{len(new):,} new merges, behind the base's; each makes bytes that only Han characters have"
 
     def other_text(self) -> str:
-        texts = [without_han(text) for text in self.texts]
+        lacking = set(self.base.lacking)  # the base loses these
+        texts = [text for whole in self.texts if lacking.isdisjoint((text := without_han(whole)).encode())]
         before, after = (_cut(_library(tree), texts) for tree in (self._base_tree(), self.tree))
         first_difference(texts, after, before, "the vocabulary", "its base")
         return f"{len(texts):,} texts without Han characters are cut as with the base alone"
@@ -181,7 +185,7 @@ class _ByteSubject:
         for text, ids in zip(texts, _cut(self.cutter.library, texts), strict=True):
             if self.tokenizer.decode(ids) != self.cutter.normalized(text):
                 raise BrokenInvariantError(f"the characters from U+{ord(text[0]):04X} on do not come back")
-        return f"there are pieces for all 256 bytes; all {_CHARACTERS - 2048:,} characters come back"
+        return f"there are pieces for all bytes of UTF-8; all {_CHARACTERS - 2048:,} characters come back"
 
     def special(self) -> str:
         names = [self.vocabulary.pieces[i] for i in sorted(self.vocabulary.special)]

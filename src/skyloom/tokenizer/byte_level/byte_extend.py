@@ -35,17 +35,23 @@ from skyloom.tokenizer.words import Runs, find_words
 class AddedPieces:
     """What is added to a base. `starts`: the beginnings of characters that merges need; `characters`, `words`: as text, best first.
 
-    `merges`: as the vocabulary spells them, in their order behind the base's."""
+    `lacking`: bytes that the base has no piece for. `merges`: as the vocabulary spells them, in their order behind the base's."""
 
     starts: tuple[str, ...] = ()
     characters: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     merges: tuple[tuple[str, str], ...] = ()
+    lacking: tuple[int, ...] = ()
 
     @property
     def pieces(self) -> list[str]:
         """As the vocabulary spells them, in the order of their ids."""
-        return [*self.starts, *map(spelled, self.characters), *map(spelled, self.words)]
+        return [
+            *self.starts,
+            *map(spelled, self.characters),
+            *map(spelled, self.words),
+            *(letters_of(bytes([b])) for b in self.lacking),
+        ]
 
 
 def spelled(text: str) -> str:
@@ -95,6 +101,7 @@ def text_library(tree: Tree, *, whole_words: bool = True) -> tokenizers.Tokenize
         model["ignore_merges"] = False
     kept = [token for token in tree.get("added_tokens") or [] if not token.get("special")]
     model["vocab"] |= {token["content"]: token["id"] for token in kept}
+    model["unk_token"] = None
     cut = {**tree, "model": model, "added_tokens": kept, "post_processor": None, "truncation": None, "padding": None}
     return tokenizers.Tokenizer.from_str(json.dumps(cut))
 
@@ -112,7 +119,7 @@ class ByteExtension:
 
     def known(self, characters: Iterable[str]) -> set[str]:
         """The characters that the base cuts into one piece already."""
-        return {c for c in characters if len(self._alone(c)) == 1}
+        return {c for c in characters if self._alone(c) == (spelled(c),)}
 
     def characters(self, ranked: Sequence[str], size: int) -> AddedPieces:
         """The first of `ranked` that are reachable, with the starts that they need: `size` pieces together, or fewer."""
@@ -143,7 +150,7 @@ class ByteExtension:
             first.update(dict.fromkeys(chain[:-1]))
             last[chain[-1]] = None
             chosen.append(char)
-        return AddedPieces(tuple(starts), tuple(chosen), (), (*first, *last))
+        return AddedPieces(tuple(starts), tuple(chosen), (), (*first, *last), self.base.lacking)
 
     def _chain(self, char: str) -> list[tuple[str, str]] | None:
         """The merges, from the left, that make one piece of a character; None if one of them could join something in other text."""
@@ -192,7 +199,7 @@ class ByteExtension:
             letters = spelled(word)
             merges += [(letters[:k], letters[k:]) for k in ends if letters[:k] in there and letters[k:] in there]
             there.add(letters)
-        return AddedPieces(added.starts, added.characters, tuple(words), tuple(merges))
+        return AddedPieces(added.starts, added.characters, tuple(words), tuple(merges), added.lacking)
 
     def unreachable(self, added: AddedPieces, texts: Sequence[str]) -> list[str]:
         """The texts that, written alone, do not become one piece."""

@@ -3,15 +3,16 @@
 Input: the base, the counts of a sample of the corpus and the sizes of the parts. Output: a `Tokenizer`, and the files that it and
 `transformers` load: `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`, `parts.json`.
 
-With `characters`, `words` and `reserved` of 0 the vocabulary stays the base's. The part `characters` holds the starts of characters
-that merges need too (`byte_extend`), so that the sizes of the parts are what the recipe says.
+With `characters`, `words` and `reserved` of 0 the vocabulary stays the base's. Bytes that the base lacks (SmolLM2 has no piece
+for eight control characters and planes) are added as the part `bytes`, out of the number of characters. The part `characters`
+holds the starts of characters that merges need too (`byte_extend`), so that the sizes of the parts are what the recipe says.
 """
 
 from __future__ import annotations
 
 import json
 
-from skyloom.core.errors import DataError
+from skyloom.core.errors import ConfigError, DataError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.tokenizer.byte_level.byte_cutter import ByteLevelCutter
@@ -30,10 +31,18 @@ ROUND = 64
 def choose(base: ByteVocabulary, counts: Counts, config: TokenizerConfig, progress: Progress) -> AddedPieces:
     """What the base is extended with: as many pieces as the recipe wants; with `fit` as many as the corpus supports.
 
-    DataError if the corpus holds no Chinese, or too little for the sizes and `fit` is off.
+    ConfigError if the base lacks bytes and there is no room for them; DataError if the corpus holds no Chinese, or too little for
+    the sizes and `fit` is off.
     """
-    if not (config.characters or config.words):
-        return AddedPieces()
+    if len(base.lacking) > config.characters:
+        number, first = len(base.lacking), base.lacking[0]
+        raise ConfigError(
+            f"{config.base_model} is byte-level and lacks {number} of the 243 bytes of UTF-8 (0x{first:02X} is the first), so not every "
+            f"text can be cut into its pieces: set tokenizer.characters to {number} or more, of which so many then are these bytes"
+        )
+    room = config.characters - len(base.lacking)
+    if not (room or config.words):
+        return AddedPieces(lacking=base.lacking)
     runs, dictionary = counts.runs(), dictionary_runs()
     extension = ByteExtension(base)
     seen, further = rank_characters(counts.points, (), config.least_count, dictionary)
@@ -44,11 +53,11 @@ def choose(base: ByteVocabulary, counts: Counts, config: TokenizerConfig, progre
             f"the training documents hold no Chinese ({len(seen)} candidate characters, 0 candidate words): "
             "add a Chinese source, or set tokenizer.characters and tokenizer.words to 0"
         )
-    added = extension.characters(seen if config.fit else [*seen, *further], config.characters)
+    added = extension.characters(seen if config.fit else [*seen, *further], room)
     there = len(added.starts) + len(added.characters)
-    if there < config.characters and not config.fit:
+    if there < room and not config.fit:
         raise DataError(
-            f"{config.characters:,} characters (with their starts) were asked for, the corpus and the dictionary give {there:,} "
+            f"{room:,} characters (with their starts) were asked for, the corpus and the dictionary give {there:,} "
             "that the base lacks: set tokenizer.characters lower, or set tokenizer.fit"
         )
     with progress.task("find Chinese words", config.words, "words") as bar:
@@ -80,7 +89,9 @@ def _rounded(extension: ByteExtension, added: AddedPieces, config: TokenizerConf
         return added
     # A shorter list may lose a word whose parts are gone; then the list shrinks by as many more, which `words` does.
     fewer = added.words[: len(added.words) - surplus]
-    return extension.words(iter(fewer), AddedPieces(added.starts, added.characters, (), _of_characters(added)), len(fewer))[0]
+    return extension.words(
+        iter(fewer), AddedPieces(added.starts, added.characters, (), _of_characters(added), added.lacking), len(fewer)
+    )[0]
 
 
 def _of_characters(added: AddedPieces) -> tuple[tuple[str, str], ...]:
@@ -98,6 +109,7 @@ def write(base: ByteVocabulary, added: AddedPieces, config: TokenizerConfig, out
             ("base", base.size),
             ("characters", len(added.starts) + len(added.characters)),
             ("words", len(added.words)),
+            *((("bytes", len(added.lacking)),) if added.lacking else ()),
             ("reserved", len(reserved)),
         )
     )

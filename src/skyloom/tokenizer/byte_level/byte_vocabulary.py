@@ -21,7 +21,7 @@ from typing import Any
 import tokenizers
 
 from skyloom.core.errors import ConfigError, StorageError
-from skyloom.tokenizer.byte_level.spelling import byte_letters, bytes_of
+from skyloom.tokenizer.byte_level.spelling import NEVER, byte_letters, bytes_of
 from skyloom.tokenizer.pieces import RESERVED
 
 FILE = "tokenizer.json"
@@ -71,6 +71,11 @@ class ByteVocabulary:
         tree = {**self.tree, "added_tokens": added}
         special, matched = (frozenset(i for i in ids if i < pieces) for ids in (self.special, self.matched))
         return ByteVocabulary(tree, self.pieces[:pieces], special, matched, self.merges[:merges], self.begin, self.end, self.pad)
+
+    @cached_property
+    def lacking(self) -> tuple[int, ...]:
+        """The bytes of UTF-8 that have no piece: a text with one of them would lose it."""
+        return tuple(b for b, letter in enumerate(byte_letters()) if letter not in self.spelled and b not in NEVER)
 
     @cached_property
     def spelled(self) -> dict[str, int]:
@@ -161,13 +166,6 @@ def vocabulary_of(tree: Tree, where: str, named: Named) -> ByteVocabulary:
     merges = _merges(model, where)
     _check(tree, model, where)
     known = set(pieces)
-    letters = byte_letters()
-    lacking = [b for b in range(256) if letters[b] not in known]
-    if lacking:
-        raise ConfigError(
-            f"{where} is byte-level and lacks {len(lacking)} of the 256 bytes (0x{lacking[0]:02X} is the first), so not every text "
-            "can be cut into its pieces"
-        )
     for number, (left, right) in enumerate(merges):
         lost = next((p for p in (left, right, left + right) if p not in known), None)
         if lost is not None:

@@ -18,6 +18,12 @@ HAN = ((0x3007, 0x3007), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (
 """Han characters: 〇, extension A, the unified ideographs, the compatibility ideographs, planes 2 and 3. With code points that are
 not given to a character yet."""
 
+NEVER = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
+"""Bytes that stand in no text of UTF-8."""
+RARE = frozenset((*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F, 0xF1, 0xF2, 0xF3, 0xF4)) | NEVER
+"""Bytes of control characters and of planes without characters, which a corpus may lack (SmolLM2's vocabulary has not all of
+them)."""
+
 _HAN_CHARACTERS = re.compile("[" + "".join(f"{chr(low)}-{chr(high)}" for low, high in HAN) + "]+")
 
 
