@@ -123,8 +123,7 @@ def _vocabulary(config: TokenizerConfig) -> tuple[PlainTable, str]:
         return settings, ""
     given = given_base(Path(config.base_model))
     given.check(config.base, config.reserved)
-    identity = given.digest
-    return settings, identity
+    return settings, given.digest
 
 
 def _reference_step(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:

@@ -37,8 +37,8 @@ def choose(base: ByteVocabulary, counts: Counts, config: TokenizerConfig, progre
     if len(base.lacking) > config.characters:
         number, first = len(base.lacking), base.lacking[0]
         raise ConfigError(
-            f"{config.base_model} is byte-level and lacks {number} of the 243 bytes of UTF-8 (0x{first:02X} is the first), so not every "
-            f"text can be cut into its pieces: set tokenizer.characters to {number} or more, of which so many then are these bytes"
+            f"{config.base_model} is byte-level and lacks {number} of the 243 bytes of UTF-8 (0x{first:02X} is the first), so not "
+            f"every text can be cut into its pieces: set tokenizer.characters to {number} or more, which then holds these bytes"
         )
     room = config.characters - len(base.lacking)
     if not (room or config.words):
