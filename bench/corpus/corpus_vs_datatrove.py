@@ -5,11 +5,12 @@ any other by --warc); it is cut into parts, so that both can use their workers. 
 of wall time, CPU seconds and peak memory of all processes (sampled five times a second; pages of memory that processes share
 count once), the median of alternating rounds.
 Quality: the same small model, trained from the same seeds on an equal number of tokens of each corpus with equal shares of
-both languages, and its bits per byte on held-out sets of prose that neither corpus holds (text/lmtest).
+both languages, and its bits per byte on held-out sets of prose that neither corpus holds (text/lmtest). The bars of quality are
+measured on general web pages and prose instead, see general_web.py.
 
     python -m bench.corpus.corpus_vs_datatrove --peers PEERS/bin/python [--rounds N]      speed
     python -m bench.corpus.corpus_vs_datatrove --peers PEERS/bin/python --quality         and quality (minutes)
-    python -m bench.corpus.corpus_vs_datatrove ... --json speed|memory|worst|average      one bar
+    python -m bench.corpus.corpus_vs_datatrove ... --json speed|memory                    one bar
 
 datatrove's pipeline is in corpus_peer.py. Ours is `skyloom corpus build` with the defaults. Both start from nothing: Python, their
 imports and worker processes are in the time, compiled kernels are not (a first run on a machine compiles them once).
@@ -247,7 +248,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--parts", type=int, default=8)
     parser.add_argument("--quality", action="store_true", help="train on both corpora and compare bits per byte")
-    offer(parser, ("speed", "memory", "worst", "average"))
+    offer(parser, ("speed", "memory"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         measurements = Measurements(options, Path(folder))
@@ -276,9 +277,7 @@ class Measurements:
     def value(self, name: str) -> float:
         if name == "speed":
             return self.found.median(PEER, "seconds") / self.found.median(OURS, "seconds")
-        if name == "memory":
-            return self.found.median(OURS, "memory") / self.found.median(PEER, "memory")
-        return float(self.quality.worst_percent if name == "worst" else self.quality.average_percent)
+        return self.found.median(OURS, "memory") / self.found.median(PEER, "memory")
 
     def tables(self) -> None:
         print(speed_table(self.found), flush=True)

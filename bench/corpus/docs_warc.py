@@ -29,9 +29,10 @@ PACKAGES = (
 ).split()
 
 
-def record(url: str, body: bytes) -> bytes:
-    """A WARC response record of one page."""
-    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+def record(url: str, body: bytes, charset: str = "") -> bytes:
+    """A WARC response record of one page; `charset`: what the server says of it, if anything."""
+    kind = f"text/html; charset={charset}" if charset else "text/html"
+    http = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     head = (
         f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Record-ID: <urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, url)}>\r\n"
         f"WARC-Target-URI: {url}\r\nWARC-Date: 2026-01-01T00:00:00Z\r\nWARC-Identified-Payload-Type: text/html\r\n"
