@@ -23,7 +23,7 @@ import click
 
 from skyloom import __version__
 from skyloom.cli import ending
-from skyloom.cli.common import EPILOG_CODES, FiniteRange, Group, Verb, WithUsual, example, on_recipe, show, stage_named
+from skyloom.cli.common import EPILOG_CODES, FiniteRange, Group, Verb, WithUsual, example, logging, on_recipe, show, stage_named
 from skyloom.cli.corpus import corpus_group
 from skyloom.cli.evaluate import eval_group
 from skyloom.cli.evaluate_tasks import tasks
@@ -321,7 +321,7 @@ class _Report(WithUsual):
 
 @main.group("report", cls=_Report, epilog=example("skyloom report demo", "skyloom report serve demo"))
 def report_group() -> None:
-    """Write the run page, or serve the dashboard of a training run."""
+    """Write the run page, compare runs, or serve the dashboard of a training run."""
 
 
 @report_group.command("page", epilog=example("skyloom report demo", "skyloom report page demo"))
@@ -333,6 +333,28 @@ def report_page(run: Run) -> None:
     from skyloom.report.page import location
 
     click.echo(location(resolved.folder("report")))
+
+
+@report_group.command(
+    "compare",
+    epilog=example(
+        "skyloom report compare runs/demo runs/other",
+        "skyloom report compare runs/demo/report-1a2b… runs/demo/report-3c4d… --out compare.html",
+    ),
+)
+@click.argument("runs", metavar="RUN RUN …", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--out", default="compare.html", show_default=True, type=click.Path(dir_okay=False, path_type=Path), help="The page.")
+@logging
+def report_compare(runs: tuple[Path, ...], out: Path) -> None:
+    """Compare finished runs on one page: differences of the recipes, curves over each other, paired differences.
+
+    RUN is a work folder (its newest run page is meant) or the folder of one run page. The first RUN is compared with the others.
+    """
+    from skyloom.report.compare.compare_page import write_comparison
+    from skyloom.report.compare.runs_read import read_runs
+
+    write_comparison(read_runs(list(runs)), out)
+    click.echo(out.resolve().as_uri())
 
 
 @report_group.command(

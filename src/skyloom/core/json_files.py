@@ -314,6 +314,21 @@ class PerplexityTable(TypedDict):
     sanity: list[SanityEntry]
 
 
+class TextFigures(TypedDict):
+    """Of each text of a set: nats, tokens and UTF-8 bytes."""
+
+    nats: list[float]
+    tokens: list[int]
+    bytes: list[int]
+
+
+class LossesFile(TypedDict):
+    """`losses.json`: `sets` has the SHA-256 of each set's texts, `models` the figures by model and set."""
+
+    sets: dict[str, str]
+    models: dict[str, dict[str, TextFigures]]
+
+
 class ChoiceEntry(TypedDict):
     """A model's accuracy on multiple choice in a language, or in both."""
 

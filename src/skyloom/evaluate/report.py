@@ -1,13 +1,15 @@
-"""The evaluation step: perplexity tables, multiple-choice accuracy and samples of several models, as three JSON files.
+"""The evaluation step: perplexity tables, multiple-choice accuracy and samples of several models, as JSON files.
 
-`perplexity.json` holds the loss of each model on each held-out set beside two baselines, `choice.json` the accuracy on
-multiple-choice exercises, `samples.json` what the models write. Report 4 prints such tables for finished models; here
-they stand beside what a model must beat, with intervals, and with checks that a reader would make: they are written
-down with their outcome, and a failed one is published like a good figure.
+`perplexity.json` holds the loss of each model on each held-out set beside two baselines, `losses.json` those of each text, with
+which models of other runs can be compared text by text, `choice.json` the accuracy on multiple-choice exercises, `samples.json`
+what the models write. Report 4 prints such tables for finished models; here they stand beside what a model must beat, with
+intervals, and with checks that a reader would make: they are written down with their outcome, and a failed one is published
+like a good figure.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import TypedDict
 
 from skyloom.core.progress import Progress
@@ -38,6 +40,7 @@ from skyloom.suites import HeldoutSetsConfig, heldout_sets
 from skyloom.tokenizer import Tokenizer
 
 UNIGRAM, XZ = "unigram", "xz"
+LOSSES = "losses.json"
 WHOLE = HeldoutSetsConfig(max_documents=1 << 40, max_bytes=1 << 60)
 """Sets are cut here, after documents were: the suite's own cut is by whole documents, which makes few and long ones."""
 
@@ -53,7 +56,7 @@ def evaluate(
     *,
     progress: Progress,
 ) -> None:
-    """Write `perplexity.json`, `choice.json` and `samples.json`.
+    """Write `perplexity.json`, `losses.json`, `choice.json` and `samples.json`.
 
     `corpus`, `exercises`, `tokens` and `tokenizer` are the folders of the steps of those names; models are named as
     tables name them. DataError if there is nothing held out; IntegrityError if a checkpoint is damaged.
@@ -65,12 +68,15 @@ def evaluate(
     asked = prompts(exercises, items=config.items, shots=config.shots, scoring=config.scoring)
     table = _Table(config)
     choice, samples = [], []
+    texts: dict[str, dict[str, dict[str, list[float]]]] = {}
     with progress.task("evaluate", len(models) * (len(sets) + 2) + 2 * len(sets), "parts") as bar:
         for name, source in models.items():
             model = load(source)
             for held in sets:
                 bar.note(f"{name}: {held.name}")
-                table.add(name, held.name, model.score(vocabulary, held.texts, config.batch_tokens, held.reference))
+                losses = model.score(vocabulary, held.texts, config.batch_tokens, held.reference)
+                table.add(name, held.name, losses)
+                texts.setdefault(name, {})[held.name] = _by_text(losses)
                 bar.advance()
             bar.note(f"{name}: choices")
             given = answers(model, vocabulary, [p for _, p in asked], config.batch_tokens)
@@ -88,8 +94,26 @@ def evaluate(
             table.add_bits(XZ, held, xz_bits_per_byte(held.texts))
             bar.advance()
     out.write_json("perplexity.json", {"reference": words, **table.to_json()})
+    out.write_json(LOSSES, {"sets": {held.name: _identity(held) for held in sets}, "models": texts})
     out.write_json("choice.json", {"scoring": config.scoring, "shots": config.shots, "rows": choice})
     out.write_json("samples.json", samples)
+
+
+def _by_text(losses: TextLosses) -> dict[str, list[float]]:
+    """Nats (to a ten-thousandth), tokens and bytes of each text."""
+    return {
+        "nats": [round(float(nats), 4) for nats in losses.nats],
+        "tokens": losses.tokens.tolist(),
+        "bytes": losses.bytes.tolist(),
+    }
+
+
+def _identity(held: TableSet) -> str:
+    """SHA-256 of the texts of a set in their order: two runs with the same one scored the same texts."""
+    digest = hashlib.sha256()
+    for text in held.texts:
+        digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+    return digest.hexdigest()
 
 
 def training_unigram(tokens: Store) -> Floats:

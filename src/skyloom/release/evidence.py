@@ -20,10 +20,13 @@ from skyloom.core.json_files import (
     Measure,
     MetricsEntry,
     Mixture,
+    PairedEntry,
+    PerplexityEntry,
     PerplexityTable,
     PlanFile,
     ReferenceEntry,
     SampleEntry,
+    SanityEntry,
     ScoreEntry,
     SkipEntry,
     SourceEntry,
@@ -70,6 +73,21 @@ class Evidence:
             return self.named
         rows = (row["stage"] for lines in (self.metrics, self.heldout, self.speed, self.scores) for row in lines or [])
         return tuple(dict.fromkeys([*self.plans, *rows]))
+
+    @property
+    def loss_rows(self) -> list[PerplexityEntry]:
+        """The rows of `perplexity.json`; none without one."""
+        return self.perplexity["rows"] if self.perplexity else []
+
+    @property
+    def paired(self) -> list[PairedEntry]:
+        """The paired differences of `perplexity.json`; none without one."""
+        return self.perplexity.get("paired", []) if self.perplexity else []
+
+    @property
+    def checks(self) -> list[SanityEntry]:
+        """The checks of `perplexity.json`; none without one."""
+        return self.perplexity.get("sanity", []) if self.perplexity else []
 
     @property
     def canaries_read(self) -> bool:

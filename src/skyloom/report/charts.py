@@ -153,8 +153,8 @@ def line_chart(
     above = [p for p in points if p.y > frame.top]
     if above:
         told = say("begins at {value}", value=y_text(above[0].y))
-        at = max(frame.x(above[0].x), frame.margin)
-        body.append(f'<text class="tick" x="{px(at + 3)}" y="{px(TOP - 2)}">▲ {escape(told)}</text>')
+        begin = max(frame.x(above[0].x), frame.margin)
+        body.append(f'<text class="tick" x="{px(begin + 3)}" y="{px(TOP - 2)}">▲ {escape(told)}</text>')
     body += [_mark(mark, frame) for mark in marks if frame.left <= mark.x <= frame.right]
     if named:
         body += _names(series, [level for level in levels if known(level.y)], frame)

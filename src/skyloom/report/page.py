@@ -83,6 +83,8 @@ def render(
     name = printable(str(run.get("name") or "run"))
     context = {
         "title": config.title or str(run.get("name") or "A run"),
+        "kind_of_page": "Skyloom run page",
+        "compares": True,
         "facts": _facts(run),
         "file_name": _FILE_NAME.sub("-", name)[:60] or "run",
         "archive": Markup(book.archive()) if book.all() else "",
@@ -145,7 +147,7 @@ def _body(
         "control": say.control(found.leakage.get("control")) if found.leakage else "",
         "planted_in": results.planted_in(found, say),
         "control_failed": results.control_failed(found),
-        "failed": [say.sanity(row) for row in (found.perplexity or {}).get("sanity", []) if not row["ok"]],
+        "failed": [say.sanity(row) for row in found.checks if not row["ok"]],
         "samples": (found.samples or [])[: config.samples],
         "versions": dict(run.get("versions") or {}),
         "machines": [_machine(step.get("machine")) for step in steps],

@@ -246,7 +246,7 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
     base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *names))
     differs = "" if len(compared) == len(names) - 1 else json.dumps(compared)  # which models are judged
-    judged = Step("evaluate", evaluate, recipe.evaluate, version=2, needs=base, identity=differs)
+    judged = Step("evaluate", evaluate, recipe.evaluate, version=3, needs=base, identity=differs)
     audited = Step("leakage", leak, recipe.leakage, version=4, needs=base, identity=differs)
     # A release carries the resolved recipe, so every setting is part of it; so does the run page, which is in the release as well.
     others = tuple(done[name] for name in ("references",) if name in done)

@@ -118,11 +118,7 @@ def _learnt(found: Evidence, say: Say) -> Answer:
         )
         for row in both
     ]
-    failed = [
-        say("A check of the evaluation fails: {check}.", check=say.sanity(row))
-        for row in (found.perplexity or {}).get("sanity", [])
-        if not row["ok"]
-    ]
+    failed = [say("A check of the evaluation fails: {check}.", check=say.sanity(row)) for row in found.checks if not row["ok"]]
     if found.metrics and not known(found.metrics[-1].get("loss")):
         failed.append(say("The training loss is not finite at the end."))
     alarms = found.alarms or []

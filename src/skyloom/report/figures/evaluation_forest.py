@@ -44,7 +44,7 @@ def bits_ends(row: PerplexityEntry) -> tuple[float, float]:
 
 def average_bits(evidence: Evidence, model: str) -> tuple[float, float, float] | None:
     """The mean over the sets with its interval: sets are independent, so half-widths add up as squares. None without a row."""
-    rows = [row for row in (evidence.perplexity["rows"] if evidence.perplexity else []) if row["model"] == model]
+    rows = [row for row in evidence.loss_rows if row["model"] == model]
     rows = [row for row in rows if known(row.get("bits_per_byte"))]
     if not rows:
         return None
@@ -57,7 +57,7 @@ def average_bits(evidence: Evidence, model: str) -> tuple[float, float, float] |
 
 def bits_forests(evidence: Evidence, say: Say) -> list[ForestView]:
     """A chart for each held-out set: the models and baselines, one below the other."""
-    rows = evidence.perplexity["rows"] if evidence.perplexity else []
+    rows = evidence.loss_rows
     found: list[ForestView] = []
     for name in in_order(row["set"] for row in rows):
         mine = [row for row in rows if row["set"] == name and known(row.get("bits_per_byte"))]
@@ -90,7 +90,7 @@ def subset(rows: list[PerplexityEntry], say: Say) -> str:
 
 def pairs(evidence: Evidence) -> list[PairedEntry]:
     """The paired differences of the last model to each other one, average first."""
-    found = [_turned(row) for row in (evidence.perplexity or {}).get("paired", []) if FINAL in (row["model"], row["other"])]
+    found = [_turned(row) for row in evidence.paired if FINAL in (row["model"], row["other"])]
     order = [None, *in_order(row["set"] for row in found if row["set"])]
     return sorted(found, key=lambda row: (row["other"], order.index(row["set"])))
 
@@ -170,7 +170,7 @@ def bits_lines(evidence: Evidence) -> list[list[Cell]]:
             row.get("documents"),
             row.get("bytes"),
         ]
-        for row in (evidence.perplexity["rows"] if evidence.perplexity else [])
+        for row in evidence.loss_rows
     ]
 
 

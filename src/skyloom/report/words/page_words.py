@@ -1,6 +1,38 @@
 """The texts of the run page and of the comparison in Chinese, by their English; `labels.py` has those that the dashboard shares."""
 
 PAGE_CHINESE = {
+    "Runs": "各次运行",
+    "Recipes": "配方",
+    "Curves": "曲线",
+    "Differences": "差异",
+    "The first run is what the others are compared with.": ("其他运行都与第一次运行相比。"),
+    "run": "运行",
+    "finished": "完成于",
+    "parameters": "参数量",
+    "bits per byte, mean of its sets": "比特每字节（各集合平均）",
+    "leakage": "泄漏",
+    "setting": "设置",
+    "Every setting that does not have the same value in all runs, defaults filled in.": (
+        "各次运行中取值不同的全部设置，默认值已填入。"
+    ),
+    "The recipes are the same.": "配方相同。",
+    (
+        "Held-out text in bits per byte as each run reads more tokens. Curves of one set compare only where the runs scored"
+        " the same texts, see below."
+    ): ("保留文本的比特每字节随各次运行读过的词元而变。只有在各次运行测量了相同文本时，同一集合的曲线才能相比，见下文。"),
+    (
+        "Paired: both runs scored the same texts, and the same resamples of them are taken for both, so the interval is"
+        " that of the difference."
+    ): ("配对：两次运行测量相同的文本，并对两者重抽样相同的文本，因此区间是差异的区间。"),
+    (
+        "{run}: no paired difference on {sets}. The texts are not those of the first run, or the run was evaluated by"
+        " an earlier version."
+    ): ("{run}：在 {sets} 上没有配对差异。其文本与第一次运行的不同，或该运行由早期版本评测。"),
+    "Each run by itself": "各次运行自身",
+    "own intervals": "各自的区间",
+    "Written by Skyloom from the files of these runs alone. It loads nothing from the network.": (
+        "本页由 Skyloom 仅依据这些运行的文件写成，不从网络加载任何内容。"
+    ),
     "model": "模型",
     "Sections": "章节",
     "Run page": "运行页",
