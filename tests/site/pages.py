@@ -146,9 +146,11 @@ class Workplace:
             return self._done(subprocess.run(words, **self._how()), line)
         before = Path.cwd()
         os.chdir(self.folder)
+        sys.path.insert(0, str(self.folder))  # a reader's own modules; PYTHONPATH is for the workers
         try:
-            found = CliRunner().invoke(main, words[1:], prog_name="skyloom", env={"COLUMNS": "200", "HF_HUB_OFFLINE": "1"})
+            found = CliRunner().invoke(main, words[1:], prog_name="skyloom", env=self.environment)
         finally:
+            sys.path.remove(str(self.folder))
             os.chdir(before)
         assert found.exit_code == 0, f"{line}\n{found.output}\n{found.exception!r}"
         return found.output

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def place(tmp_path_factory):
     texts = [extract_html(page.read_bytes()).text for page in sorted(web.rglob("*.html"))]
     rows = [{"id": f"文-{number}", "text": text} for number, text in enumerate(texts) if len(text) > 200]
     assert len(rows) > 60
+    rows[0]["text"] += "\n\nThe old casino by the river closed its doors last winter, and a library has moved in."
+    rows[-1]["text"] += "\n\n河边的旧赌场去年冬天关了门，现在改成了图书馆。"
     write_lines(folder / "my-texts.jsonl", rows)
     (folder / "one").mkdir()
     (folder / "one" / "00000.warc.wet.gz").write_bytes(b"".join(gzip.compress(wet(row)) for row in rows))
@@ -65,8 +68,9 @@ def told(place):
     (release,) = (place.folder / "runs" / "mine").glob("release-*")
     (place.folder / "model").symlink_to(release)
     for name, split in (("test", "test"), ("held-back", "ref")):
-        items = pq.read_table(release / "exercises" / f"exercises-{split}.parquet").to_pylist()
-        write_lines(place.folder / f"{name}.jsonl", [{k: row[k] for k in ("id", "question", "answer")} for row in items[:24]])
+        items = pq.read_table(release / "exercises" / f"exercises-{split}.parquet").to_pylist()[:24]
+        known = [{"id": row["id"], **json.loads(row["meta"])} for row in items]
+        write_lines(place.folder / f"{name}.jsonl", [{k: row[k] for k in ("id", "question", "answer")} for row in known])
     return printed
 
 
@@ -88,7 +92,14 @@ def test_the_commands_of_a_page_run(page, told, place):
 
 def test_a_corpus_from_one_wet_file_is_in_both_languages(told, place):
     place.follow(DOCS / "tutorials" / "common-crawl.md")
-    assert {"en", "zh-Hans"} <= {path.name for path in (place.folder / "clean").iterdir()}
+    assert all(list((place.folder / "clean" / language / "web").iterdir()) for language in ("en", "zh-Hans"))
+
+
+def test_the_filter_of_the_how_to_page_drops_what_it_names(told, place):
+    """The page's pattern has a word of each language, and a document of each has it."""
+    _, built, shown, *_ = place.follow(DOCS / "howto" / "own-parts.md")
+    assert re.search(r"judge\s*│ gambling\s*│\s*2 ", built), built
+    assert "casino" in shown or "赌场" in shown
 
 
 def test_the_audit_of_the_tutorial_writes_its_page_in_both_languages(told, place):
