@@ -18,7 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from skyloom.cli import ending
-from skyloom.core.errors import IntegrityError, SkyloomError
+from skyloom.core.errors import SkyloomError, require_ok
 from skyloom.core.json_files import Cell
 
 if TYPE_CHECKING:
@@ -283,9 +283,7 @@ def show(rows: Sequence[Mapping[str, Cell]], as_json: bool, title: str = "") -> 
 def verdict(rows: Sequence[Mapping[str, Cell]], as_json: bool, what: str) -> None:
     """Print findings; IntegrityError (exit code 4) if one is not ok."""
     show(rows, as_json)
-    bad = [r for r in rows if not r["ok"]]
-    if bad:
-        raise IntegrityError(f"{what}: {len(bad)} of {len(rows)} checks failed: {', '.join(str(r['name']) for r in bad)}")
+    require_ok(rows, what)
 
 
 def cell(value: Cell) -> str:

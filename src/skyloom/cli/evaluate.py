@@ -16,12 +16,10 @@ from skyloom.cli.common import WithUsual, example, logging, make_progress, on_re
 from skyloom.core.json_files import Cell
 
 if TYPE_CHECKING:
-    from skyloom.core.progress import Progress
     from skyloom.evaluate.opened import OpeningOptions
-    from skyloom.evaluate.texts import PerplexityJson, Texts
+    from skyloom.evaluate.texts import PerplexityJson
     from skyloom.run.run import Run
 
-OF_A_RUN = "run:"
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
@@ -183,12 +181,11 @@ def eval_perplexity(
     MODEL is a checkpoint or release of ours, a folder or hub name of a Hugging Face model, or a .gguf file; NAME=MODEL names it.
     """
     from skyloom.core.store import Store
-    from skyloom.evaluate.texts import PerplexityRequest, Scoring, perplexity, read_sets
+    from skyloom.evaluate.texts import PerplexityRequest, Scoring, perplexity
+    from skyloom.run.named_sets import named_sets
 
     progress = make_progress()
-    ours = [s.removeprefix(OF_A_RUN) for s in sets if s.startswith(OF_A_RUN)]
-    given = read_sets([s for s in sets if not s.startswith(OF_A_RUN)])
-    given += [one for recipe in ours for one in _held_out(recipe, progress)]
+    given = named_sets(sets, progress)
     scoring = Scoring(windows, stride, batch_tokens, seed=seed)
     asked = PerplexityRequest(models, cut, reference, scoring, opening, command_line())
     folder = Path(out or "perplexity")
@@ -199,18 +196,6 @@ def eval_perplexity(
     for title, rows in _tables(table):
         show(rows, False, title)
     click.echo(f"results: {folder}/perplexity.json, perplexity.svg, documents.parquet")
-
-
-def _held_out(recipe: str, progress: Progress) -> Iterator[Texts]:
-    """The held-out sets of a run that has been made."""
-    from skyloom.evaluate.texts import as_set
-    from skyloom.run.run import Run
-    from skyloom.suites import heldout_sets
-
-    run = Run.open(recipe, progress=progress)
-    found = run.finished("corpus", "exercises", maker="skyloom run")
-    for one in heldout_sets(found.folder("corpus"), found.folder("exercises"), run.recipe.heldout_sets).values():
-        yield as_set(one.name, one.ids, one.texts)
 
 
 def _tables(table: PerplexityJson) -> Iterator[tuple[str, Sequence[Mapping[str, Cell]]]]:

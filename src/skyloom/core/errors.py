@@ -5,6 +5,10 @@ Everything that is the user's to put right (a misspelt key, a missing file, too 
 with `exit_code`; a traceback is reserved for our own mistakes.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
 
 class SkyloomError(Exception):
     """A problem with the input, the settings or the machine, told in a sentence that says how to mend it."""
@@ -34,3 +38,10 @@ class StorageError(SkyloomError):
     """A place cannot be read or written: permissions, a full disk, an unreachable URL."""
 
     exit_code = 5
+
+
+def require_ok(findings: Sequence[Mapping[str, object]], what: str) -> None:
+    """IntegrityError that counts and names the findings (`name`, `ok`) that do not hold. `what`: what was checked."""
+    bad = [str(found["name"]) for found in findings if not found["ok"]]
+    if bad:
+        raise IntegrityError(f"{what}: {len(bad)} of {len(findings)} checks failed: {', '.join(bad)}")

@@ -20,7 +20,7 @@ import functools
 import itertools
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypedDict, cast
@@ -155,9 +155,10 @@ def search_corpus(
     engine: Engine,
     progress: Progress,
     sink: Sink | None = None,
+    items: pa.Table | None = None,
 ) -> CorpusLeaks:
     """Search all texts. The matches go to `out` (.jsonl, .jsonl.gz, .jsonl.zst or .parquet), which appears whole or not at all, and
-    to `sink`, in the order of the texts; rejected rows to OUT.rejected.jsonl.
+    to `sink`, in the order of the texts; rejected rows to OUT.rejected.jsonl. `items`: a table ITEMS instead of benchmark files.
 
     DataError for texts or items that cannot be read, for a benchmark without items, and if no row has a text; ConfigError for names
     of files that will not do; StorageError if a place cannot be read or written.
@@ -167,7 +168,7 @@ def search_corpus(
     files = [file for path in asked.texts for file in input_files(Path(path))]
     named = [Path(part) for given in asked.benchmarks for part in (given, given.partition("=")[2]) if part]
     not_inputs([out], [*files, *named])
-    items = read_benchmarks(asked.benchmarks, asked.item_fields)
+    items = read_benchmarks(asked.benchmarks, asked.item_fields) if items is None else items
     index = build_index(items, config)
     told = [FORM, dataclasses.asdict(asked), dataclasses.asdict(config), items.to_pydict()]
     folder, finished = work_folder(out, "leak", told, files), out is None
@@ -290,16 +291,56 @@ def judge_file(task: Task[_Judged], work: Store) -> Done[None]:
     counts = _kept_counts(work, "counts.arrow", index)
     file, found = work.read_text(f"{task.key}-file.txt"), [MATCHES.empty_table()]
     for part in range(task.payload.parts):
-        table = _kept(work, f"{task.key}-{part:05d}.arrow").combine_chunks()
-        numbers = pa.array(np.arange(len(table))).cast(pa.string())
-        spans = judge_contamination(numbers, table.column("text"), index, task.payload.config, counts).spans
-        rows = spans.column("document").cast(pa.int64())
-        whole = pc.greater_equal(spans.column("share"), 1.0)
-        columns = {name: spans.column(name) for name in ("benchmark", "item", "start", "stop", "share")}
-        columns |= {"document": table.column("id").take(rows), "row": table.column("row").take(rows)}
-        columns |= {"file": pa.array([file] * len(spans), pa.string()), "match": pc.if_else(whole, "exact", "near")}
-        found.append(pa.table({name: columns[name] for name in MATCHES.names}).cast(MATCHES))
+        table = _kept(work, f"{task.key}-{part:05d}.arrow")
+        found.append(matches_of(table, index, task.payload.config, counts, file))
     return Done((work.write_table(f"{task.key}-found.parquet", pa.concat_tables(found)),), None)
+
+
+def matches_of(
+    table: pa.Table, index: ItemIndex, config: DecontaminationConfig, counts: npt.NDArray[np.int64], file: str
+) -> pa.Table:
+    """Where documents hold items, a table MATCHES. `table`: `id`, `text` and `row` of documents; `counts`: as `judge_contamination`
+    takes them, of all documents that are searched; `file`: where they are from."""
+    table = table.combine_chunks()
+    numbers = pa.array(np.arange(len(table))).cast(pa.string())
+    spans = judge_contamination(numbers, table.column("text"), index, config, counts).spans
+    rows = spans.column("document").cast(pa.int64())
+    whole = pc.greater_equal(spans.column("share"), 1.0)
+    columns = {name: spans.column(name) for name in ("benchmark", "item", "start", "stop", "share")}
+    columns |= {"document": table.column("id").take(rows), "row": table.column("row").take(rows)}
+    columns |= {"file": pa.array([file] * len(spans), pa.string()), "match": pc.if_else(whole, "exact", "near")}
+    return pa.table({name: columns[name] for name in MATCHES.names}).cast(MATCHES)
+
+
+def count_leaks(tables: Iterable[pa.Table], index: ItemIndex) -> list[LeakCountRow]:
+    """What was found of each benchmark. `tables`: MATCHES, each of the documents of one file, in their order."""
+    places: Counter[tuple[str, str]] = Counter()
+    documents: Counter[str] = Counter()
+    items = dict[str, set[str]]()
+    for table in tables:
+        last = dict[str, int]()
+        for benchmark, item, row, match in zip(
+            *(table.column(name).to_pylist() for name in ("benchmark", "item", "row", "match")), strict=True
+        ):
+            places[benchmark, match] += 1
+            items.setdefault(benchmark, set()).add(item)
+            documents[benchmark] += last.get(benchmark) != row
+            last[benchmark] = row
+    every = Counter(index.items.column("benchmark").to_pylist())
+    lost = Counter(benchmark for benchmark, _ in index.unsearchable)
+    return [
+        {
+            "benchmark": name,
+            "items": count,
+            "searched": count - lost[name],
+            "found": len(items.get(name, ())),
+            "share": len(items.get(name, ())) / (count - lost[name]) if count > lost[name] else None,
+            "exact": places[name, "exact"],
+            "near": places[name, "near"],
+            "documents": documents[name],
+        }
+        for name, count in every.items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -328,34 +369,8 @@ class _Found:
         return rejected_rows(self.work, self.keys)
 
     def leaks(self, index: ItemIndex) -> CorpusLeaks:
-        places: Counter[tuple[str, str]] = Counter()
-        documents: Counter[str] = Counter()
-        items, matches = dict[str, set[str]](), 0
-        for table in self.tables():
-            last = dict[str, int]()
-            for benchmark, item, row, match in zip(
-                *(table.column(name).to_pylist() for name in ("benchmark", "item", "row", "match")), strict=True
-            ):
-                places[benchmark, match] += 1
-                items.setdefault(benchmark, set()).add(item)
-                documents[benchmark] += last.get(benchmark) != row
-                last[benchmark] = row
-            matches += len(table)
-        every = Counter(index.items.column("benchmark").to_pylist())
-        lost = Counter(benchmark for benchmark, _ in index.unsearchable)
-        rows: list[LeakCountRow] = [
-            {
-                "benchmark": name,
-                "items": count,
-                "searched": count - lost[name],
-                "found": len(items.get(name, ())),
-                "share": len(items.get(name, ())) / (count - lost[name]) if count > lost[name] else None,
-                "exact": places[name, "exact"],
-                "near": places[name, "near"],
-                "documents": documents[name],
-            }
-            for name, count in every.items()
-        ]
+        rows = count_leaks(self.tables(), index)
+        matches = sum(row["exact"] + row["near"] for row in rows)
         size, examples = sum(one.bytes for one in self.looked), list(itertools.islice(self.rejected_rows(), SHOWN))
         return CorpusLeaks(self.documents, size, self.rejected, examples, rows, matches)
 

@@ -38,6 +38,11 @@ def read_items(sets: Sequence[ItemSet]) -> pa.Table:
                 f"two item sets are named {name!r}: give each benchmark a name of its own, and a pattern for its files"
             )
     rows = [row for one in sets for row in _read_set(one)]
+    return items_table(rows)
+
+
+def items_table(rows: Sequence[tuple[str, str, str]]) -> pa.Table:
+    """Items as a table ITEMS; each is the name of its benchmark, its id and its text."""
     return pa.table([pa.array([r[k] for r in rows], f.type) for k, f in enumerate(ITEMS)], ITEMS)
 
 
@@ -80,7 +85,7 @@ def read_benchmarks(files: Sequence[str], fields: Sequence[str] = ()) -> pa.Tabl
         if count > 1:
             raise ConfigError(f"{count} benchmark files are named {name!r}: name them apart, as NAME=FILE")
     rows = [row for name, path in named for row in _benchmark(name, path, fields)]
-    return pa.table([pa.array([r[k] for r in rows], f.type) for k, f in enumerate(ITEMS)], ITEMS)
+    return items_table(rows)
 
 
 def _named(given: str) -> tuple[str, Path]:
@@ -113,8 +118,21 @@ def _benchmark(name: str, path: Path, fields: Sequence[str]) -> Iterator[tuple[s
         seen.add(item)
         filled = filled or bool(text.strip())
         yield name, item, text
+    _check_filled(str(path), bool(seen), filled)
+
+
+def given_items(name: str, texts: Sequence[str | None]) -> list[tuple[str, str, str]]:
+    """Items whose texts are in memory, for `items_table`; each is named by its number from 1, and null is an empty text.
+
+    DataError if none has a text.
+    """
+    _check_filled(name, bool(texts), any(text and text.strip() for text in texts))
+    return [(name, str(number), text or "") for number, text in enumerate(texts, 1)]
+
+
+def _check_filled(origin: str, some: bool, filled: bool) -> None:
     if not filled:
-        raise DataError(f"{path} has {'only items without text' if seen else 'no item'}: there is nothing to search for")
+        raise DataError(f"{origin} has {'only items without text' if some else 'no item'}: there is nothing to search for")
 
 
 Field = str | int | float | bool | None

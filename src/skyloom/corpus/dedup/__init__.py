@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skyloom.corpus.dedup.minhash import band_keys, fingerprints, shingle_sets
     from skyloom.corpus.dedup.repeats import find_repeats, read_repeats, too_short, without_repeats
     from skyloom.corpus.dedup.shards import exact_duplicates_of, near_duplicates_of
-    from skyloom.corpus.dedup.sketch import Columns
+    from skyloom.corpus.dedup.sketch import CLUSTERS, Columns
 else:
     __getattr__ = lazy(__name__, {
         "clusters": ("exact_duplicates", "near_duplicates", "sequence_hashes",),
@@ -37,13 +37,14 @@ else:
         "minhash": ("band_keys", "fingerprints", "shingle_sets",),
         "repeats": ("find_repeats", "read_repeats", "too_short", "without_repeats",),
         "shards": ("exact_duplicates_of", "near_duplicates_of",),
-        "sketch": ("Columns",),
+        "sketch": ("CLUSTERS", "Columns",),
     })  # fmt: skip
 
 __all__ = [
-    "INPUTS", "Columns", "DedupConfig", "RejectedRow", "Rejects", "RepeatsConfig", "band_keys", "dedup_files", "exact_duplicates",
-    "exact_duplicates_of", "find_repeats", "fingerprints", "first_lines", "input_files", "keep_rejected", "memory_size",
-    "near_duplicates", "near_duplicates_of", "not_inputs", "read_repeats", "read_rows", "rejected_rows", "row_batches", "row_lines",
-    "sequence_hashes", "shingle_sets", "stream", "too_short", "without_repeats", "work_folder", "write_buckets", "write_rows",
+    "CLUSTERS", "INPUTS", "Columns", "DedupConfig", "RejectedRow", "Rejects", "RepeatsConfig", "band_keys", "dedup_files",
+    "exact_duplicates", "exact_duplicates_of", "find_repeats", "fingerprints", "first_lines", "input_files", "keep_rejected",
+    "memory_size", "near_duplicates", "near_duplicates_of", "not_inputs", "read_repeats", "read_rows", "rejected_rows",
+    "row_batches", "row_lines", "sequence_hashes", "shingle_sets", "stream", "too_short", "without_repeats", "work_folder",
+    "write_buckets", "write_rows",
     "write_tables",
 ]  # fmt: skip

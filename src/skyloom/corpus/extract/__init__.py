@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from skyloom.corpus.extract.column import extract_column
     from skyloom.corpus.extract.command import extract_files
     from skyloom.corpus.extract.own_extractor import extractor_identity
-    from skyloom.corpus.extract.stage import extract, extract_html, extract_pages
+    from skyloom.corpus.extract.stage import BROKEN_PAGE, extract, extract_html, extract_pages, page_texts
 else:
     __getattr__ = lazy(__name__, {
         "column": ("extract_column",),
         "command": ("extract_files",),
         "own_extractor": ("extractor_identity",),
-        "stage": ("extract", "extract_html", "extract_pages",),
+        "stage": ("BROKEN_PAGE", "extract", "extract_html", "extract_pages", "page_texts",),
     })  # fmt: skip
 
-__all__ = ["ExtractConfig", "extract", "extract_column", "extract_files", "extract_html", "extract_pages", "extractor_identity"]
+__all__ = [
+    "BROKEN_PAGE", "ExtractConfig", "extract", "extract_column", "extract_files", "extract_html", "extract_pages",
+    "extractor_identity", "page_texts",
+]  # fmt: skip

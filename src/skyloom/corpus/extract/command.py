@@ -36,7 +36,7 @@ from skyloom.core.store import Store
 from skyloom.corpus.dedup import work_folder
 from skyloom.corpus.extract.config import ExtractConfig
 from skyloom.corpus.extract.own_extractor import extractor_identity, extractor_version
-from skyloom.corpus.extract.stage import extract_pages, read_pages
+from skyloom.corpus.extract.stage import BROKEN_PAGE, extract_pages, page_texts, read_pages
 from skyloom.corpus.sources import READERS, About, File, file_parts, find, line_blocks
 
 BATCH_BYTES = 16_000_000
@@ -225,7 +225,7 @@ def _json_page(line: bytes, place: str) -> _Waiting:
         return _Waiting(place, b"", None, f"broken: {row}")
     page, name, charset = row.get("html"), row.get("id", place), row.get("charset")
     if not isinstance(page, str):
-        return _Waiting(name, b"", None, "broken: no html")
+        return _Waiting(name, b"", None, BROKEN_PAGE)
     return _Waiting(name, page.encode("utf-8", "replace"), charset if isinstance(charset, str) else "utf-8", None)
 
 
@@ -253,16 +253,15 @@ def _written(batch: list[_Waiting], part: _Part, total: Extracted) -> bytes:
             {"body": bodies.cast(pa.binary()), "charset": charsets, "kind": kinds, "error": pa.nulls(len(batch), pa.string())}
         )
         found = read_pages(table, part.config, part.version)
-    columns = [found.column(n).to_pylist() for n in ("blocks", "title", "date", "reason")]
     lines = []
-    for page, blocks, title, date, reason in zip(batch, *columns, strict=True):
-        text, why = "\n\n".join(blocks), page.error or reason
+    for page, text, title, date, reason in zip(batch, *(column.to_pylist() for column in page_texts(found).columns), strict=True):
+        why = page.error or reason
         total.pages += 1
         total.texts += why is None
         total.characters += len(text)
         if why is not None:
             total.reasons[why] += 1
-        row = {"id": page.id, "text": text, "title": title, "date": date or None, "reason": why}
+        row = {"id": page.id, "text": text, "title": title, "date": date, "reason": why}
         lines.append(json.dumps(row, ensure_ascii=False))
     return ("\n".join(lines) + "\n").encode("utf-8", "replace")
 

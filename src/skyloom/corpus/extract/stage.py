@@ -58,6 +58,8 @@ class Extraction:
 
 
 DEFAULT = ExtractConfig()
+BROKEN_PAGE = "broken: no html"
+"""The reason of a row that holds no page."""
 
 
 def extract_html(data: bytes | str, *, declared: str | None = None, config: ExtractConfig = DEFAULT) -> Extraction:
@@ -94,6 +96,13 @@ def extract_pages(
         comments=config.comments,
     )
     return _cleaned(found)
+
+
+def page_texts(found: pa.Table) -> pa.Table:
+    """Each page's blocks as one text: `text` large_string, `title`, `date` (null where none is stated), `reason`."""
+    texts = pc.binary_join(found["blocks"], "\n\n").cast(pa.large_string())
+    dates = pc.if_else(pc.equal(found["date"], ""), pa.scalar(None, pa.string()), found["date"])
+    return pa.table({"text": texts, "title": found["title"], "date": dates, "reason": found["reason"]})
 
 
 def _cleaned(found: pa.Table) -> pa.Table:

@@ -8,11 +8,11 @@ from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
     from skyloom.evaluate.texts.perplexity_run import NONE, THIRD, PerplexityJson, PerplexityRequest, named, perplexity
-    from skyloom.evaluate.texts.text_scores import DISJOINT, ROLLING, Scoring
+    from skyloom.evaluate.texts.text_scores import DISJOINT, ROLLING, Scoring, check_numbers, nats_of, token_parts
     from skyloom.evaluate.texts.text_sets import Texts, as_set, read_sets
 else:
     __getattr__ = lazy(__name__, {
-        "text_scores": ("DISJOINT", "ROLLING", "Scoring",),
+        "text_scores": ("DISJOINT", "ROLLING", "Scoring", "check_numbers", "nats_of", "token_parts",),
         "perplexity_run": ("PerplexityRequest", "NONE", "PerplexityJson", "THIRD", "named", "perplexity",),
         "text_sets": ("Texts", "as_set", "read_sets",),
     })  # fmt: skip
@@ -27,7 +27,10 @@ __all__ = [
     "Scoring",
     "Texts",
     "as_set",
+    "check_numbers",
     "named",
+    "nats_of",
     "perplexity",
     "read_sets",
+    "token_parts",
 ]  # fmt: skip

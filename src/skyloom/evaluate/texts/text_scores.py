@@ -151,16 +151,16 @@ def measure(model: OpenModel, sets: Sequence[ReadySet], scoring: Scoring, out: S
             if empty:
                 raise DataError(f"the set {one.name}, record {empty[0]}: the tokenizer of {model.name} makes no token of its text")
             nats = np.zeros(len(rows))
-            for start, stop in _parts([len(r) for r in rows]):
+            for start, stop in token_parts([len(r) for r in rows]):
                 nats[start:stop] = _part(model, one, rows, (start, stop), scoring, out)
                 bar.advance(stop - start)
-            _check(nats, one, model)
+            check_numbers(nats, one.ids, f"the set {one.name}", model)
             losses[one.name] = TextLosses.of(one.texts, nats, np.array([len(r) for r in rows], np.int64), one.reference)
             differing[one.name] = sum(changed(model.words, text) for text in one.texts)
     return Measured(model.name, losses, differing)
 
 
-def _parts(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+def token_parts(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Runs of documents of about PART_TOKENS."""
     start, held = 0, 0
     for number, size in enumerate(sizes):
@@ -179,22 +179,29 @@ def _part(
     name = f"{PARTS}{record_id(*map(str, what))}.parquet"
     if out.exists(name):
         return np.asarray(out.read_table(name).column("nats").to_numpy(), np.float64)
-    offsets = np.cumsum([0, *(len(r) for r in rows[start:stop])]).astype(np.int64)
-    ids = np.array([token for row in rows[start:stop] for token in row], np.int32)
-    nats = score_tokens(
-        model, ids, offsets, context=model.context, batch_tokens=scoring.batch_tokens, bos_id=model.begin, stride=stride
-    )
+    nats = nats_of(model, rows[start:stop], scoring)
     out.write_table(name, pa.table({"nats": nats}))
     return nats
 
 
-def _check(nats: Floats, one: ReadySet, model: OpenModel) -> None:
+def nats_of(model: OpenModel, rows: Sequence[Sequence[int]], scoring: Scoring) -> npt.NDArray[np.float64]:
+    """Nats of each text under a model, float64[rows]. `rows`: token ids of each text, as `OpenModel.encode` gives them."""
+    offsets = np.cumsum([0, *(len(r) for r in rows)]).astype(np.int64)
+    ids = np.array([token for row in rows for token in row], np.int32)
+    stride = scoring.new(model.context)
+    return score_tokens(
+        model, ids, offsets, context=model.context, batch_tokens=scoring.batch_tokens, bos_id=model.begin, stride=stride
+    )
+
+
+def check_numbers(nats: Floats, ids: Sequence[str], origin: str, model: OpenModel) -> None:
+    """DataError that names the first document of `origin` whose loss is no number."""
     wrong = np.flatnonzero(~np.isfinite(nats))
     if len(wrong):
         dtype = str(model.dtype).removeprefix("torch.")
         hint = "; try --dtype float32" if dtype != "float32" else ""
         raise DataError(
-            f"{model.name} gives a loss of {nats[wrong[0]]} in {dtype} for record {one.ids[wrong[0]]} of the set {one.name} "
+            f"{model.name} gives a loss of {nats[wrong[0]]} in {dtype} for record {ids[wrong[0]]} of {origin} "
             f"({len(wrong):,} of its {len(nats):,} documents){hint}"
         )
 
