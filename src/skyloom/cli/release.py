@@ -1,4 +1,4 @@
-"""The commands of a release: build it, sign it, check it."""
+"""The commands of a release: build it, sign it, check it; those of the hub are in `release_hub`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skyloom.cli.common import Group, example, on_recipe, verdict
+from skyloom.cli.release_hub import pull, push
 from skyloom.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _FOLDER = click.argument("folder", type=click.Path(exists=True, file_okay=False)
 
 @click.group("release", cls=Group)
 def release_group() -> None:
-    """Build, sign or check a release folder for others."""
+    """Build, sign, check, push or pull a release folder."""
 
 
 @release_group.command(
@@ -77,3 +78,7 @@ def check(folder: str, recompute: bool, signer: str, as_json: bool) -> None:
 
     found = check(Path(folder), again=recompute, signer=signer, progress=Progress())
     verdict([dataclasses.asdict(f) for f in found], as_json, folder)
+
+
+release_group.add_command(push)
+release_group.add_command(pull)

@@ -33,7 +33,7 @@ from skyloom.model.config import ModelConfig
 from skyloom.model.hf import from_hf_config
 from skyloom.release import canaries, claims, evidence, licenses, signature, sums
 from skyloom.release.cards import head_of
-from skyloom.release.corpus_shards import SPLITS, PublishedCorpus, documents
+from skyloom.release.corpus_shards import SPLITS, counted, documents
 from skyloom.release.folder import MODELS, RECIPE, RUN, open_release, records_of
 from skyloom.release.recompute import Recomputation
 from skyloom.release.recount import Recount, disagreements, recount
@@ -261,11 +261,10 @@ class _Content:
 def unlicensed(release: Store) -> str:
     """Why a release is not to be published, in a sentence: documents without a licence that nobody decided to publish; else ""."""
     config = open_release(release).config
-    counted = PublishedCorpus()
-    for split in SPLITS:
-        for _, document in documents(release, split):
-            counted.count(split, document)
-    return "" if config.allow_unknown_license or not counted.unknown else no_licence(counted.unknown)
+    if config.allow_unknown_license:
+        return ""
+    unknown = counted(release).unknown
+    return no_licence(unknown) if unknown else ""
 
 
 def _none(wrong: Sequence[str]) -> None:

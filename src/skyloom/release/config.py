@@ -17,6 +17,8 @@ class ReleaseConfig:
     authors: tuple[str, ...] = setting((), doc="who made it, as the cards name them")
     contact: str = setting("", doc="where questions and takedown requests go: an address or a URL")
     url: str = setting("", doc="where the release will be found, for its citation")
+    repository: str = setting("", doc="repository of the model on a hub, OWNER/NAME, for its cards; `release push` fills it in")
+    corpus_repository: str = setting("", doc="repository of the corpus on a hub, for its cards; `release push` fills it in")
     languages: tuple[str, ...] = setting(
         ("en", "zh"), doc="languages of the model, as ISO 639 codes; those without text are left out"
     )

@@ -22,6 +22,8 @@ from skyloom.core.records import DOCUMENT
 from skyloom.core.store import FileRecord, Store
 from skyloom.release.canaries import Canary, refuse
 
+CORPUS = "corpus"
+"""The folder of a release that holds it."""
 FIELDS = ("text", "id", "lang", "source", "domain", "url", "date", "license")
 SPLITS = ("train", "valid")
 LEVEL = 10
@@ -122,6 +124,15 @@ def read_documents(release: Store, name: str) -> Iterator[tuple[str, PublishedDo
             keys = list(document) if type(document) is dict else type(document).__name__
             raise DataError(f"{name}, line {number}: a document has the fields {keys}, not {list(FIELDS)}")
         yield name, document
+
+
+def counted(release: Store) -> PublishedCorpus:
+    """The documents of a release, counted. DataError if a shard or a line cannot be read."""
+    result = PublishedCorpus()
+    for split in SPLITS:
+        for _, document in documents(release, split):
+            result.count(split, document)
+    return result
 
 
 def category_of(domain: str) -> str:

@@ -14,7 +14,6 @@ from skyloom.model.config import ModelConfig
 from skyloom.release.corpus_shards import FIELDS, PublishedCorpus
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import known
-from skyloom.release.licenses import README
 from skyloom.release.sentences import Facts, small
 
 
@@ -153,7 +152,7 @@ def corpus_head(facts: Facts, published: PublishedCorpus, codes: list[str]) -> C
     return {
         "license": "other",
         "license_name": "per-document",
-        "license_link": f"../{README}",
+        "license_link": facts.licenses_place,
         "language": codes,
         "version": facts.config.version,
         "task_categories": ["text-generation"],
@@ -185,7 +184,7 @@ def _datasets(facts: Facts) -> list[str]:
     """Data sets of a hub that the recipe names, then the corpus of this release under its own name."""
     sources = facts.recipe.get("corpus", {}).get("sources", [])
     named = [str(s["path"]).partition("@")[0] for s in sources if s.get("kind") == "hub" and "/" in str(s.get("path", ""))]
-    return [*dict.fromkeys(named), facts.config.name]
+    return [*dict.fromkeys(named), facts.config.corpus_repository or facts.config.name]
 
 
 def _data(published: PublishedCorpus, folder: str) -> CardHead:

@@ -21,6 +21,7 @@ from skyloom.release.config import ReleaseConfig
 from skyloom.release.corpus_shards import PublishedCorpus
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, percent, short, size
+from skyloom.release.licenses import README as LICENSES
 from skyloom.release.tables import SetTable
 from skyloom.train.stage_list import stage_tables
 
@@ -28,6 +29,7 @@ SMALL_PARAMETERS, SMALL_TOKENS = 1e9, 2e10
 """Below one of them a model is called small: it has few parameters, or read fewer tokens than 20 for each of 10^9 parameters."""
 _CODES = {"en": "en", "zh-Hans": "zh", "zh-Hant": "zh", "zh": "zh"}
 _NUMBERS = ("No", "One", "Two", "Three")
+HUB = "https://huggingface.co"
 XZ = tables.model_name("xz")
 _LEAST = 0.005
 """Smallest share that a list of what was read names."""
@@ -46,6 +48,24 @@ class Facts:
     def base_model(self) -> str:
         """Name of the model that training continued; "" if it began with random weights."""
         return PurePath(str(self.recipe.get("train", {}).get("init_from") or "")).name
+
+    @property
+    def corpus_link(self) -> str:
+        """Where the corpus is, as the model card links it: its repository on a hub, else the folder beside the card."""
+        name = self.config.corpus_repository
+        return f"[`{name}`]({HUB}/datasets/{name})" if name else "[`corpus/`](corpus/README.md)"
+
+    @property
+    def model_link(self) -> str:
+        """The model as the corpus card links it: its repository on a hub, else the folder above."""
+        name = self.config.repository
+        return f"[`{name}`]({HUB}/{name})" if name else "[the model](../README.md)"
+
+    @property
+    def licenses_place(self) -> str:
+        """The table of the licences, seen from the corpus card."""
+        name = self.config.corpus_repository
+        return f"{HUB}/datasets/{name}/blob/main/{LICENSES}" if name else f"../{LICENSES}"
 
     @property
     def training_hours(self) -> float | None:

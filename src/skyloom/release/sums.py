@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from skyloom.core.errors import DataError
 from skyloom.core.step import MANIFEST
@@ -15,8 +15,12 @@ SSHSIG, MINISIG = f"{SUMS}.sig", f"{SUMS}.minisig"
 
 def write(records: Iterable[FileRecord], out: Store) -> FileRecord:
     """One line for each file, sorted by name."""
-    ordered = sorted(records, key=lambda record: record.name)
-    return out.write_text(SUMS, "".join(f"{record.sha256}  {record.name}\n" for record in ordered))
+    return write_digests({record.name: record.sha256 for record in records}, out)
+
+
+def write_digests(digests: Mapping[str, str], out: Store) -> FileRecord:
+    """The same from SHA-256 by file name."""
+    return out.write_text(SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())))
 
 
 def read(release: Store) -> dict[str, str]:
