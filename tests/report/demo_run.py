@@ -10,6 +10,7 @@ from typing import Any
 from skyloom.core.ledger import Ledger
 from skyloom.core.store import Store
 from skyloom.corpus.clean.funnel import EXEMPT
+from skyloom.corpus.sources import copyright_place
 
 SETS = ("web_en", "web_zh", "code", "stem_en", "stem_zh", "parallel")
 STEPS = ("pages", "extract", "corpus", "tokenizer", "tokens", "references", "stage1", "stage2", "evaluate", "leakage")
@@ -79,6 +80,8 @@ def _corpus(stores: dict[str, Store]) -> None:
         "copyright/packages.json",
         [{"source": s, "package": p, "version": v, "license": why, "file": f"copyright/{p}"} for s, p, v, why in packages],
     )
+    for _, package, _, license_name in packages:
+        stores["pages"].write_text(copyright_place(package), f"{license_name}\n许可\n")
     extract, clean = Ledger(), Ledger()
     for source, lang, entered in (("handbook", "en", 900), ("handbook-zh", "zh-Hans", 700)):
         left = entered

@@ -99,6 +99,18 @@ def ngrams(column: UnitColumn, n: int) -> UnitColumn:
     return UnitColumn(_ngrams(column.hashes, column.offsets, bounds, n), bounds)
 
 
+def unit_bounds(text: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Bytes at which each unit of a text begins and ends, int64[units] both: the units of `hash_units`, in order.
+
+    `text`: UTF-8 in NFC (`unicodedata.normalize`), which is not checked.
+    """
+    data = read_only(np.frombuffer(text, np.uint8))
+    room = (len(data) + 1) // 2 + 1
+    starts, stops = np.empty(room, np.int64), np.empty(room, np.int64)
+    total = _bounds(data, unit_classes(), _lower(), starts, stops)
+    return starts[:total], stops[:total]
+
+
 def utf8_buffers(column: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The bytes and offsets of a string column, to read only, uncopied where Arrow allows it: uint8[bytes], int64[rows + 1]."""
     if isinstance(column, pa.ChunkedArray):
@@ -251,6 +263,24 @@ def _hash(data: Bytes, offsets: Ints, classes: Bytes, lower: Ints32, out: Hashes
             slot += 1
         bounds[row + 1] = slot
     return bounds
+
+
+@kernel
+def _bounds(data: Bytes, classes: Bytes, lower: Ints32, starts: Ints, stops: Ints) -> int:
+    """Fill in where units begin and end, as `_hash` divides them; how many there are."""
+    i: Int = 0
+    total, in_word = 0, False
+    while i < len(data):
+        point, length = decode(data, i)
+        kind = _SINGLE if _FIRST_HAN <= point <= _LAST_HAN else classes[lower[point]]
+        if kind != _SPLIT:
+            if kind == _SINGLE or not in_word:
+                starts[total] = i
+                total += 1
+            stops[total - 1] = i + length
+        in_word = kind == _WORD
+        i += length
+    return total
 
 
 @kernel

@@ -42,19 +42,24 @@ def write(folder: Store, out: Path) -> int:
         writer.add_type(gguf.GGUFType.MODEL)
         writer.add_name("skyloom tokenizer")
         writer.add_vocab_size(tokenizer.vocab_size)
-        if isinstance(tokenizer.cutter, ByteLevelCutter):
-            _byte_level(writer, tokenizer.cutter)
-        else:
-            _sentencepiece(writer, tokenizer.model)
-        writer.add_bos_token_id(tokenizer.bos_id)
-        writer.add_eos_token_id(tokenizer.eos_id)
-        writer.add_add_bos_token(True)
-        writer.add_add_eos_token(False)
+        add_vocabulary(writer, tokenizer)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.close()
         Store(out.absolute().parent).write_bytes(out.name, path.read_bytes())
     return tokenizer.vocab_size
+
+
+def add_vocabulary(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
+    """Add the fields of a vocabulary, SentencePiece or byte-level, to a GGUF that is being written."""
+    if isinstance(tokenizer.cutter, ByteLevelCutter):
+        _byte_level(writer, tokenizer.cutter)
+    else:
+        _sentencepiece(writer, tokenizer.model)
+    writer.add_bos_token_id(tokenizer.bos_id)
+    writer.add_eos_token_id(tokenizer.eos_id)
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(False)
 
 
 def _sentencepiece(writer: gguf.GGUFWriter, data: bytes) -> None:
