@@ -1,12 +1,12 @@
 """How fast `skyloom release trace` answers, and what its index costs.
 
-    python -m bench.release.trace --work FOLDER [--megabytes 1000] [--memory 1GB] [--json queries-per-second]
+    python -m bench.release.trace [--work FOLDER] [--megabytes 1000] [--memory 1GB] [--json queries-per-second]
 
-Makes a corpus of drawn text in FOLDER as the shards of a release (kept, and used again), half of the bytes English-like words, half
-Chinese characters; each tenth document repeats passages of an earlier one, as pages do. Builds the index in a process of its own,
-with its time and its greatest memory (from the kernel), and asks it 400 texts of 20 to 60 units in another, with the index mapped
-into memory: half are cut from documents and have every ninth unit exchanged, half are drawn. Times of a query include reading the
-documents that are shown. Figures: `queries-per-second`, `build-seconds`, `build-memory-gb`, `index-bytes-per-byte`.
+Makes a corpus of drawn text as the shards of a release (in FOLDER it is kept and used again), half of the bytes English-like
+words, half Chinese characters; each tenth document repeats passages of an earlier one, as pages do. Builds the index in a process
+of its own, with its time and its greatest memory (from the kernel), and asks it 400 texts of 20 to 60 units in another, with the
+index mapped into memory: half are cut from documents and have every ninth unit exchanged, half are drawn. Times of a query include
+reading the documents that are shown. Figures: `queries-per-second`, `build-seconds`, `build-memory-gb`, `index-bytes-per-byte`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +126,7 @@ def queries(index: TraceIndex) -> list[str]:
 
 
 def build(folder: Path, memory: int) -> dict[str, float]:
+    shutil.rmtree(folder.with_name("index"), ignore_errors=True)
     began, cpu = time.perf_counter(), time.process_time()
     index = build_index(open_corpus(folder), folder.with_name("index"), memory=memory, progress=Progress())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -161,13 +164,21 @@ def ask(folder: Path) -> dict[str, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Speed and cost of the index of release trace.")
-    parser.add_argument("--work", type=Path, required=True, help="folder for the corpus and the index")
+    parser.add_argument("--work", type=Path, help="folder for the corpus and the index, kept [default: a temporary one]")
     parser.add_argument("--megabytes", type=float, default=1000, help="bytes of text")
     parser.add_argument("--memory", default="1GB", help="memory of the build")
     parser.add_argument("--json", default="queries-per-second", help="which figures")
     parser.add_argument("--part", choices=("corpus", "build", "ask"), help="do this part alone, as the program does for itself")
     given = parser.parse_args()
-    folder = given.work / f"trace-{given.megabytes:g}" / "release"
+    if given.work is None:
+        with tempfile.TemporaryDirectory() as place:
+            return measure(Path(place), given)
+    return measure(given.work, given)
+
+
+def measure(work: Path, given: argparse.Namespace) -> int:
+    """Do the part that was asked for, or all parts, each in a process of its own."""
+    folder = work / f"trace-{given.megabytes:g}" / "release"
     if given.part == "corpus":
         write_corpus(folder, int(given.megabytes * 1e6))
         return 0
@@ -177,7 +188,7 @@ def main() -> int:
         return 0
     values: dict[str, float] = {}
     for part in ("corpus", "build", "ask"):
-        command = [sys.executable, "-m", "bench.release.trace", "--work", str(given.work), "--part", part]
+        command = [sys.executable, "-m", "bench.release.trace", "--work", str(work), "--part", part]
         done = subprocess.run(
             [*command, "--megabytes", str(given.megabytes), "--memory", given.memory], check=True, stdout=subprocess.PIPE, text=True
         )

@@ -31,7 +31,7 @@ FAMILIES = {
     "llama": PLAIN,
     "mistral": replace(PLAIN, window=16),
     "qwen2": replace(PLAIN, query_bias=True, tied=True, rope_theta=1e6),
-    "qwen3": replace(PLAIN, head_norm=True, head_width=32),
+    "qwen3": replace(PLAIN, head_norm=True, head_width=128),
 }
 
 

@@ -55,7 +55,7 @@ def _sort(units: Ints32, order: Ints32, alphabet: int) -> None:
 
 @inlined
 def _is_lms(units: Ints32, i: Int) -> bool:
-    return i > 0 and units[i] & 1 == 1 and units[i - 1] & 1 == 0
+    return bool(i > 0 and units[i] & 1 == 1 and units[i - 1] & 1 == 0)
 
 
 @kernel
@@ -230,7 +230,7 @@ def _common(units: Ints32, position: Int, query: Ints32, start: Int, known: Int)
 @inlined
 def _below(units: Ints32, position: Int, query: Ints32, start: Int, length: Int) -> bool:
     """Whether the suffix is below the query, with which it has `length` units in common; a suffix that ends is."""
-    return position + length >= len(units) or units[position + length] < query[start + length]
+    return bool(position + length >= len(units) or units[position + length] < query[start + length])
 
 
 @kernel
@@ -244,12 +244,13 @@ def longest(units: Ints32, order: Ints32, starts: Ints32, query: Ints32) -> Ints
     for start in range(len(query)):
         if query[start] <= 0 or query[start] >= len(starts) - 1:
             continue
-        low, high = max(np.int64(starts[query[start]]), 0), min(np.int64(starts[query[start] + 1]), len(order))
-        at_low, at_high, most = np.int64(1), np.int64(1), np.int64(0)
+        low: Int = max(int(starts[query[start]]), 0)
+        high: Int = min(int(starts[query[start] + 1]), len(order))
+        at_low, at_high, most = 1, 1, 0
         while low < high:
             middle = (low + high) // 2
             position = np.int64(order[middle])
-            length = _common(units, position, query, start, min(at_low, at_high))
+            length = int(_common(units, position, query, start, min(at_low, at_high)))
             most = max(most, length)
             if start + length == len(query):
                 break
