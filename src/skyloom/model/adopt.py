@@ -133,8 +133,12 @@ class Adopted:
 
 
 def check_vocabulary(folder: Path) -> None:
-    """DataError if the model's tokenizer has ids beyond its embedding or lacks bytes; looked at before a corpus is built for it."""
-    read_vocabulary(folder, read_shape(folder).vocabulary)
+    """DataError if the model's tokenizer has ids beyond its embedding or lacks bytes; looked at before a corpus is built for it.
+
+    A GGUF file's is not: its ids are the rows of its embedding.
+    """
+    if not is_gguf(folder):
+        read_vocabulary(folder, read_shape(folder).vocabulary)
 
 
 def _ends(table: Table, pieces: Sequence[str], ends: tuple[int, int] | None) -> dict[int, int]:

@@ -62,9 +62,10 @@ class Tokenizer:
     def load(cls, place: Store | str | Path) -> Tokenizer:
         """From the folder that `train` wrote. StorageError if a file is not there, IntegrityError if it is not what we write."""
         store = place if isinstance(place, Store) else Store(place)
-        byte_level = not store.exists("tokenizer.model") and store.exists("tokenizer.json")
+        table = store.read_json("parts.json") if store.exists("parts.json") else None
+        byte_level = isinstance(table, dict) and table.get("kind") == "byte-level"
         model = store.read_bytes("tokenizer.json" if byte_level else "tokenizer.model")
-        table = store.read_json("parts.json")
+        table = store.read_json("parts.json") if table is None else table
         try:
             parts = Parts.from_json(table["parts"])
             special = table["special"] if byte_level else {}

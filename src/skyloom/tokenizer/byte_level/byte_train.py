@@ -83,15 +83,14 @@ def choose(base: ByteVocabulary, counts: Counts, config: TokenizerConfig, progre
 
 def _rounded(extension: ByteExtension, added: AddedPieces, config: TokenizerConfig) -> AddedPieces:
     """Fewer words, so that a vocabulary that is smaller than wanted is a multiple of 64; as it is where there are too few words."""
-    total = extension.base.size + len(added.pieces) + config.reserved
-    surplus = total % ROUND
-    if total >= config.vocabulary or not surplus or surplus > len(added.words):
-        return added
-    # A shorter list may lose a word whose parts are gone; then the list shrinks by as many more, which `words` does.
-    fewer = added.words[: len(added.words) - surplus]
-    return extension.words(
-        iter(fewer), AddedPieces(added.starts, added.characters, (), _of_characters(added), added.lacking), len(fewer)
-    )[0]
+    while True:
+        total = extension.base.size + len(added.pieces) + config.reserved
+        surplus = total % ROUND
+        if total >= config.vocabulary or not surplus or surplus > len(added.words):
+            return added
+        fewer = added.words[: len(added.words) - surplus]  # a word may be lost with its parts; then the next turn takes off more
+        characters = AddedPieces(added.starts, added.characters, (), _of_characters(added), added.lacking)
+        added = extension.words(iter(fewer), characters, len(fewer))[0]
 
 
 def _of_characters(added: AddedPieces) -> tuple[tuple[str, str], ...]:
