@@ -23,7 +23,7 @@ PACKAGES = 12
 """Packages of a source that are named; the data under the table has all."""
 
 
-class SourceRow(TypedDict):
+class ShownSource(TypedDict):
     """A source with what is known of it."""
 
     name: str
@@ -48,11 +48,11 @@ class DropRow:
     rows: tuple[Excerpt, ...]
 
 
-def source_rows(evidence: Evidence, run: RunFacts) -> list[SourceRow]:
+def source_rows(evidence: Evidence, run: RunFacts) -> list[ShownSource]:
     """One row for each source, the largest first."""
     packages = _packages(evidence)
     stated = _licences(run)
-    rows: list[SourceRow] = []
+    rows: list[ShownSource] = []
     for row in sources(evidence):
         mine = packages.get(row["name"], [])
         named = ", ".join(f"{package} {version}" for package, version, _ in mine[:PACKAGES])

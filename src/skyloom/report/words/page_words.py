@@ -1,4 +1,4 @@
-"""The texts of the run page and of the comparison in Chinese, by their English; `labels.py` has those that the dashboard shares."""
+"""The texts of the run page and of the comparison in Chinese, by their English; those of the dashboard are in `report.labels`."""
 
 PAGE_CHINESE = {
     "Runs": "各次运行",

@@ -11,8 +11,10 @@ holds the starts of characters that merges need too (`byte_extend`), so that the
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from skyloom.core.errors import ConfigError, DataError
+from skyloom.core.json_files import PlainTable
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.tokenizer.byte_level.byte_cutter import ByteLevelCutter
@@ -62,7 +64,7 @@ def choose(base: ByteVocabulary, counts: Counts, config: TokenizerConfig, progre
         )
     with progress.task("find Chinese words", config.words, "words") as bar:
 
-        def counted():  # type: ignore[no-untyped-def]
+        def counted() -> Iterator[str]:
             for word in extension.candidates(runs, added, config.least_count, dictionary, config.dictionary_weight):
                 bar.advance()
                 yield word
@@ -113,7 +115,7 @@ def write(base: ByteVocabulary, added: AddedPieces, config: TokenizerConfig, out
         )
     )
     pad = parts.range("reserved").start if reserved else base.end if base.pad is None else base.pad
-    special = {"bos": base.begin, "eos": base.end, "pad": pad}
+    special: PlainTable = {"bos": base.begin, "eos": base.end, "pad": pad}
     model = (json.dumps(tree, ensure_ascii=False, indent=1) + "\n").encode()
     out.write_bytes("tokenizer.json", model)
     names = {f"{name}_token": [*base.pieces, *added.pieces, *reserved][number] for name, number in special.items()}
