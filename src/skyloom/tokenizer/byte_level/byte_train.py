@@ -115,10 +115,11 @@ def write(base: ByteVocabulary, added: AddedPieces, config: TokenizerConfig, out
         )
     )
     pad = parts.range("reserved").start if reserved else base.end if base.pad is None else base.pad
-    special: PlainTable = {"bos": base.begin, "eos": base.end, "pad": pad}
+    ends = {"bos": base.begin, "eos": base.end, "pad": pad}
+    special: PlainTable = {**ends}
     model = (json.dumps(tree, ensure_ascii=False, indent=1) + "\n").encode()
     out.write_bytes("tokenizer.json", model)
-    names = {f"{name}_token": [*base.pieces, *added.pieces, *reserved][number] for name, number in special.items()}
+    names = {f"{name}_token": [*base.pieces, *added.pieces, *reserved][number] for name, number in ends.items()}
     further = [piece for piece in reserved if piece != PAD]
     out.write_json("special_tokens_map.json", {**names, "additional_special_tokens": further})
     out.write_json(
