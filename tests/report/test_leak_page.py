@@ -48,7 +48,7 @@ def test_every_part_stands_on_the_page(word: str, lang: str) -> None:
     assert "0.997" in sections["sets"] and ("否决比较" if lang == "zh" else "forbids the comparison") in (
         sections["sets"] if word == "cannot tell" else sections["sets"] + "否决比较 forbids the comparison"
     )
-    assert text.count('<svg class="forest"') == 5 and text.count('<svg class="chart"') == 1  # a forest for each unit, one scatter
+    assert text.count('<svg class="forest"') == 6 and text.count('<svg class="chart"') == 1  # one axis, each unit, a scatter
     assert "−0.110" in sections["family"] and "Clean-3-1.5B" in sections["family"] and "< 0.001" in sections["family"]
     for name in ("delta1", "delta2", "min_k_plus", "zlib", "twins", "item_order", "completion", "family"):
         assert LeakSay(lang)(DETECTORS[name]) in sections["detectors"]
@@ -84,6 +84,28 @@ def test_item_texts_are_shown_only_when_asked() -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
+def test_all_detectors_and_the_blind_baseline_stand_on_one_axis() -> None:
+    """In half-widths of their own intervals: an interval that excludes no effect lies beyond ±1."""
+    chart = re.findall(r'<svg class="forest" [^>]*aria-label="All detectors on one axis".*?</svg>', page(leak("leaked")), re.S)[0]
+    names = re.findall(r'class="row-name"[^>]*>([^<]*)<', chart)
+    assert len(names) == 4 + 8 and "blind baseline, words, reference" in names and "residual in the family (reference)" in names
+    assert "order of items (benchmark)" not in names  # it has no value
+    (centre,) = {float(x) for x in re.findall(r'class="centre" x1="([\d.]+)"', chart)}
+    for low, high in re.findall(r'class="whisker[^"]*" x1="([\d.]+)" x2="([\d.]+)"', chart):
+        assert float(high) > float(low)
+    widths = {round(float(b) - float(a), 0) for a, b in re.findall(r'class="whisker[^"]*" x1="([\d.]+)" x2="([\d.]+)"', chart)}
+    assert len(widths) == 1 and 16 <= centre <= 344  # all intervals are as wide, that is the unit
+
+
+def test_the_data_button_holds_leak_json_without_texts_unless_asked() -> None:
+    for show in (False, True):
+        data = json.loads(
+            base64.b64decode(re.findall(r'href="data:application/json;base64,([^"]*)"', page(leak(), show_items=show))[0])
+        )
+        assert data["verdict"] == leak()["verdict"]
+        assert all((one["text"] is not None) is show for one in data["easiest"])
+
+
 def test_hostile_text_is_shown_and_not_obeyed(lang: str) -> None:
     text = page(leak(hostile=HOSTILE), lang, show_items=True)
     text.encode("utf-8")
@@ -92,7 +114,7 @@ def test_hostile_text_is_shown_and_not_obeyed(lang: str) -> None:
     assert "<script>document.title" not in text and "<img" not in text and "\x00" not in text
     assert '<script>document.title="owned"' in outline.sections["items"] and "{{ 7*7 }}" in outline.sections["items"]
     hrefs = [str(v) for _, attrs in outline.elements for k, v in attrs.items() if k in ("href", "src", "action", "srcset")]
-    assert all(h.startswith("#") or h == "data:," for h in hrefs)
+    assert all(h.startswith(("#", "data:application/json;")) or h == "data:," for h in hrefs)
     assert not any(k.startswith("on") for _, attrs in outline.elements for k in attrs)
     assert [tag for tag, _ in outline.elements].count("script") == 1
 
@@ -244,7 +266,7 @@ def test_it_renders_without_errors_requests_or_overflow(
         assert browser.value("document.documentElement.scrollWidth") <= width
         outside = browser.value("""(() => {
             const edge = document.documentElement.clientWidth;
-            const scrolls = (e) => e.closest(".scroll, nav ul, pre, .text");
+            const scrolls = (e) => e.closest(".scroll, nav ul, pre, .text, thead");
             return [...document.querySelectorAll("main *")].filter((e) => !scrolls(e) && e.getBoundingClientRect().right > edge + 1)
                 .map((e) => e.outerHTML.slice(0, 120));
         })()""")

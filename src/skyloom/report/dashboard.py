@@ -219,6 +219,7 @@ class Dashboard:
             values |= {"tones": training.tones(found), "dashed": training.where_stages_begin(found)}
         elif part == "training":
             values |= {"loss": training.loss_chart(found, say), "rate": training.rate_chart(found, say)}
+            values["window"] = training.window(found)
         elif part == "speed":
             values["speed"] = training.speed(found, say)
         elif part == "scores":

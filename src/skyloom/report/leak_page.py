@@ -82,6 +82,9 @@ def render_leak(leak: PageLeak, say: LeakSay, show_items: bool) -> str:
     context = {
         "title": say("Was {model} trained on {benchmark}?", model=leak["model"]["model"], benchmark=benchmark["name"]),
         "lead": _lead(leak, say, benchmark["used"], benchmark["tokens"]),
+        "facts": _facts(leak),
+        "data": _data(leak, show_items),
+        "axis": _one_axis(leak, say),
         "sections": _sections(say),
         "verdict": {
             "word": say(verdict["word"]),
@@ -142,6 +145,49 @@ def _lead(leak: PageLeak, say: LeakSay, used: int, tokens: int) -> str:
         tokens=count(tokens),
     )
     return f"{told}{_space(say)}{leak['date']}" if leak["date"] else told
+
+
+def _facts(leak: PageLeak) -> list[str]:
+    """Version of the program and date, for the header."""
+    version = leak["versions"].get("skyloom")
+    return [*([f"Skyloom {version}"] if version else []), *([leak["date"]] if leak["date"] else [])]
+
+
+def _data(leak: PageLeak, show_items: bool) -> str:
+    """leak.json in base64; the texts of items only where the page shows them."""
+    shown = leak if show_items else {**leak, "easiest": [{**one, "text": None} for one in leak["easiest"]]}
+    return base64.b64encode(json.dumps(shown, ensure_ascii=False, indent=1).encode("utf-8", "replace")).decode()
+
+
+def _one_axis(leak: PageLeak, say: LeakSay) -> Markup:
+    """All detectors and the blind baseline in half-widths of their own intervals around no effect; without an interval they are
+    left out."""
+    rows = []
+    for blind in leak["blind"]:
+        for by, found in (("words", blind["words"]), ("length", blind["length"])):
+            name = say("blind baseline, {by}, {set}", by=say(by), set=say.set(blind["set"]))
+            rows.append(
+                _in_half_widths(name, found["auc"], found["low"], found["high"], "auc", say, counts=False, flagged=blind["vetoes"])
+            )
+    for one in leak["detectors"]:
+        name = f"{_name(one, say)} ({say.set(one['set'])})"
+        row = _in_half_widths(
+            name, one["value"], one["low"], one["high"], one["unit"], say, counts=one["counts"], flagged=one["flagged"]
+        )
+        rows.append(row)
+    return forest([row for row in rows if row is not None], centre=0.0, title=say("All detectors on one axis"))
+
+
+def _in_half_widths(
+    name: str, value: Figure, low: Figure, high: Figure, unit: str, say: LeakSay, *, counts: bool, flagged: bool
+) -> Gap | None:
+    if not (known(value) and known(low) and known(high)) or not high > low:
+        return None
+    half, centre = (high - low) / 2, CENTRES.get(unit, 0.0)
+    shown = f"{decimal(value)} {say.known(unit, UNITS)}"
+    told = printable(f"{name}{say.colon}{shown} ({_interval(low, high, say)})")
+    place = (value - centre) / half
+    return Gap(printable(name), place, (low - centre) / half, (high - centre) / half, counts, flagged, told, shown=shown)
 
 
 def _sections(say: LeakSay) -> list[tuple[str, str]]:

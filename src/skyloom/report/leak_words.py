@@ -17,6 +17,14 @@ LEAK_CHINESE = {
         "共读取基准的 {items} 道题，{tokens} 个词元。判定只依据事先（在读取模型之前）确定为有效的检验。"
     ),
     "Sections": "章节",
+    "Skyloom leakage audit": "Skyloom 泄漏审计",
+    "Data": "数据",
+    "Print": "打印",
+    "All detectors on one axis": "全部检验在同一坐标轴上",
+    "each in half-widths of its own 95 % interval: beyond ±1 the interval excludes no effect": (
+        "各以自身 95 % 区间的半宽为单位：超出 ±1 时，区间不含“无效应”"
+    ),
+    "blind baseline, {by}, {set}": "盲基线，{by}，{set}",
     "Verdict": "判定",
     "Why": "理由",
     "Sets": "数据集",

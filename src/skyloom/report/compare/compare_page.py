@@ -49,7 +49,7 @@ def render_comparison(runs: Sequence[ComparedRun]) -> str:
     script, book = asset("script.js"), comparison_book(runs)
     bodies = []
     for say in (ENGLISH, Say("zh")):
-        context = {
+        context: dict[str, object] = {
             "say": say,
             "p": "zh-" if say.lang == "zh" else "",
             "book": book,
@@ -66,7 +66,7 @@ def render_comparison(runs: Sequence[ComparedRun]) -> str:
         }
         markup = environment().get_template("compare.html.jinja").render(context)
         bodies.append({"id": say.lang, "lang": say.html, "markup": Markup(markup)})
-    context = {
+    whole: dict[str, object] = {
         "title": " / ".join(run.label for run in runs),
         "kind_of_page": "Skyloom comparison of runs",
         "facts": [],
@@ -81,7 +81,7 @@ def render_comparison(runs: Sequence[ComparedRun]) -> str:
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
-    return environment().get_template("page.html.jinja").render(context)
+    return environment().get_template("page.html.jinja").render(whole)
 
 
 def tone(number: int) -> str:
@@ -145,7 +145,8 @@ def bits_by_run(runs: Sequence[ComparedRun], say: Say) -> list[ForestView]:
 def paired_lines(runs: Sequence[ComparedRun]) -> list[tuple[str, str, str | None, float, float, float]]:
     """(run, first run, set or None for the average, difference, low, high) in bits per byte, of sets that both scored the texts
     of."""
-    first, found = runs[0], []
+    first = runs[0]
+    found: list[tuple[str, str, str | None, float, float, float]] = []
     for run in runs[1:]:
         same = shared_sets(first, run)
         if not same or first.losses is None or run.losses is None:
@@ -159,8 +160,8 @@ def paired_lines(runs: Sequence[ComparedRun]) -> list[tuple[str, str, str | None
             if other.losses is not None
         }
         for row in differences(figures):
-            values = (row["bits_per_byte"], row["bits_per_byte_low"], row["bits_per_byte_high"])
-            found.append((run.label, first.label, row["set"], *(_number(value) for value in values)))
+            value, low, high = map(_number, (row["bits_per_byte"], row["bits_per_byte_low"], row["bits_per_byte_high"]))
+            found.append((run.label, first.label, row["set"], value, low, high))
     return found
 
 
@@ -216,7 +217,9 @@ def comparison_book(runs: Sequence[ComparedRun]) -> FigureBook:
         for r in run.found.heldout or []
     ]
     book.add("curves", "run stage step tokens set bits_per_byte low high", heldout, (), command)
-    loss = [[run.label, p.x, p.y] for run in runs for p in training.smoothed(_points(run), training.window(run.found))]
+    loss: list[list[Cell]] = [
+        [run.label, p.x, p.y] for run in runs for p in training.smoothed(_points(run), training.window(run.found))
+    ]
     book.add("training-loss", "run tokens bits_per_byte", loss, (), command)
     own: list[list[Cell]] = [
         [run.label, row["set"], row["bits_per_byte"], *bits_ends(row)]

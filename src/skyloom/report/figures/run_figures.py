@@ -6,7 +6,7 @@ the charts are drawn from, before any rounding of a picture.
 
 from __future__ import annotations
 
-from skyloom.core.json_files import RunFacts
+from skyloom.core.json_files import Cell, RunFacts
 from skyloom.release.evidence import Evidence
 from skyloom.release.tables import in_order
 from skyloom.report.figures.corpus_views import flow_lines, source_lines
@@ -58,7 +58,7 @@ def _training(book: FigureBook, found: Evidence, source: Provenance, run: RunFac
     )
     train = source.command("train")
     for name in in_order(row["set"] for row in found.heldout or []):
-        lines = [
+        lines: list[list[Cell]] = [
             [r["stage"], r["step"], r["tokens"], r["bits_per_byte"], *bits_interval(r)]
             for r in found.heldout or []
             if r["set"] == name

@@ -1,6 +1,9 @@
 """The texts of the run page and of the comparison in Chinese, by their English; those of the dashboard are in `report.labels`."""
 
 PAGE_CHINESE = {
+    "Skyloom dashboard": "Skyloom 训练实况",
+    "Data": "数据",
+    "Print": "打印",
     "Runs": "各次运行",
     "Recipes": "配方",
     "Curves": "曲线",
