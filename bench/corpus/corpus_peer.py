@@ -37,6 +37,7 @@ from datatrove.pipeline.filters import (
 from datatrove.pipeline.filters.base_filter import BaseFilter
 from datatrove.pipeline.readers import JsonlReader, WarcReader
 from datatrove.pipeline.writers import JsonlWriter
+from datatrove.utils.word_tokenizers import load_word_tokenizer
 
 STOP_WORDS = ["的", "了", "是", "在", "和", "有", "不", "与", "为", "这"]
 CHINESE = {"min_avg_word_length": 1, "max_non_alpha_words_ratio": 0.6, "stop_words": STOP_WORDS}
@@ -136,6 +137,7 @@ def minhash(out: Path, lang: str, code: str, workers: int) -> None:
     if not tasks:
         return
     work = out / "minhash" / lang
+    load_word_tokenizer.cache_clear()  # with one worker the steps are copied in this process, which jieba's does not bear once used
 
     def run(name: str, steps: list[PipelineStep], count: int) -> None:
         LocalPipelineExecutor(

@@ -1,16 +1,17 @@
 """Which of two corpora teaches a small model more: equal tokens, equal model, paired seeds, held-out prose of neither.
 
-Input: documents by corpus as (domain, text), domains `web_en` and `web_zh`. Output: the bits per byte of each
-held-out set (text/lmtest of SKYLOOM_BENCH_DATA) after training on each, and the difference of both corpora in percent, paired by
-seed, with Student's 95 % interval over the seeds.
-One tokenizer serves all runs: it is trained on prose that is in neither corpus (every second document of text/en and text/zh),
-so that no corpus has its own words in it. Half of the tokens are English and half Chinese. Two learners:
+Input: documents by corpus as (group, text), with groups such as `web_en` and `web_zh` that end with the language, and the share
+of the tokens that each group gets, the same in both corpora. Output: the bits per byte of each held-out set (text/lmtest of
+SKYLOOM_BENCH_DATA) after training on each, and the difference of both corpora in percent, paired by seed, with Student's 95 %
+interval over the seeds. One tokenizer serves all runs: it is trained on prose that is in neither corpus (every second document of
+text/en and text/zh), so that no corpus has its own words in it. Two learners:
 
     ngram        a 5-gram model with modified Kneser-Ney smoothing over the tokenizer's pieces (the project's own). At most
-                 `NGRAM_TOKENS`, of each language no more than the smaller corpus has, no document twice. The seed draws the
+                 `NGRAM_TOKENS`, of each group no more than the smaller corpus has, no document twice. The seed draws the
                  documents; one that both corpora have is drawn for both. Seconds each.
-    transformer  two layers, about 2.5 M parameters, most of them the embeddings; `TOKENS` tokens; a corpus that has fewer is gone
-                 through again. The seed draws first weights and order. bf16, or fp32 on a processor that emulates bf16.
+    transformer  two layers, about 2.5 M parameters, most of them the embeddings; `TOKENS` tokens, half of them in each language,
+                 whatever the group; a corpus that has fewer is gone through again. The seed draws first weights and order.
+                 bf16, or fp32 on a processor that emulates bf16.
 
 What is finished stays in the work folder, so that a run that is stopped goes on with the next training.
 """
@@ -22,7 +23,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,27 +95,33 @@ def compare(
     *,
     ours: str,
     peer: str,
+    shares: Mapping[str, float] = SHARES,
     seeds: Sequence[int] = SEEDS,
     learner: str = "ngram",
 ) -> Quality:
     """Train on each corpus with each seed and compare; trainings whose scores are in `work` are not repeated."""
+    if learner == "transformer":
+        corpora = {name: [(f"web_{group[-2:]}", text) for group, text in found] for name, found in corpora.items()}
+        shares = SHARES
+    label = f"{learner}-{'-'.join(shares)}"
     data = Path(os.environ["SKYLOOM_BENCH_DATA"])
     tokenizer = _tokenizer(data, Store(work / "tokenizer"))
     sets = {path.name.split(".")[0]: _heldout(path) for path in sorted((data / "text" / "lmtest").glob("*.jsonl.gz"))}
     scores: dict[str, list[dict[str, float]]] = {name: [] for name in corpora}
-    used = {}
     if learner == "ngram":
         encoded = {name: _encoded(documents, tokenizer) for name, documents in corpora.items()}
         sizes = {name: {domain: sum(map(len, ids)) for domain, (_, ids) in found.items()} for name, found in encoded.items()}
-        used = {domain: min(int(NGRAM_TOKENS * share), *(s[domain] for s in sizes.values())) for domain, share in SHARES.items()}
+        used = {
+            domain: min(int(NGRAM_TOKENS * share), *(s.get(domain, 0) for s in sizes.values())) for domain, share in shares.items()
+        }
         scored = _encoded([(name, text) for name, held in sets.items() for text in _cut(held)], tokenizer)
     else:
-        used = {domain: int(TOKENS * share) for domain, share in SHARES.items()}
-        packed = {name: _tokens(documents, tokenizer, work / name) for name, documents in corpora.items()}
+        used = {domain: int(TOKENS * share) for domain, share in shares.items()}
+        packed = {name: _tokens(documents, tokenizer, work / name / label) for name, documents in corpora.items()}
         sizes = {name: found for name, (_, found) in packed.items()}
     for seed in seeds:
         for name in corpora:
-            out = work / name / f"{learner}-{seed}"
+            out = work / name / label / f"seed-{seed}"
             if not (out / SCORE).exists():
                 if learner == "ngram":
                     found = _ngram(encoded[name], used, tokenizer, scored, seed)
@@ -142,10 +149,11 @@ def _judge(
 
     means = {name: [by_language(s) for s in runs] for name, runs in scores.items()}
     sets, languages = paired(scores[ours], scores[peer]), paired(means[ours], means[peer])
-    lines = ["| | tokens in it, en / zh | passes, en / zh | en | zh |", "|---|---|---|---|---|"]
+    groups = ", ".join(used)
+    lines = [f"| | tokens in it: {groups} | share of them that is read | en | zh |", "|---|---|---|---|---|"]
     for name, runs in means.items():
-        size = [sizes[name].get(domain, 0) for domain in SHARES]
-        passes = " / ".join(f"{used[domain] / max(1, n):.2f}" for domain, n in zip(SHARES, size, strict=True))
+        size = [sizes[name].get(domain, 0) for domain in used]
+        passes = " / ".join(f"{used[domain] / max(1, n):.2f}" for domain, n in zip(used, size, strict=True))
         row = [name, " / ".join(f"{n:,}" for n in size), passes, *(cells(runs, lang) for lang in ("en", "zh"))]
         lines.append(f"| {' | '.join(row)} |")
     lines.append(f"| {ours} against {peer}, paired by seed | | | {languages['en']} | {languages['zh']} |")
@@ -196,7 +204,7 @@ def _ngram(corpus: Encoded, used: dict[str, int], tokenizer: Store, scored: Enco
 
     lines = list(map(str, range(Tokenizer.load(tokenizer).vocab_size)))
     for domain, room in used.items():
-        texts, ids = corpus[domain]
+        texts, ids = corpus.get(domain, ([], []))
         for place in sorted(range(len(texts)), key=lambda k: hashlib.sha256(f"{seed} {texts[k][:64]}".encode()).digest()):
             lines.append(line(ids[place][:room]))
             room -= min(room, len(ids[place]))

@@ -9,6 +9,7 @@ bits per byte of the held-out sets after training on each (corpus_quality.py say
     python -m bench.corpus.general_web --peers PEERS/bin/python --work FOLDER    the tables; goes on where it stopped
     python -m bench.corpus.general_web ... --json worst|average-en|average-zh    one bar
     python -m bench.corpus.general_web ... --set KEY=VALUE                       ours with other settings; needs a FOLDER of its own
+    python -m bench.corpus.general_web ... --of pages                            models of the pages only (or prose)
     python -m bench.corpus.general_web ... --no-training                         only what is kept
 
 `worst`: of all sets the one on which ours is worse most surely (the lower end of the 95 % interval of the difference, in
@@ -32,13 +33,19 @@ from typing import Any
 
 from bench.answers import NotMeasuredError, answer, offer
 from bench.corpus import corpus_quality
-from bench.corpus.corpus_vs_datatrove import DATA_VARIABLE, HERE, OURS, PEER, RECIPE, ROOT, documents, peer_python
+from bench.corpus.corpus_vs_datatrove import DATA_VARIABLE, HERE, OURS, PEER, RECIPE, ROOT, peer_python
 from bench.corpus.docs_warc import record
 
 PARTS = 4
 WCXB_EVERY = 3
 PROSE_BYTES = 300_000
 """Text of each domain."""
+SHARES = {
+    "both": {"pages_en": 0.25, "prose_en": 0.25, "pages_zh": 0.25, "prose_zh": 0.25},
+    "pages": {"pages_en": 0.5, "pages_zh": 0.5},
+    "prose": {"prose_en": 0.5, "prose_zh": 0.5},
+}
+"""Of the tokens: equal shares, so that a corpus that keeps more pages does not have less prose for it."""
 BARS = ("worst", "average-en", "average-zh")
 PROSE = """
 [[corpus.sources]]
@@ -111,30 +118,32 @@ def build_peer(python: str, work: Path, out: Path, workers: int) -> None:
     (out / "done").write_text(found.stdout.strip().splitlines()[-1] + "\n")
 
 
-def kept(corpus: Path, name: str) -> tuple[Counter[str], Counter[str]]:
-    """Documents and characters that a corpus keeps, by source; of pages by language too."""
-    counts, size = Counter[str](), Counter[str]()
+def texts(corpus: Path, name: str) -> list[tuple[str, str, str]]:
+    """(source, language, text) of what a corpus keeps as web text; the source is `pages` or a domain of the prose."""
     if name == OURS:
         import pyarrow.parquet as pq
 
         (folder,) = (corpus / "work").glob("corpus-*")
-        rows = [
+        return [
             (row["source"], "zh" if row["lang"].startswith("zh") else "en", row["text"])
             for path in sorted(folder.glob("documents-*.parquet"))
             for row in pq.read_table(path, columns=["source", "lang", "text", "domain"]).to_pylist()
             if row["domain"] in ("web_en", "web_zh")
         ]
-    else:
-        rows = []
-        for lang in ("en", "zh"):
-            for path in sorted((corpus / "final" / lang).glob("*.jsonl.gz")):
-                with gzip.open(path, "rt", encoding="utf-8") as lines:
-                    found = [json.loads(line) for line in lines]
-                rows += [
-                    (row["id"].rpartition("-")[0] if row["id"][:3] in ("en-", "zh-") else "pages", lang, row["text"])
-                    for row in found
-                ]
-    for source, lang, text in rows:
+    found = []
+    for lang in ("en", "zh"):
+        for path in sorted((corpus / "final" / lang).glob("*.jsonl.gz")):
+            with gzip.open(path, "rt", encoding="utf-8") as lines:
+                for row in map(json.loads, lines):
+                    source = row["id"].rpartition("-")[0] if row["id"][:3] in ("en-", "zh-") else "pages"
+                    found.append((source, lang, row["text"]))
+    return found
+
+
+def kept(found: list[tuple[str, str, str]]) -> tuple[Counter[str], Counter[str]]:
+    """Documents and characters by source; of pages by language too."""
+    counts, size = Counter[str](), Counter[str]()
+    for source, lang, text in found:
         key = f"{source} {lang}" if source == "pages" else source
         counts[key] += 1
         size[key] += len(text)
@@ -181,17 +190,30 @@ class Measurements:
 
     @functools.cached_property
     def quality(self) -> corpus_quality.Quality:
-        found = {name: documents(path, name) for name, path in self.corpora.items()}
-        seeds = corpus_quality.SEEDS[: self.options.seeds]
-        work, learner = self.work / "quality", self.options.learner
-        return corpus_quality.compare(found, work, ours=OURS, peer=PEER, seeds=seeds, learner=learner)
+        o, shares = self.options, SHARES[self.options.of]
+        found = {
+            name: [
+                (group, text)
+                for source, lang, text in rows
+                if (group := f"{'pages' if source == 'pages' else 'prose'}_{lang}") in shares
+            ]
+            for name, rows in self.texts.items()
+        }
+        seeds = corpus_quality.SEEDS[: o.seeds]
+        return corpus_quality.compare(
+            found, self.work / "quality", ours=OURS, peer=PEER, shares=shares, seeds=seeds, learner=o.learner
+        )
+
+    @functools.cached_property
+    def texts(self) -> dict[str, list[tuple[str, str, str]]]:
+        return {name: texts(path, name) for name, path in self.corpora.items()}
 
     def value(self, name: str) -> float:
         return self.quality.worst_percent if name == "worst" else self.quality.languages[name.removeprefix("average-")].mean
 
     def tables(self) -> None:
         read = json.loads((self.corpora[OURS].parent / "read.json").read_text())
-        ours, peer = (kept(self.corpora[name], name) for name in (OURS, PEER))
+        ours, peer = (kept(self.texts[name]) for name in (OURS, PEER))
         print(f"| source | read | {OURS}: kept, M characters | {PEER}: kept, M characters |\n|---|---|---|---|")
         for key in sorted({*ours[0], *peer[0], *read}):
             cells = [f"{counts[key]:,}, {size[key] / 1e6:.2f}" for counts, size in (ours, peer)]
@@ -207,6 +229,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="folder to keep what is made, and to go on in [a temporary one]")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our recipe; may be repeated")
     parser.add_argument("--seeds", type=int, default=len(corpus_quality.SEEDS), help="2 to 5")
+    parser.add_argument("--of", choices=tuple(SHARES), default="both", help="what the models learn [both, in equal shares]")
     parser.add_argument("--learner", choices=corpus_quality.LEARNERS, default="ngram", help="[ngram]")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--no-training", action="store_true", help="only what is kept and dropped")
