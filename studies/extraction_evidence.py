@@ -118,21 +118,23 @@ class Table:
         total = sum(float(p.units.sum()) for p in pages)
         self.base = float(np.clip(sum(float(p.true.sum()) for p in pages) / max(total, 1), 0.01, 0.99))
 
-    def of(self, site: str) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
-        """Keys and log odds on all sites but this one."""
-        sites, text = self.sites, self.text
+    def of(self, site: str, present: Ints | None = None) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
+        """Keys and log odds on all sites but this one, of all entries or of those `present` on a page."""
+        asked = self.keys if present is None else present
+        place = np.minimum(np.searchsorted(self.keys, asked), len(self.keys) - 1)
+        asked, place = asked[self.keys[place] == asked], place[self.keys[place] == asked]
+        sites, text = self.sites[place], self.text[place]
         if site in self.shares:
             keys, shares = self.shares[site]
-            at = np.searchsorted(self.keys, keys)
-            sites, text = sites.copy(), text.copy()
+            _, at, of = np.intersect1d(asked, keys, assume_unique=True, return_indices=True)
             sites[at] -= 1
-            text[at] -= shares
+            text[at] -= shares[of]
         kept = np.flatnonzero(sites >= LEAST_SITES - 0.5)
         count, share, base = sites[kept], text[kept], self.base
         odds = np.log((share + PRIOR * base) / (count - share + PRIOR * (1 - base))) - np.log(base / (1 - base))
         odds = np.round(100 * odds) / 100
         strong = np.abs(odds) >= LEAST_ODDS
-        return self.keys[kept[strong]].astype(np.uint32), odds[strong].astype(np.float32)
+        return asked[kept[strong]].astype(np.uint32), odds[strong].astype(np.float32)
 
     def exported(self) -> dict[str, Any]:
         """For a model file: keys in order, odds in hundredths."""
@@ -142,9 +144,8 @@ class Table:
 
 def told(html: str, site: str, present: Ints, table: Table, blocks: int) -> npt.NDArray[np.float32]:
     """The evidence on the blocks of a page, its own site left out; `present`: the keys on the page. float32[blocks, EVIDENCE]."""
-    keys, odds = table.of(site)
-    here = np.isin(keys, present.astype(np.uint32))
+    keys, odds = table.of(site, present)
     data = page_bytes(html)
     out = np.zeros((blocks, len(EVIDENCE)), np.float32)
-    _told(data, pg.scratch(len(data), len(COLUMNS)), tables(), *table_of_evidence(keys[here], odds[here]), out)
+    _told(data, pg.scratch(len(data), len(COLUMNS)), tables(), *table_of_evidence(keys, odds), out)
     return out

@@ -35,7 +35,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from bench.corpus.extraction import FITTED, NotMeasuredError, Page, read_pages
 from studies import extraction_evidence as evidence
-from studies import extraction_pages
+from studies import extraction_pages, extraction_small_pages
 from studies.extraction_scores import tables as score_tables
 
 from skyloom.core.kernels import entry
@@ -59,16 +59,18 @@ FILE = Path(ensemble.__file__).with_name("model.json")
 N = 4
 SHARE = 0.7
 TREES, LEAVES, RATE, FOLDS = 120, 16, 0.09, 5
-FIRST_TREES, PARTS = 80, 4
+FIRST_TREES, PARTS = 60, 2
 KEPT_RULES = ("comments",)
 """The rules of `select` that the model leaves on."""
 PARAMETERS = {
     "objective": "binary", "num_leaves": LEAVES, "learning_rate": RATE, "feature_fraction": 0.35, "min_data_in_leaf": 60,
     "max_bin": 127,     "seed": 1, "num_threads": 1, "deterministic": True, "verbose": -1,
 }  # fmt: skip
-WEIGHTS = {"samples": 1.0, "invented": 0.2, "docs": 0.05, "wcxb": 0.7, "own_zh": 1.0, "zh": 4.0}
+WEIGHTS = {"samples": 1.0, "invented": 0.2, "small": 0.8, "docs": 0.05, "wcxb": 0.5, "own_zh": 1.0, "zh": 4.0}
 """What a page weighs by its benchmark; "zh": Chinese pages that others marked, because there are few. `--weights` changes them."""
-INVENTED = 180
+INVENTED, SMALL = 180, 480
+DRAWN = frozenset(("invented", "small"))
+"""Pages whose names and words are drawn from lists: no evidence of other sites."""
 BATCH = 64
 
 
@@ -177,21 +179,21 @@ def labels(texts: Sequence[str], gold: str) -> tuple[Floats, Floats]:
     return (share > SHARE).astype(np.float64), column.counts.astype(np.float64)
 
 
-@dataclass
 class Lot:
-    """Samples to train on, with the lines that their trees are told: `known` with evidence, `full` with the first pass too."""
+    """The shown blocks of samples with the lines that trees are told, put into bins once for several forests."""
 
-    samples: Sequence[Sample]
-    known: list[Lines]
-    full: list[Lines]
+    def __init__(self, samples: Sequence[Sample], lines: Sequence[Lines]) -> None:
+        rows = np.concatenate([of[s.shown] for of, s in zip(lines, samples, strict=True)])
+        truth, weights = (np.concatenate([getattr(s, k)[s.shown] for s in samples]) for k in ("labels", "weights"))
+        self.data = lgb.Dataset(rows, truth, weight=weights, params=PARAMETERS, free_raw_data=False).construct()
+        self.ends = np.cumsum([0, *(int(s.shown.sum()) for s in samples)])
 
-    def fit(self, lines: Sequence[Lines], chosen: Sequence[int], trees: int) -> dict[str, Any]:
-        """A forest over the shown blocks of some samples."""
-        of = [self.samples[n] for n in chosen]
-        rows = np.concatenate([lines[n][s.shown] for n, s in zip(chosen, of, strict=True)])
-        truth, weights = (np.concatenate([getattr(s, k)[s.shown] for s in of]) for k in ("labels", "weights"))
-        data = lgb.Dataset(rows, truth, weight=weights / weights.mean())
-        return exported(lgb.train(PARAMETERS, data, trees))
+    def fit(self, trees: int, chosen: Sequence[int] | None = None) -> dict[str, Any]:
+        """A forest over all samples, or over those chosen by number."""
+        part = self.data
+        if chosen is not None:
+            part = part.subset(np.concatenate([np.arange(self.ends[n], self.ends[n + 1]) for n in chosen]))
+        return exported(lgb.train(PARAMETERS, part, trees))
 
 
 def fit(samples: Sequence[Sample], trees: int = TREES, first_trees: int = FIRST_TREES) -> dict[str, Any]:
@@ -199,18 +201,19 @@ def fit(samples: Sequence[Sample], trees: int = TREES, first_trees: int = FIRST_
 
     What the first thinks of a training page comes from one that was trained without its site.
     """
-    table = evidence.Table([s.entries for s in samples if s.page.bench != "invented"])
+    table = evidence.Table([s.entries for s in samples if s.page.bench not in DRAWN])
     told = [evidence.told(s.page.html, s.page.site, s.entries.keys, table, len(s.lines)) for s in samples]
-    lot = Lot(samples, [np.concatenate([s.lines, t], axis=1) for s, t in zip(samples, told, strict=True)], [])
-    everything = range(len(samples))
-    made = lot.fit(lot.known, everything, first_trees)
+    known = [np.concatenate([s.lines, t], axis=1) for s, t in zip(samples, told, strict=True)]
+    lot = Lot(samples, known)
+    made = lot.fit(first_trees)
     parts = np.array([_digest(f"part {s.page.site}") % PARTS for s in samples])
     odds: dict[int, Floats32] = {}
     for k in range(PARTS):
-        forest = ensemble.pack(lot.fit(lot.known, np.flatnonzero(parts != k).tolist(), first_trees)).first
-        odds |= {n: first_odds(lot.known[n], samples[n].shown, forest) for n in np.flatnonzero(parts == k).tolist()}
-    lot.full = [np.concatenate([lot.known[n], context(samples[n].page, odds[n])], axis=1) for n in everything]
-    return {**made, "second": lot.fit(lot.full, everything, trees), "evidence": table.exported(), "rules": list(KEPT_RULES)}
+        forest = ensemble.pack(lot.fit(first_trees, np.flatnonzero(parts != k).tolist())).first
+        odds |= {n: first_odds(known[n], samples[n].shown, forest) for n in np.flatnonzero(parts == k).tolist()}
+    full = [np.concatenate([of, context(samples[n].page, odds[n])], axis=1) for n, of in enumerate(known)]
+    second = Lot(samples, full).fit(trees)
+    return {**made, "second": second, "evidence": table.exported(), "rules": list(KEPT_RULES)}
 
 
 def first_odds(lines: Lines, shown: npt.NDArray[np.bool_], forest: ensemble.Forest) -> Floats32:
@@ -333,7 +336,8 @@ def main() -> int:
     marked = [sample(p) for p in with_states(fitted)]
     others = [p for p in pages if p.bench not in FITTED]
     invented = extraction_pages.invented(min(INVENTED, options.pages or INVENTED))
-    own = [sample(p) for p in (*extraction_pages.samples(), *extraction_pages.docs(), *invented)]
+    small = extraction_small_pages.small(min(SMALL, options.pages or SMALL))
+    own = [sample(p) for p in (*extraction_pages.samples(), *extraction_pages.docs(), *invented, *small)]
     data = fit(marked + own, options.trees)
     blocks = sum(len(s.labels) for s in marked), sum(len(s.labels) for s in own)
     print(f"{len(marked)} marked pages with {blocks[0]:,} blocks, {len(own)} of our own with {blocks[1]:,}, {options.trees} trees")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from dataclasses import asdict, replace
 
 import pytest
@@ -33,6 +35,21 @@ def test_the_figure_and_the_table_show_what_was_measured(tmp_path):
         draw(outcomes, tmp_path / name)
     first = (tmp_path / "a.svg").read_text()
     assert first == (tmp_path / "b.svg").read_text() and first.count('<g id="axes_') == 2
+
+
+def test_marks_of_small_pages_stand_in_their_pages_in_order():
+    small = pytest.importorskip("studies.extraction_small_pages")  # needs fastwarc and selectolax
+    pages = small.small(2 * len(small.PARTS))
+    assert [p.lang for p in pages[:2]] == ["en", "zh"] and len({p.html for p in pages}) == len(pages)
+    assert pages[:4] == small.small(4)
+    for page in pages:
+        body = page.html.split("<body>")[1]
+        shown = re.sub(r"\s+", "", html.unescape(re.sub(r"<[^>]*>", "", body)))
+        at = 0
+        for line in page.gold.split("\n"):
+            close = re.sub(r"\s+", "", line)
+            at = shown.find(close, at) + len(close)
+            assert at >= len(close), (page.id, line)
 
 
 def outcome(seed, **flags):
