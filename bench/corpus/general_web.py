@@ -106,7 +106,7 @@ def build_ours(work: Path, out: Path, overrides: list[str], workers: int) -> Non
     recipe.write_text(RECIPE.format(path=work / "pages") + sources, encoding="utf-8")
     command = [sys.executable, "-m", "skyloom.cli", "corpus", "build", str(recipe), "--work", str(out / "work")]
     command += ["--workers", str(workers), "--quiet", *(word for one in overrides for word in ("--set", one))]
-    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def build_peer(python: str, work: Path, out: Path, workers: int) -> None:
@@ -159,7 +159,7 @@ def dropped(corpus: Path) -> str:
         if reason:
             found[stage, reason, lang, "pages" if source == "pages" else "prose"] += numbers[0]
     lines = ["| filter | reason | language | from | documents |", "|---|---|---|---|---|"]
-    return "\n".join([*lines, *(f"| {' | '.join(key)} | {n:,} |" for key, n in found.most_common(60))])
+    return "\n".join([*lines, *(f"| {' | '.join(key)} | {n:,} |" for key, n in found.most_common() if n > 0)])
 
 
 class Measurements:
