@@ -103,7 +103,7 @@ def compare(
     if learner == "transformer":
         corpora = {name: [(f"web_{group[-2:]}", text) for group, text in found] for name, found in corpora.items()}
         shares = SHARES
-    label = f"{learner}-{'-'.join(shares)}"
+    label = f"{learner}-{hashlib.sha256(json.dumps(dict(shares)).encode()).hexdigest()[:12]}"
     data = Path(os.environ["SKYLOOM_BENCH_DATA"])
     tokenizer = _tokenizer(data, Store(work / "tokenizer"))
     sets = {path.name.split(".")[0]: _heldout(path) for path in sorted((data / "text" / "lmtest").glob("*.jsonl.gz"))}

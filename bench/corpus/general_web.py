@@ -9,9 +9,10 @@ bits per byte of the held-out sets after training on each (corpus_quality.py say
     python -m bench.corpus.general_web --peers PEERS/bin/python --work FOLDER    the tables; goes on where it stopped
     python -m bench.corpus.general_web ... --json worst|average-en|average-zh    one bar
     python -m bench.corpus.general_web ... --set KEY=VALUE                       ours with other settings; needs a FOLDER of its own
-    python -m bench.corpus.general_web ... --of pages                            models of the pages only (or prose)
+    python -m bench.corpus.general_web ... --of pages|prose|sources              what the models learn, see below
     python -m bench.corpus.general_web ... --no-training                         only what is kept
 
+`--of`: both (pages and prose in equal shares), one of them, or sources (both, with the same share of each domain of the prose).
 `worst`: of all sets the one on which ours is worse most surely (the lower end of the 95 % interval of the difference, in
 percent); `average-en`, `average-zh`: the mean over the sets of a language.
 """
@@ -190,13 +191,18 @@ class Measurements:
 
     @functools.cached_property
     def quality(self) -> corpus_quality.Quality:
-        o, shares = self.options, SHARES[self.options.of]
+        o = self.options
+        if o.of == "sources":
+            prose = [p.name.split(".")[0] for p in sorted((self.corpora[OURS].parent / "prose").glob("*.jsonl.gz"))]
+            shares = {f"{name[3:]}_{name[:2]}": 0.5 / len(prose) for name in prose} | {"pages_en": 0.25, "pages_zh": 0.25}
+        else:
+            shares = SHARES[o.of]
+
+        def group(source: str, lang: str) -> str:
+            return f"{source if source == 'pages' else source[3:] if o.of == 'sources' else 'prose'}_{lang}"
+
         found = {
-            name: [
-                (group, text)
-                for source, lang, text in rows
-                if (group := f"{'pages' if source == 'pages' else 'prose'}_{lang}") in shares
-            ]
+            name: [(key, text) for source, lang, text in rows if (key := group(source, lang)) in shares]
             for name, rows in self.texts.items()
         }
         seeds = corpus_quality.SEEDS[: o.seeds]
@@ -229,7 +235,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="folder to keep what is made, and to go on in [a temporary one]")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our recipe; may be repeated")
     parser.add_argument("--seeds", type=int, default=len(corpus_quality.SEEDS), help="2 to 5")
-    parser.add_argument("--of", choices=tuple(SHARES), default="both", help="what the models learn [both, in equal shares]")
+    parser.add_argument("--of", choices=(*SHARES, "sources"), default="both", help="what the models learn [both]")
     parser.add_argument("--learner", choices=corpus_quality.LEARNERS, default="ngram", help="[ngram]")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--no-training", action="store_true", help="only what is kept and dropped")
