@@ -79,11 +79,23 @@ class Browser:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.value("window.left = true")
+        self.events.clear()
         asked = self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         if "loaderId" not in asked:  # another place on the page that is shown: begin anew
             self.call("Page.reload")
-        while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
-            self.events.append(self._next())
+        end = time.monotonic() + self._patience
+        while not self._loaded():
+            if time.monotonic() > end:
+                raise TimeoutError("the page does not load")
+            time.sleep(0.05)
+
+    def _loaded(self) -> bool:
+        """Whether another document than the one that was left is there, whole."""
+        try:
+            return bool(self.value("!window.left && document.readyState === 'complete'"))
+        except RuntimeError:  # between two documents there is none to ask
+            return False
 
     def value(self, expression: str) -> Any:
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)

@@ -8,6 +8,7 @@ import html
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,22 +80,28 @@ def test_chinese_pages_have_no_english_left(tmp_path: Path) -> None:
 def test_item_texts_are_shown_only_when_asked() -> None:
     assert "SECRET" not in page(leak()) and "小明" not in page(leak())
     text = page(leak(), "zh", show_items=True)
-    assert text.count("SECRET") == EASIEST and '<div class="text" lang="zh" dir="auto">小明有1个苹果' in text
+    assert text.count("SECRET") == EASIEST and 'lang="zh" dir="auto">小明有1个苹果' in text
     assert "--show-items" not in text
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
 def test_all_detectors_and_the_blind_baseline_stand_on_one_axis() -> None:
     """In half-widths of their own intervals: an interval that excludes no effect lies beyond ±1."""
     chart = re.findall(r'<svg class="forest" [^>]*aria-label="All detectors on one axis".*?</svg>', page(leak("leaked")), re.S)[0]
     names = re.findall(r'class="row-name"[^>]*>([^<]*)<', chart)
-    assert len(names) == 4 + 8 and "blind baseline, words, reference" in names and "residual in the family (reference)" in names
-    assert "order of items (benchmark)" not in names  # it has no value
+    assert (
+        len(names) == 4 + 8
+        and "blind baseline, words, reference" in names
+        and "residual in the family" in names
+        and "zlib ratio against reference" in names
+    )
+    assert "order of items" not in names  # it has no value
+    assert "0.997 AUC →" in chart and "0.440 AUC<" in chart
     (centre,) = {float(x) for x in re.findall(r'class="centre" x1="([\d.]+)"', chart)}
     for low, high in re.findall(r'class="whisker[^"]*" x1="([\d.]+)" x2="([\d.]+)"', chart):
-        assert float(high) > float(low)
-    widths = {round(float(b) - float(a), 0) for a, b in re.findall(r'class="whisker[^"]*" x1="([\d.]+)" x2="([\d.]+)"', chart)}
-    assert len(widths) == 1 and 16 <= centre <= 344  # all intervals are as wide, that is the unit
+        assert float(high) >= float(low)
+    found = re.findall(r'class="whisker[^"]*" x1="([\d.]+)" x2="([\d.]+)"', chart)
+    widths = Counter(round(float(high) - float(low)) for low, high in found)
+    assert widths.most_common(1)[0][1] == 10 and 16 <= centre <= 344  # as wide, that is the unit; two are cut at the edge
 
 
 def test_the_data_button_holds_leak_json_without_texts_unless_asked() -> None:
@@ -106,6 +113,7 @@ def test_the_data_button_holds_leak_json_without_texts_unless_asked() -> None:
         assert all((one["text"] is not None) is show for one in data["easiest"])
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
 def test_hostile_text_is_shown_and_not_obeyed(lang: str) -> None:
     text = page(leak(hostile=HOSTILE), lang, show_items=True)
     text.encode("utf-8")

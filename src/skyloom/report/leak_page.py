@@ -35,6 +35,8 @@ LEAK_JSON = "leak.json"
 FORMAT = 1
 EASIEST, NAMED = 20, 5
 """Items that are shown at most, and items left out that are named."""
+FARTHEST = 6.0
+"""Half-widths that the common axis shows; what lies farther stands at its edge, with an arrow."""
 CENTRES = {"auc": 0.5}
 """Where a value of no effect lies, by unit; elsewhere at zero."""
 
@@ -170,7 +172,7 @@ def _one_axis(leak: PageLeak, say: LeakSay) -> Markup:
                 _in_half_widths(name, found["auc"], found["low"], found["high"], "auc", say, counts=False, flagged=blind["vetoes"])
             )
     for one in leak["detectors"]:
-        name = f"{_name(one, say)} ({say.set(one['set'])})"
+        name = _compared(one, say)
         row = _in_half_widths(
             name, one["value"], one["low"], one["high"], one["unit"], say, counts=one["counts"], flagged=one["flagged"]
         )
@@ -186,8 +188,9 @@ def _in_half_widths(
     half, centre = (high - low) / 2, CENTRES.get(unit, 0.0)
     shown = f"{decimal(value)} {say.known(unit, UNITS)}"
     told = printable(f"{name}{say.colon}{shown} ({_interval(low, high, say)})")
-    place = (value - centre) / half
-    return Gap(printable(name), place, (low - centre) / half, (high - centre) / half, counts, flagged, told, shown=shown)
+    place, left, right = (min(max((x - centre) / half, -FARTHEST), FARTHEST) for x in (value, low, high))
+    shown += " →" if place == FARTHEST else " ←" if place == -FARTHEST else ""
+    return Gap(printable(name), place, left, right, counts, flagged, told, shown=shown)
 
 
 def _sections(say: LeakSay) -> list[tuple[str, str]]:
@@ -296,10 +299,14 @@ def _forests(detectors: Sequence[PageDetector], say: LeakSay) -> list[PageRow]:
     return found
 
 
+def _compared(one: PageDetector, say: LeakSay) -> str:
+    """A detector with what it compares, where its name does not say it."""
+    two = one["name"] in ("min_k", "min_k_plus", "zlib")
+    return say("{name} against {set}", name=_name(one, say), set=say.set(one["set"])) if two else _name(one, say)
+
+
 def _gap(one: PageDetector, say: LeakSay) -> Gap:
-    name = _name(one, say)
-    two = one["name"] in ("min_k", "min_k_plus", "zlib")  # the other names say what is compared
-    shown = say("{name} against {set}", name=name, set=say.set(one["set"])) if two else name
+    shown = _compared(one, say)
     told = f"{shown}{say.colon}{decimal(one['value'])} ({_interval(one['low'], one['high'], say)})"
     value, low, high = (_number(one["value"]), _number(one["low"]), _number(one["high"]))
     return Gap(printable(shown), value, low, high, one["counts"], one["flagged"], printable(told))

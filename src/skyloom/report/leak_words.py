@@ -21,8 +21,8 @@ LEAK_CHINESE = {
     "Data": "数据",
     "Print": "打印",
     "All detectors on one axis": "全部检验在同一坐标轴上",
-    "each in half-widths of its own 95 % interval: beyond ±1 the interval excludes no effect": (
-        "各以自身 95 % 区间的半宽为单位：超出 ±1 时，区间不含“无效应”"
+    "each in half-widths of its own 95 % interval: beyond ±1 the interval excludes no effect; → and ←: farther than ±6": (
+        "各以自身 95 % 区间的半宽为单位：超出 ±1 时，区间不含“无效应”；→ 与 ←：超出 ±6"
     ),
     "blind baseline, {by}, {set}": "盲基线，{by}，{set}",
     "Verdict": "判定",

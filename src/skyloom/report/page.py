@@ -153,7 +153,7 @@ def _body(
         "machines": [_machine(step.get("machine")) for step in steps],
         "total_seconds": sum(s for step in steps if formats.known(s := step.get("seconds"))),
         "total_bytes": sum(step["bytes"] for step in steps),
-        "compare_with": shlex.quote(run.get("asked") or "THIS"),
+        "compare_with": shlex.quote(f"runs/{name}") if (name := printable(str(run.get("name") or ""))) else "runs/…",
     }
     markup = environment().get_template("body.html.jinja").render(context)
     return {"id": say.lang, "lang": say.html, "markup": Markup(markup)}

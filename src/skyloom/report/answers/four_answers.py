@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skyloom.core.errors import IntegrityError
-from skyloom.core.json_files import LeakageControl, RunFacts
+from skyloom.core.json_files import Figure, LeakageControl, RunFacts
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, decimal, known, percent, short, size
 from skyloom.report.figures.evaluation_forest import average_bits, pairs
@@ -84,27 +84,20 @@ def _learnt(found: Evidence, say: Say) -> Answer:
     told, average = [], average_bits(found, FINAL)
     if average is not None:
         value, low, high = average
-        sets = len({row["set"] for row in found.perplexity["rows"]}) if found.perplexity else 0
+        sets = len({row["set"] for row in found.loss_rows})
         told.append(
             say(
-                "On {sets} held-out sets it needs {value} bits per byte on average (95 % {low} to {high}; fewer is better).",
+                "On {sets} held-out sets it needs {value} bits per byte on average ({interval}; fewer is better).",
                 sets=sets,
                 value=decimal(value),
-                low=decimal(low),
-                high=decimal(high),
+                interval=_interval(low, high, say),
             )
         )
     for row in pairs(found):
         if row["set"] is None and row["other"] in BASELINES and known(row["bits_per_byte"]):
-            told.append(
-                say(
-                    "Against {other} that is {value} (95 % {low} to {high}).",
-                    other=say.model(row["other"]),
-                    value=decimal(row["bits_per_byte"]),
-                    low=decimal(row["bits_per_byte_low"]),
-                    high=decimal(row["bits_per_byte_high"]),
-                )
-            )
+            interval = _interval(row["bits_per_byte_low"], row["bits_per_byte_high"], say)
+            other, value = say.model(row["other"]), decimal(row["bits_per_byte"])
+            told.append(say("Against {other} that is {value} ({interval}).", other=other, value=value, interval=interval))
     final = [row for row in (found.choice["rows"] if found.choice else []) if row["model"] == FINAL]
     both = [row for row in final if row["lang"] == "both"] or final
     told += [
@@ -182,6 +175,13 @@ def _checkable(run: RunFacts, say: Say, has_release: bool) -> Answer:
     if unfinished:
         failed.append(say("Steps that are not finished: {names}.", names=say.comma.join(unfinished)))
     return Answer(say("Can I check it?"), _joined(told, say), "steps", say("every step, file and version"), tuple(failed))
+
+
+def _interval(low: Figure, high: Figure, say: Say) -> str:
+    """The interval, or why there is none: an average has one only if each set has two texts or more."""
+    if not (known(low) and known(high)):
+        return say("no interval: a set has too few texts")
+    return say("95 % {low} to {high}", low=decimal(low), high=decimal(high))
 
 
 def _joined(told: list[str], say: Say) -> str:

@@ -70,10 +70,12 @@ PAGE_CHINESE = {
     "{kept} documents ({kept_size}) went on to training.": ("{kept} 个文档（{kept_size}）进入训练。"),
     "A model of {parameters} parameters read {tokens} tokens.": ("{parameters} 参数的模型读了 {tokens} 个词元。"),
     "The ledger does not balance: {problem}": "账本不平衡：{problem}",
-    "On {sets} held-out sets it needs {value} bits per byte on average (95 % {low} to {high}; fewer is better).": (
-        "在 {sets} 个保留集上平均需要 {value} 比特每字节（95 % 区间 {low} 至 {high}，越少越好）。"
+    "On {sets} held-out sets it needs {value} bits per byte on average ({interval}; fewer is better).": (
+        "在 {sets} 个保留集上平均需要 {value} 比特每字节（{interval}；越少越好）。"
     ),
-    "Against {other} that is {value} (95 % {low} to {high}).": ("与{other}相比差 {value}（95 % 区间 {low} 至 {high}）。"),
+    "95 % {low} to {high}": "95 % 区间 {low} 至 {high}",
+    "no interval: a set has too few texts": "没有区间：某个集合的文本太少",
+    "Against {other} that is {value} ({interval}).": "与{other}相比差 {value}（{interval}）。",
     "Multiple choice ({language}): {value} right (95 % {low} to {high}; chance {chance}).": (
         "选择题（{language}）：答对 {value}（95 % 区间 {low} 至 {high}；随机水平 {chance}）。"
     ),
