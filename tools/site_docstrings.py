@@ -1,7 +1,7 @@
 """Examples of docstrings for the site: lines of a doctest become a code block, as they stand.
 
-Griffe, which reads the package for mkdocstrings, calls `Doctests` for each object (`extensions` in mkdocs.yml). Without it `>>>` would be read
-as a quotation and `x["y"][0]` as a link.
+Griffe, which reads the package for mkdocstrings, calls `Doctests` for each object (`extensions` in mkdocs.yml). Without it `>>>`
+would be read as a quotation and `x["y"][0]` as a link.
 """
 
 from __future__ import annotations
