@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from skyloom.cli.common import Group, example, logging, make_progress, on_recipe, show, verdict
-from skyloom.cli.release_hub import pull, push
+from skyloom.cli.release_hub import pull, push, remove
 from skyloom.core.errors import DataError
 from skyloom.core.json_files import Rows
 
@@ -27,7 +27,7 @@ _FOLDER = click.argument("folder", type=click.Path(exists=True, file_okay=False)
 
 @click.group("release", cls=Group)
 def release_group() -> None:
-    """Build, sign, check, push, pull, trace or convert a release folder."""
+    """Build, sign, check, push, pull, trace or convert a release folder, or take documents out."""
 
 
 @release_group.command(
@@ -206,3 +206,4 @@ def gguf(folder: str, out: str, kind: str, name: str) -> None:
 
 release_group.add_command(push)
 release_group.add_command(pull)
+release_group.add_command(remove)

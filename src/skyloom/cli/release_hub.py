@@ -1,4 +1,4 @@
-"""The commands that bring a release to a hub and back."""
+"""The commands that bring a release to a hub and back, and the one that takes documents out of it."""
 
 from __future__ import annotations
 
@@ -66,6 +66,36 @@ def pull(repo: str, folder: str, revision: str) -> None:
     from skyloom.release.hub.pull import pull
 
     click.echo(pull(repo, folder, revision=revision, progress=make_progress()))
+
+
+@click.command(
+    "remove",
+    epilog=example(
+        "skyloom release remove my-model --id 0123456789abcdef0123456789abcdef",
+        "skyloom release remove my-model --ids-file takedown.txt --reason 'asked by the author'",
+    ),
+)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option("--id", "ids", multiple=True, metavar="ID", help="Id of a document, as the field `id` of the corpus has it.")
+@click.option("--ids-file", type=click.Path(exists=True, dir_okay=False), help="A file with an id in each line.")
+@click.option("--reason", default="on request", show_default=True, help="Why, in a few words, for the cards.")
+@logging
+def remove(folder: str, ids: tuple[str, ...], ids_file: str | None, reason: str) -> None:
+    """Take documents out of the published corpus of the release in FOLDER.
+
+    Shards, mixture, ledger, tables of licences, cards and sums are written again, all or none; a signature is dropped. The models
+    have read the documents, and the cards say so. Print what changed; `release check` passes afterwards.
+    """
+    from skyloom.release.removal.remove import remove
+
+    more = Path(ids_file).read_text(encoding="utf-8").split() if ids_file else []
+    done = remove(folder, [*ids, *more], reason=reason, progress=make_progress())
+    for row in done.removed:
+        click.echo(f"removed {row['id']} ({row['split']}, {row['source']}, {row['lang']}, {row['bytes']:,} bytes)")
+    for name in done.files:
+        click.echo(f"written again: {name}")
+    for told in done.left:
+        click.echo(f"look at it: {told}")
 
 
 def _release_of(place: str, work: str | None) -> Path:

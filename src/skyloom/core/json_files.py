@@ -505,10 +505,30 @@ class PlannedShares(TypedDict):
     shares: list[list[float]]
 
 
+class RemovedEntry(TypedDict):
+    """A document that was taken out of a published corpus (`corpus/removed.json`). `bytes`: of its text."""
+
+    id: str
+    split: str
+    source: str
+    lang: str
+    domain: str
+    bytes: int
+    reason: str
+
+
+class InstalledPackage(TypedDict):
+    """A package that the program needs, as it was installed. `license`: an SPDX expression, "" if it states none."""
+
+    name: str
+    version: str
+    license: str
+
+
 class RunFacts(TypedDict, total=False):
     """What the run page and a release say of the run itself. `recipe`: the resolved recipe as plain tables; `commit`: of the
     program, "" if it is not known; `finished`: when the last stage was trained (UTC); `asked`: what commands call the recipe;
-    `planned`: the mixture of each stage."""
+    `planned`: the mixture of each stage; `packages`: all that the program needs."""
 
     name: str
     recipe: PlainTable
@@ -519,6 +539,7 @@ class RunFacts(TypedDict, total=False):
     finished: str
     asked: str
     planned: dict[str, PlannedShares]
+    packages: list[InstalledPackage]
 
 
 PlainValue = str | int | float | bool | None | list["PlainValue"] | dict[str, "PlainValue"]

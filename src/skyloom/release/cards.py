@@ -53,23 +53,26 @@ def model_card(
         stages=[(row, sentences.what_was_read(evidence, row["stage"])) for row in tables.stages(evidence)],
         perplexity=found, bold=sentences.bold("paired" in (evidence.perplexity or {}), found), checks=sentences.checks(evidence),
         rounded=sentences.rounded(facts), intake=sentences.intake(evidence), tokens=tokens,
+        removed=sentences.removed(evidence),
         copies=evidence.tokens.get("canary_copies") if evidence.tokens else None,
         report_tokens=REPORT_TOKENS, measure=tables.measure(evidence), control=tables.control(evidence),
         kind=sentences.kind(codes), form=sentences.form(shape),
         small=sentences.small(shape, tokens),
         course=sentences.course(evidence), parts=sentences.parts(evidence), cost=sentences.cost(facts),
+        overlap=sentences.overlap(evidence), whole=sentences.whole_items(evidence),
         tokenizer=sentences.tokenizer(facts, evidence), prompt=sentences.prompt(evidence, codes), citation=metadata.citation(facts),
         exercises=any(row["category"] == "stem" for row in (evidence.mixture or {"rows": []})["rows"]),
     )  # fmt: skip
 
 
-def corpus_card(facts: Facts, published: PublishedCorpus, evidence: Evidence, canaries: int) -> str:
+def corpus_card(facts: Facts, published: PublishedCorpus, evidence: Evidence, canaries: int, datasheet: Sequence[object]) -> str:
     """`corpus/README.md`. Its YAML head states the number of documents of each split, which `check` counts again."""
     redaction = {PERSONAL.get(kind, kind): number for kind, number in (evidence.redaction or {}).items()}
     return _render(
         "corpus.md.jinja", metadata.corpus_head(facts, published, sentences.languages(facts, published)), facts=facts,
         published=published, funnel=tables.funnel(evidence), sources=tables.sources(evidence),
-        mixture=tables.mixture(evidence), exempt=_exempt(evidence), redaction=redaction, canaries=canaries,
+        mixture=tables.mixture(evidence), exempt=_exempt(evidence), redaction=redaction, canaries=canaries, datasheet=datasheet,
+        removed=sentences.removed(evidence),
         licenses=[(source, license, number) for (source, license), number in sorted(published.licenses.items())],
         langs=sorted(lang for lang, number in published.languages.items() if number),
     )  # fmt: skip

@@ -246,7 +246,7 @@ class _Content:
 
     def cards(self) -> str:
         _none(claims.differences(self._store, self._counted.published))
-        return "every line of both cards follows from the results in this folder"
+        return "every line of both cards, and of what is said beside them, follows from the results in this folder"
 
     def licences(self) -> str:
         counted, config = self._counted, open_release(self._store).config

@@ -26,6 +26,9 @@ class ReleaseConfig:
     watts: float = setting(
         0.0, doc="power of that hardware while it trained, as measured or known; 0: not known", unit="W", low=0.0
     )
+    grams_co2_per_kwh: float = setting(
+        0.0, doc="CO₂ of the electricity where it trained, as known; 0: not known", unit="g/kWh", low=0.0
+    )
     allow_unknown_license: bool = setting(False, doc="publish documents whose source states no licence")
     dtype: str = setting("float32", doc="of the published weights", choices=("float32", "bfloat16"))
     shard_megabytes: float = setting(64.0, doc="JSON in one shard of the corpus, before compression", unit="MB", low=0.001)

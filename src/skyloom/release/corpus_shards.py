@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pyarrow as pa
 import zstandard
@@ -24,6 +24,8 @@ from skyloom.release.canaries import Canary, refuse
 
 CORPUS = "corpus"
 """The folder of a release that holds it."""
+REMOVED = "corpus/removed.json"
+"""What was taken out of it after the release, where anything was."""
 FIELDS = ("text", "id", "lang", "source", "domain", "url", "date", "license")
 SPLITS = ("train", "valid")
 LEVEL = 10
@@ -135,6 +137,11 @@ def counted(release: Store) -> PublishedCorpus:
     return result
 
 
+def write_documents(release: Store, name: str, rows: Iterable[PublishedDocument]) -> FileRecord:
+    """Write a shard of a release again."""
+    return _pack(release, name, [_line(row) for row in rows])
+
+
 def category_of(domain: str) -> str:
     """The category of a document by its domain: `stem_zh` is of `stem`."""
     return domain if domain in ("code", "parallel") else domain.rpartition("_")[0]
@@ -154,10 +161,16 @@ def _lines(corpus: Store, name: str, split: str, canaries: Sequence[Canary], res
         refuse([row["meta"] for row in rows], canaries, corpus.url(name))
         for row in rows:
             result.count(split, row)
-            yield json.dumps({key: row[key] for key in FIELDS}, ensure_ascii=False).encode() + b"\n"
+            yield _line(row)
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps({key: row[key] for key in FIELDS}, ensure_ascii=False).encode() + b"\n"
 
 
 def _write(out: Store, split: str, number: int, lines: list[bytes]) -> FileRecord:
-    return out.write_bytes(
-        f"corpus/{split}-{number:05d}.jsonl.zst", zstandard.ZstdCompressor(level=LEVEL).compress(b"".join(lines))
-    )
+    return _pack(out, f"corpus/{split}-{number:05d}.jsonl.zst", lines)
+
+
+def _pack(out: Store, name: str, lines: list[bytes]) -> FileRecord:
+    return out.write_bytes(name, zstandard.ZstdCompressor(level=LEVEL).compress(b"".join(lines)))

@@ -25,6 +25,7 @@ from skyloom.core.json_files import (
     PerplexityTable,
     PlanFile,
     ReferenceEntry,
+    RemovedEntry,
     SampleEntry,
     SanityEntry,
     ScoreEntry,
@@ -37,6 +38,9 @@ from skyloom.core.ledger import Ledger
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.data.config import CANARY
 from skyloom.release.licenses import PackageEntry
+
+PUBLISHED = "published"
+"""The name of a release's own corpus among the folders of steps."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Evidence:
     scores: list[ScoreEntry] | None = None
     references: list[ReferenceEntry] | None = None
     packages: list[PackageEntry] | None = None
+    removed: list[RemovedEntry] = field(default_factory=list)
     named: tuple[str, ...] = ()
 
     @property
@@ -122,6 +127,7 @@ def read(inputs: Mapping[str, Store]) -> Evidence:
         scores=_lines(inputs, "scores.jsonl"),
         references=_json(inputs, "references", "references.json"),
         packages=_json(inputs, "pages", "copyright/packages.json"),
+        removed=_json(inputs, PUBLISHED, "removed.json") or [],
         named=tuple(stages),
     )
 

@@ -17,6 +17,7 @@ from skyloom.core.errors import DataError
 from skyloom.core.json_files import RunFacts
 from skyloom.core.store import TELEMETRY, FileRecord, Store
 from skyloom.release.config import ReleaseConfig
+from skyloom.release.evidence import PUBLISHED
 from skyloom.train.stage_list import stage_tables
 
 RECIPE, RUN, MODELS, EVALUATION, EXERCISES = "recipe.toml", "run/run.json", "run/models.json", "evaluation", "exercises"
@@ -82,7 +83,8 @@ def records_of(release: Store) -> dict[str, Store]:
     its recipe cannot be read."""
     present = {name.split("/")[1] for name in release.names("run/") if name.count("/") > 1}
     found = {step: release.child(f"run/{step}") for step in records(_recipe(release)) if step in present}
-    return {**found, **dict.fromkeys(EVALUATION_FILES, release.child(EVALUATION))}
+    own = {PUBLISHED: release.child("corpus")}
+    return {**found, **dict.fromkeys(EVALUATION_FILES, release.child(EVALUATION)), **own}
 
 
 def write_records(inputs: Mapping[str, Store], out: Store, run: RunFacts, recipe: Mapping[str, Any]) -> list[FileRecord]:

@@ -94,8 +94,12 @@ def write(pages: Store | None, published: PublishedCorpus, out: Store) -> list[F
             if place and f"{FOLDER}/{file}" not in {r.name for r in records}:
                 records.append(out.write_bytes(f"{FOLDER}/{file}", pages.read_bytes(place)))
         records.append(out.write_json(f"{FOLDER}/packages.json", rows))
-    records.append(out.write_text(README, _table(rows, published)))
-    return records
+    return [*records, write_table(rows, published, out)]
+
+
+def write_table(rows: list[PackageEntry], published: PublishedCorpus, out: Store) -> FileRecord:
+    """Write the table of the licences alone."""
+    return out.write_text(README, _table(rows, published))
 
 
 def _table(rows: list[PackageEntry], published: PublishedCorpus) -> str:

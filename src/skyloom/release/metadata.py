@@ -91,6 +91,15 @@ class TrainingCost(TypedDict, total=False):
     energy_kwh: float
 
 
+class Emissions(TypedDict, total=False):
+    """Emissions as hubs read them, in grams of CO₂."""
+
+    emissions: float
+    source: str
+    training_type: str
+    hardware_used: str
+
+
 class CardHead(TypedDict, total=False):
     """The YAML head of a card, as hubs read it."""
 
@@ -105,6 +114,7 @@ class CardHead(TypedDict, total=False):
     datasets: list[str]
     version: str
     training: TrainingCost
+    co2_eq_emissions: Emissions
     task_categories: list[str]
     configs: list[CardConfig]
     dataset_info: DatasetInfo
@@ -142,6 +152,14 @@ def model_head(facts: Facts, shape: ModelConfig, published: PublishedCorpus, evi
         head["base_model"] = facts.base_model
     if cost := _cost(facts):
         head["training"] = cost
+    if facts.carbon is not None:
+        emissions: Emissions = {
+            "emissions": round(1000 * facts.carbon, 3),
+            "source": "hours of training, at the power and the grams per kWh that the publisher states",
+            "training_type": "pre-training",
+            "hardware_used": facts.hardware,
+        }
+        head["co2_eq_emissions"] = emissions
     if results := _results(facts, evidence):
         head["model-index"] = [{"name": config.name, "results": results}]
     return head

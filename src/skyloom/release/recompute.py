@@ -30,7 +30,7 @@ from skyloom.data import pack
 from skyloom.data.config import PackConfig
 from skyloom.evaluate.config import UNITS, EvaluateConfig
 from skyloom.evaluate.models import LoadedModel
-from skyloom.evaluate.report import evaluate
+from skyloom.evaluate.report import UNIGRAM, evaluate
 from skyloom.evaluate.tasks import EXERCISES as EXERCISE_SCORES
 from skyloom.evaluate.tasks import scorer
 from skyloom.leakage.config import LeakageConfig
@@ -94,6 +94,8 @@ class Recomputation:
         """Same text, same tokenizer, same tokens: a document changed, added or left out shows here."""
         if self.found.tokens is None:
             raise IntegrityError("the release has no run/tokens/tokens.json, so nothing says what training read")
+        if gone := sum(row["split"] == "train" for row in self.found.removed):
+            return f"not done again: {gone:,} documents that training read were removed after the release"
         wrong = list(unlike(self.found.tokens, self._tokens.read_json(pack.MANIFEST), 0.0, "tokens.json"))
         total = sum(domain["tokens"] for domain in self.found.tokens["domains"].values())
         return _judged(wrong, f"{total:,} tokens of {len(self.found.tokens['domains'])} domains are those that were packed")
@@ -101,7 +103,11 @@ class Recomputation:
     def perplexity(self) -> str:
         if self.found.perplexity is None:
             return NOT_MEASURED
+        if self._heldout_removed:
+            return self._heldout_removed
         stated, again = self._evaluation("perplexity.json")
+        if self.found.removed:
+            stated, again = _without_unigram(stated), _without_unigram(again)
         if self._evaluate.reference != UNITS:  # that tokenizer is not in the release
             stated, again = _without_reference(stated), _without_reference(again)
         wrong = list(unlike(stated, again, self._tolerance, "perplexity.json"))
@@ -139,11 +145,16 @@ class Recomputation:
             self._models, self._given, self._tokenizer, out, config, corpus=self._documents, planted=planted, progress=self.progress
         )
         stated = self.release.read_json(f"{EVALUATION}/leakage.json")
-        wrong = list(unlike(stated, out.read_json("leakage.json"), self._tolerance, "leakage.json"))
+        again = out.read_json("leakage.json")
+        if self.found.removed:  # words of items are looked for in the corpus, which has become smaller
+            stated, again = _without(stated, "corpus", "words"), _without(again, "corpus", "words")
+        wrong = list(unlike(stated, again, self._tolerance, "leakage.json"))
         return _judged(wrong, f"losses, gaps and verdicts agree within {self._tolerance:g}")
 
     def journals(self) -> str:
         """Each released checkpoint that lies at a monitoring point has the losses that training wrote down there."""
+        if self._heldout_removed:
+            return self._heldout_removed
         train = self._config(TrainConfig, "train")
         tolerance = COARSE if train.precision != "fp32" or self._coarse else TOLERANCE
         sets = heldout_sets(
@@ -193,6 +204,12 @@ class Recomputation:
     def _evaluation(self, name: str) -> tuple[Any, Any]:
         """A result as it is recorded and as it is found again."""
         return self.release.read_json(f"{EVALUATION}/{name}"), self._evaluated.read_json(name)
+
+    @property
+    def _heldout_removed(self) -> str:
+        """Why results on held-out text cannot be had again; "" if they can."""
+        gone = sum(row["split"] == "valid" for row in self.found.removed)
+        return f"not done again: {gone:,} held-out documents were removed after the release" if gone else ""
 
     @property
     def _coarse(self) -> bool:
@@ -292,6 +309,12 @@ def _choice(row: ChoiceEntry, other: ChoiceEntry) -> Iterable[str]:
 
 def _without(table: Mapping[str, Json], *keys: str) -> dict[str, Json]:
     return {key: value for key, value in table.items() if key not in keys}
+
+
+def _without_unigram(table: dict[str, Any]) -> dict[str, Any]:
+    """perplexity.json without what rests on the counts of training tokens, which removed documents change."""
+    rows = {key: [r for r in v if UNIGRAM not in (r.get("model"), r.get("other"))] for key, v in table.items() if type(v) is list}
+    return {**_without(table, "sanity"), **{key: kept for key, kept in rows.items() if key != "sanity"}}
 
 
 def _without_reference(table: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ ledger, from `mixture.json` and from `tokens.json`. One shard is in memory at a 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -72,7 +72,9 @@ def disagreements(counted: Recount, found: Evidence) -> Iterator[str]:
     if found.mixture is not None:
         yield from unlike(found.mixture, counted.mixture, 1e-9, "mixture.json")
     if found.tokens is not None:
+        gone = Counter(row["domain"] for row in found.removed if row["split"] == "train")
         packed = {name: row["documents"] for name, row in found.tokens["domains"].items() if name in counted.domains}
         for name, number in sorted(counted.domains.items()):
-            if number != packed.get(name, 0):
-                yield f"tokens.json packed {packed.get(name, 0):,} documents of {name}, the corpus has {number:,}"
+            if number + gone[name] != packed.get(name, 0):
+                less = f", and {gone[name]:,} were removed" if gone[name] else ""
+                yield f"tokens.json packed {packed.get(name, 0):,} documents of {name}, the corpus has {number:,}{less}"

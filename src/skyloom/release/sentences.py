@@ -20,7 +20,7 @@ from skyloom.release import tables
 from skyloom.release.config import ReleaseConfig
 from skyloom.release.corpus_shards import PublishedCorpus
 from skyloom.release.evidence import Evidence
-from skyloom.release.formats import count, percent, short, size
+from skyloom.release.formats import count, known, percent, short, size
 from skyloom.release.licenses import README as LICENSES
 from skyloom.release.tables import SetTable
 from skyloom.train.stage_list import stage_tables
@@ -80,6 +80,17 @@ class Facts:
         """kWh of training by the power that the publisher states; None if that or the hours are not known."""
         hours = self.training_hours
         return hours * self.config.watts / 1000 if hours is not None and self.config.watts else None
+
+    @property
+    def carbon(self) -> float | None:
+        """kg of CO₂ of training, by the intensity that the publisher states; None if that or the energy is not known."""
+        grams = self.config.grams_co2_per_kwh
+        return self.energy * grams / 1000 if self.energy is not None and grams else None
+
+    @property
+    def corpus_place(self) -> str:
+        """Where the corpus is, in words."""
+        return f"{HUB}/datasets/{self.config.corpus_repository}" if self.config.corpus_repository else "corpus/"
 
     @property
     def hardware(self) -> str:
@@ -212,6 +223,41 @@ def intake(evidence: Evidence) -> str:
     return f"{told}; after {len(rows)} stages {count(last['kept'])} documents with {size(last['kept_bytes'])} of text are left."
 
 
+def overlap(evidence: Evidence) -> tuple[str, str] | None:
+    """How much of the test items behind the multiple-choice scores stands in the training text, in English and Chinese."""
+    table = evidence.leakage.get("corpus") if evidence.leakage else None
+    rows = [row for row in (table or {}).get("rows", []) if row["split"] == "test" and row["items"]]
+    if not rows:
+        return None
+    row = rows[0]
+    share = percent(row["share"]) if known(row["share"]) else "–"
+    return (
+        f"{count(row['whole'])} of {count(row['items'])} test items stand in the training text; {share} of their "
+        "13-grams do, as items of one "
+        "family share their wording.",
+        f"{count(row['items'])} 个测试题中有 {count(row['whole'])} 个出现在训练文本中；其 13 元组中有 {share} 出现在其中"
+        "，因为同一类题目的措辞相同。",
+    )
+
+
+def whole_items(evidence: Evidence) -> str:
+    """The same as a share for a cell of a table: "0 of 60"."""
+    table = evidence.leakage.get("corpus") if evidence.leakage else None
+    rows = [row for row in (table or {}).get("rows", []) if row["split"] == "test" and row["items"]]
+    return f"{count(rows[0]['whole'])} of {count(rows[0]['items'])}" if rows else "not measured"
+
+
+def removed(evidence: Evidence) -> str:
+    """What was taken out of the corpus after the release; "" if nothing was."""
+    number = len(evidence.removed)
+    if not number:
+        return ""
+    read = sum(row["split"] == "train" for row in evidence.removed)
+    whom = f"the model had read {count(read)} of them" if read else "the model had read none of them"
+    documents = f"{count(number)} document{'s' if number != 1 else ''}"
+    return f"{documents} ({size(sum(row['bytes'] for row in evidence.removed))}) were removed after the release; {whom}."
+
+
 def bold(tested: bool, found: Sequence[SetTable]) -> str:
     """What bold figures mean in the tables of perplexity. `tested`: the run has paired differences between models."""
     if not found:
@@ -256,6 +302,8 @@ def cost(facts: Facts) -> str:
         told[0] += f" on {facts.hardware}"
     if energy is not None:
         told.append(f"{short(energy)} kWh at the stated {facts.config.watts:g} W")
+        if facts.carbon is not None:
+            told.append(f"{short(facts.carbon)} kg of CO₂ at the stated {facts.config.grams_co2_per_kwh:g} g for each kWh")
     else:
         told.append("the energy was not measured")
     return "; ".join(told) + "."

@@ -89,7 +89,8 @@ def release(
     records.append(out.write_text(RECIPE, to_toml({**_without_places(recipe), "release": plain(config)})))
     if page is not None:
         records.append(page(out))
-    records += [out.write_text(name, card) for name, card in claims.written_again(out, text).items()]
+    digests = {record.name: record.sha256 for record in text.files}
+    records += [out.write_text(name, card) for name, card in claims.written_again(out, text, digests).items()]
     for warning in warnings(config, text):
         progress.log(f"release: {warning}")
     return [*records, sums.write(records, out)]

@@ -281,6 +281,7 @@ def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
         "recipe": publishable(recipe),
         "steps": steps,
         "versions": watch.versions(),
+        "packages": watch.packages(),
         "machine": watch.machine(),
         "commit": watch.commit(),
         "finished": finished,

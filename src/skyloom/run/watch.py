@@ -11,8 +11,9 @@ from importlib import metadata
 from pathlib import Path
 
 import psutil
+from packaging.requirements import Requirement
 
-from skyloom.core.json_files import MachineFacts
+from skyloom.core.json_files import InstalledPackage, MachineFacts
 from skyloom.run.doctor import usable_cores
 
 SAMPLE_SECONDS = 0.5
@@ -75,6 +76,28 @@ def commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def packages() -> list[InstalledPackage]:
+    """All installed packages that the program needs, directly or through others, without those of its extras; by name."""
+    found: dict[str, InstalledPackage] = {}
+    waiting = ["skyloom"]
+    while waiting:
+        name = waiting.pop()
+        try:
+            one = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # for another platform or Python
+            continue
+        normal = one.metadata["Name"].lower().replace("_", "-")
+        if normal in found:
+            continue
+        stated = one.metadata.get_all("License-Expression") or []
+        found[normal] = {"name": one.metadata["Name"], "version": one.version, "license": stated[0] if stated else ""}
+        for line in one.requires or []:
+            wanted = Requirement(line)
+            if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+                waiting.append(wanted.name)
+    return [found[name] for name in sorted(found)]
 
 
 def versions() -> dict[str, str]:

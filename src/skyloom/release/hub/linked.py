@@ -49,7 +49,7 @@ def link(release: Store, whole: Store, repository: str, corpus_repository: str) 
         )
     known = sums.read(release)
     records = [whole.write_text(RECIPE, to_toml({**opened.recipe, "release": plain(config)}))]
-    records += [whole.write_text(name, text) for name, text in claims.written_again(whole, counted(whole)).items()]
+    records += [whole.write_text(name, text) for name, text in claims.written_again(whole, counted(whole), known).items()]
     sums.write_digests({**known, **{record.name: record.sha256 for record in records}}, whole)
 
 

@@ -1,0 +1,488 @@
+"""Answers to the indicators of the Foundation Model Transparency Index that a run itself can give, and the questions for people.
+
+Input: what a release says of itself and what its run measured. Output: `transparency.json` and `transparency.md`, in English and
+Chinese. An answer is a sentence whose figures are those of a named file of the release. Where nothing was recorded, or where only
+people know (licences that were bought, wages, usage), the indicator is a question, and the publisher answers it elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypedDict
+
+from skyloom.core.json_files import MixtureEntry
+from skyloom.model.config import ModelConfig
+from skyloom.release import sentences, tables
+from skyloom.release.corpus_shards import PublishedCorpus
+from skyloom.release.evidence import Evidence
+from skyloom.release.formats import count, known, percent, short, size
+from skyloom.release.sentences import Facts
+from skyloom.release.statements.fmti_items import EDITION, INDICATORS, SOURCE
+
+TOP = 5
+"""Sources that a list names, by bytes, as the index asks."""
+_FREE = frozenset({"Apache-2.0", "MIT", "BSD-3-Clause", "BSD-2-Clause", "CC-BY-4.0", "CC0-1.0"})
+"""Licences that exclude no user and no use."""
+_CHINESE = {
+    "English": "英文",
+    "Chinese": "中文",
+    "Code": "代码",
+    "en": "英文",
+    "zh-Hans": "中文",
+    "zh-Hant": "繁体中文",
+    "code": "代码",
+    "web": "网页",
+    "stem": "练习题",
+    "parallel": "平行文本",
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """All that answers may draw on. `canaries`: how many were planted."""
+
+    facts: Facts
+    shape: ModelConfig
+    published: PublishedCorpus
+    evidence: Evidence
+    canaries: int
+
+
+class Answer(TypedDict):
+    """The answer to an indicator: a sentence in each language, and the file that has its figures."""
+
+    en: str
+    zh: str
+    file: str
+
+
+class IndicatorEntry(TypedDict):
+    """A row of `transparency.json`; `answer` is null where people have to answer."""
+
+    number: int
+    indicator: str
+    indicator_zh: str
+    answer: Answer | None
+
+
+def entries(told: Told) -> list[IndicatorEntry]:
+    """All indicators in the order of the index, with the answers that the run gives."""
+    given = dict(_answers(told))
+    if unknown := set(given) - {name for name, _ in INDICATORS}:
+        raise ValueError(f"no such indicators: {', '.join(sorted(unknown))}")
+    return [
+        {"number": number, "indicator": name, "indicator_zh": chinese, "answer": given.get(name)}
+        for number, (name, chinese) in enumerate(INDICATORS, 1)
+    ]
+
+
+def page(rows: list[IndicatorEntry], name: str) -> str:
+    """`transparency.md`: the answers, then the questions, each in both languages."""
+    answered = [row for row in rows if row["answer"]]
+    lines = [
+        f"# Transparency of {name} · 透明度",
+        "",
+        f"The indicators of the [Foundation Model Transparency Index]({SOURCE}), {EDITION}: {len(answered)} of "
+        f"{len(rows)} are answered by "
+        "the run itself, with the file that has the figures. The others are questions that only people can answer.",
+        "",
+        f"[基础模型透明度指数]({SOURCE})（{EDITION}）的各项指标：{len(rows)} 项中有 {len(answered)} 项由这次运行本身回答"
+        "，并注明数据所在的文件。其余各项只能由人回答。",
+        "",
+        "## Answers · 回答",
+        "",
+    ]
+    for row in answered:
+        answer = row["answer"]
+        assert answer is not None
+        lines += [f"### {row['number']}. {row['indicator']} · {row['indicator_zh']}", "", answer["en"], "", answer["zh"], ""]
+        lines += [f"`{answer['file']}`", ""]
+    lines += ["## Questions for people · 需要由人回答的问题", ""]
+    lines += [f"- {row['number']}. {row['indicator']} · {row['indicator_zh']}" for row in rows if not row["answer"]]
+    return "\n".join(lines) + "\n"
+
+
+def _answers(told: Told) -> Iterator[tuple[str, Answer]]:
+    parts: tuple[Callable[[Told], Iterator[tuple[str, str, str, str]]], ...] = (
+        _data,
+        _processing,
+        _composition,
+        _training,
+        _model,
+        _results,
+        _use,
+    )
+    for part in parts:
+        for name, en, zh, file in part(told):
+            yield name, {"en": en, "zh": zh, "file": file}
+
+
+def _data(told: Told) -> Iterator[tuple[str, str, str, str]]:
+    evidence, recipe = told.evidence, told.facts.recipe
+    rows = sorted(evidence.sources or [], key=lambda row: (-row["bytes"], row["name"]))
+    generated = told.published.licenses and sum(n for (source, _), n in told.published.licenses.items() if source == "exercises")
+    if rows:
+        kinds = ", ".join(sorted({row["kind"] for row in rows}))
+        yield (
+            "Data acquisition methods",
+            "Existing sources that the recipe names, of these kinds: "
+            f"{kinds}{'; exercises generated by a program' if generated else ''}.",
+            f"配方所列的现有来源，种类为：{kinds}{'；另有由程序生成的练习题' if generated else ''}。",
+            "run/pages/sources.json",
+        )
+        top = "; ".join(f"{row['name']} ({size(row['bytes'])}, {row['origin'] or row['kind']})" for row in rows[:TOP])
+        yield (
+            "Public datasets",
+            f"The largest of {len(rows)} sources by bytes: {top}.",
+            f"{len(rows)} 个来源中字节数最大的：{top}。",
+            "run/pages/sources.json",
+        )
+        yield (
+            "Crawling",
+            "No crawler was run: the program reads files and archives that the recipe names. Web archives among them "
+            "were made by those "
+            "who publish them.",
+            "没有运行爬虫：程序只读取配方所列的文件和存档。其中的网页存档由其发布者制作。",
+            "recipe.toml",
+        )
+    if generated:
+        seed = recipe.get("exercises", {}).get("seed")
+        yield (
+            "Synthetic data sources",
+            f"{count(generated)} documents are exercises written by a program from "
+            f"templates{f' with the seed {seed}' if seed is not None else ''}; "
+            "no language model wrote any document.",
+            f"{count(generated)} 篇文档是程序按模板生成的练习题{f'（随机种子 {seed}）' if seed is not None else ''}；没"
+            "有任何文档由语言模型写成。",
+            "corpus/README.md",
+        )
+        yield (
+            "Synthetic data purpose",
+            "Worked exercises teach arithmetic in both languages; their test and reference splits measure it, and audit "
+            "the training for leaks.",
+            "带解答的练习题用两种语言教授算术；其测试部分和参照部分用于评测，并检查训练是否泄漏。",
+            "exercises",
+        )
+    yield (
+        "External data access",
+        f"The whole corpus is part of this release ({count(sum(told.published.documents.values()))} documents): whoever "
+        "may read the release has it.",
+        f"整个语料是本次发布的一部分（{count(sum(told.published.documents.values()))} 篇文档）：能读取发布内容的人即可得到它。",
+        "corpus/README.md",
+    )
+    yield (
+        "Data replicability",
+        "Corpus, recipe, sources with their licences and checksums of all files are in this release; `skyloom release "
+        "check --recompute` "
+        "packs the corpus again and compares the tokens that training read.",
+        "语料、配方、来源及其许可证和所有文件的校验和都在本次发布中；`skyloom release check --recompute` 会重新打包语料"
+        "，并与训练所读的词元比较。",
+        "SHA256SUMS",
+    )
+
+
+def _processing(told: Told) -> Iterator[tuple[str, str, str, str]]:
+    rows = tables.funnel(told.evidence)
+    if not rows:
+        return
+    names = ", ".join(row["stage"] for row in rows)
+    yield "Data processing methods", f"In this order: {names}.", f"依次为：{names}。", "run/corpus/ledger.json"
+    lost = [(row["stage"], [loss["reason"] for loss in row["reasons"]]) for row in rows]
+    told_of = "; ".join(f"{stage}: {', '.join(reasons[:TOP])}" for stage, reasons in lost if reasons) or "nothing was dropped"
+    yield (
+        "Data processing purpose",
+        f"Each stage drops documents for stated reasons, the most frequent first: {told_of}.",
+        f"每个阶段按注明的原因去除文档（按频次排列）：{told_of}。",
+        "run/corpus/ledger.json",
+    )
+    yield (
+        "Data processing techniques",
+        "All thresholds are in the recipe, and the code of every filter is that of the version of Skyloom that the run names.",
+        "所有阈值都在配方中；每个过滤器的代码即运行记录所注明的 Skyloom 版本的代码。",
+        "recipe.toml",
+    )
+
+
+def _composition(told: Told) -> Iterator[tuple[str, str, str, str]]:
+    evidence, published = told.evidence, told.published
+    train = f"{count(published.documents['train'])} documents, {size(published.bytes['train'])} of text"
+    trained = f"{count(published.documents['train'])} 篇文档，{size(published.bytes['train'])} 文本"
+    if evidence.tokens:
+        tokens = count(sum(domain["tokens"] for domain in evidence.tokens["domains"].values()))
+        yield (
+            "Data size",
+            f"Training text: {train}, {tokens} tokens.",
+            f"训练文本：{trained}，{tokens} 个词元。",
+            "run/tokens/tokens.json",
+        )
+    else:
+        yield "Data size", f"Training text: {train}.", f"训练文本：{trained}。", "corpus/README.md"
+    rows = evidence.mixture["rows"] if evidence.mixture else []
+    if rows:
+        by = {key: _shares(rows, key) for key in ("language", "category")}
+        yield (
+            "Data language composition",
+            f"By units of text: {_list(by['language'])}. Languages are told by a bundled classifier and by the script.",
+            f"按文本单位计：{_list(by['language'], True)}。语言由内置分类器和文字系统判定。",
+            "run/corpus/mixture.json",
+        )
+        yield (
+            "Data domain composition",
+            f"By units of text: {_list(by['category'])}.",
+            f"按文本单位计：{_list(by['category'], True)}。",
+            "run/corpus/mixture.json",
+        )
+
+
+def _training(told: Told) -> Iterator[tuple[str, str, str, str]]:
+    facts, evidence = told.facts, told.evidence
+    flops = [plan["flops"] for plan in evidence.plans.values() if plan.get("flops")]
+    if flops and len(flops) == len(evidence.plans):
+        yield (
+            "Compute usage for final training run",
+            f"{sum(flops):.2g} floating-point operations, counted from the model's shape and the planned tokens of all stages.",
+            f"{sum(flops):.2g} 次浮点运算，由模型结构和各阶段计划的词元数算出。",
+            f"run/{next(iter(evidence.plans))}/plan.json",
+        )
+    hours = facts.training_hours
+    if hours is not None:
+        yield (
+            "Development duration for final training run",
+            f"{short(hours)} hours of training, on one machine.",
+            f"在一台机器上训练 {short(hours)} 小时。",
+            "run/run.json",
+        )
+    if facts.hardware:
+        yield (
+            "Compute hardware for final training run",
+            f"One machine: {facts.hardware}.",
+            f"一台机器：{facts.hardware}。",
+            "run/run.json",
+        )
+    if facts.energy is not None:
+        yield (
+            "Energy usage for final training run",
+            f"{short(facts.energy)} kWh: the hours of training at the stated {facts.config.watts:g} W.",
+            f"{short(facts.energy)} 千瓦时：训练小时数乘以所述的 {facts.config.watts:g} 瓦。",
+            "run/run.json",
+        )
+    if facts.carbon is not None:
+        yield (
+            "Carbon emissions for final training run",
+            f"{short(facts.carbon)} kg CO₂, at the stated {facts.config.grams_co2_per_kwh:g} g for each kWh.",
+            f"{short(facts.carbon)} 千克二氧化碳，按所述的每千瓦时 {facts.config.grams_co2_per_kwh:g} 克计。",
+            "recipe.toml",
+        )
+    taken = [(step["name"], step["seconds"]) for step in facts.run.get("steps", []) if step["seconds"]]
+    total = sum(seconds for _, seconds in taken if seconds)
+    if total:
+        shares = ", ".join(
+            f"{name} {percent((seconds or 0) / total)}" for name, seconds in sorted(taken, key=lambda item: -(item[1] or 0))[:TOP]
+        )
+        yield (
+            "Internal compute allocation",
+            f"By the time of the run's steps: {shares}.",
+            f"按各步骤所用时间：{shares}。",
+            "run/run.json",
+        )
+    rows = tables.stages(evidence)
+    if rows:
+        en = "; ".join(
+            f"{row['name']}: {count(row['tokens'])} tokens ({sentences.what_was_read(evidence, row['stage'])})" for row in rows
+        )
+        yield (
+            "Model stages",
+            f"Pre-training in {len(rows)} stages. {en}.",
+            f"预训练分 {len(rows)} 个阶段。{en}。",
+            f"run/{rows[0]['stage']}/metrics.jsonl",
+        )
+        yield (
+            "Model objectives",
+            "Each stage predicts the next token, with the cross-entropy as its loss; there was no other objective.",
+            "每个阶段都预测下一个词元，损失为交叉熵；没有其他目标。",
+            "recipe.toml",
+        )
+    version = facts.run.get("versions", {}).get("skyloom")
+    commit = facts.run.get("commit") or ""
+    exact = f" {version}" if version else ""
+    yield (
+        "Code access",
+        f"The code is Skyloom{exact}{f', commit {commit}' if commit else ''} (Apache-2.0); recipe and bill of materials "
+        "are in this release.",
+        f"代码为 Skyloom{exact}{f'（提交 {commit}）' if commit else ''}，许可证 Apache-2.0；配方和材料清单都在本次发布中。",
+        "run/run.json",
+    )
+
+
+def _model(told: Told) -> Iterator[tuple[str, str, str, str]]:
+    facts, shape = told.facts, told.shape
+    yield (
+        "Basic model properties",
+        f"Text in, text out; {count(shape.parameters)} parameters; a decoder-only transformer.",
+        f"输入文本，输出文本；{count(shape.parameters)} 个参数；仅解码器的 Transformer。",
+        "config.json",
+    )
+    yield (
+        "Deeper model properties",
+        f"{sentences.form(shape)}; {shape.layers} layers, {shape.heads} heads of {shape.head_dim}, hidden "
+        f"{shape.hidden}, FFN {shape.ffn}, "
+        f"vocabulary {count(shape.vocabulary)}, context {count(shape.context)} tokens.",
+        f"{shape.layers} 层，{shape.heads} 个头，每头 {shape.head_dim} 维，隐藏层 {shape.hidden}，前馈层 {shape.ffn}，词"
+        f"表 {count(shape.vocabulary)}，"
+        f"上下文 {count(shape.context)} 个词元（{sentences.form(shape)}）。",
+        "config.json",
+    )
+    base = facts.base_model
+    yield (
+        "Model dependencies",
+        f"It continues {base}." if base else "None: the weights began at random, and the tokenizer is described in the card.",
+        f"由 {base} 继续训练而来。" if base else "无：权重从随机初始化开始；分词器见卡片。",
+        "recipe.toml",
+    )
+    yield (
+        "Open weights",
+        f"All weights, of the end and of intermediate checkpoints, are in this release under {facts.config.license}.",
+        f"最终权重和中间检查点都在本次发布中，许可证为 {facts.config.license}。",
+        "model.safetensors",
+    )
+    yield (
+        "Quantization",
+        f"The weights are {facts.dtype}; this release has no quantized form.",
+        f"权重为 {facts.dtype}；本次发布没有量化版本。",
+        "config.json",
+    )
+    yield "Agent Protocols", "None: a base model without tools.", "无：这是没有工具的基础模型。", "tokenizer_config.json"
+    yield "System prompt", "None: there is no chat template.", "无：没有对话模板。", "tokenizer_config.json"
+    yield (
+        "Intermediate tokens",
+        "None are hidden: the model gives every token that it writes.",
+        "没有隐藏的词元：模型给出它写出的每个词元。",
+        "generation_config.json",
+    )
+    yield (
+        "Detection of machine-generated content",
+        "The model adds no watermark, and this release has no detector.",
+        "模型不加水印，本次发布也没有检测工具。",
+        "generation_config.json",
+    )
+    yield (
+        "Model theft prevention measures",
+        "None: the weights are published.",
+        "无：权重是公开的。",
+        "model.safetensors",
+    )
+
+
+def _results(told: Told) -> Iterator[tuple[str, str, str, str]]:
+    evidence = told.evidence
+    finals = [
+        row for row in (evidence.choice["rows"] if evidence.choice else []) if row["model"] == "final" and known(row["accuracy"])
+    ]
+    losses = [row for row in (evidence.perplexity["rows"] if evidence.perplexity else []) if row["model"] == "final"]
+    if losses:
+        sets = ", ".join(tables.domain_name(row["set"]) for row in losses)
+        more = "; multiple-choice arithmetic in both languages" if finals else ""
+        yield (
+            "Capabilities taxonomy",
+            f"Language modelling on held-out text ({sets}){more}.",
+            f"对留出文本的语言建模（{sets}）{'；两种语言的算术选择题' if finals else ''}。",
+            "evaluation/perplexity.json",
+        )
+        bits = ", ".join(
+            f"{tables.domain_name(row['set'])} {row['bits_per_byte']:.3f}" for row in losses if known(row["bits_per_byte"])
+        )
+        right = ", ".join(f"{tables.language_name(row['lang'])} {percent(row['accuracy'] or 0)}" for row in finals)
+        yield (
+            "Capabilities evaluation",
+            f"Bits per byte: {bits}{f'. Multiple choice, right: {right}' if right else ''}.",
+            f"每字节比特数：{bits}{f'。选择题正确率：{right}' if right else ''}。",
+            "evaluation/perplexity.json",
+        )
+        yield (
+            "External reproducibility of capabilities evaluation",
+            "`skyloom release check FOLDER --recompute` measures every figure again, with the released weights, text "
+            "and exercises.",
+            "`skyloom release check FOLDER --recompute` 用发布的权重、文本和练习题重新测量每个数值。",
+            "evaluation",
+        )
+    if words := sentences.overlap(evidence):
+        yield "Train-test overlap", words[0], words[1], "evaluation/leakage.json"
+    if evidence.redaction is not None:
+        number = sum(evidence.redaction.values())
+        yield (
+            "Mitigations taxonomy",
+            f"Before training: {count(number)} personal data were replaced by placeholders, and the stages above "
+            "dropped documents.",
+            f"训练之前：{count(number)} 处个人信息被替换为占位符，并由上述各阶段去除文档。",
+            "run/corpus/redaction.json",
+        )
+    if evidence.samples:
+        yield (
+            "Model response characteristics",
+            f"It continues text in the manner of what it read; {len(evidence.samples)} samples are in the release.",
+            f"它按所读文本的方式续写；发布中有 {len(evidence.samples)} 个样例。",
+            "evaluation/samples.json",
+        )
+
+
+def _use(told: Told) -> Iterator[tuple[str, str, str, str]]:
+    config = told.facts.config
+    yield (
+        "Versioning protocol",
+        f"This is version {config.version}; a release with other settings or other text has another folder and other checksums.",
+        f"这是版本 {config.version}；设置或文本不同的发布有另一个文件夹和另一组校验和。",
+        "SHA256SUMS",
+    )
+    if removed := told.evidence.removed:
+        yield "Change log", sentences.removed(told.evidence), f"发布之后去除了 {len(removed)} 篇文档。", "corpus/removed.json"
+    yield (
+        "Terms of use",
+        f"The weights are under {config.license}; each document keeps the licence of its source.",
+        f"权重的许可证为 {config.license}；每篇文档保留其来源的许可证。",
+        "licenses/README.md",
+    )
+    yield "Documentation for responsible use", "The card states the limits of the model.", "卡片说明了模型的局限。", "README.md"
+    if config.license in _FREE:
+        yield (
+            "Permitted and prohibited users",
+            f"{config.license} excludes nobody.",
+            f"{config.license} 不排除任何人。",
+            "recipe.toml",
+        )
+        yield (
+            "Permitted, restricted, and prohibited uses",
+            f"{config.license} excludes no use.",
+            f"{config.license} 不排除任何用途。",
+            "recipe.toml",
+        )
+    if config.repository:
+        yield (
+            "Top distribution channels",
+            f"The Hugging Face Hub: {config.repository}, {config.corpus_repository}.",
+            f"Hugging Face Hub：{config.repository}、{config.corpus_repository}。",
+            "recipe.toml",
+        )
+    if config.contact:
+        yield "Feedback mechanisms", f"Write to {config.contact}.", f"请联系 {config.contact}。", "recipe.toml"
+        yield (
+            "Data retention and deletion policy",
+            f"Documents are taken out of the published corpus by their ids on request ({config.contact}); "
+            "`corpus/removed.json` then lists them.",
+            f"可按要求（{config.contact}）依编号从已发布的语料中去除文档；`corpus/removed.json` 会列出它们。",
+            "recipe.toml",
+        )
+
+
+def _shares(rows: list[MixtureEntry], key: str) -> dict[str, float]:
+    shares: dict[str, float] = defaultdict(float)
+    for row in rows:
+        shares[row["language"] if key == "language" else row["category"]] += row["share"]
+    return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _list(shares: dict[str, float], chinese: bool = False) -> str:
+    return ", ".join(
+        f"{_CHINESE.get(name, name) if chinese else tables.language_name(name)} {percent(share)}" for name, share in shares.items()
+    )
