@@ -96,8 +96,14 @@ def _learnt(found: Evidence, say: Say) -> Answer:
     for row in pairs(found):
         if row["set"] is None and row["other"] in BASELINES and known(row["bits_per_byte"]):
             interval = _interval(row["bits_per_byte_low"], row["bits_per_byte_high"], say)
-            other, value = say.model(row["other"]), decimal(row["bits_per_byte"])
-            told.append(say("Against {other} that is {value} ({interval}).", other=other, value=value, interval=interval))
+            told.append(
+                say(
+                    "Against {other} that is {value} ({interval}).",
+                    other=say.model(row["other"]),
+                    value=decimal(row["bits_per_byte"]),
+                    interval=interval,
+                )
+            )
     final = [row for row in (found.choice["rows"] if found.choice else []) if row["model"] == FINAL]
     both = [row for row in final if row["lang"] == "both"] or final
     told += [
