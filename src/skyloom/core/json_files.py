@@ -517,6 +517,16 @@ class RemovedEntry(TypedDict):
     reason: str
 
 
+class PackageEntry(TypedDict):
+    """A row of `licenses/packages.json`: a Debian package; `license` as its documents state it, `file` its copyright file or ""."""
+
+    source: str
+    package: str
+    version: str
+    license: str
+    file: str
+
+
 class InstalledPackage(TypedDict):
     """A package that the program needs, as it was installed. `license`: an SPDX expression, "" if it states none."""
 

@@ -20,6 +20,7 @@ from skyloom.core.json_files import (
     Measure,
     MetricsEntry,
     Mixture,
+    PackageEntry,
     PairedEntry,
     PerplexityEntry,
     PerplexityTable,
@@ -37,7 +38,6 @@ from skyloom.core.json_files import (
 from skyloom.core.ledger import Ledger
 from skyloom.core.store import TELEMETRY, Store
 from skyloom.data.config import CANARY
-from skyloom.release.licenses import PackageEntry
 
 PUBLISHED = "published"
 """The name of a release's own corpus among the folders of steps."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
 
 from skyloom.core.config import TomlTable
+from skyloom.core.json_files import PackageEntry
 from skyloom.core.store import FileRecord, Store
 from skyloom.corpus.sources import COPYRIGHTS, copyright_place
 from skyloom.release.corpus_shards import UNKNOWN, PublishedCorpus, PublishedDocument
@@ -21,16 +21,6 @@ _THEIR_OWN = frozenset({"jsonl", "parquet", "hub", "epub", "parallel", "own"})
 """Kinds of sources whose records may each state a licence."""
 _WITHOUT = {"stdlib": "PSF-2.0", "samples": "Apache-2.0"}
 """Licence of what comes with Python and with this program, where a recipe states none."""
-
-
-class PackageEntry(TypedDict):
-    """A row of `licenses/packages.json`: a Debian package; `license` as its documents state it, `file` its copyright file or ""."""
-
-    source: str
-    package: str
-    version: str
-    license: str
-    file: str
 
 
 @dataclass(frozen=True)
