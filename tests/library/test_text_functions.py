@@ -54,6 +54,13 @@ def test_all_forms_of_input_give_one_table(name, form):
     assert FUNCTIONS[name](FORMS[form](TEXTS)).equals(expected)
 
 
+def test_columns_of_pandas_are_taken_as_they_are():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"text": TEXTS})
+    expected = skyloom.identify(TEXTS)
+    assert skyloom.identify(frame["text"]).equals(expected) and skyloom.identify(pa.table(frame)).equals(expected)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_nothing_gives_an_empty_table_of_the_same_columns(name):
     assert FUNCTIONS[name]([]).schema == FUNCTIONS[name](TEXTS).schema == FUNCTIONS[name](pa.nulls(0)).schema

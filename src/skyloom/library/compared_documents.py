@@ -98,7 +98,9 @@ def near_duplicates(
         raise DataError(f"best has {len(ranks):,} numbers for {len(given):,} texts")
     rows = pa.array(np.flatnonzero(given.present))
     ids = given.ids.take(rows)
-    found = clusters_of(given.texts.take(rows), ids, config, threads=max(workers, 1), quality=ranks and ranks.take(rows))
+    found = clusters_of(
+        given.texts.take(rows), ids, config, threads=max(workers, 1), quality=None if ranks is None else ranks.take(rows)
+    )
     whole = pa.table([ids, ids.take(pa.array(found.labels)), pa.array(found.keep), found.jaccard], CLUSTERS.names).cast(CLUSTERS)
     place = np.full(len(given), -1, np.int64)
     place[rows.to_numpy()] = np.arange(len(rows))
