@@ -17,7 +17,7 @@ from skyloom.core.store import Store
 from skyloom.evaluate.config import MEASURED
 from skyloom.evaluate.models import load
 from skyloom.model.config import ModelConfig
-from skyloom.release import claims, metadata, sentences
+from skyloom.release import claims, metadata, sentences, sums
 from skyloom.release.config import ReleaseConfig
 from skyloom.release.corpus_shards import PublishedCorpus
 from skyloom.release.evidence import Evidence
@@ -55,7 +55,7 @@ def written(measured: Path, tmp_path: Path) -> Callable[..., Cards]:
             else:
                 store.write_json(name, value)
         store.write_json("config.json", {**store.read_json("config.json"), **shape})
-        return claims.written_again(store, published)
+        return claims.written_again(store, published, sums.read(store))
 
     return write
 
