@@ -23,7 +23,7 @@ BASELINES = ("unigram", "xz")
 
 
 @dataclass(frozen=True)
-class Answer:
+class ShortAnswer:
     """A question with its answer; `section`: where more stands; `more`: the words of that link; `failed`: checks that failed."""
 
     question: str
@@ -33,12 +33,12 @@ class Answer:
     failed: tuple[str, ...] = ()
 
 
-def answers(found: Evidence, run: RunFacts, say: Say, *, has_release: bool) -> list[Answer]:
+def answers(found: Evidence, run: RunFacts, say: Say, *, has_release: bool) -> list[ShortAnswer]:
     """The four answers in order."""
     return [_went_in(found, say), _learnt(found, say), _contaminated(found, say), _checkable(run, say, has_release)]
 
 
-def _went_in(found: Evidence, say: Say) -> Answer:
+def _went_in(found: Evidence, say: Say) -> ShortAnswer:
     stages = flow(found)
     told: list[str] = []
     if stages:
@@ -77,10 +77,10 @@ def _went_in(found: Evidence, say: Say) -> Answer:
                 ledger.check()
         except IntegrityError as problem:
             failed.append(say("The ledger does not balance: {problem}", problem=str(problem)))
-    return Answer(say("What went in?"), _joined(told, say), "corpus", say("sources, drops and their reasons"), tuple(failed))
+    return ShortAnswer(say("What went in?"), _joined(told, say), "corpus", say("sources, drops and their reasons"), tuple(failed))
 
 
-def _learnt(found: Evidence, say: Say) -> Answer:
+def _learnt(found: Evidence, say: Say) -> ShortAnswer:
     told, average = [], average_bits(found, FINAL)
     if average is not None:
         value, low, high = average
@@ -123,12 +123,12 @@ def _learnt(found: Evidence, say: Say) -> Answer:
     alarms = found.alarms or []
     if alarms:
         failed.append(say("{count} alarms while it trained; the first: {first}", count=len(alarms), first=say.alarm(alarms[0])))
-    return Answer(
+    return ShortAnswer(
         say("What did it learn?"), _joined(told, say), "evaluation", say("all models, sets and differences"), tuple(failed)
     )
 
 
-def _contaminated(found: Evidence, say: Say) -> Answer:
+def _contaminated(found: Evidence, say: Say) -> ShortAnswer:
     audit = found.leakage
     told, failed = [], []
     for row in audit["rows"] if audit else []:
@@ -148,12 +148,12 @@ def _contaminated(found: Evidence, say: Say) -> Answer:
         (failed if control_failed(found) else told).append(say.control(control))
     elif audit:
         told.append(say("No exercises were planted, so nothing shows that this audit would have found a leak."))
-    return Answer(
+    return ShortAnswer(
         say("Was it contaminated?"), _joined(told, say), "leakage", say("gaps, controls and what they mean"), tuple(failed)
     )
 
 
-def _checkable(run: RunFacts, say: Say, has_release: bool) -> Answer:
+def _checkable(run: RunFacts, say: Say, has_release: bool) -> ShortAnswer:
     steps = run.get("steps") or []
     told = []
     if steps:
@@ -180,7 +180,7 @@ def _checkable(run: RunFacts, say: Say, has_release: bool) -> Answer:
     unfinished = [step["name"] for step in steps if step["status"] != "done"]
     if unfinished:
         failed.append(say("Steps that are not finished: {names}.", names=say.comma.join(unfinished)))
-    return Answer(say("Can I check it?"), _joined(told, say), "steps", say("every step, file and version"), tuple(failed))
+    return ShortAnswer(say("Can I check it?"), _joined(told, say), "steps", say("every step, file and version"), tuple(failed))
 
 
 def _interval(low: Figure, high: Figure, say: Say) -> str:
