@@ -79,11 +79,14 @@ class Browser:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.value("window.left = true")
+        if self.value("location.href") != "about:blank":  # another place on the same page would not load it again
+            self._go("about:blank")
         self.events.clear()
-        asked = self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
-        if "loaderId" not in asked:  # another place on the page that is shown: begin anew
-            self.call("Page.reload")
+        self._go(page if isinstance(page, str) else page.resolve().as_uri())
+
+    def _go(self, url: str) -> None:
+        self.value("window.left = true")
+        self.call("Page.navigate", url=url)
         end = time.monotonic() + self._patience
         while not self._loaded():
             if time.monotonic() > end:
