@@ -34,8 +34,11 @@ def place(tmp_path_factory):
     texts = [extract_html(page.read_bytes()).text for page in sorted(web.rglob("*.html"))]
     rows = [{"id": f"文-{number}", "text": text} for number, text in enumerate(texts) if len(text) > 200]
     assert len(rows) > 60
-    rows[0]["text"] += "\n\nThe old casino by the river closed its doors last winter, and a library has moved in."
-    rows[-1]["text"] += "\n\n河边的旧赌场去年冬天关了门，现在改成了图书馆。"
+    english, chinese = ([row for row in rows if (row["text"].count("的") > 10) == wanted] for wanted in (False, True))
+    for row in english[:3]:
+        row["text"] += "\n\nThe old casino by the river closed its doors last winter, and a library has moved in."
+    for row in chinese[:3]:
+        row["text"] += "\n\n河边的旧赌场去年冬天关了门，现在改成了图书馆。"
     write_lines(folder / "my-texts.jsonl", rows)
     (folder / "one").mkdir()
     (folder / "one" / "00000.warc.wet.gz").write_bytes(b"".join(gzip.compress(wet(row)) for row in rows))
@@ -97,9 +100,11 @@ def test_a_corpus_from_one_wet_file_is_in_both_languages(told, place):
 
 def test_the_filter_of_the_how_to_page_drops_what_it_names(told, place):
     """The page's pattern has a word of each language, and a document of each has it."""
-    _, built, shown, *_ = place.follow(DOCS / "howto" / "own-parts.md")
-    assert re.search(r"judge\s*│ gambling\s*│\s*2 ", built), built
-    assert "casino" in shown or "赌场" in shown
+    built = place.follow(DOCS / "howto" / "own-parts.md")[0]
+    assert re.search(r"judge\s*│ gambling", built), built
+    (ledger,) = (place.folder / "runs" / "own").glob("corpus-*/ledger.json")
+    dropped = [row for row in json.loads(ledger.read_text("utf-8"))["counts"] if row[0] == "judge" and row[3] == "gambling"]
+    assert {row[2] for row in dropped} == {"en", "zh-Hans"}
 
 
 def test_the_audit_of_the_tutorial_writes_its_page_in_both_languages(told, place):
