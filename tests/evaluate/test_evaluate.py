@@ -104,7 +104,7 @@ def test_samples_continue_the_pinned_prompts(evaluated: Store) -> None:
 def test_same_settings_same_bytes(world: World, evaluated: Store, tmp_path: Path) -> None:
     again = Store(str(tmp_path))
     run(world, again, CONFIG)
-    assert again.names() == evaluated.names() == ["choice.json", "perplexity.json", "samples.json"]
+    assert again.names() == evaluated.names() == ["choice.json", "losses.json", "perplexity.json", "samples.json"]
     assert all(again.read_bytes(n) == evaluated.read_bytes(n) for n in again.names())
     for name in again.names():  # strict JSON: no NaN or Infinity, which browsers cannot read
         json.loads(again.read_text(name), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))

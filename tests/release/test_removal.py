@@ -66,6 +66,14 @@ def test_a_heldout_document_can_be_removed_too(copy: Path) -> None:
     assert "held-out documents were removed" in next(f.detail for f in findings if f.name == "perplexity again")
 
 
+def test_a_file_that_is_no_list_of_ids_is_told(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "编号.txt").write_bytes("编号".encode("gbk"))
+    before = _state(copy)
+    done = CliRunner().invoke(main, ["release", "remove", str(copy), "--ids-file", str(tmp_path / "编号.txt")])
+    assert done.exit_code == 3 and "is no list of ids" in done.output
+    assert _state(copy) == before
+
+
 def test_nothing_is_written_if_an_id_is_unknown(copy: Path) -> None:
     known, before = _some(copy, "train", "zh-Hans")[0]["id"], _state(copy)
     for ids in ([known, "f" * 32], ["不存在"], []):

@@ -48,10 +48,18 @@ def write_model(folder: Path, family: str, size: int = 700) -> Path:
     """A folder with the vocabulary of a family as its makers publish it: `tokenizer.json` and `tokenizer_config.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     byte_tokenizer(family, size).save(str(folder / "tokenizer.json"))
+    end = {
+        "__type": "AddedToken",
+        "content": "<|im_end|>",
+        "lstrip": False,
+        "normalized": False,
+        "rstrip": False,
+        "single_word": False,
+    }
     named = {
         "llama3": {"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>"},
         "qwen2": {"bos_token": None, "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"},
-        "smollm2": {"bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}, "pad_token": "<|im_end|>"},
+        "smollm2": {"bos_token": "<|im_start|>", "eos_token": end, "pad_token": "<|im_end|>"},
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(named[family]), encoding="utf-8")
     return folder

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skyloom.cli.common import example, logging, make_progress
+from skyloom.core.errors import DataError
 
 if TYPE_CHECKING:
     from skyloom.release.hub.push import PushPlan
@@ -88,7 +89,10 @@ def remove(folder: str, ids: tuple[str, ...], ids_file: str | None, reason: str)
     """
     from skyloom.release.removal.remove import remove
 
-    more = Path(ids_file).read_text(encoding="utf-8").split() if ids_file else []
+    try:
+        more = Path(ids_file).read_text(encoding="utf-8").split() if ids_file else []
+    except (OSError, UnicodeDecodeError) as problem:
+        raise DataError(f"{ids_file} is no list of ids, one in each line of a UTF-8 text: {problem}") from problem
     done = remove(folder, [*ids, *more], reason=reason, progress=make_progress())
     for row in done.removed:
         click.echo(f"removed {row['id']} ({row['split']}, {row['source']}, {row['lang']}, {row['bytes']:,} bytes)")
