@@ -65,9 +65,11 @@ def test_the_page_is_followed_to_its_end(tmp_path: Path) -> None:
         said[line] = done.stdout + done.stderr
     (tokens,) = (tmp_path / "runs" / "chinese").glob("tokenizer-*/parts.json")
     parts = json.loads(tokens.read_text(encoding="utf-8"))
-    assert parts["kind"] == "byte-level" and parts["parts"][0]["size"] == size and parts["vocabulary"] % 64 == 0
+    assert (
+        parts["kind"] == "byte-level" and parts["parts"][0]["size"] == size and size < parts["vocabulary"] <= size + 600 + 231 + 17
+    )
     trained = next(text for line, text in said.items() if line.startswith("skyloom train"))
-    assert f"{size + 2:,} of {parts['vocabulary']:,} pieces keep their row" in trained or "pieces keep their row" in trained
+    assert f"of {parts['vocabulary']:,} pieces keep their row" in trained
     auto = transformers.AutoTokenizer.from_pretrained(tmp_path / "chinese-model")
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "chinese-model")
     assert model.config.vocab_size == len(auto) == parts["vocabulary"] and model.config.bos_token_id == 1
