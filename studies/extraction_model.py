@@ -12,7 +12,7 @@ the blind half of our Chinese pages take part in nothing here; studies/extractio
 Method: the compiled pass of the corpus room cuts a page into blocks and describes them. A block is text if more than 0.7 of
 its units stand in 4-grams of the page that the marked text has too, so that a short block is judged with its neighbours.
 Blocks weigh the root of their units, and a page the root of what its blocks weigh together, so that neither long blocks nor long
-pages rule; a page also weighs what `WEIGHTS` says of its benchmark and its language. Gradient boosting (LightGBM) makes TREES
+pages rule; a page also weighs what `WEIGHTS` says of its benchmark, language and kind. Gradient boosting (LightGBM) makes TREES
 small trees over all features. In cross-validation pages of one site (of one shape, for our Chinese pages) stay in one of five
 folds; texts are made by `extract_column` itself with the fold's model, so the rules for comments, rows and headings take part.
 For the scores see studies/extraction_scores.py.
@@ -36,6 +36,7 @@ import pyarrow as pa
 from bench.corpus.extraction import FITTED, NotMeasuredError, Page, read_pages
 from studies import extraction_evidence as evidence
 from studies import extraction_pages, extraction_small_pages
+from studies.extraction_scores import GOODS
 from studies.extraction_scores import tables as score_tables
 
 from skyloom.core.kernels import entry
@@ -66,8 +67,11 @@ PARAMETERS = {
     "objective": "binary", "num_leaves": LEAVES, "learning_rate": RATE, "feature_fraction": 0.35, "min_data_in_leaf": 60,
     "max_bin": 127,     "seed": 1, "num_threads": 1, "deterministic": True, "verbose": -1,
 }  # fmt: skip
-WEIGHTS = {"samples": 1.0, "invented": 0.2, "small": 1.2, "docs": 0.05, "wcxb": 0.5, "own_zh": 1.0, "zh": 4.0}
-"""What a page weighs by its benchmark; "zh": Chinese pages that others marked, because there are few. `--weights` changes them."""
+WEIGHTS = {
+    "samples": 1.0, "invented": 0.2, "small": 1.0, "docs": 0.05, "wcxb": 0.5, "own_zh": 1.0, "zh": 4.0, "goods": 2.2, "forum": 1.2,
+}  # fmt: skip
+"""What a page weighs by its benchmark; times "zh" if it is Chinese and others marked it, because there are few; times "goods"
+(product, collection, listing) or "forum" if it is one of WCXB's. `--weights` changes them."""
 INVENTED, SMALL = 180, 480
 DRAWN = frozenset(("invented", "small"))
 """Pages whose names and words are drawn from lists: no evidence of other sites."""
@@ -160,9 +164,12 @@ def with_states(pages: Sequence[Page]) -> list[Page]:
 
 
 def page_weight(page: Page) -> float:
-    """What a page weighs by its benchmark and language."""
+    """What a page weighs by its benchmark, language and kind."""
     chinese = WEIGHTS["zh"] if page.lang == "zh" and page.bench in FITTED else 1.0
-    return WEIGHTS.get(page.bench, 1.0) * chinese
+    of_kind = 1.0
+    if page.bench == "wcxb":
+        of_kind = WEIGHTS["goods"] if page.kind in GOODS else WEIGHTS["forum"] if page.kind == "forum" else 1.0
+    return WEIGHTS.get(page.bench, 1.0) * chinese * of_kind
 
 
 def labels(texts: Sequence[str], gold: str) -> tuple[Floats, Floats]:
