@@ -138,7 +138,8 @@ def _named(entry: Any) -> Iterator[str]:
 def _commands(command: Any, above: Any) -> Iterator[tuple[str, Any]]:
     import click
 
-    context = click.Context(command, above, info_name="skyloom" if above is None else command.name)
+    settings = command.context_settings if above is None else {}  # `-h` too: click keeps the first help option of a command
+    context = click.Context(command, above, info_name="skyloom" if above is None else command.name, **settings)
     yield str(context.info_name), context
     for below in (getattr(command, "commands", None) or getattr(command, "also", {})).values():
         for name, found in _commands(below, context):
