@@ -76,7 +76,7 @@ class Datatrove:
         from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupSignature
 
         self.config = MinhashConfig(n_grams=SHINGLE, num_buckets=BANDS, hashes_per_bucket=ROWS)
-        self.languages = {"en": "eng", "zh": "zho"}
+        self.languages = {"en": "eng", "zh": "cmn"}  # for the macrolanguage, zho, it cuts at white space only
         self.signers = {
             short: MinhashDedupSignature("/tmp", config=self.config, language=name) for short, name in self.languages.items()
         }
