@@ -2,6 +2,7 @@
 
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model            (in the project's root; needs lightgbm)
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write    writes the model file as well
+    SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write --before FILE    makes a shipped file again, see `with_states`
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --pages 20 --trees 20    a small trial of the study itself
 
 Input: marked pages whose marks are MIT, Apache-2.0 or CC-BY (`FITTED` of bench/corpus/extraction.py), and pages that we
@@ -150,10 +151,14 @@ def sample(page: Page) -> Sample:
     return Sample(page, lines, truth, weights, units, shown, evidence.entries(page.site, page.html, truth, units))
 
 
-def with_states(pages: Sequence[Page]) -> list[Page]:
-    """The pages, and behind each that shows little the page that is made of its scripts' state, under the same marks."""
+def with_states(pages: Sequence[Page], before: ensemble.Model) -> list[Page]:
+    """The pages, and behind each that shows little the page that is made of its scripts' state, under the same marks.
+
+    What a page shows is what the model `before` extracts. A new model shows a little more or less; so the file of a model is made again
+    only with the one that was there before it.
+    """
     bodies = pa.array([p.html.encode("utf-8", "replace") for p in pages], pa.large_binary())
-    shown = Pages(bodies, None, 1.0, pg.LARGEST).read(ensemble.model(), False)
+    shown = Pages(bodies, None, 1.0, pg.LARGEST).read(before, False)
     found: list[Page] = []
     for page, blocks in zip(pages, shown["blocks"].to_pylist(), strict=True):
         found.append(page)
@@ -311,10 +316,12 @@ def seen(pages: Sequence[Page]) -> list[Page]:
 
 def spread(pages: Sequence[Page], most: int) -> list[Page]:
     """About `most` pages of each benchmark, language and kind, spread over it; all for 0."""
+    if not most:
+        return list(pages)
     groups: dict[tuple[str, str, str], list[Page]] = {}
     for page in pages:
         groups.setdefault((page.bench, page.lang, page.kind), []).append(page)
-    return [p for group in groups.values() for p in group[:: max(1, -(-len(group) // most)) if most else 1]]
+    return [p for group in groups.values() for p in group[:: max(1, -(-len(group) // most))]]
 
 
 def weights(text: str) -> dict[str, float]:
@@ -328,6 +335,9 @@ def weights(text: str) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Train and cross-validate the model of structural extraction.")
     parser.add_argument("--write", action="store_true", help=f"write {FILE.name}")
+    parser.add_argument(
+        "--before", type=Path, default=FILE, help="a model file that judges which pages show little (default: the shipped)"
+    )
     parser.add_argument("--pages", type=int, default=0, help="at most so many pages of each benchmark, language and kind; 0: all")
     parser.add_argument("--trees", type=int, default=TREES, help="trees of each model")
     parser.add_argument("--weights", type=weights, default={}, metavar="NAME=VALUE,…", help=f"other than {WEIGHTS}")
@@ -340,7 +350,8 @@ def main() -> int:
     WEIGHTS.update(options.weights)
     chinese = spread(extraction_pages.own_chinese(), options.pages)
     fitted = [*(p for p in pages if p.bench in FITTED), *chinese]
-    marked = [sample(p) for p in with_states(fitted)]
+    before = ensemble.pack(json.loads(options.before.read_text("utf-8")))
+    marked = [sample(p) for p in with_states(fitted, before)]
     others = [p for p in pages if p.bench not in FITTED]
     invented = extraction_pages.invented(min(INVENTED, options.pages or INVENTED))
     small = extraction_small_pages.small(min(SMALL, options.pages or SMALL))

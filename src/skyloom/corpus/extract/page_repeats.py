@@ -25,6 +25,8 @@ LABEL = 20
 """Units of a line that may stand above a passage as its heading."""
 PASSAGES, SHARE = 3, 0.75
 """Of a copy below a heading of its own: its passages, and its part of all that stood before."""
+HEADED = 0.25
+"""The likelihood from which on a heading that does not stay tells the passages below it apart."""
 NEXT = 8
 """Blocks to the one that is kept next."""
 _LABEL_RANK, _TEXT_RANK = 7, 8  # after the ranks of headings
@@ -144,6 +146,8 @@ def drop_repeats(page: pg.Page) -> None:
         if page.keep[i] and i >= end:
             _cut_stem(page, i)
         if not page.keep[i]:
+            if page.p[i] > HEADED and _rank(page, i) < _LABEL_RANK:
+                _set_heading(heads, _rank(page, i), i)
             i += 1
             continue
         row = page.blocks[i]
@@ -174,8 +178,7 @@ def drop_repeats(page: pg.Page) -> None:
             keys[slot] = _hash(page, i)
             above[slot, 0], above[slot, 1] = last + 1, head
         if rank < _TEXT_RANK:
-            heads[rank] = i + 1
-            heads[rank + 1 : _TEXT_RANK] = 0
+            _set_heading(heads, rank, i)
         before += row[pg.UNITS]
         last = i
         i += 1
@@ -204,6 +207,13 @@ def _rank(page: pg.Page, i: Int) -> Int:
         return np.int64(row[pg.BTAG] - _H1 + 1)
     label = row[pg.UNITS] <= LABEL and row[pg.STOPS] <= 1 and row[pg.BTAG] != _PRE and row[pg.BTAG] != _LI and row[pg.ROW] < 0
     return np.int64(_LABEL_RANK if label else _TEXT_RANK)
+
+
+@inner
+def _set_heading(heads: Ints32, rank: Int, i: Int) -> None:
+    """Block i is the last heading of its rank; those below it are over."""
+    heads[rank] = i + 1
+    heads[rank + 1 : _TEXT_RANK] = 0
 
 
 @inner

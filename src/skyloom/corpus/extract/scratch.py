@@ -17,6 +17,7 @@ import numpy.typing as npt
 from skyloom.core.kernels import Bytes, Floats, Floats32, Hashes, Ints, Ints32
 
 MAX_BLOCKS = 200_000
+LINES = 2048
 MAX_NODES = 400_000
 MAX_NAMES = 1 << 20
 MAX_DEPTH = 400
@@ -76,6 +77,7 @@ class Page(NamedTuple):
     families: Hashes  # uint64[HASHES]
     family_sums: Floats32  # float32[HASHES, 2]: elements and prose of each family
     row: Floats32  # float32[FEATURES]
+    lines: Floats32  # float32[at most LINES, FEATURES]: the features of the first blocks, kept for the second pass
     p: Floats32  # float32[blocks]: the model's likelihood that it is text
     keep: Bytes  # uint8[blocks]
     bins: Floats32  # float32[2, BINS + 1]: a histogram of the likelihoods
@@ -106,6 +108,7 @@ def make(size: int, features: int) -> Page:
         np.empty(nodes, np.int64), np.empty(nodes, np.int64), np.empty(nodes, np.uint64), np.empty(MAX_DEPTH + 1, np.int32),
         np.zeros(256, np.int64), np.zeros(256, np.int64), np.zeros(5, np.int64), np.empty((blocks + 1, SUMS), np.float64),
         np.empty(nodes, np.float64), np.zeros(HASHES, np.uint64), np.zeros((HASHES, 2), np.float32), np.zeros(features, np.float32),
+        np.empty((min(blocks, LINES), features), np.float32),
         np.empty(blocks, np.float32), np.empty(blocks, np.uint8), np.zeros((2, BINS + 1), np.float32),
         np.zeros(SHEET_NAMES, np.uint64), np.zeros(SHEET_NAMES, np.uint8),
         np.empty(min(size // 2 + 16, MAX_NAMES), np.uint32), np.empty((nodes, 5), np.float32), np.empty((blocks, 6), np.float32),

@@ -31,7 +31,7 @@ RULES = ("comments", "headings")
 EARLY, SETTLED = 40, 3.5
 NO_ENTRIES = 2
 """Slots of a table of evidence that holds nothing."""
-HOPELESS = -4.0
+HOPELESS = -3.0
 """The log odds below which a block is not looked at again."""
 
 
@@ -129,17 +129,22 @@ def odds(line: Floats32, trees: Forest) -> np.float32:
 @inner
 def judge(page: pg.Page, table: Tables, trees: Model, roles: Floats) -> None:
     """Set `page.p`, the likelihood of each block; 0 for what is hidden."""
-    count, row = page.state[pg.BLOCKS], page.row
+    count, lines = page.state[pg.BLOCKS], page.lines
     settle_hidden(page)
     prepare(page, table, roles)
     evidence = len(trees.keys) > NO_ENTRIES
     if evidence:
         gather(page, trees.keys, trees.odds)
-    describe_page(page, roles, row)
+    describe_page(page, roles, page.row)
     for i in range(count):
         page.p[i], page.z[i] = 0, NO_BLOCK
         if page.nodes[page.blocks[i, pg.NODE], pg.HIDE] & DROP:
             continue
+        row = page.row
+        if i < len(lines):
+            row = lines[i]
+            for k in range(len(row)):
+                row[k] = page.row[k]  # the end of a line is the page's
         describe(page, i, roles, row)
         if evidence:
             tell(page, i, row, _EVIDENCE_AT)
@@ -151,8 +156,10 @@ def judge(page: pg.Page, table: Tables, trees: Model, roles: Floats) -> None:
     for i in range(count):
         if page.z[i] < HOPELESS:  # hidden ones too
             continue
-        describe(page, i, roles, row)
-        if evidence:
-            tell(page, i, row, _EVIDENCE_AT)
+        row = lines[i] if i < len(lines) else page.row
+        if i >= len(lines):
+            describe(page, i, roles, row)
+            if evidence:
+                tell(page, i, row, _EVIDENCE_AT)
         surroundings(page, i, row, FIRST)
         page.p[i] = 1 / (1 + np.exp(-odds(row, trees.second)))
