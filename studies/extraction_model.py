@@ -2,7 +2,7 @@
 
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model            (in the project's root; needs lightgbm)
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write    writes the model file as well
-    SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write --before FILE    makes a shipped file again, see `with_states`
+    SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write --before FILE    makes a shipped file again (`with_states`)
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --pages 20 --trees 20    a small trial of the study itself
 
 Input: marked pages whose marks are MIT, Apache-2.0 or CC-BY (`FITTED` of bench/corpus/extraction.py), and pages that we
@@ -154,8 +154,8 @@ def sample(page: Page) -> Sample:
 def with_states(pages: Sequence[Page], before: ensemble.Model) -> list[Page]:
     """The pages, and behind each that shows little the page that is made of its scripts' state, under the same marks.
 
-    What a page shows is what the model `before` extracts. A new model shows a little more or less; so the file of a model is made again
-    only with the one that was there before it.
+    What a page shows is what the model `before` extracts. A new model shows a little more or less; so the file of a model is
+    made again only with the one that was there before it.
     """
     bodies = pa.array([p.html.encode("utf-8", "replace") for p in pages], pa.large_binary())
     shown = Pages(bodies, None, 1.0, pg.LARGEST).read(before, False)

@@ -2,7 +2,8 @@
 
 Input: a `Page` with its sums. Output: the kept blocks and their text. The trees of `judge` give each block its likelihood
 of being text; then a few rules settle what trees on single blocks cannot see: readers' comments, headings that lost their text,
-listings between passages, lines drawn of signs. Rows of tables are `a | b | c` (`table_rows.py`), lines after one <br> one paragraph.
+listings between passages, lines drawn of signs, both ends of the page. Rows of tables are `a | b | c` (`table_rows.py`), lines after
+one <br> one paragraph.
 """
 
 # ruff: noqa: SIM110 (a compiled `in` and `all` cost more than they say)
@@ -25,7 +26,7 @@ COMMENTS_AFTER = 150
 OPENING, THREAD = 500, 2.0
 """A page is a thread, whose comments stay, if its other text is below OPENING units and they hold THREAD times its bytes."""
 SURE, PART = 0.73, 0.5
-"""Comments are comments by name only, and stay, if their mean likelihood is SURE and they hold less than PART of the bytes of the rest."""
+"""Comments stay, being comments by name only, if their mean likelihood is SURE and they hold less than PART of the rest's bytes."""
 DRAWN_BYTES = 10
 """Bytes from which on a block without a letter or a figure is a drawn line."""
 SENTENCE, SENTENCE_UNITS, PROSE_UNITS = 0.1, 6, 15
