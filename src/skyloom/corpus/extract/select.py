@@ -2,8 +2,8 @@
 
 Input: a `Page` with its sums. Output: the kept blocks and their text. The trees of `judge` give each block its likelihood
 of being text; then a few rules settle what trees on single blocks cannot see: readers' comments, headings that lost their text,
-listings between passages, lines drawn of signs, both ends of the page. Rows of tables are `a | b | c` (`table_rows.py`), lines after
-one <br> one paragraph.
+listings between passages, lines drawn of signs, both ends of the page. Rows of tables are `a | b | c` (`table_rows.py`), lines
+after one <br> one paragraph.
 """
 
 # ruff: noqa: SIM110 (a compiled `in` and `all` cost more than they say)
