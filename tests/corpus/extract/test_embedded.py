@@ -81,3 +81,14 @@ def test_what_a_page_shows_is_not_replaced(lang: str) -> None:
 ])  # fmt: skip
 def test_broken_state_is_no_error(page: str) -> None:
     assert extract_html(f"<html><body><p>x</p>{page}{' ' * 600}</body></html>").reason in (None, "no passages")
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("key", ["i18n", "translations", "cookieConsent"])
+def test_texts_of_the_interface_are_not_the_page(lang: str, key: str) -> None:
+    """A thin page whose state holds long texts under a key that says they are the site's."""
+    shown, texts = ("The clinic opens at eight.", TEXTS["en"]) if lang == "en" else ("门诊早上八点开始。", TEXTS["zh"])
+    state = json.dumps({key: {"terms": "\n".join(texts)}, "page": {"id": 3}}, ensure_ascii=False)
+    script = f"<script>window.__STATE__={state}</script>"
+    found = extract_html(f"<html><head><meta charset=utf-8></head><body><article><p>{shown}</p></article>{script}</body></html>")
+    assert texts[0] not in found.text

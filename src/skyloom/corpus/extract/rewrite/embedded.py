@@ -28,6 +28,10 @@ _PROMISING = re.compile(
     re.IGNORECASE,
 )
 _WRAP = re.compile(rb"<(/?)(?:noscript|template)\b[^<>]*+>", re.IGNORECASE)
+_INTERFACE = re.compile(
+    r"(?i)i18n|l10n|intl|locales?|locale_?data|translations?|dictionary|cookies?|cookie_?(?:consent|banner|notice)|consent|gdpr"
+)
+"""Keys of texts of the site, not of the page: what buttons say in each language, notices about cookies."""
 _SKIPPED = re.compile(rb"<(script|style)\b", re.IGNORECASE)
 _SCRIPT = re.compile(rb"<(script)\b", re.IGNORECASE)
 _END = {name: re.compile(rb"</" + name + rb"\s*+>", re.IGNORECASE) for name in (b"script", b"style")}
@@ -133,7 +137,8 @@ class _Strings:
             if _BLOCK.match(kind):
                 self.block += 1
             for key, inner in value.items():
-                self.add(inner, (*path, key), items, depth + 1)
+                if not _INTERFACE.fullmatch(key):
+                    self.add(inner, (*path, key), items, depth + 1)
         elif isinstance(value, list):
             for n, inner in enumerate(value):
                 self.add(inner, (*path, "*"), (*items, n), depth + 1)
