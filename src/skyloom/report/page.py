@@ -77,26 +77,58 @@ def render(
     found: evidence.Evidence, config: ReportConfig, run: RunFacts, *, has_release: bool = False, source: Provenance | None = None
 ) -> str:
     """The page as text; see `write`. Without a `source` no file is quoted."""
-    script = asset("script.js")
     book = figure_book(found, source or Provenance({}, run.get("asked") or "recipe.toml"), run)
     recipe = to_toml(run.get("recipe") or {})
     name = printable(str(run.get("name") or "run"))
+    return two_languages(
+        config.title or str(run.get("name") or "A run"),
+        "Skyloom run page",
+        [_body(found, config, run, book, recipe, say, has_release) for say in (ENGLISH, Say("zh"))],
+        book,
+        facts=_facts(run),
+        file_name=_FILE_NAME.sub("-", name)[:60] or "run",
+        recipe=recipe,
+        compares=True,
+    )
+
+
+def two_languages(
+    title: str,
+    kind: str,
+    bodies: Sequence[Mapping[str, object]],
+    book: FigureBook,
+    *,
+    facts: Sequence[str] = (),
+    file_name: str,
+    recipe: str = "",
+    compares: bool = False,
+) -> str:
+    """A whole page with its header, its bodies (`body_of`, one for each language) and the data of its figures.
+
+    `kind`: what kind of page it is; `file_name`: of what its buttons save; `compares`: it has a part on comparing.
+    """
+    script = asset("script.js")
     context = {
-        "title": config.title or str(run.get("name") or "A run"),
-        "kind_of_page": "Skyloom run page",
-        "compares": True,
-        "facts": _facts(run),
-        "file_name": _FILE_NAME.sub("-", name)[:60] or "run",
+        "title": title,
+        "kind_of_page": kind,
+        "compares": compares,
+        "facts": facts,
+        "file_name": file_name,
         "archive": Markup(book.archive()) if book.all() else "",
         "recipe": recipe,
         "recipe_link": base64.b64encode(recipe.encode("utf-8", "replace")).decode(),
-        "bodies": [_body(found, config, run, book, recipe, say, has_release) for say in (ENGLISH, Say("zh"))],
+        "bodies": bodies,
         "figures": book.all(),
         "style": Markup(asset("style.css")),
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
     return environment().get_template("page.html.jinja").render(context)
+
+
+def body_of(template: str, context: Mapping[str, object], say: Say) -> dict[str, object]:
+    """A page's text in one language, for `two_languages`. `context`: with `p`, which begins each id ("zh-" in Chinese)."""
+    return {"id": say.lang, "lang": say.html, "markup": Markup(environment().get_template(template).render(context))}
 
 
 def _body(
@@ -155,8 +187,7 @@ def _body(
         "total_bytes": sum(step["bytes"] for step in steps),
         "compare_with": shlex.quote(f"runs/{name}") if (name := printable(str(run.get("name") or ""))) else "runs/…",
     }
-    markup = environment().get_template("body.html.jinja").render(context)
-    return {"id": say.lang, "lang": say.html, "markup": Markup(markup)}
+    return body_of("body.html.jinja", context, say)
 
 
 SECTIONS = {

@@ -8,9 +8,6 @@ so: two figures on different texts do not compare.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,11 +23,11 @@ from skyloom.report import training
 from skyloom.report.charts import NARROW, Point, Series, line_chart
 from skyloom.report.compare.recipe_differences import differences_of
 from skyloom.report.compare.runs_read import ComparedRun
-from skyloom.report.figures.evaluation_forest import ForestView, average_bits, bits_ends
+from skyloom.report.figures.evaluation_forest import ForestView, as_number, average_bits, bits_ends, value_gap
 from skyloom.report.figures.figure_data import FigureBook
 from skyloom.report.labels import ENGLISH, Say
-from skyloom.report.leak_charts import Gap, forest
-from skyloom.report.page import asset, environment
+from skyloom.report.leak_charts import forest
+from skyloom.report.page import body_of, two_languages
 from skyloom.score.nll import TextLosses
 from skyloom.train.stage_list import FINAL
 
@@ -46,7 +43,7 @@ def write_comparison(runs: Sequence[ComparedRun], out: Path) -> FileRecord:
 
 def render_comparison(runs: Sequence[ComparedRun]) -> str:
     """The page as text."""
-    script, book = asset("script.js"), comparison_book(runs)
+    book = comparison_book(runs)
     bodies = []
     for say in (ENGLISH, Say("zh")):
         context: dict[str, object] = {
@@ -64,24 +61,9 @@ def render_comparison(runs: Sequence[ComparedRun]) -> str:
             "paired": paired_by_run(runs, say),
             "unpaired": unpaired(runs),
         }
-        markup = environment().get_template("compare.html.jinja").render(context)
-        bodies.append({"id": say.lang, "lang": say.html, "markup": Markup(markup)})
-    whole: dict[str, object] = {
-        "title": " / ".join(run.label for run in runs),
-        "kind_of_page": "Skyloom comparison of runs",
-        "facts": [],
-        "file_name": "compare",
-        "archive": Markup(book.archive()) if book.all() else "",
-        "recipe": "",
-        "recipe_link": "",
-        "compares": False,
-        "bodies": bodies,
-        "figures": book.all(),
-        "style": Markup(asset("style.css")),
-        "script": Markup(script),
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    }
-    return environment().get_template("page.html.jinja").render(whole)
+        bodies.append(body_of("compare.html.jinja", context, say))
+    title = " / ".join(run.label for run in runs)
+    return two_languages(title, "Skyloom comparison of runs", bodies, book, file_name="compare")
 
 
 def tone(number: int) -> str:
@@ -99,7 +81,7 @@ def _overlay(runs: Sequence[ComparedRun], name: str, say: Say) -> Markup:
     series = []
     for number, run in enumerate(runs):
         rows = [row for row in run.found.heldout or [] if row["set"] == name]
-        points = [Point(float(r["tokens"]), _number(r["bits_per_byte"]), *training.bits_interval(r)) for r in rows]
+        points = [Point(float(r["tokens"]), as_number(r["bits_per_byte"]), *training.bits_interval(r)) for r in rows]
         series.append(Series(run.label, tone(number), tuple(points)))
     title = say("Held-out loss on {name}", name=say.domain(name))
     return line_chart(
@@ -135,7 +117,7 @@ def bits_by_run(runs: Sequence[ComparedRun], say: Say) -> list[ForestView]:
         for number, (run, mine) in enumerate(zip(runs, rows, strict=True)):
             for row in mine:
                 if row["set"] == name and known(row["bits_per_byte"]):
-                    gaps.append(_gap(run.label, float(row["bits_per_byte"] or 0.0), *bits_ends(row), say, tone(number)))
+                    gaps.append(value_gap(run.label, row["bits_per_byte"], bits_ends(row), tone(number), say))
         title = say("Bits per byte on {name}", name=say.domain(name))
         chart = forest(gaps, centre=None, title=title, width=NARROW)
         found.append({"anchor": "bits", "title": say.domain(name), "sub": say("own intervals"), "chart": chart})
@@ -160,7 +142,7 @@ def paired_lines(runs: Sequence[ComparedRun]) -> list[tuple[str, str, str | None
             if other.losses is not None
         }
         for row in differences(figures):
-            value, low, high = map(_number, (row["bits_per_byte"], row["bits_per_byte_low"], row["bits_per_byte_high"]))
+            value, low, high = map(as_number, (row["bits_per_byte"], row["bits_per_byte_low"], row["bits_per_byte_high"]))
             found.append((run.label, first.label, row["set"], value, low, high))
     return found
 
@@ -172,7 +154,8 @@ def paired_by_run(runs: Sequence[ComparedRun], say: Say) -> list[ForestView]:
     for label in dict.fromkeys(line[0] for line in lines):
         rows = sorted((line for line in lines if line[0] == label), key=lambda line: line[2] is not None)
         gaps = [
-            _gap(say.domain(name) if name else say("Average"), value, low, high, say, "") for _, _, name, value, low, high in rows
+            value_gap(say.domain(name) if name else say("Average"), value, (low, high), "", say)
+            for _, _, name, value, low, high in rows
         ]
         title = say("{model} minus {other}", model=label, other=runs[0].label)
         told = say("below zero: {model} needs fewer bits", model=label)
@@ -266,13 +249,3 @@ def _points(run: ComparedRun) -> list[Point]:
 def _losses(figures: TextFigures) -> TextLosses:
     sizes = np.array(figures["bytes"], np.int64)
     return TextLosses(np.array(figures["nats"], np.float64), np.array(figures["tokens"], np.int64), sizes, sizes)
-
-
-def _gap(name: str, value: float, low: float, high: float, say: Say, colour: str) -> Gap:
-    told = f"{name}{say.colon}{decimal(value)} ({say('{low} to {high}', low=decimal(low), high=decimal(high))})"
-    excludes = known(low) and known(high) and (low > 0 or high < 0)
-    return Gap(name, value, low, high, counts=excludes, flagged=False, told=told, tone=colour)
-
-
-def _number(value: object) -> float:
-    return float(value) if known(value) else math.nan

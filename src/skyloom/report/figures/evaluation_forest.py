@@ -3,18 +3,19 @@
 Input: `perplexity.json`, `choice.json` and the accuracy at released checkpoints. Output: a chart for each held-out set, one for
 the paired differences of the last model, one for multiple choice; each says which texts it is of. No figure is called best:
 whether two models differ is read from the interval of their paired difference (documents are resampled, the same ones for
-both).
+both). The run page and the page of any evaluation draw with the same functions; `Naming` is what differs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from markupsafe import Markup
 
-from skyloom.core.json_files import Cell, ChoiceEntry, Figure, PairedEntry, PerplexityEntry
+from skyloom.core.json_files import Cell, ChoiceEntry, Figure, PairedEntry, PerplexityEntry, ReferenceEntry
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, decimal, known, percent, size
 from skyloom.release.tables import in_order
@@ -34,12 +35,33 @@ class ForestView(TypedDict):
     chart: Markup
 
 
+@dataclass(frozen=True)
+class Naming:
+    """How a page calls models and sets, and the colour (the CSS class `tone-…`) of a model."""
+
+    say: Say
+    model: Callable[[str], str]
+    domain: Callable[[str], str]
+    tone: Callable[[str], str]
+
+
+def run_naming(evidence: Evidence, say: Say) -> Naming:
+    """Names and colours of the models and held-out sets of a run."""
+    colours = tones(evidence)
+    return Naming(say, say.model, say.domain, lambda model: "stage2" if model == FINAL else colours.get(model, "d7"))
+
+
 def bits_ends(row: PerplexityEntry) -> tuple[float, float]:
-    """The ends of the interval in bits per byte: `low` and `high` of the file bound the loss. NaN where there is none."""
+    """The ends of the interval in bits per byte; NaN where there is none.
+
+    `perplexity.json` of `eval perplexity` has them. In that of a run `low` and `high` bound the loss, and are converted.
+    """
+    if "bits_per_byte_low" in row:
+        return as_number(row["bits_per_byte_low"]), as_number(row.get("bits_per_byte_high"))
     loss, bits = row.get("loss"), row.get("bits_per_byte")
     if not (known(loss) and known(bits) and loss):
         return math.nan, math.nan
-    return _number(row.get("low")) * bits / loss, _number(row.get("high")) * bits / loss
+    return as_number(row.get("low")) * bits / loss, as_number(row.get("high")) * bits / loss
 
 
 def average_bits(evidence: Evidence, model: str) -> tuple[float, float, float] | None:
@@ -56,29 +78,37 @@ def average_bits(evidence: Evidence, model: str) -> tuple[float, float, float] |
 
 
 def bits_forests(evidence: Evidence, say: Say) -> list[ForestView]:
-    """A chart for each held-out set: the models and baselines, one below the other."""
-    rows = evidence.loss_rows
+    """A chart for each held-out set of a run: the models and baselines, one below the other."""
+    return bits_views(evidence.loss_rows, run_naming(evidence, say), evidence.references or [])
+
+
+def bits_views(rows: Sequence[PerplexityEntry], naming: Naming, others: Sequence[ReferenceEntry] = ()) -> list[ForestView]:
+    """A chart for each set of `rows`: its models, then `others` on the same set. Rows without a figure are left out."""
+    say = naming.say
     found: list[ForestView] = []
     for name in in_order(row["set"] for row in rows):
         mine = [row for row in rows if row["set"] == name and known(row.get("bits_per_byte"))]
         gaps = [
-            _gap(say.model(row["model"]), row.get("bits_per_byte"), *bits_ends(row), _tone(row["model"], tones(evidence)), say)
+            value_gap(naming.model(row["model"]), row.get("bits_per_byte"), bits_ends(row), naming.tone(row["model"]), say)
             for row in mine
         ]
-        others = [row for row in evidence.references or [] if row["set"] == name]
-        gaps += [_gap(row["model"], row["bits_per_byte"], _number(row["low"]), _number(row["high"]), "d4", say) for row in others]
+        gaps += [
+            value_gap(row["model"], row["bits_per_byte"], (as_number(row["low"]), as_number(row["high"])), "d4", say)
+            for row in others
+            if row["set"] == name
+        ]
         found.append(
             {
                 "anchor": f"bits-{name}",
-                "title": say.domain(name),
+                "title": naming.domain(name),
                 "sub": subset(mine, say),
-                "chart": forest(gaps, centre=None, width=NARROW, title=say("Bits per byte on {name}", name=say.domain(name))),
+                "chart": forest(gaps, centre=None, width=NARROW, title=say("Bits per byte on {name}", name=naming.domain(name))),
             }
         )
     return found
 
 
-def subset(rows: list[PerplexityEntry], say: Say) -> str:
+def subset(rows: Sequence[PerplexityEntry], say: Say) -> str:
     """Which texts the rows are of: documents and bytes of the set that were scored."""
     documents = next((row["documents"] for row in rows if known(row.get("documents"))), None)
     sizes = sorted({row["bytes"] for row in rows if known(row.get("bytes"))})
@@ -96,24 +126,29 @@ def pairs(evidence: Evidence) -> list[PairedEntry]:
 
 
 def paired_forests(evidence: Evidence, say: Say) -> list[ForestView]:
-    """A chart for each other model: the last model minus it, for each set and on average, around zero."""
+    """A chart for each other model of a run: the last model minus it, for each set and on average, around zero."""
+    return paired_views(pairs(evidence), run_naming(evidence, say))
+
+
+def paired_views(rows: Sequence[PairedEntry], naming: Naming) -> list[ForestView]:
+    """A chart for each two models of `rows`, `model` minus `other`: sets and average in their order, around zero."""
+    say = naming.say
     found: list[ForestView] = []
-    for other in dict.fromkeys(row["other"] for row in pairs(evidence)):
-        rows = [row for row in pairs(evidence) if row["other"] == other and known(row["bits_per_byte"])]
+    for model, other in dict.fromkeys((row["model"], row["other"]) for row in rows):
         gaps = [
-            _gap(
-                say.domain(r["set"]) if r["set"] else say("Average"),
-                r["bits_per_byte"],
-                _number(r["bits_per_byte_low"]),
-                _number(r["bits_per_byte_high"]),
+            value_gap(
+                naming.domain(row["set"]) if row["set"] else say("Average"),
+                row["bits_per_byte"],
+                (as_number(row["bits_per_byte_low"]), as_number(row["bits_per_byte_high"])),
                 "",
                 say,
             )
-            for r in rows
+            for row in rows
+            if (row["model"], row["other"]) == (model, other) and known(row["bits_per_byte"])
         ]
-        title = say("{model} minus {other}", model=say.model(FINAL), other=say.model(other))
+        title = say("{model} minus {other}", model=naming.model(model), other=naming.model(other))
         if gaps:
-            told = say("below zero: {model} needs fewer bits", model=say.model(FINAL))
+            told = say("below zero: {model} needs fewer bits", model=naming.model(model))
             chart = forest(gaps, centre=0.0, title=title, width=NARROW)
             found.append({"anchor": f"paired-{other}", "title": title, "sub": told, "chart": chart})
     return found
@@ -125,12 +160,13 @@ def choice_forest(evidence: Evidence, say: Say) -> ForestView | None:
     rows = [row for row in rows if known(row["accuracy"])]
     if not rows:
         return None
+    naming = run_naming(evidence, say)
     gaps = [
         Gap(
             f"{say.model(row['model'])} · {say.language(row['lang'])}",
             float(row["accuracy"] or 0.0),
-            _number(row["low"]),
-            _number(row["high"]),
+            as_number(row["low"]),
+            as_number(row["high"]),
             counts=known(row["low"]) and row["low"] > row["chance"],
             flagged=False,
             shown=percent(row["accuracy"]),
@@ -141,7 +177,7 @@ def choice_forest(evidence: Evidence, say: Say) -> ForestView | None:
                 high=percent(row["high"]),
                 chance=percent(row["chance"]),
             ),
-            tone=_tone(row["model"], tones(evidence)),
+            tone=naming.tone(row["model"]),
         )
         for row in rows
     ]
@@ -157,7 +193,7 @@ def choice_forest(evidence: Evidence, say: Say) -> ForestView | None:
     }
 
 
-def bits_lines(evidence: Evidence) -> list[list[Cell]]:
+def bits_lines(rows: Sequence[PerplexityEntry]) -> list[list[Cell]]:
     """model, set, bits_per_byte, low, high, perplexity, reference_perplexity, documents, bytes."""
     return [
         [
@@ -170,7 +206,15 @@ def bits_lines(evidence: Evidence) -> list[list[Cell]]:
             row.get("documents"),
             row.get("bytes"),
         ]
-        for row in evidence.loss_rows
+        for row in rows
+    ]
+
+
+def paired_lines_of(rows: Sequence[PairedEntry]) -> list[list[Cell]]:
+    """model, other, set, bits_per_byte, low, high."""
+    return [
+        [r["model"], r["other"], r["set"] or "average", r["bits_per_byte"], r["bits_per_byte_low"], r["bits_per_byte_high"]]
+        for r in rows
     ]
 
 
@@ -189,17 +233,16 @@ def _minus(value: object) -> Figure:
     return -value if known(value) else None
 
 
-def _gap(name: str, value: Figure, low: float, high: float, tone: str, say: Say) -> Gap:
+def value_gap(name: str, value: Figure, ends: tuple[float, float], tone: str, say: Say) -> Gap:
+    """A row of a forest plot: a figure with the ends of its interval (NaN: it has none); filled where these exclude zero."""
+    low, high = ends
     told = f"{name}{say.colon}{decimal(value)}"
     if known(low) and known(high):
         told += f" ({say('{low} to {high}', low=decimal(low), high=decimal(high))})"
     excludes = known(low) and known(high) and (low > 0 or high < 0)
-    return Gap(name, _number(value), low, high, counts=excludes, flagged=False, told=told, tone=tone)
+    return Gap(name, as_number(value), low, high, counts=excludes, flagged=False, told=told, tone=tone)
 
 
-def _tone(model: str, colours: Mapping[str, str]) -> str:
-    return "stage2" if model == FINAL else colours.get(model, "d7")
-
-
-def _number(value: object) -> float:
+def as_number(value: object) -> float:
+    """A figure as a float; NaN where it is none."""
     return float(value) if known(value) else math.nan

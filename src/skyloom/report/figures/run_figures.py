@@ -10,7 +10,7 @@ from skyloom.core.json_files import Cell, RunFacts
 from skyloom.release.evidence import Evidence
 from skyloom.release.tables import in_order
 from skyloom.report.figures.corpus_views import flow_lines, source_lines
-from skyloom.report.figures.evaluation_forest import bits_lines, pairs
+from skyloom.report.figures.evaluation_forest import bits_lines, paired_lines_of, pairs
 from skyloom.report.figures.figure_data import FigureBook
 from skyloom.report.figures.leakage_forest import gap_lines
 from skyloom.report.figures.provenance import Provenance
@@ -91,17 +91,8 @@ def _training(book: FigureBook, found: Evidence, source: Provenance, run: RunFac
 def _results(book: FigureBook, found: Evidence, source: Provenance) -> None:
     judge, files = source.command("eval"), source.files("evaluate/perplexity.json")
     columns = "model set bits_per_byte low high perplexity reference_perplexity documents bytes"
-    book.add("bits", columns, bits_lines(found), files, judge)
-    book.add(
-        "paired",
-        "model other set bits_per_byte low high",
-        [
-            [r["model"], r["other"], r["set"] or "average", r["bits_per_byte"], r["bits_per_byte_low"], r["bits_per_byte_high"]]
-            for r in pairs(found)
-        ],
-        files,
-        judge,
-    )
+    book.add("bits", columns, bits_lines(found.loss_rows), files, judge)
+    book.add("paired", "model other set bits_per_byte low high", paired_lines_of(pairs(found)), files, judge)
     choice = found.choice["rows"] if found.choice else []
     book.add(
         "choice",
