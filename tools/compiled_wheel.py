@@ -7,12 +7,14 @@ whose folder skyloom/compiled holds what numba makes of the kernels for processo
 which says what it was made for. The program uses it only where all of that fits (core/kernels.py), and compiles elsewhere.
 Without it the first page that a new installation reads waits until its kernels are compiled, which takes a minute or more.
 
-The kernels are compiled by use: the small recipe as far as its token files, and the commands that work on files.
+The kernels are compiled by use: the small recipe as far as its token files, a trace in its corpus, and the commands that work on
+files. Modules with kernels of which none was compiled are named at the end: the first use of them compiles.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import platform
@@ -25,6 +27,16 @@ from pathlib import Path
 EN = "The river rose for three days before anyone in the valley moved the animals to the high field. "
 ZH = "河水连涨了三天，山谷里的人才把牲口赶到高处的草地上，老人们说往年并不是这样。"
 PAGE = "<html><head><meta charset=utf-8><title>{0}</title></head><body><div><h1>{0}</h1>{1}</div></body></html>"
+DEFINES = ("kernel", "entry", "inner")
+"""The decorators of `core/kernels.py` that compile a function by itself; an inlined one is part of those that call it."""
+FIRST_TEXT = (
+    "import sys, pathlib, pyarrow.parquet as pq;"
+    "found = (t for f in sorted(pathlib.Path(sys.argv[1]).glob('corpus-*/documents-*.parquet'))"
+    " for b in pq.ParquetFile(f).iter_batches(64, columns=['text', 'split'])"
+    " for t, s in zip(b['text'].to_pylist(), b['split'].to_pylist()) if s == 'train');"
+    "sys.stdout.buffer.write(next(found)[:400].encode())"
+)
+"""Prints the beginning of a training document of a run: a trace of it finds something, so that all of its kernels are compiled."""
 ASK = (
     "import json, numba; from skyloom.core import kernels as k;"
     "print(json.dumps({'digest': k._digest(k._ROOT), 'cpu': k.SHIPPED_CPU, 'needs': k.SHIPPED_NEEDS, 'numba': numba.__version__}))"
@@ -53,7 +65,28 @@ def commands(files: dict[str, Path], folder: Path) -> list[list[str]]:
         *(["corpus", "extract", str(files[page]), "--out", str(folder / f"{page}.jsonl")] for page in ("en.html", "zh.html")),
         *(["corpus", verb, texts, "--out", str(folder / f"{verb}.jsonl")] for verb in ("language", "quality", "redact", "dedup")),
         ["leak", "corpus", texts, "--benchmark", str(files["items.jsonl"]), "--out", str(folder / "leak.jsonl")],
+        ["release", "trace", str(folder / "run"), "-", "--memory", "50MB"],
     ]
+
+
+def kernel_modules(package: Path) -> list[str]:
+    """The modules of the program that define kernels, by their names without "skyloom."."""
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        name = ".".join(path.relative_to(package).with_suffix("").parts)
+        functions = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.FunctionDef)]
+        if name != "core.kernels" and any(_name(one) in DEFINES for node in functions for one in node.decorator_list):
+            found.append(name)
+    return found
+
+
+def uncompiled(package: Path, kernels: Path) -> list[str]:
+    """The modules with kernels of which the folder of compiled code (by module, see core/kernels.py) has none."""
+    return [name for name in kernel_modules(package) if not any((kernels / name).glob("*.nbc"))]
+
+
+def _name(decorator: ast.expr) -> str:
+    return decorator.id if isinstance(decorator, ast.Name) else ""
 
 
 def fill(tree: Path) -> None:
@@ -66,9 +99,15 @@ def fill(tree: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for command in commands(written(Path(folder)), Path(folder)):
             program = [sys.executable, "-m", "skyloom", *command]
-            done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+            told = None
+            if command[:2] == ["release", "trace"]:
+                first = [sys.executable, "-c", FIRST_TEXT, command[2]]
+                told = subprocess.run(first, env=environment, capture_output=True, check=True).stdout.decode()
+            done = subprocess.run(program, env=environment, input=told, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise SystemExit(f"`skyloom {' '.join(command)}` ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    if left := uncompiled(tree / "skyloom", home / "kernels"):
+        print(f"compiled on their first use: {', '.join(left)}", file=sys.stderr)
     for table in (home / "kernels").glob("*.npy"):  # tables that are made at once, and that hold more than all the code
         table.unlink()
     shutil.rmtree(tree / "skyloom" / "__pycache__", ignore_errors=True)

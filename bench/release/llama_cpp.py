@@ -13,7 +13,7 @@ logit of the last position.
 from __future__ import annotations
 
 import argparse
-import json
+import functools
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bench.answers import NotMeasuredError, answer, offer
 from skyloom.core.store import Store
 from skyloom.release.corpus_shards import documents
 from skyloom.release.gguf_model import write_gguf
@@ -30,6 +31,7 @@ from skyloom.release.trace import open_corpus
 from skyloom.release.weights import load_released
 
 SEED = 3
+BARS = ("agree", "ids", "argmax", "logits")
 
 
 def prompts(release: Store, number: int, context: int) -> list[str]:
@@ -57,8 +59,10 @@ def rounded(weight: torch.Tensor, kind: str) -> torch.Tensor:
 
 
 def measure(folder: Path, kind: str, number: int) -> dict[str, float]:
-    import llama_cpp
-
+    try:
+        import llama_cpp
+    except ImportError as problem:
+        raise NotMeasuredError("llama-cpp-python is not installed: pip install llama-cpp-python") from problem
     release = open_corpus(folder).folder
     model, tokenizer, context = load_released(release)
     with torch.no_grad():
@@ -90,18 +94,15 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="a release, or the folder of a run")
     parser.add_argument("--type", choices=("f16", "q8_0"), default="f16")
     parser.add_argument("--prompts", type=int, default=200)
-    parser.add_argument("--json", default="agree", help="which figures")
+    offer(parser, BARS)
     given = parser.parse_args()
-    try:
-        values = measure(given.folder, given.type, given.prompts)
-    except ImportError:
-        print(json.dumps({"not_measured": "llama-cpp-python is not installed: pip install llama-cpp-python"}))
-        return 0
-    for name, value in values.items():
-        print(f"{name}: {value:.6g}")
-    names = given.json.split(",")
-    print(json.dumps({"value": values[names[0]]} if len(names) == 1 else {"values": {name: values[name] for name in names}}))
-    return 0
+    values = functools.cache(functools.partial(measure, given.folder, given.type, given.prompts))
+
+    def tables() -> None:
+        for name, value in values().items():
+            print(f"{name}: {value:.6g}")
+
+    return answer(given.json, lambda name: values()[name], tables)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ reading the documents that are shown. Figures: `queries-per-second`, `build-seco
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import resource
 import shutil
@@ -26,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from bench.answers import answer, offer
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.corpus.dedup import memory_size
@@ -35,6 +37,8 @@ from skyloom.release.trace import TraceIndex, build_index, open_corpus, trace
 
 WORDS, CHARACTERS, QUERIES, SEED = 300_000, 6_000, 400, 7
 SHARD = 64_000_000
+BARS = ("queries-per-second", "queries-per-cpu-second", "median-ms", "slowest-ms", "build-seconds", "build-cpu-seconds",
+        "build-memory-gb", "index-bytes-per-byte")  # fmt: skip
 
 
 class Drawn:
@@ -167,7 +171,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="folder for the corpus and the index, kept [default: a temporary one]")
     parser.add_argument("--megabytes", type=float, default=1000, help="bytes of text")
     parser.add_argument("--memory", default="1GB", help="memory of the build")
-    parser.add_argument("--json", default="queries-per-second", help="which figures")
+    offer(parser, BARS)
     parser.add_argument("--part", choices=("corpus", "build", "ask"), help="do this part alone, as the program does for itself")
     given = parser.parse_args()
     if given.work is None:
@@ -186,18 +190,22 @@ def measure(work: Path, given: argparse.Namespace) -> int:
         figures = build(folder, memory_size(given.memory)) if given.part == "build" else ask(folder)
         print(json.dumps(figures))
         return 0
-    values: dict[str, float] = {}
-    for part in ("corpus", "build", "ask"):
-        command = [sys.executable, "-m", "bench.release.trace", "--work", str(work), "--part", part]
-        done = subprocess.run(
-            [*command, "--megabytes", str(given.megabytes), "--memory", given.memory], check=True, stdout=subprocess.PIPE, text=True
-        )
-        values |= json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
-    for name, value in values.items():
-        print(f"{name}: {value:,.4g}")
-    names = given.json.split(",")
-    print(json.dumps({"value": values[names[0]]} if len(names) == 1 else {"values": {name: values[name] for name in names}}))
-    return 0
+
+    @functools.cache
+    def values() -> dict[str, float]:
+        found: dict[str, float] = {}
+        for part in ("corpus", "build", "ask"):
+            command = [sys.executable, "-m", "bench.release.trace", "--work", str(work), "--part", part]
+            options = ["--megabytes", str(given.megabytes), "--memory", given.memory]
+            done = subprocess.run([*command, *options], check=True, stdout=subprocess.PIPE, text=True)
+            found |= json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
+        return found
+
+    def tables() -> None:
+        for name, value in values().items():
+            print(f"{name}: {value:,.4g}")
+
+    return answer(given.json, lambda name: values()[name], tables)
 
 
 if __name__ == "__main__":
