@@ -108,7 +108,7 @@ def test_a_run_that_continues_a_model_with_tied_embeddings(written: Callable[...
     assert "continued from `Qwen-小`" in card and "from scratch" not in card and "tied embeddings" in card
     assert "untied" not in card and "multi-query attention (4 query heads share the keys and values of one)" in card
     assert "extended from qwen.model" in card and "One stage of training, without exercises." in card
-    assert "1.50 hours of training on 2 cores, x86_64, 8 GB memory, Linux; 0.30 kWh at the stated 200 W." in card
+    assert "1.50 hours of training on 2 cores, x86_64, 8 GB memory, Linux; 0.30 kWh, computed from the stated 200 W." in card
     told = head(card)
     assert told["base_model"] == "Qwen-小" and "from-scratch" not in told["tags"] and "continued-pretraining" in told["tags"]
     assert told["training"] == {"hardware": "2 cores, x86_64, 8 GB memory, Linux", "hours": 1.5, "energy_kwh": 0.3}

@@ -65,8 +65,8 @@ def test_what_a_stage_writes(whole: Store) -> None:
         "alarms.jsonl",
         *(f"checkpoints/step-0000012/{n}" for n in ("model.safetensors", "optimizer.safetensors", "state.json")),
         *(f"final/{n}" for n in ("model.safetensors", "optimizer.safetensors", "state.json")),
-        "heldout.jsonl", "metrics.jsonl", "plan.json", "scores.jsonl", "skips.jsonl", "telemetry/live.jsonl",
-        "telemetry/scoring.jsonl", "telemetry/speed.jsonl",
+        "heldout.jsonl", "metrics.jsonl", "plan.json", "scores.jsonl", "skips.jsonl", "telemetry/energy.json",
+        "telemetry/live.jsonl", "telemetry/scoring.jsonl", "telemetry/speed.jsonl",
     ]  # fmt: skip
     metrics = lines(whole, "metrics.jsonl")
     assert [m["step"] for m in metrics] == list(range(1, STEPS + 1))

@@ -324,12 +324,25 @@ def report_group() -> None:
     """Write the run page, compare runs, or serve the dashboard of a training run."""
 
 
-@report_group.command("page", epilog=example("skyloom report demo", "skyloom report page demo"))
+@report_group.command("page", epilog=example("skyloom report demo", "skyloom report page demo --out traced.html"))
 @on_recipe
-def report_page(run: Run) -> None:
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Write the page anew to this file; its samples are traced if `release trace` has made an index.",
+)
+def report_page(run: Run, out: Path | None) -> None:
     """Write the run page of RECIPE and print where it is."""
     resolved = run.resolve("report")
     resolved.run("report")
+    if out is not None:
+        from skyloom.run.page_anew import write_page_anew
+
+        write_page_anew(resolved, out)
+        click.echo(out.resolve().as_uri())
+        return
     from skyloom.report.page import location
 
     click.echo(location(resolved.folder("report")))

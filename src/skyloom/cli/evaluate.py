@@ -36,14 +36,32 @@ def eval_group() -> None:
     """Evaluate the models of a run (`run`, which may be left out), or any model: perplexity by set of documents, benchmarks."""
 
 
-@eval_group.command("run", epilog=example("skyloom eval demo --json", "skyloom eval run demo"))
+page_option = click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE.html",
+    help="Also write the results as a page, in English and Chinese.",
+)
+
+
+@eval_group.command("run", epilog=example("skyloom eval demo --json", "skyloom eval run demo --page evaluation.html"))
 @on_recipe
+@page_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def eval_run(run: Run, as_json: bool) -> None:
+def eval_run(run: Run, page: Path | None, as_json: bool) -> None:
     """Evaluate RECIPE's models (report 4). Prints perplexity by domain with baselines, and accuracy with its interval."""
     resolved = run.resolve("evaluate")
     resolved.run("evaluate")
     folder = resolved.folder("evaluate")
+    if page is not None:
+        from skyloom.report.evaluated.evaluation_page import write_run_page
+        from skyloom.run.packaged import asked_as
+        from skyloom.run.recipe import stages
+
+        steps = [name for name in ("evaluate", "references", *stages(resolved.recipe)) if name in resolved.steps]
+        name = resolved.recipe.name
+        write_run_page(name, asked_as(name), {step: resolved.folder(step) for step in steps}, page)
     if as_json:
         tables = {name: folder.read_json(f"{name}.json")["rows"] for name in ("perplexity", "choice")}
         click.echo(json.dumps(tables, ensure_ascii=False, indent=1))
@@ -56,6 +74,7 @@ def eval_run(run: Run, as_json: bool) -> None:
             "perplexity; a reference token is a unit of text unless evaluate.reference says otherwise",
         )
         show(choice_rows(resolved), False, "multiple choice")
+        told_page(page)
 
 
 _OPENING = (
@@ -113,6 +132,12 @@ def _opening_of(dtype: str, device: str, context: int | None, offline: bool, tru
     return OpeningOptions(dtype, device, context, offline, trust_code)
 
 
+def told_page(page: Path | None) -> None:
+    """Print where a page was written, if one was."""
+    if page is not None:
+        click.echo(f"page: {page.resolve().as_uri()}")
+
+
 def command_line() -> str:
     """What was typed, for the record."""
     return shlex.join(["skyloom", *sys.argv[1:]])
@@ -124,7 +149,7 @@ def command_line() -> str:
         "skyloom eval perplexity ./TinyLlama --sets ./texts",
         "skyloom eval perplexity runs/demo/release-… base=./Qwen3-0.6B --sets web=web.jsonl.gz --sets law=law.parquet",
         "skyloom eval perplexity ./model.gguf --sets run:demo --cut third --windows disjoint",
-        "skyloom eval perplexity ./a ./b --sets ./中文 --reference ./a --json",
+        "skyloom eval perplexity ./a ./b --sets ./中文 --reference ./a --page 困惑度.html",
     ),
 )
 @on_models
@@ -161,6 +186,7 @@ def command_line() -> str:
 @click.option("--stride", type=click.IntRange(1), default=None, help="New tokens of each window, which then overlap.")
 @batch_tokens_option
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the intervals.")
+@page_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @logging
 def eval_perplexity(
@@ -174,6 +200,7 @@ def eval_perplexity(
     stride: int | None,
     batch_tokens: int,
     seed: int,
+    page: Path | None,
     as_json: bool,
 ) -> None:
     """Perplexity of models on sets of documents, comparable across tokenizers, with intervals and paired differences.
@@ -190,12 +217,17 @@ def eval_perplexity(
     asked = PerplexityRequest(models, cut, reference, scoring, opening, command_line())
     folder = Path(out or "perplexity")
     table = perplexity(asked, given, Store(folder), progress=progress)
+    if page is not None:
+        from skyloom.report.evaluated.evaluation_page import write_perplexity_page
+
+        write_perplexity_page(table, Store(folder), page)
     if as_json:
         click.echo(json.dumps(table, ensure_ascii=False, indent=1))
         return
     for title, rows in _tables(table):
         show(rows, False, title)
     click.echo(f"results: {folder}/perplexity.json, perplexity.svg, documents.parquet")
+    told_page(page)
 
 
 def _tables(table: PerplexityJson) -> Iterator[tuple[str, Sequence[Mapping[str, Cell]]]]:

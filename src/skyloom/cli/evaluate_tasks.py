@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skyloom.cli.common import example, logging, make_progress, show
-from skyloom.cli.evaluate import command_line, on_models
+from skyloom.cli.evaluate import command_line, on_models, page_option, told_page
 from skyloom.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ OTHER_BATCH_TOKENS = 32_768
         "skyloom eval tasks HuggingFaceTB/SmolLM2-135M --tasks arc_easy,cmmlu --shots 5 --limit 100",
         "skyloom eval tasks my-model --tasks gsm8k --data gsm8k=test.jsonl --data gsm8k:train=train.jsonl --offline",
         "skyloom eval tasks a=runs/a/release-… b=./model.gguf --tasks piqa --compare a b",
-        "skyloom eval tasks --compare results/a results/b",
+        "skyloom eval tasks --compare results/a results/b --page compared.html",
         "skyloom eval tasks --fields piqa",
     ),
 )
@@ -62,6 +62,7 @@ OTHER_BATCH_TOKENS = 32_768
     help="Compare two of the models, or folders of results (FOLDER or FOLDER:MODEL).",
 )
 @click.option("--cut", is_flag=True, help="Cut items that are longer than the context from the left. [default: an error]")
+@page_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @logging
 def tasks(
@@ -75,6 +76,7 @@ def tasks(
     out: Path | None,
     compare: tuple[str, str] | None,
     cut: bool,
+    page: Path | None,
     as_json: bool,
 ) -> None:
     """Ask models the items of public benchmarks, English and Chinese.
@@ -93,16 +95,19 @@ def tasks(
     if wanted:
         _print_fields(wanted, as_json)
         return
-    from skyloom.evaluate.benchmarks import Asking, compare_two, comparison_table, evaluate_tasks
+    from skyloom.evaluate.benchmarks import Asking, compare_two, comparison_table, evaluate_tasks, only_compared
 
     if not models:
         if compare is None:
             raise ConfigError("name a MODEL (a folder, a hub name or a .gguf file), or two folders of results with --compare")
         rows = compare_two(compare, {})
+        if page is not None:
+            _write_page(only_compared(rows, command_line()), Path(), page)
         if as_json:
             click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
         else:
             show(comparison_table(rows), False)
+            told_page(page)
         return
     from skyloom.evaluate.opened import open_model
     from skyloom.evaluate.texts import named
@@ -117,7 +122,18 @@ def tasks(
         command=command_line(),
         progress=make_progress(),
     )
+    if page is not None:
+        _write_page(report, out or Path(OUT), page)
     _print(report, out or Path(OUT), as_json)
+    if not as_json:
+        told_page(page)
+
+
+def _write_page(report: TaskReport, folder: Path, page: Path) -> None:
+    from skyloom.core.store import Store
+    from skyloom.report.evaluated.evaluation_page import write_tasks_page
+
+    write_tasks_page(report, Store(folder), page)
 
 
 def _engine(model: OpenModel) -> InferenceEngine:

@@ -128,7 +128,7 @@ def trace(
     beside it, which later calls map into memory; it is built again when the corpus has changed.
     """
     from skyloom.corpus.dedup import memory_size
-    from skyloom.release.trace import composed_text, index_of, open_corpus
+    from skyloom.release.trace import composed_text, index_folder, index_of, open_corpus
     from skyloom.release.trace import trace as traced
 
     if (text is None) == (many is None):
@@ -148,7 +148,7 @@ def trace(
         except DataError as problem:
             raise DataError(f"{where}{problem}") from problem
     corpus = open_corpus(folder)
-    place = index or f"{corpus.folder.root}.trace"
+    place = index or index_folder(corpus)
     opened = index_of(corpus, place, memory=memory_size(memory, "--memory"), verify=verify, progress=make_progress())
     for _, one in asked:
         found = traced(opened, one, least=least, spans=spans, documents=documents)

@@ -505,6 +505,13 @@ class PlannedShares(TypedDict):
     shares: list[list[float]]
 
 
+class MeasuredEnergy(TypedDict):
+    """The energy of the training as counters of the machine gave it; `sources`: which ones ("RAPL, CPU package", "NVML, GPU")."""
+
+    kwh: float
+    sources: list[str]
+
+
 class RemovedEntry(TypedDict):
     """A document that was taken out of a published corpus (`corpus/removed.json`). `bytes`: of its text."""
 
@@ -538,7 +545,7 @@ class InstalledPackage(TypedDict):
 class RunFacts(TypedDict, total=False):
     """What the run page and a release say of the run itself. `recipe`: the resolved recipe as plain tables; `commit`: of the
     program, "" if it is not known; `finished`: when the last stage was trained (UTC); `asked`: what commands call the recipe;
-    `planned`: the mixture of each stage; `packages`: all that the program needs."""
+    `planned`: the mixture of each stage; `packages`: all that the program needs; `energy`: absent where it was not measured."""
 
     name: str
     recipe: PlainTable
@@ -550,6 +557,7 @@ class RunFacts(TypedDict, total=False):
     asked: str
     planned: dict[str, PlannedShares]
     packages: list[InstalledPackage]
+    energy: MeasuredEnergy
 
 
 PlainValue = str | int | float | bool | None | list["PlainValue"] | dict[str, "PlainValue"]

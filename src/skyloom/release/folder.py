@@ -25,7 +25,7 @@ PAGE = "report.html"
 EVALUATION_FILES = {"evaluate": ("perplexity.json", "choice.json", "samples.json"), "leakage": ("leakage.json",)}
 _JOURNALS = (
     "plan.json", "metrics.jsonl", "heldout.jsonl", "scores.jsonl", "alarms.jsonl", "skips.jsonl", "rollbacks.json",
-    f"{TELEMETRY}speed.jsonl",
+    f"{TELEMETRY}speed.jsonl", f"{TELEMETRY}energy.json",
 )  # fmt: skip
 RECORDS: dict[str, tuple[str, ...]] = {
     "pages": ("sources.json",),

@@ -44,6 +44,13 @@ def size(value: Figure) -> str:
     return f"{value:.0f} B"
 
 
+def energy(kwh: Figure) -> str:
+    """0.3 → "0.30 kWh", 0.0021 → "2.10 Wh": small runs need less than a hundredth of a kWh."""
+    if not known(kwh):
+        return NONE
+    return f"{short(kwh)} kWh" if abs(kwh) >= 0.1 else f"{short(1000 * kwh)} Wh"
+
+
 def percent(value: Figure, digits: int = 1) -> str:
     """A share from 0 to 1: 0.1234 → "12.3 %"."""
     return _signed(f"{100 * value:.{digits}f} %") if known(value) else NONE

@@ -155,7 +155,9 @@ def model_head(facts: Facts, shape: ModelConfig, published: PublishedCorpus, evi
     if facts.carbon is not None:
         emissions: Emissions = {
             "emissions": round(1000 * facts.carbon, 3),
-            "source": "hours of training, at the power and the grams per kWh that the publisher states",
+            "source": f"energy of training as measured ({facts.meters}), at the grams per kWh that the publisher states"
+            if facts.meters
+            else "hours of training, at the power and the grams per kWh that the publisher states",
             "training_type": "pre-training",
             "hardware_used": facts.hardware,
         }

@@ -21,6 +21,7 @@ from skyloom.release.config import ReleaseConfig
 from skyloom.release.corpus_shards import PublishedCorpus
 from skyloom.release.evidence import Evidence
 from skyloom.release.formats import count, known, percent, short, size
+from skyloom.release.formats import energy as power
 from skyloom.release.licenses import README as LICENSES
 from skyloom.release.tables import SetTable
 from skyloom.train.stage_list import stage_tables
@@ -77,9 +78,17 @@ class Facts:
 
     @property
     def energy(self) -> float | None:
-        """kWh of training by the power that the publisher states; None if that or the hours are not known."""
+        """kWh of training: as measured, else by the power that the publisher states; None if neither is known."""
+        if measured := self.run.get("energy"):
+            return measured["kwh"]
         hours = self.training_hours
         return hours * self.config.watts / 1000 if hours is not None and self.config.watts else None
+
+    @property
+    def meters(self) -> str:
+        """What measured the energy: "RAPL, CPU package"; "" if it was not measured."""
+        measured = self.run.get("energy")
+        return "; ".join(measured["sources"]) if measured else ""
 
     @property
     def carbon(self) -> float | None:
@@ -301,7 +310,8 @@ def cost(facts: Facts) -> str:
     if facts.hardware:
         told[0] += f" on {facts.hardware}"
     if energy is not None:
-        told.append(f"{short(energy)} kWh at the stated {facts.config.watts:g} W")
+        how = f"measured ({facts.meters})" if facts.meters else f"computed from the stated {facts.config.watts:g} W"
+        told.append(f"{power(energy)}, {how}")
         if facts.carbon is not None:
             told.append(f"{short(facts.carbon)} kg of CO₂ at the stated {facts.config.grams_co2_per_kwh:g} g for each kWh")
     else:

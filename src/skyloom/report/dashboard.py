@@ -242,7 +242,7 @@ class Dashboard:
         rows = [
             (say.stage(now.stage), formats.count(step), say("of {steps} steps", steps=formats.count(steps))),
             (say("Tokens read"), formats.short(last.get("tokens")), say("by {parameters} parameters", parameters=parameters)),
-            (say("Training loss"), formats.decimal(last.get("loss")), rate),
+            (say("Training loss, nats per token"), formats.decimal(last.get("loss")), rate),
         ]
         if rates:
             peak, causal = formats.short(rates.get("peak_flops")), formats.percent(rates.get("mfu_causal"))

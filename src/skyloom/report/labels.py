@@ -11,6 +11,7 @@ from skyloom.core.json_files import AlarmEntry, ControlEntry, LeakageControl, Le
 from skyloom.leakage.control_words import outcome, reason, sentence
 from skyloom.release.formats import decimal, percent
 from skyloom.release.tables import domain_name, language_name, model_name
+from skyloom.report.words.evaluation_words import EVALUATION_CHINESE
 from skyloom.report.words.page_words import PAGE_CHINESE
 from skyloom.report.words.reason_words import CHECKS, gate_zh, reason_zh
 from skyloom.report.words.verdict_words import control_zh, outcome_zh, verdict_zh
@@ -26,6 +27,15 @@ CHINESE = {
     "step": "步",
     "Held-out loss on {name}": "保留集损失：{name}",
     "Training loss": "训练损失",
+    "Training loss, nats per token": "训练损失（纳特每词元）",
+    (
+        "The training loss is in nats per token in the files; here it is divided by ln 2 and by the mean bytes per token of the"
+        " held-out sets at their last measurement, so that all curves have one unit. The run page weights the domains by what was"
+        " read, so its figures differ a little."
+    ): (
+        "文件中的训练损失以纳特每词元计；这里除以 ln 2 与各保留集最近一次测量的平均每词元字节数，使所有曲线单位一致。"
+        "运行页按所读领域加权，因此数字略有不同。"
+    ),
     "Learning rate": "学习率",
     "Throughput": "吞吐量",
     "{y} over {x}": "{y}，横轴为{x}",
@@ -108,6 +118,7 @@ CHINESE = {
     "A file could not be read: {problem}": "有文件无法读取：{problem}",
     "This page reads what the run writes and loads nothing from the network.": "本页只读取运行所写的文件，不从网络加载任何内容。",
     **PAGE_CHINESE,
+    **EVALUATION_CHINESE,
 }
 
 _CATEGORIES = {

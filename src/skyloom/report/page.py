@@ -32,6 +32,7 @@ from skyloom.core.json_files import MachineFacts, RunFacts
 from skyloom.core.progress import Progress
 from skyloom.core.store import FileRecord, Store
 from skyloom.release import evidence, formats, tables
+from skyloom.release.trace import TraceIndex
 from skyloom.report import examples, results, training
 from skyloom.report.answers.four_answers import answers
 from skyloom.report.config import ReportConfig
@@ -43,6 +44,7 @@ from skyloom.report.figures.flow_chart import flow_chart, language_tones
 from skyloom.report.figures.leakage_forest import leakage_forests
 from skyloom.report.figures.provenance import Provenance
 from skyloom.report.figures.run_figures import figure_book
+from skyloom.report.figures.sample_traces import COLUMNS, SampleTrace, sample_traces, trace_lines
 from skyloom.report.figures.shares import share_figure
 from skyloom.report.labels import ENGLISH, Say
 
@@ -51,8 +53,17 @@ T = TypeVar("T")
 _FILE_NAME = re.compile(r"[^\w.-]+")
 
 
-def write(inputs: Mapping[str, Store], out: Store, config: ReportConfig, run: RunFacts, *, progress: Progress) -> FileRecord:
-    """Write `report.html` to `out` and return its record.
+def write(
+    inputs: Mapping[str, Store],
+    out: Store,
+    config: ReportConfig,
+    run: RunFacts,
+    *,
+    name: str = PAGE,
+    index: TraceIndex | None = None,
+    progress: Progress,
+) -> FileRecord:
+    """Write the page to the file `name` of `out` and return its record. `index`: of the corpus, in which samples are traced.
 
     `inputs`: finished steps by name (`pages extract corpus tokenizer tokens evaluate leakage release` and the training stages), any
     of which may be absent: its section then says "not measured". `run`: what it says of itself (`RunFacts`), where `recipe` is the
@@ -62,9 +73,9 @@ def write(inputs: Mapping[str, Store], out: Store, config: ReportConfig, run: Ru
         found = evidence.read(inputs)
         bar.advance()
         source = Provenance(inputs, run.get("asked") or f"{run.get('name') or 'recipe'}.toml")
-        page = render(found, config, run, has_release="release" in inputs, source=source)
+        page = render(found, config, run, has_release="release" in inputs, source=source, index=index)
         bar.advance()
-    return out.write_text(PAGE, page)
+    return out.write_text(name, page)
 
 
 def location(out: Store) -> str:
@@ -74,16 +85,26 @@ def location(out: Store) -> str:
 
 
 def render(
-    found: evidence.Evidence, config: ReportConfig, run: RunFacts, *, has_release: bool = False, source: Provenance | None = None
+    found: evidence.Evidence,
+    config: ReportConfig,
+    run: RunFacts,
+    *,
+    has_release: bool = False,
+    source: Provenance | None = None,
+    index: TraceIndex | None = None,
 ) -> str:
     """The page as text; see `write`. Without a `source` no file is quoted."""
     book = figure_book(found, source or Provenance({}, run.get("asked") or "recipe.toml"), run)
+    samples = (found.samples or [])[: config.samples]
+    traces = sample_traces(samples, index, _folder(run)) if samples else []
+    command = f"skyloom release trace {shlex.quote(_folder(run))} TEXT"
+    book.add("traces", COLUMNS, trace_lines(samples, traces), (), command)
     recipe = to_toml(run.get("recipe") or {})
     name = printable(str(run.get("name") or "run"))
     return two_languages(
         config.title or str(run.get("name") or "A run"),
         "Skyloom run page",
-        [_body(found, config, run, book, recipe, say, has_release) for say in (ENGLISH, Say("zh"))],
+        [_body(found, config, run, book, recipe, say, has_release, traces) for say in (ENGLISH, Say("zh"))],
         book,
         facts=_facts(run),
         file_name=_FILE_NAME.sub("-", name)[:60] or "run",
@@ -132,7 +153,14 @@ def body_of(template: str, context: Mapping[str, object], say: Say) -> dict[str,
 
 
 def _body(
-    found: evidence.Evidence, config: ReportConfig, run: RunFacts, book: FigureBook, recipe: str, say: Say, has_release: bool
+    found: evidence.Evidence,
+    config: ReportConfig,
+    run: RunFacts,
+    book: FigureBook,
+    recipe: str,
+    say: Say,
+    has_release: bool,
+    traces: Sequence[SampleTrace],
 ) -> dict[str, object]:
     """The page's text in one language. Ids of the Chinese one begin with `zh-`."""
     steps = run.get("steps") or []
@@ -164,7 +192,7 @@ def _body(
         "rate": training.rate_chart(found, say),
         "shares": share_figure(found, run.get("planned") or {}, say),
         "speed": training.speed(found, say),
-        "energy": _energy(found, run, say),
+        "energy": energy_sentence(found.stages, run, say),
         "others": training.others(found),
         "alarms": training.alarms(found, say),
         "skips": training.skips(found, say),
@@ -180,14 +208,21 @@ def _body(
         "planted_in": results.planted_in(found, say),
         "control_failed": results.control_failed(found),
         "failed": [say.sanity(row) for row in found.checks if not row["ok"]],
-        "samples": (found.samples or [])[: config.samples],
+        "samples": list(zip((found.samples or [])[: config.samples], traces, strict=True)),
+        "page_again": f"skyloom report page {shlex.quote(run.get('asked') or 'recipe.toml')} --out page.html",
         "versions": dict(run.get("versions") or {}),
         "machines": [_machine(step.get("machine")) for step in steps],
         "total_seconds": sum(s for step in steps if formats.known(s := step.get("seconds"))),
         "total_bytes": sum(step["bytes"] for step in steps),
-        "compare_with": shlex.quote(f"runs/{name}") if (name := printable(str(run.get("name") or ""))) else "runs/…",
+        "compare_with": shlex.quote(_folder(run)),
     }
     return body_of("body.html.jinja", context, say)
+
+
+def _folder(run: RunFacts) -> str:
+    """The folder of the run, as commands name it."""
+    name = printable(str(run.get("name") or ""))
+    return f"runs/{name}" if name else "runs/…"
 
 
 SECTIONS = {
@@ -240,21 +275,28 @@ def _machine(machine: MachineFacts | None) -> str:
     return f"{machine['cores']} CPU · {formats.size(machine['memory_bytes'])} · {machine['architecture']} · {machine['system']}"
 
 
-def _energy(found: evidence.Evidence, run: RunFacts, say: Say) -> str:
-    """The energy of the training: by the power that the publisher states, or that it was not measured."""
+def energy_sentence(stages: Sequence[str], run: RunFacts, say: Say) -> str:
+    """The energy of the training: as measured, else by the power that the publisher states, or that it was not measured."""
+    if measured := run.get("energy"):
+        return say(
+            "{energy} of training, measured ({meters}). Memory, disks, power supply and cooling are not included; what else ran"
+            " on the same processors is.",
+            energy=formats.energy(measured["kwh"]),
+            meters="; ".join(measured["sources"]),
+        )
     release = (run.get("recipe") or {}).get("release")
     watts = release.get("watts") if isinstance(release, Mapping) else None
-    taken = [step["seconds"] for step in run.get("steps") or [] if step["name"] in found.stages]
+    taken = [step["seconds"] for step in run.get("steps") or [] if step["name"] in stages]
     seconds = [s for s in taken if formats.known(s)]
     if isinstance(watts, (int, float)) and watts > 0 and seconds and len(seconds) == len(taken):
         energy = sum(seconds) / 3600 * watts / 1000
         return say(
-            "{energy} kWh, computed from the stated {watts} W over {time}; no meter was read.",
-            energy=formats.short(energy),
+            "{energy}, computed from the stated {watts} W over {time}; no meter was read.",
+            energy=formats.energy(energy),
             watts=f"{watts:g}",
             time=formats.seconds(sum(seconds)),
         )
-    return say("No energy is given: no meter was read and no power was stated (release.watts).")
+    return say("No energy is given: the machine has no counter that could be read, and no power was stated (release.watts).")
 
 
 @functools.cache

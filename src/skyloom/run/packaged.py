@@ -23,6 +23,11 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in RECIPES.glob("*.toml")))
 
 
+def asked_as(name: str) -> str:
+    """What commands call the recipe of this name on a page: its name where it comes with the program, else its file."""
+    return name if name in recipe_names() else f"{name}.toml"
+
+
 def packaged(name: str) -> Path | None:
     """The recipe of that name that comes with the program, or None."""
     return RECIPES / f"{name}.toml" if name in recipe_names() else None

@@ -19,12 +19,13 @@ from skyloom.core.step import Step, StepContext, finished_at, made_on, read_mani
 from skyloom.core.store import FileRecord, Store
 from skyloom.corpus import sources
 from skyloom.run import watch
-from skyloom.run.packaged import recipe_names
+from skyloom.run.packaged import asked_as
 from skyloom.run.recipe import Recipe, meaning, order, stage_of, stages
 from skyloom.tokenizer.base import given_base
 from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.train.config import ScoreTaskConfig
 from skyloom.train.stage_list import FINAL, Stage, planting
+from skyloom.train.watch import measured
 
 _ALONE = {"exercises": (), **dict.fromkeys(("pages", "extract", "parallel", "corpus", "references"), ("corpus.sources",))}
 _WITH_VOCABULARY = ("corpus.sources", "tokenizer")
@@ -232,7 +233,7 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
         from skyloom.release.weights import release
         from skyloom.report.page import write
 
-        facts = _run_facts(recipe, ctx)
+        facts = run_facts(recipe, ctx)
 
         def page(out: Store) -> FileRecord:
             return write({**ctx.inputs, "release": out}, out, recipe.report, facts, progress=ctx.progress)
@@ -242,7 +243,7 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     def show(ctx: StepContext) -> None:
         from skyloom.report.page import write
 
-        write(ctx.inputs, ctx.out, recipe.report, _run_facts(recipe, ctx), progress=ctx.progress)
+        write(ctx.inputs, ctx.out, recipe.report, run_facts(recipe, ctx), progress=ctx.progress)
 
     base = tuple(done[n] for n in ("corpus", "exercises", "tokens", "tokenizer", *names))
     differs = "" if len(compared) == len(names) - 1 else json.dumps(compared)  # which models are judged
@@ -256,7 +257,7 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     return {s.name: s for s in (judged, audited, released, shown)}
 
 
-def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
+def run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
     """What the run page says of the run itself: its recipe, steps with hashes and times, versions and machine."""
     steps: list[DoneStep] = []
     finished = ""
@@ -276,6 +277,7 @@ def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
                 "machine": made_on(folder),
             }
         )
+    energy = measured([ctx.need(name) for name in stages(recipe)])
     return {
         "name": recipe.name,
         "recipe": publishable(recipe),
@@ -285,8 +287,9 @@ def _run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
         "machine": watch.machine(),
         "commit": watch.commit(),
         "finished": finished,
-        "asked": recipe.name if recipe.name in recipe_names() else f"{recipe.name}.toml",
+        "asked": asked_as(recipe.name),
         "planned": _planned(recipe, ctx.need("tokens")),
+        **({"energy": energy} if energy is not None else {}),
     }
 
 

@@ -46,8 +46,10 @@ def test_a_folder_of_a_model_on_local_data(folder: Path, tmp_path: Path) -> None
     assert report == json.loads((out / "tasks.json").read_text(encoding="utf-8"))
     assert [m["model"] for m in report["models"]] == ["甲", "乙"] and report["models"][0]["begins_with"] == "bos"
     assert report["comparison"][0]["difference"] == 0.0 and report["comparison"][0]["p"] == 1.0
-    shown = typed(folder, *words)
+    page = tmp_path / "基准.html"
+    shown = typed(folder, *words, "--page", page)
     assert shown.exit_code == 0 and "小模型" in shown.stdout and "near ties" in shown.stdout
+    assert f"page: {page.resolve().as_uri()}" in shown.stdout and "arc_easy · acc" in page.read_text(encoding="utf-8")
     compared = typed("--compare", f"{out}", f"{out}")
     assert compared.exit_code == 2 and "both are the same" in compared.stderr
 

@@ -178,7 +178,12 @@ def test_the_command_prints_tables_and_mistakes(models: tuple[str, str], tmp_pat
     done = command(*models, "--sets", str(sets), "--out", str(tmp_path / "out"), "--offline")
     assert done.exit_code == 0 and "difference to 一" in done.output and "bits per byte" in done.output
     table = json.loads((tmp_path / "out/perplexity.json").read_text(encoding="utf-8"))
-    assert command(*models, "--sets", str(sets), "--out", str(tmp_path / "out"), "--json").exit_code == 0
+    assert [row["model"] for row in table["baselines"]] == ["xz", "xz"] and all(r["bits_per_byte"] > 0 for r in table["baselines"])
+    page = tmp_path / "困惑度.html"
+    printed = command(*models, "--sets", str(sets), "--out", str(tmp_path / "out"), "--json", "--page", str(page))
+    assert printed.exit_code == 0 and json.loads(printed.stdout)["rows"] == table["rows"]
+    text = page.read_text(encoding="utf-8")
+    assert "<h1>一 / two</h1>" in text and "two minus 一" in text and "two减一" in text and ">xz<" in text
     again = json.loads((tmp_path / "out/perplexity.json").read_text(encoding="utf-8"))
     assert table["rows"] == again["rows"]
     twice = command(models[0], models[0], "--sets", str(sets))

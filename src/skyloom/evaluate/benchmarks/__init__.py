@@ -24,24 +24,36 @@ if TYPE_CHECKING:
         comparison_table,
         evaluate_tasks,
         fields,
+        only_compared,
         table,
     )
+    from skyloom.evaluate.benchmarks.task_comparison import ITEMS, RIGHT, TASKS, ComparisonRow
     from skyloom.evaluate.benchmarks.task_data import Item, read_items
     from skyloom.evaluate.benchmarks.task_index import require_harness
+    from skyloom.evaluate.benchmarks.task_scores import BenchmarkRow
     from skyloom.evaluate.benchmarks.training_scores import built_tasks, scores_in_training
 else:
     __getattr__ = lazy(__name__, {
         "answer_journal": ("Answer", "AnswerJournal", "answer_key",),
         "task_data": ("Item", "read_items",),
-        "task_command": ("Asking", "TaskReport", "compare_two", "comparison_table", "evaluate_tasks", "fields", "table",),
+        "task_command": (
+            "Asking", "TaskReport", "compare_two", "comparison_table", "evaluate_tasks", "fields", "only_compared", "table",
+        ),
+        "task_comparison": ("ITEMS", "RIGHT", "TASKS", "ComparisonRow",),
         "task_index": ("require_harness",),
+        "task_scores": ("BenchmarkRow",),
         "training_scores": ("built_tasks", "scores_in_training",),
     })  # fmt: skip
 
 __all__ = [
+    "ITEMS",
+    "RIGHT",
+    "TASKS",
     "Answer",
     "AnswerJournal",
     "Asking",
+    "BenchmarkRow",
+    "ComparisonRow",
     "Item",
     "TaskReport",
     "answer_key",
@@ -50,6 +62,7 @@ __all__ = [
     "comparison_table",
     "evaluate_tasks",
     "fields",
+    "only_compared",
     "read_items",
     "require_harness",
     "scores_in_training",

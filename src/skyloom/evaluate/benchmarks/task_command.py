@@ -143,6 +143,14 @@ def compare_two(
     return compare(name, mine, other, theirs, groups or groups_of(names[0]))
 
 
+def only_compared(rows: list[ComparisonRow], command: str) -> TaskReport:
+    """The report of a comparison of two folders of results, in which no model was asked."""
+    return {
+        "models": [], "rows": [], "comparison": rows, "noise": [], "data": {}, "groups": {}, "limit": None,
+        "versions": {"skyloom": version("skyloom")}, "command": command,
+    }  # fmt: skip
+
+
 def _one(
     model: BenchmarkModel,
     engine: BenchmarkEngine,

@@ -18,6 +18,7 @@ import pyarrow as pa
 from skyloom.core.errors import ConfigError
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
+from skyloom.evaluate.baselines import xz_bits_per_byte
 from skyloom.evaluate.config import UNITS
 from skyloom.evaluate.opened import Described, OpeningOptions, Words, locate, open_model, open_words
 from skyloom.evaluate.paired import PairedRow, SetFigures, differences, set_figures
@@ -28,11 +29,23 @@ from skyloom.evaluate.texts.text_sets import Texts
 from skyloom.score.nll import Counts
 
 THIRD, NONE = "third", "none"
+XZ = "xz"
 TABLE, FIGURE, DOCUMENTS = "perplexity.json", "perplexity.svg", "documents.parquet"
 
 
+class BaselineRow(TypedDict):
+    """The compressor xz on the texts of a set; `bytes`: of its texts after the cut."""
+
+    model: str
+    set: str
+    documents: int
+    bits_per_byte: float
+    bytes: int
+
+
 class PerplexityJson(TypedDict):
-    """`perplexity.json` of this command. `paired`: `model` minus `other`, which is the first model."""
+    """`perplexity.json` of this command. `paired`: `model` minus `other`, which is the first model. `baselines`: what needs no
+    model, on the same texts."""
 
     command: str
     models: list[Described]
@@ -43,6 +56,7 @@ class PerplexityJson(TypedDict):
     rows: list[TextRow]
     average: list[MeanRow]
     paired: list[PairedRow]
+    baselines: list[BaselineRow]
 
 
 @dataclass(frozen=True)
@@ -95,11 +109,18 @@ def perplexity(asked: PerplexityRequest, sets: Sequence[Texts], out: Store, *, p
         "rows": [set_row(one, held, asked.scoring) for held in ready for one in found],
         "average": [mean_row(one, ready, asked.scoring) for one in found],
         "paired": _paired(found, ready, asked.scoring),
+        "baselines": [_compressed(held) for held in ready],
     }
     out.write_table(DOCUMENTS, _documents(found, ready))
     out.write_text(FIGURE, draw(table["rows"], [name for name, _ in words]))
     out.write_json(TABLE, table)
     return table
+
+
+def _compressed(held: ReadySet) -> BaselineRow:
+    size = sum(len(text.encode("utf-8")) for text in held.texts)
+    bits = xz_bits_per_byte(held.texts)
+    return {"model": XZ, "set": held.name, "documents": len(held.texts), "bits_per_byte": bits, "bytes": size}
 
 
 def _reference(reference: str, opening: OpeningOptions) -> tuple[str, Callable[[Sequence[str]], Counts]]:

@@ -17,7 +17,7 @@ from skyloom.model.config import ModelConfig
 from skyloom.release import sentences, tables
 from skyloom.release.corpus_shards import PublishedCorpus
 from skyloom.release.evidence import Evidence
-from skyloom.release.formats import count, known, percent, short, size
+from skyloom.release.formats import count, energy, known, percent, short, size
 from skyloom.release.sentences import Facts
 from skyloom.release.statements.fmti_items import EDITION, INDICATORS, SOURCE
 
@@ -236,6 +236,28 @@ def _composition(told: Told) -> Iterator[tuple[str, str, str, str]]:
         )
 
 
+def energy_answers(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
+    """Energy and emissions: as measured, or computed from what the publisher states; nothing where neither is known."""
+    if facts.energy is not None:
+        yield (
+            "Energy usage for final training run",
+            f"{energy(facts.energy)}, measured ({facts.meters}); memory, disks, power supply and cooling are not included."
+            if facts.meters
+            else f"{energy(facts.energy)}, computed: the hours of training at the stated {facts.config.watts:g} W.",
+            f"{energy(facts.energy)}，实测（{facts.meters}）；不含内存、磁盘、电源与散热。"
+            if facts.meters
+            else f"{energy(facts.energy)}，算得：训练小时数乘以所述的 {facts.config.watts:g} 瓦。",
+            "run/run.json",
+        )
+    if facts.carbon is not None:
+        yield (
+            "Carbon emissions for final training run",
+            f"{short(facts.carbon)} kg CO₂, at the stated {facts.config.grams_co2_per_kwh:g} g for each kWh.",
+            f"{short(facts.carbon)} 千克二氧化碳，按所述的每千瓦时 {facts.config.grams_co2_per_kwh:g} 克计。",
+            "recipe.toml",
+        )
+
+
 def _training(told: Told) -> Iterator[tuple[str, str, str, str]]:
     facts, evidence = told.facts, told.evidence
     flops = [plan["flops"] for plan in evidence.plans.values() if plan.get("flops")]
@@ -261,20 +283,7 @@ def _training(told: Told) -> Iterator[tuple[str, str, str, str]]:
             f"一台机器：{facts.hardware}。",
             "run/run.json",
         )
-    if facts.energy is not None:
-        yield (
-            "Energy usage for final training run",
-            f"{short(facts.energy)} kWh: the hours of training at the stated {facts.config.watts:g} W.",
-            f"{short(facts.energy)} 千瓦时：训练小时数乘以所述的 {facts.config.watts:g} 瓦。",
-            "run/run.json",
-        )
-    if facts.carbon is not None:
-        yield (
-            "Carbon emissions for final training run",
-            f"{short(facts.carbon)} kg CO₂, at the stated {facts.config.grams_co2_per_kwh:g} g for each kWh.",
-            f"{short(facts.carbon)} 千克二氧化碳，按所述的每千瓦时 {facts.config.grams_co2_per_kwh:g} 克计。",
-            "recipe.toml",
-        )
+    yield from energy_answers(facts)
     taken = [(step["name"], step["seconds"]) for step in facts.run.get("steps", []) if step["seconds"]]
     total = sum(seconds for _, seconds in taken if seconds)
     if total:

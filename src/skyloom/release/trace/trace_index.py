@@ -178,6 +178,11 @@ class TraceIndex:
         return cls(store, parts, corpus)
 
 
+def index_folder(corpus: TracedCorpus) -> str:
+    """Where the index of a corpus lies unless another place is named: beside it."""
+    return f"{corpus.folder.root}.trace"
+
+
 def index_of(
     corpus: TracedCorpus, folder: str | Path, *, memory: int = MEMORY, verify: bool = False, progress: Progress
 ) -> TraceIndex:

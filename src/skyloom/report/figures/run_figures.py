@@ -88,7 +88,8 @@ def _training(book: FigureBook, found: Evidence, source: Provenance, run: RunFac
     book.add("speed", "stage step tokens_per_s data_wait_share mfu memory_bytes", speed, files, train)
 
 
-def _results(book: FigureBook, found: Evidence, source: Provenance) -> None:
+def evaluation_figures(book: FigureBook, found: Evidence, source: Provenance) -> None:
+    """The figures of the section on evaluation."""
     judge, files = source.command("eval"), source.files("evaluate/perplexity.json")
     columns = "model set bits_per_byte low high perplexity reference_perplexity documents bytes"
     book.add("bits", columns, bits_lines(found.loss_rows), files, judge)
@@ -111,6 +112,10 @@ def _results(book: FigureBook, found: Evidence, source: Provenance) -> None:
         source.files(*(f"{stage}/scores.jsonl" for stage in found.stages)),
         source.command("train"),
     )
+
+
+def _results(book: FigureBook, found: Evidence, source: Provenance) -> None:
+    evaluation_figures(book, found, source)
     audit, leak = source.files("leakage/leakage.json"), source.command("leak")
     book.add("gaps", "model gap nats_per_token low high", gap_lines(found), audit, leak)
     overlap = ((found.leakage.get("corpus") if found.leakage else None) or {}).get("rows", [])

@@ -211,11 +211,15 @@ PAGE_CHINESE = {
     "{stage}, planned": "{stage}，计划",
     "{stage}, read": "{stage}，实际",
     "Throughput and energy": "吞吐量与能耗",
-    "No energy is given: no meter was read and no power was stated (release.watts).": (
-        "未给出能耗：没有读取电表，也没有给出功率（release.watts）。"
+    "No energy is given: the machine has no counter that could be read, and no power was stated (release.watts).": (
+        "未给出能耗：机器没有可读的能耗计数器，也没有给出功率（release.watts）。"
     ),
-    "{energy} kWh, computed from the stated {watts} W over {time}; no meter was read.": (
-        "{energy} 千瓦时，由给出的 {watts} W 与 {time} 算得；没有读取电表。"
+    (
+        "{energy} of training, measured ({meters}). Memory, disks, power supply and cooling are not included; what else ran on"
+        " the same processors is."
+    ): "训练用电 {energy}，实测（{meters}）。不含内存、磁盘、电源与散热；包含同一处理器上运行的其他程序。",
+    "{energy}, computed from the stated {watts} W over {time}; no meter was read.": (
+        "{energy}，由给出的 {watts} W 与 {time} 算得；没有读取电表。"
     ),
     (
         "Language modelling on the text that was set aside, beside baselines that need no network: the frequencies of"
@@ -307,7 +311,23 @@ PAGE_CHINESE = {
         "之后植入，不应整题出现。"
     ),
     "What it writes": "模型写了什么",
-    "Continuations as they came, not chosen by hand. The prompt is in bold.": ("续写照原样列出，未经挑选。粗体为提示。"),
+    (
+        "Continuations as they came, not chosen by hand. The prompt is in bold. Under each stand training documents that hold"
+        " the longest n-grams of what the model wrote, or the command that finds them; that a text stands there does not say"
+        " that the model learnt it there."
+    ): (
+        "续写照原样列出，未经挑选。粗体为提示。每段下方是含有模型所写文本之最长 n 元组的训练文档，或查找它们的命令；"
+        "文本出现在某文档中，并不说明模型是从那里学到的。"
+    ),
+    "In the training documents": "在训练文档中",
+    "{traced} of {units} units": "{units} 个单位中的 {traced} 个",
+    "{units} units, {count} times": "{units} 个单位，出现 {count} 次",
+    "No n-gram of at least {least} units stands in the training documents.": "训练文档中没有至少 {least} 个单位的 n 元组。",
+    "Find it in the training documents": "在训练文档中查找",
+    "The first call makes an index of the corpus. This page is then written with what it finds by:": (
+        "第一次调用会为语料建立索引。此后，用以下命令重写本页即可带上查找结果："
+    ),
+    "Too short to be found in the training documents.": "文本过短，无法在训练文档中查找。",
     "Every step and its hash": "每个步骤及其哈希",
     (
         "Folders are named by what they were made from; the content hash is over all files of a step except telemetry."

@@ -8,6 +8,7 @@ from skyloom.core.doors import lazy
 
 if TYPE_CHECKING:
     from skyloom.train.watch.alarms import ALARMS, ALL, REPEATS, Alarms
+    from skyloom.train.watch.energy import measured
     from skyloom.train.watch.journal import (
         HELDOUT,
         METRICS,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy(__name__, {
         "alarms": ("ALARMS", "ALL", "Alarms", "REPEATS",),
+        "energy": ("measured",),
         "journal": ("HELDOUT", "HeldOutLine", "Journal", "METRICS", "MetricsLine", "SCORES", "SKIPS", "SPEED", "Score",
             "Seal", "SkipLine",),
         "live": ("JOURNAL", "LIVE",),
@@ -64,6 +66,7 @@ __all__ = [
     "Telemetry",
     "check_trackers",
     "heldout_line",
+    "measured",
     "peak_flops",
     "score_line",
     "watched",

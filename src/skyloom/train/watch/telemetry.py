@@ -5,8 +5,9 @@ Every N steps (`train.log_every`) a line says tokens per second, of the run and 
 `mfu_causal` beside it, which counts half of the attention scores; memory; and the share of time spent waiting for data. On an
 accelerator the memory is its own: the most that tensors took since the last line, and what torch reserved for them. A line names
 the peak that its MFU is of; on a processor, which has none, both are null. `telemetry/scoring.jsonl` says how long the scores of
-released checkpoints took, and what share of the training time between two of them that is. All of it is written by rank 0, and
-memory is that of rank 0. What watches a run that goes on reads `live`.
+released checkpoints took, and what share of the training time between two of them that is. `telemetry/energy.json` has the energy
+that the machine's counters gave (`energy`), or why there is none. All of it is written by rank 0, and memory is that of rank 0.
+What watches a run that goes on reads `live`.
 
 Nothing here is part of a run's content: the figures differ from one run to the next.
 """
@@ -25,6 +26,7 @@ from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.train.step import peak_memory
 from skyloom.train.watch.alarms import ALARMS, AlarmLine
+from skyloom.train.watch.energy import ENERGY, EnergyMeter, read_energy
 from skyloom.train.watch.journal import (
     HELDOUT,
     METRICS,
@@ -83,14 +85,18 @@ class Telemetry:
         self._remotes: list[Remote] = connect(trackers, out, settings or {}, shown)
         self._live = Live(out, {**(journals or {}), SPEED: self._journal}, shown)
         self._trackers: list[Tracker] = [*self._remotes, *([Board(out.path(BOARD), first_step)] if out.local else [])]
+        self._meter = EnergyMeter(self._device, first_step, world, before=read_energy(out))
+        self._step = first_step
         self._last: SpeedLine | None = None
         self._step_seconds: deque[float] = deque(maxlen=RECENT)
         self._restart()
 
     def __enter__(self) -> Telemetry:
+        self._meter.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._meter.__exit__(kind, error, trace)
         self.write()
         self._live.close()
         for tracker in self._trackers:
@@ -109,6 +115,7 @@ class Telemetry:
         Returns whether it ended a line of `speed.jsonl`, which `note` then tells.
         """
         self._steps += 1
+        self._step = record["step"]
         self._step_seconds.append(seconds)
         self._tokens += tokens
         self._seconds += seconds
@@ -203,10 +210,12 @@ class Telemetry:
 
     def skip(self, line: SkipLine) -> None:
         """A line of `skips.jsonl`, which has no curve."""
+        self._step = line["step"]
         self._live.add(SKIPS, line)
 
     def write(self) -> None:
         self._journal.write(self._out, SPEED)
+        self._out.write_json(ENERGY, self._meter.file(self._step))
         if len(self._scoring):
             self._scoring.write(self._out, SCORING)
         for tracker in self._trackers:

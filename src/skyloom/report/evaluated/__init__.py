@@ -1,0 +1,1 @@
+"""The page of an evaluation that is not part of a run."""
