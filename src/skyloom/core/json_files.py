@@ -266,12 +266,15 @@ class LossEntry(TypedDict):
 
 
 class PerplexityEntry(LossEntry):
-    """A model's losses on a held-out set."""
+    """A model's losses on a held-out set. The last two stand in the file of `eval perplexity` only; in that of a run `low` and
+    `high` are of the loss."""
 
     set: str
     documents: int
     tokens: int | None
     bytes: int
+    bits_per_byte_low: NotRequired[Figure]
+    bits_per_byte_high: NotRequired[Figure]
 
 
 class AverageEntry(LossEntry):
