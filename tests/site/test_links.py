@@ -21,6 +21,7 @@ from tests.test_cli import VERBS
 PAGES = documents()
 BOTH = sorted(page for group in ("get-started", "tutorials") for page in (DOCS / group).glob("*.md") if ".zh" not in page.name)
 BOTH = [*BOTH, DOCS / "index.md", DOCS / "from-datatrove.md"]
+BOTH += [DOCS / "howto" / f"{name}.md" for name in ("resume", "out-of-memory", "slow-run")]
 
 
 def by_path(page: Path) -> str:

@@ -98,6 +98,25 @@ def test_the_commands_show_what_the_steps_made(work):
 
 
 @pytest.mark.xdist_group("run")
+def test_pages_are_written_beside_a_finished_run(work, tmp_path):
+    """The run page anew, with the trace index that stands there by then, and the page of the evaluation; the run stays as it is."""
+    before = contents(work)
+    anew = skyloom("report", "page", TINY, "--work", work, "--out", tmp_path / "先.html")
+    assert anew.returncode == 0 and anew.stdout.strip() == (tmp_path / "先.html").resolve().as_uri(), anew.stderr
+    assert (tmp_path / "先.html").read_bytes() == (step_folder(work, "report") / "report.html").read_bytes()
+    index = step_folder(work, "release").with_name(f"{step_folder(work, 'release').name}.trace")
+    assert skyloom("release", "trace", work, "the first line of a page 这是一页的第一行").returncode == 0
+    assert skyloom("report", "page", TINY, "--work", work, "--out", tmp_path / "后.html").returncode == 0
+    shutil.rmtree(index)
+    first, then = ((tmp_path / name).read_text("utf-8") for name in ("先.html", "后.html"))
+    assert "skyloom release trace runs/" in first and "在训练文档中查找" in first
+    assert "Find it in the training documents" not in then and ("units, " in then or "No n-gram of at least" in then)
+    judged = skyloom("eval", TINY, "--work", work, "--page", tmp_path / "评测.html")
+    assert judged.returncode == 0 and f"page: {(tmp_path / '评测.html').resolve().as_uri()}" in judged.stdout, judged.stderr
+    assert "Unigram" in (tmp_path / "评测.html").read_text("utf-8") and contents(work) == before
+
+
+@pytest.mark.xdist_group("run")
 def test_another_models_base_is_extended_on_the_same_corpus(work, tmp_path):
     """The corpus is taken as it is; the base counts by its content, not its path; what cannot be extended is refused in a sentence."""
     base = tmp_path / "底座.model"
