@@ -1,12 +1,12 @@
-"""What the bars of the pages measure: findings of axe-core on the four pages in both schemes, and printed pages of the run page.
+"""What the bars of the pages measure: findings of axe-core on all pages in both schemes, and printed pages of the run page.
 
     python -m bench.report.pages axe --work runs/demo      # SKYLOOM_AXE names a file axe.min.js
     python -m bench.report.pages print --work runs/demo
 
-Input: the work folder of a finished run. The four pages are its run page (English and Chinese), its dashboard as it stands, the
-comparison of the run with itself, and the audit page of an audit that is put together for tests. Prints {"value": number} or
-{"not_measured": "why"}; with `--verbose` each finding on standard error. A page takes seconds on an idle core, minutes on a busy
-one.
+Input: the work folder of a finished run. The pages are its run page (English and Chinese), its dashboard as it stands, the
+comparison of the run with itself, and, of results that are put together for tests, the audit page and the pages of evaluations.
+Prints {"value": number} or {"not_measured": "why"}; with `--verbose` each finding on standard error. A page takes seconds on an
+idle core, minutes on a busy one.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.report.browser import Browser, find, running
+from tests.report.evaluations import benchmarks, perplexities
 from tests.report.leaks import leak
 
 from skyloom.core.store import Store
 from skyloom.report.compare.compare_page import write_comparison
 from skyloom.report.compare.runs_read import read_runs
 from skyloom.report.dashboard import Dashboard
+from skyloom.report.evaluated.evaluation_page import write_perplexity_page, write_tasks_page
 from skyloom.report.leak_page import write_leak_page
 
 AXE = "SKYLOOM_AXE"
@@ -49,7 +51,7 @@ def run_page(work: Path) -> Path:
     return found[-1]
 
 
-def four_pages(work: Path, out: Path) -> Iterator[tuple[Path, str]]:
+def all_pages(work: Path, out: Path) -> Iterator[tuple[Path, str]]:
     """The files of the pages, with the fragment that is shown."""
     page = run_page(work)
     yield page, ""
@@ -62,6 +64,10 @@ def four_pages(work: Path, out: Path) -> Iterator[tuple[Path, str]]:
     yield out / "compare.html", ""
     write_leak_page(leak("leaked"), out / "leak.html", "en", True)
     yield out / "leak.html", ""
+    write_perplexity_page(perplexities(), Store(out), out / "perplexity.html")  # type: ignore[arg-type]  # a dictionary of a test
+    yield out / "perplexity.html", ""
+    write_tasks_page(benchmarks(), Store(out), out / "tasks.html")  # type: ignore[arg-type]  # a dictionary of a test
+    yield out / "tasks.html", "#zh"
 
 
 def axe_findings(browser: Browser, script: str, page: Path, fragment: str, *, dark: bool) -> list[tuple[str, str, list[str]]]:
@@ -80,7 +86,7 @@ def count_findings(work: Path, verbose: bool) -> int:
         raise NotMeasuredError(f"{AXE} does not name a file axe.min.js (npm pack axe-core gets it)")
     script, total = Path(place).read_text(encoding="utf-8"), 0
     with tempfile.TemporaryDirectory() as folder, running(_browser(), patience=PATIENCE) as browser:
-        for page, fragment in four_pages(work, Path(folder)):
+        for page, fragment in all_pages(work, Path(folder)):
             for dark in (False, True):
                 for rule, impact, elements in axe_findings(browser, script, page, fragment, dark=dark):
                     total += len(elements)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)>\x00\ud800"\'&{{ 7*7 }}'
+UNITS = "units of text: one Han, kana or hangul character, or one word of any other script (skyloom.core.units)"
 COMMAND = "skyloom eval perplexity 甲=./a b=./b --sets ./texts --page 页面.html"
 
 
@@ -33,7 +34,7 @@ def perplexities(first: str = "甲", second: str = "b", sets: tuple[str, ...] = 
     means = {"perplexity": 12.5, "low": None, "high": None, "reference_loss": 2.0, "reference_perplexity": 7.4}
     means |= {f"document_{key}": 1.25 for key in ("loss", "perplexity", "reference_loss", "reference_perplexity", "bits_per_byte")}
     return {
-        "command": COMMAND, "models": [described(name) for name in names], "reference": "units of text", "windows": "rolling",
+        "command": COMMAND, "models": [described(name) for name in names], "reference": UNITS, "windows": "rolling",
         "stride": None, "cut": 682,
         "rows": [
             text_row(name, one, 0.9 + 0.1 * m + 0.2 * s, cut=0 if s else 7, changed=3 if m and not s else 0)

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from skyloom.core.store import Store
+from skyloom.evaluate.perplexity import reference_counter
 from skyloom.report.evaluated.evaluation_page import write_perplexity_page, write_run_page, write_tasks_page
 from tests.report.browser import Browser, find, running
-from tests.report.evaluations import COMMAND, HOSTILE, benchmarks, perplexities
+from tests.report.evaluations import COMMAND, HOSTILE, UNITS, benchmarks, perplexities
 from tests.report.test_browser import CONTRAST
 from tests.report.test_page import Outline, chinese, english
 
@@ -63,6 +64,7 @@ def test_perplexity_has_models_baseline_differences_and_subsets(tmp_path: Path) 
     digest = hashlib.sha256((tmp_path / "results/perplexity.json").read_bytes()).hexdigest()
     assert found["bits"]["files"] == {"perplexity.json": digest} and len(found["bits"]["rows"]) == 6
     two = " ".join(Outline(chinese(text)).sections["zh-perplexity"].split())
+    assert reference_counter("units")[0] == UNITS and UNITS in sections["perplexity"] and "即一个汉字、假名或谚文字符" in two
     assert "120 个文档，40 kB，7 个截到 682 个字符，b 的分词器无法原样还原 3 个" in two and "配对差异" in two
 
 
@@ -115,7 +117,7 @@ def test_both_languages_are_whole_and_links_lead_somewhere(tmp_path: Path, kind:
     own = re.sub(r'<(pre|code)\b.*?</\1>|<p class="origin">.*?</p>', " ", chinese(text), flags=re.S)
     words = set(re.findall(r"[A-Za-z]{4,}", html.unescape(re.sub(r"<[^>]*>", " ", own))))
     names = {"Skyloom", "CPU", "JSON", "McNemar", "evaluation", "harness", "skyloom", "hugging", "face", "float", "abcdef", "easy"}
-    assert words <= names | {"exact", "match", "strict", "limit", "units", "text"}, words - names
+    assert words <= names | {"exact", "match", "strict", "limit", "units", "core"}, words - names
     ids = [attrs["id"] for _, attrs in Outline(text).elements if "id" in attrs]
     links = {a["href"] or "" for tag, a in Outline(text).elements if tag == "a" and (a.get("href") or "").startswith("#")}
     assert len(ids) == len(set(ids)) and {link[1:] for link in links} <= set(ids)

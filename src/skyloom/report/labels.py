@@ -206,6 +206,10 @@ class Say:
             return f"{check}，{self.domain(row['set'])}：{values['value']}，界限 {values['bound']}"
         return f"{check} on {domain_name(row['set'])}: {values['value']}, bound {values['bound']}"
 
+    def reference(self, told: str) -> str:
+        """What reference tokens are, as `perplexity.json` has it; what names a model stays as it is."""
+        return CHINESE.get(told, told) if self.lang == "zh" else told
+
     def benchmark(self, name: str) -> str:
         return CHINESE.get(name, name) if self.lang == "zh" else name
 

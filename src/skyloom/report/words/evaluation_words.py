@@ -1,6 +1,9 @@
 """The texts of the page of an evaluation in Chinese, by their English. What the run page also says is in `page_words`."""
 
 EVALUATION_CHINESE = {
+    "units of text: one Han, kana or hangul character, or one word of any other script (skyloom.core.units)": (
+        "文本单位，即一个汉字、假名或谚文字符，或其他文字的一个词（skyloom.core.units）"
+    ),
     "Models": "模型",
     "Perplexity": "困惑度",
     "Benchmarks": "基准测试",
