@@ -252,8 +252,8 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
     # A release carries the resolved recipe, so every setting is part of it; so does the run page, which is in the release as well.
     others = tuple(done[name] for name in ("references",) if name in done)
     inputs = (*others, *base, done["pages"], done["extract"], done["parallel"], judged, audited)
-    released = Step("release", publish, recipe, version=5, needs=inputs)
-    shown = Step("report", show, recipe, version=4, needs=(*released.needs, released))
+    released = Step("release", publish, recipe, version=6, needs=inputs)
+    shown = Step("report", show, recipe, version=5, needs=(*released.needs, released))
     return {s.name: s for s in (judged, audited, released, shown)}
 
 
