@@ -69,13 +69,15 @@ STAGES = [
 MODELS = (("stage1", 1, "checkpoints"), ("stage1", 2, "final"), ("stage2", 3, "checkpoints"), ("stage2", 4, "final"))
 
 
-def build(root: Path) -> dict[str, Store]:
-    """The steps of the run below `root`, by name."""
+SIZES = TokenizerConfig(vocabulary=1024, base=900, characters=80, words=27, fit=True)
+
+
+def build(root: Path, sizes: TokenizerConfig = SIZES) -> dict[str, Store]:
+    """The steps of the run below `root`, by name. `sizes`: of its vocabulary, which may be another model's."""
     names = ("pages", "extract", "corpus", "exercises", "tokenizer", "tokens", "stage1", "stage2", "evaluate", "leakage")
     run = {name: Store(root / name, sync=False) for name in names}
     stem.generate(EXERCISES, run["exercises"], progress=SILENT)
     _corpus(run)
-    sizes = TokenizerConfig(vocabulary=1024, base=900, characters=80, words=27, fit=True)
     train_tokenizer(run["corpus"], run["tokenizer"], sizes, progress=SILENT)
     pack.pack(run["corpus"], run["exercises"], run["tokenizer"], run["tokens"], TOKENS, engine=Engine(), progress=SILENT)
     _models(run)
@@ -86,19 +88,20 @@ def build(root: Path) -> dict[str, Store]:
     return run
 
 
-def recipe(config: ReleaseConfig = CONFIG) -> dict[str, Any]:
+def recipe(config: ReleaseConfig = CONFIG, sizes: TokenizerConfig | None = None) -> dict[str, Any]:
     """The settings that the run was made with, as a recipe has them."""
     sources = [{"name": name, "kind": "text", "path": name, "license": license} for name, license in SOURCES]
+    vocabulary = {} if sizes is None else {"tokenizer": plain(sizes)}
     return {
-        "name": "small", "corpus": {"sources": sources}, "exercises": plain(EXERCISES), "tokens": plain(TOKENS),
+        **vocabulary, "name": "small", "corpus": {"sources": sources}, "exercises": plain(EXERCISES), "tokens": plain(TOKENS),
         "evaluate": plain(EVALUATE), "leakage": plain(LEAKAGE), "train": plain(TRAIN), "heldout_sets": plain(HeldoutSetsConfig()),
         "release": plain(config), "stages": STAGES,
     }  # fmt: skip
 
 
-def publish(run: Mapping[str, Store], out: Path, config: ReleaseConfig = CONFIG) -> Path:
-    """The release of the run."""
-    release(run, Store(out, sync=False), config, recipe(config), progress=SILENT)
+def publish(run: Mapping[str, Store], out: Path, config: ReleaseConfig = CONFIG, sizes: TokenizerConfig | None = None) -> Path:
+    """The release of the run. `sizes`: of its vocabulary, if the recipe is to say them."""
+    release(run, Store(out, sync=False), config, recipe(config, sizes), progress=SILENT)
     return out
 
 
