@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,14 +95,7 @@ class Adopted:
             there = {name: tuple(weight.shape) for name, weight in self._held.items()}
         else:
             self._files, there = _where(folder)
-        missing = [n for n in self._theirs.values() if n not in there]
-        unknown = sorted(set(there) - set(self._theirs.values()) - ({"lm_head.weight"} if self.old.tied else set()))
-        unknown = [n for n in unknown if not n.endswith("rotary_emb.inv_freq")]  # written by old versions, and computed here
-        if missing or unknown:
-            raise IntegrityError(f"{folder} does not fit its config: missing {missing[:3]}, unknown {unknown[:3]}")
-        for name, shape in shapes(self.old).items():
-            if there[self._theirs[name]] != shape:
-                raise IntegrityError(f"{folder}: {self._theirs[name]} is {there[self._theirs[name]]}, its config says {shape}")
+        _check_weights(folder, self.old, there)
         rows = self.old.vocabulary
         self.rows = rows_of(read_vocabulary(folder, rows), rows, pieces, spelled, _ends(table, pieces, ends))
 
@@ -132,13 +125,30 @@ class Adopted:
         )
 
 
-def check_vocabulary(folder: Path) -> None:
-    """DataError if the model's tokenizer has ids beyond its embedding or lacks bytes; looked at before a corpus is built for it.
+def check_model(folder: Path) -> None:
+    """That a model can be continued, by its config, the headers of its weights and its tokenizer, before a corpus is built for it.
 
-    A GGUF file's is not: its ids are the rows of its embedding.
+    ConfigError for a config that is not our decoder's, DataError for weights that are not there or a tokenizer that has ids beyond
+    the embedding or lacks bytes, IntegrityError for weights that are damaged or not those of the config. A GGUF file's tokenizer is
+    not looked at: its ids are the rows of its embedding.
     """
+    shape = read_shape(folder)
     if not is_gguf(folder):
-        read_vocabulary(folder, read_shape(folder).vocabulary)
+        read_vocabulary(folder, shape.vocabulary)
+        _check_weights(folder, shape, _where(folder)[1])
+
+
+def _check_weights(folder: Path, shape: ModelConfig, there: Mapping[str, tuple[int, ...]]) -> None:
+    """IntegrityError if the weights that are `there`, by name with their shapes, are not those of the config."""
+    theirs = names(shape)
+    missing = [n for n in theirs.values() if n not in there]
+    unknown = sorted(set(there) - set(theirs.values()) - ({"lm_head.weight"} if shape.tied else set()))
+    unknown = [n for n in unknown if not n.endswith("rotary_emb.inv_freq")]  # written by old versions, and computed here
+    if missing or unknown:
+        raise IntegrityError(f"{folder} does not fit its config: missing {missing[:3]}, unknown {unknown[:3]}")
+    for name, size in shapes(shape).items():
+        if there[theirs[name]] != size:
+            raise IntegrityError(f"{folder}: {theirs[name]} is {there[theirs[name]]}, its config says {size}")
 
 
 def _ends(table: Table, pieces: Sequence[str], ends: tuple[int, int] | None) -> dict[int, int]:

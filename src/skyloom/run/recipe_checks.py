@@ -131,9 +131,9 @@ def check_files(recipe: CheckedRecipe, *, corpus: bool, evaluation: bool) -> Non
     if reference != UNITS and not Path(reference).is_file():
         raise ConfigError(f"evaluate.reference: {reference} is not there; give the path of a SentencePiece model, or '{UNITS}'")
     if recipe.train.init_from:
-        from skyloom.model.adopt import check_vocabulary
+        from skyloom.model.adopt import check_model
 
-        check_vocabulary(Path(recipe.train.init_from))
+        check_model(Path(recipe.train.init_from))
     if recipe.train.trackers:
         from skyloom.train.watch import check_trackers
 

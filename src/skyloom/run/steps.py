@@ -123,7 +123,7 @@ def _vocabulary(config: TokenizerConfig) -> tuple[PlainTable, str]:
     if not config.base_model:
         return settings, ""
     given = given_base(Path(config.base_model))
-    given.check(config.base, config.reserved)
+    given.check(config.base, config.reserved, config.characters)
     return settings, given.digest
 
 

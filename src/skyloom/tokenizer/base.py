@@ -87,13 +87,20 @@ class GivenBase:
     model: bytes
     byte_level: ByteVocabulary | None
 
-    def check(self, size: int, reserved: int) -> None:
-        """ConfigError if a recipe's sizes are not possible with this base."""
+    def check(self, size: int, reserved: int, characters: int) -> None:
+        """ConfigError if a recipe's sizes are not possible with this base, or leave no room for bytes that it lacks."""
         if self.size != size:
             raise ConfigError(f"{self.path} has {self.size:,} pieces, tokenizer.base says {size:,}")
         if self.byte_level is None and not reserved:
             raise ConfigError(
                 f"tokenizer.reserved is 0, which only a byte-level base (tokenizer.json) can have; {self.path} is none"
+            )
+        lacking = () if self.byte_level is None else self.byte_level.lacking
+        if len(lacking) > characters:
+            raise ConfigError(
+                f"{self.path} is byte-level and lacks {len(lacking)} of the 243 bytes of UTF-8 (0x{lacking[0]:02X} is the first), "
+                f"so not every text can be cut into its pieces: set tokenizer.characters to {len(lacking)} or more, which then holds "
+                "these bytes"
             )
 
 

@@ -53,7 +53,7 @@ def train(documents: Store, out: Store, config: TokenizerConfig, *, progress: Pr
     """
     given = given_base(Path(config.base_model)) if config.base_model else None
     if given is not None:
-        given.check(config.base, config.reserved)
+        given.check(config.base, config.reserved, config.characters)
     sample = draw(documents, round(config.sample_megabytes * 1e6), config.seed, config.balance, config.weights)
     if not sample.rates:
         raise DataError(f"{documents.root} has no documents of split 'train' to train a tokenizer on")

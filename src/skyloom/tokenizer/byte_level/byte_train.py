@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from skyloom.core.errors import ConfigError, DataError
+from skyloom.core.errors import DataError
 from skyloom.core.json_files import PlainTable
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
@@ -33,15 +33,9 @@ ROUND = 64
 def choose(base: ByteVocabulary, counts: Counts, config: TokenizerConfig, progress: Progress) -> AddedPieces:
     """What the base is extended with: as many pieces as the recipe wants; with `fit` as many as the corpus supports.
 
-    ConfigError if the base lacks bytes and there is no room for them; DataError if the corpus holds no Chinese, or too little for
+    There is room for the bytes that the base lacks (`GivenBase.check`). DataError if the corpus holds no Chinese, or too little for
     the sizes and `fit` is off.
     """
-    if len(base.lacking) > config.characters:
-        number, first = len(base.lacking), base.lacking[0]
-        raise ConfigError(
-            f"{config.base_model} is byte-level and lacks {number} of the 243 bytes of UTF-8 (0x{first:02X} is the first), so not "
-            f"every text can be cut into its pieces: set tokenizer.characters to {number} or more, which then holds these bytes"
-        )
     room = config.characters - len(base.lacking)
     if not (room or config.words):
         return AddedPieces(lacking=base.lacking)
