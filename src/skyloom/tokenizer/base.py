@@ -99,8 +99,8 @@ class GivenBase:
         if len(lacking) > characters:
             raise ConfigError(
                 f"{self.path} is byte-level and lacks {len(lacking)} of the 243 bytes of UTF-8 (0x{lacking[0]:02X} is the first), "
-                f"so not every text can be cut into its pieces: set tokenizer.characters to {len(lacking)} or more, which then holds "
-                "these bytes"
+                f"so not every text can be cut into its pieces: set tokenizer.characters to {len(lacking)} or more, which then "
+                "holds these bytes"
             )
 
 
