@@ -2,7 +2,6 @@
 
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model            (in the project's root; needs lightgbm)
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write    writes the model file as well
-    SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --write --before FILE    makes a shipped file again (`with_states`)
     SKYLOOM_BENCH_DATA=DATA python -m studies.extraction_model --pages 20 --trees 20    a small trial of the study itself
 
 Input: marked pages whose marks are MIT, Apache-2.0 or CC-BY (`FITTED` of bench/corpus/extraction.py), and pages that we
@@ -27,6 +26,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +34,17 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from bench.corpus.extraction import FITTED, NotMeasuredError, Page, read_pages
+from bench.answers import answer, offer
+from bench.corpus.extraction import FITTED, Page, read_pages
 from studies import extraction_evidence as evidence
 from studies import extraction_pages, extraction_small_pages
-from studies.extraction_scores import GOODS
+from studies.extraction_scores import GOODS, KINDS, language_mean, score
 from studies.extraction_scores import tables as score_tables
 
 from skyloom.core.kernels import entry
 from skyloom.core.units import UnitColumn, hash_units, ngrams
 from skyloom.corpus.extract import scratch as pg
-from skyloom.corpus.extract.column import Pages, extract_column
+from skyloom.corpus.extract.column import extract_column
 from skyloom.corpus.extract.features import FEATURES, ROLES, describe, describe_page, prepare
 from skyloom.corpus.extract.hidden import DROP, settle_hidden
 from skyloom.corpus.extract.judge import ensemble
@@ -58,6 +59,7 @@ Floats32 = npt.NDArray[np.float32]
 Lines = npt.NDArray[np.float32]
 
 FILE = Path(ensemble.__file__).with_name("model.json")
+THIN_PAGES = Path(__file__).with_name("extraction_thin_pages.txt")
 N = 4
 SHARE = 0.7
 TREES, LEAVES, RATE, FOLDS = 120, 16, 0.09, 5
@@ -77,6 +79,9 @@ INVENTED, SMALL = 180, 480
 DRAWN = frozenset(("invented", "small"))
 """Pages whose names and words are drawn from lists: no evidence of other sites."""
 BATCH = 64
+SCORED = {"wcxb": frozenset(KINDS), "wcxb-forum": frozenset(("forum",)), "wcxb-goods": GOODS}
+BARS = (*SCORED, "other-en", "other-zh")
+"""Figures for `--json`: word F1 on WCXB, cross-validated by site, and F1 of 4-grams on sets not trained on."""
 
 
 @dataclass(frozen=True)
@@ -151,18 +156,17 @@ def sample(page: Page) -> Sample:
     return Sample(page, lines, truth, weights, units, shown, evidence.entries(page.site, page.html, truth, units))
 
 
-def with_states(pages: Sequence[Page], before: ensemble.Model) -> list[Page]:
-    """The pages, and behind each that shows little the page that is made of its scripts' state, under the same marks.
+def with_states(pages: Sequence[Page]) -> list[Page]:
+    """The pages, and behind each of `THIN_PAGES` the page that is made of its scripts' state, under the same marks.
 
-    What a page shows is what the model `before` extracts. A new model shows a little more or less; so the file of a model is
-    made again only with the one that was there before it.
+    Those are the pages of which the model before showed less than `embedded.THIN` bytes. They are a list, because each model
+    shows a little more or less: so the file of the model is made again by the study alone.
     """
-    bodies = pa.array([p.html.encode("utf-8", "replace") for p in pages], pa.large_binary())
-    shown = Pages(bodies, None, 1.0, pg.LARGEST).read(before, False)
+    thin = frozenset(THIN_PAGES.read_text("utf-8").split())
     found: list[Page] = []
-    for page, blocks in zip(pages, shown["blocks"].to_pylist(), strict=True):
+    for page in pages:
         found.append(page)
-        if len("".join(blocks or ()).encode()) < embedded.THIN:
+        if page.id in thin:
             made = embedded.alternatives(page.html.encode("utf-8", "replace"))
             found += [replace(page, id=f"{page.id} state {n}", html=one.decode("utf-8", "replace")) for n, one in enumerate(made)]
     return found
@@ -332,41 +336,61 @@ def weights(text: str) -> dict[str, float]:
     return found
 
 
+@dataclass(frozen=True)
+class Study:
+    """What a run of the study gives: the model, and the text of each page, cross-validated where it was trained on."""
+
+    data: dict[str, Any]
+    fitted: Sequence[Page]
+    texts: Sequence[str]
+    others: Sequence[Page]
+    other_texts: Sequence[str]
+    about: str
+
+    def value(self, bar: str) -> float:
+        """A figure of `BARS`."""
+        if bar.startswith("wcxb"):
+            return score(self.fitted, self.texts, "wcxb", SCORED[bar])
+        return language_mean(self.others, self.other_texts, bar.removeprefix("other-"))
+
+    def show(self) -> None:
+        """Print all tables."""
+        print(f"{self.about}\n\nTrained on, cross-validated by site:\n{score_tables(self.fitted, self.texts)}")
+        if self.others:
+            print(f"\nNot trained on:\n{score_tables(self.others, self.other_texts)}")
+
+
+def run(page_limit: int, trees: int) -> Study:
+    """Train, cross-validate and measure. NotMeasuredError without the marked pages."""
+    pages = spread(seen(read_pages()), page_limit)
+    chinese = spread(extraction_pages.own_chinese(), page_limit)
+    fitted = [*(p for p in pages if p.bench in FITTED), *chinese]
+    marked = [sample(p) for p in with_states(fitted)]
+    others = [p for p in pages if p.bench not in FITTED]
+    invented = extraction_pages.invented(min(INVENTED, page_limit or INVENTED))
+    small = extraction_small_pages.small(min(SMALL, page_limit or SMALL))
+    own = [sample(p) for p in (*extraction_pages.samples(), *extraction_pages.docs(), *invented, *small)]
+    data = fit(marked + own, trees)
+    blocks = sum(len(s.labels) for s in marked), sum(len(s.labels) for s in own)
+    about = f"{len(marked)} marked pages with {blocks[0]:,} blocks, {len(own)} of our own with {blocks[1]:,}, {trees} trees"
+    return Study(data, fitted, cross_validated(fitted, marked, own, trees), others, texts_of(others, data), about)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Train and cross-validate the model of structural extraction.")
     parser.add_argument("--write", action="store_true", help=f"write {FILE.name}")
-    parser.add_argument(
-        "--before", type=Path, default=FILE, help="a model file that judges which pages show little (default: the shipped)"
-    )
     parser.add_argument("--pages", type=int, default=0, help="at most so many pages of each benchmark, language and kind; 0: all")
     parser.add_argument("--trees", type=int, default=TREES, help="trees of each model")
     parser.add_argument("--weights", type=weights, default={}, metavar="NAME=VALUE,…", help=f"other than {WEIGHTS}")
+    offer(parser, BARS)
     options = parser.parse_args()
-    try:
-        pages = spread(seen(read_pages()), options.pages)
-    except NotMeasuredError as why:
-        print(why, file=sys.stderr)
-        return 1
     WEIGHTS.update(options.weights)
-    chinese = spread(extraction_pages.own_chinese(), options.pages)
-    fitted = [*(p for p in pages if p.bench in FITTED), *chinese]
-    before = ensemble.pack(json.loads(options.before.read_text("utf-8")))
-    marked = [sample(p) for p in with_states(fitted, before)]
-    others = [p for p in pages if p.bench not in FITTED]
-    invented = extraction_pages.invented(min(INVENTED, options.pages or INVENTED))
-    small = extraction_small_pages.small(min(SMALL, options.pages or SMALL))
-    own = [sample(p) for p in (*extraction_pages.samples(), *extraction_pages.docs(), *invented, *small)]
-    data = fit(marked + own, options.trees)
-    blocks = sum(len(s.labels) for s in marked), sum(len(s.labels) for s in own)
-    print(f"{len(marked)} marked pages with {blocks[0]:,} blocks, {len(own)} of our own with {blocks[1]:,}, {options.trees} trees")
-    found = cross_validated(fitted, marked, own, options.trees)
-    print(f"\nTrained on, cross-validated by site:\n{score_tables(fitted, found)}")
-    if others:
-        print(f"\nNot trained on:\n{score_tables(others, texts_of(others, data))}")
-    if options.write:
-        FILE.write_text(json.dumps(data, separators=(",", ":")) + "\n", "utf-8")
-        print(f"\nwrote {FILE}")
-    return 0
+    found = cache(lambda: run(options.pages, options.trees))
+    code = answer(options.json, lambda name: found().value(name), lambda: found().show())
+    if options.write and not code:
+        FILE.write_text(json.dumps(found().data, separators=(",", ":")) + "\n", "utf-8")
+        print(f"\nwrote {FILE}", file=sys.stderr if options.json else sys.stdout)
+    return code
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from bench.answers import NotMeasuredError
 from bench.corpus.extraction import Page, Scores, counted, f1, interval, mean, word_f1
 
 Floats = npt.NDArray[np.float64]
@@ -55,3 +56,19 @@ def tables(pages: Sequence[Page], texts: Sequence[str]) -> str:
     """All tables of these pages as one."""
     kinds = [row for bench in BY_KIND for row in by_kind(bench, pages, texts)]
     return "\n".join([HEAD, *by_benchmark(pages, texts), *kinds])
+
+
+def score(pages: Sequence[Page], texts: Sequence[str], bench: str, kinds: frozenset[str]) -> float:
+    """Mean F1 of the pages of a benchmark that are of some kinds, by the benchmark's own measure."""
+    found = [BY_KIND[bench](t, p.gold) for p, t in zip(pages, texts, strict=True) if p.bench == bench and p.kind in kinds]
+    if not found:
+        raise NotMeasuredError(f"there is no page of {bench} of the kinds {', '.join(sorted(kinds))}")
+    return float(np.mean(found))
+
+
+def language_mean(pages: Sequence[Page], texts: Sequence[str], lang: str) -> float:
+    """F1 of 4-grams of the pages of one language, averaged as bench/corpus/extraction.py averages it."""
+    chosen = counted(grouped(pages, [f1(text, page.gold) for text, page in zip(texts, pages, strict=True)]), lang)
+    if not chosen:
+        raise NotMeasuredError(f"there are no pages in {lang} that the model was not trained on")
+    return mean(chosen)
