@@ -232,6 +232,19 @@ def test_a_recipe_is_read_without_kernels_and_torch():
     assert done.stdout.strip() == "[]"
 
 
+def test_the_steps_of_a_corpus_do_without_torch(tmp_path):
+    """Its import takes a second and 200 MB, in each process that reads pages."""
+    page = "<html><title>页</title><body><p>" + "船在夜里过了三道闸门，天亮前到了湖边。" * 20 + "</p></body></html>"
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    program = (
+        "import sys; from skyloom.cli import main\n"
+        "main(['corpus', 'build', 'demo', '--source', 'page.html', '--work', 'work', '--workers', '1'], standalone_mode=False)\n"
+        "print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr
+
+
 def test_only_the_tests_of_the_bench_import_the_bench():
     """A test of the product must not need what only measures it; what both need is in tests/."""
     wrong = []

@@ -25,7 +25,6 @@ from skyloom.tokenizer.base import given_base
 from skyloom.tokenizer.config import TokenizerConfig
 from skyloom.train.config import ScoreTaskConfig
 from skyloom.train.stage_list import FINAL, Stage, planting
-from skyloom.train.watch import measured
 
 _ALONE = {"exercises": (), **dict.fromkeys(("pages", "extract", "parallel", "corpus", "references"), ("corpus.sources",))}
 _WITH_VOCABULARY = ("corpus.sources", "tokenizer")
@@ -259,6 +258,8 @@ def _judging_steps(recipe: Recipe, done: dict[str, Step]) -> dict[str, Step]:
 
 def run_facts(recipe: Recipe, ctx: StepContext) -> RunFacts:
     """What the run page says of the run itself: its recipe, steps with hashes and times, versions and machine."""
+    from skyloom.train.watch import measured  # needs torch, which the steps of a corpus do not
+
     steps: list[DoneStep] = []
     finished = ""
     names = order(recipe)

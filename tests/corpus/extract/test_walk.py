@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +20,8 @@ from hypothesis import strategies as st
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.column import REASONS, extract_column, page_part
 from skyloom.corpus.extract.config import ExtractConfig
-from skyloom.corpus.extract.judge.ensemble import COLUMNS, FIRST, model
+from skyloom.corpus.extract.judge import ensemble
+from skyloom.corpus.extract.judge.ensemble import COLUMNS, EARLY, FIRST, LANES, SETTLED, model, odds
 from skyloom.corpus.extract.stage import extract_html, extract_pages
 from skyloom.corpus.extract.tag_tables import NAMES, TAGS, bits, fnv, tables
 from skyloom.corpus.text import charset
@@ -189,16 +192,54 @@ def test_words_in_names_are_found_wherever_they_stand() -> None:
             assert group in groups(word.strip("|")), word
 
 
-def test_the_model_file_names_features_that_exist_and_trees_that_end() -> None:
-    trees = model().first
-    assert len(trees.nodes) > 20 and trees.feature.max() < FIRST
-    for tree in range(len(trees.nodes) - 1):
-        first, last = trees.nodes[tree], trees.nodes[tree + 1]
-        leaves = trees.leaves[tree + 1] - trees.leaves[tree]
-        assert leaves == last - first + 1
-        steps = np.concatenate([trees.low[first:last], trees.high[first:last]])
-        assert sorted(steps[steps >= 0].tolist()) == list(range(1, last - first))
-        assert sorted((-1 - steps[steps < 0]).tolist()) == list(range(leaves))
+MODEL_FILE = json.loads(Path(ensemble.__file__).with_name("model.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("name", "columns"), [("first", FIRST), ("second", len(COLUMNS))])
+def test_every_node_of_the_model_is_on_the_way_from_a_root_to_a_leaf(name: str, columns: int) -> None:
+    trees = getattr(model(), name)
+    features, children = trees.split >> 16, trees.split & 0xFFFF
+    assert len(trees.roots) > 20 and len(trees.roots) % LANES == 0 and EARLY % LANES == 0
+    assert features.max() < columns
+    nodes = np.arange(len(children))
+    leaves = children == nodes
+    assert (children[~leaves] > nodes[~leaves]).all() and np.isinf(trees.limit[leaves]).all() and (trees.value[~leaves] == 0).all()
+    reached = np.concatenate([trees.roots, children[~leaves], children[~leaves] + 1])
+    assert sorted(reached.tolist()) == nodes.tolist()
+
+
+@pytest.mark.parametrize(("name", "data"), [("first", MODEL_FILE), ("second", MODEL_FILE["second"])])
+def test_the_log_odds_are_the_sum_of_one_leaf_of_each_tree_of_the_file(name: str, data: dict[str, Any]) -> None:
+    from skyloom.core.kernels import entry
+
+    @entry
+    def summed(line, trees):  # type: ignore[no-untyped-def]
+        return odds(line, trees)
+
+    number = {column: n for n, column in enumerate(COLUMNS)}
+    limits: dict[int, list[float]] = {}
+    for tree in data["trees"]:
+        for feature, limit in zip(tree["feature"], tree["limit"], strict=True):
+            limits.setdefault(number[data["features"][feature]], []).append(limit)
+    draw, settled, trees = np.random.default_rng(1), 0, getattr(model(), name)
+    louder = trees._replace(value=4 * trees.value)  # so that many are settled early
+    for turn in range(200):
+        factor = np.float32(4 if turn % 2 else 1)
+        line = np.zeros(len(COLUMNS), np.float32)
+        for column, known in limits.items():  # on the limits, and on both sides of them
+            line[column] = np.float32(draw.choice(known)) + np.float32(draw.choice([0, 0, 0.01, -0.01, 5, -5]))
+        total = np.float32(0)
+        for t, tree in enumerate(data["trees"]):
+            if t == EARLY and abs(total) > SETTLED:
+                settled += 1
+                break
+            at = 0 if tree["feature"] else -1
+            while at >= 0:
+                value, limit = line[number[data["features"][tree["feature"][at]]]], np.float32(tree["limit"][at])
+                at = tree["low"][at] if value <= limit else tree["high"][at]
+            total += factor * np.float32(tree["value"][-1 - at])
+        assert summed(line, louder if turn % 2 else trees) == total
+    assert 0 < settled < 200
 
 
 def test_constants() -> None:

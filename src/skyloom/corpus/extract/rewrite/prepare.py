@@ -168,10 +168,12 @@ def _begins_line(before: bytes) -> bool:
 
 def _without_boxes(page: bytes) -> bytes:
     parts, start, place, large = list[bytes](), 0, 0, 0
-    signed = _FORUM.search(page) is not None and len(_SIGN.findall(page)) >= 2  # "sign" has other meanings where there are no posts
+    signed: bool | None = None  # "sign" has other meanings where there are no posts
     while large < _TRIES and (box := _BOX.search(page, place)):
         name = (box[1] or box[2] or box[3]).lower()
         place = box.end()
+        if box[4] and signed is None:
+            signed = len(_SIGN.findall(page)) >= 2 and _FORUM.search(page) is not None
         if box[4] and not signed:
             continue
         depth, end = 1, -1
