@@ -87,7 +87,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
     pages = Step("pages", read, what, version=5, identity="\n".join(f"{s.config.name} {s.kind} {s.identity}" for s in found))
     own_text = extract.extractor_identity(corpus.extract) if corpus.extract.use else ""
     extracting = {"extract": corpus.extract, "policies": policy_settings}
-    extracted = Step("extract", judge, extracting, version=5, needs=(pages,), identity=own_text)
+    extracted = Step("extract", judge, extracting, version=6, needs=(pages,), identity=own_text)
     pairs = Step("parallel", align, corpus.parallel_text, version=3, needs=(extracted,))
     exercises = Step("exercises", write, recipe.exercises, version=2)
     inputs = (extracted, pairs, exercises)

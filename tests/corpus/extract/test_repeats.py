@@ -151,3 +151,34 @@ def test_a_paragraph_twice_below_one_heading_comes_once(lang: str) -> None:
     ):  # fmt: skip
         inner = layout.format(n="The pump" if lang == "en" else "水泵", x=text, a=TEXTS[lang][0], b=TEXTS[lang][1])
         assert extract_html(page(lang, f"<article>{inner}</article>")).text.count(text) == 1, layout
+
+
+POSTS = {
+    "<div class=post><h3>{n}</h3><blockquote><cite>{who}</cite><div>{quoted}</div></blockquote><div>{own}</div></div>",
+    "<div class=post id=p{k}><h2>#{k}</h2><h3>Re: {topic}</h3><div class=postmsg><div class=quotebox><blockquote><div>{quoted}</div></blockquote></div>{own}</div></div>",
+    "<div class=plhin><div class=quote><blockquote><font>{who}</font><br>{quoted}</blockquote></div><table><tr><td class=t_f>{own}</td></tr></table></div>",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lang", "layout"), itertools.product(("en", "zh"), sorted(POSTS)))
+def test_a_post_that_others_quote_comes_once(lang: str, layout: str) -> None:
+    topic, who = ("The old pump", "{} wrote:") if lang == "en" else ("旧水泵", "{} 发表于 昨天")
+    texts = TEXTS[lang][:5]
+    posts = [f"<div class=post><h2>#1</h2><div class=postmsg><p>{texts[0]}</p></div></div>"]
+    for k in range(1, 5):
+        said = layout.format(
+            n=f"{k}", k=k + 1, topic=topic, who=who.format("Mill"), quoted=f"<p>{texts[k - 1]}</p>", own=f"<p>{texts[k]}</p>"
+        )
+        posts.append(said)
+    found = extract_html(page(lang, f"<main><h1>{topic}</h1>{''.join(posts)}</main>")).text
+    assert [found.count(text) for text in texts] == [1] * 5
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_quotations_that_are_no_copy_stay(lang: str) -> None:
+    text, other = TEXTS[lang][0], TEXTS[lang][1]
+    found = extract_html(article(lang, f"<p>{other}</p><blockquote><p>{text}</p></blockquote><p>{TEXTS[lang][2]}</p>")).text
+    assert found.count(text) == 1
+    law = _law(lang, LAWS["headings"])
+    found = extract_html(article(lang, f"<p>{other} 7</p><blockquote>{law}</blockquote><p>{other} 9</p>")).text
+    assert found.count(SAID[lang][4]) == 4

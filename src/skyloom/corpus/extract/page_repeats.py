@@ -1,9 +1,9 @@
 """Runs of blocks that go on or come again: the last steps of a list in a second element, and the same text in a second copy.
 
 Input: a `Page` whose blocks are chosen. Output: the choice, changed. A page may carry its text twice, for print or for small
-screens, in a dialog, in the copies of a carousel, or short before "more": one stays. An equal paragraph alone is no copy: laws and
-contracts say the same below different headings, and so do answers to different questions. Verses and the cells of tables may
-repeat.
+screens, in a dialog, in the copies of a carousel, short before "more", or as what the next post of a thread quotes: one stays. An
+equal paragraph alone is no copy: laws and contracts say the same below different headings, and so do answers to different
+questions. Verses and the cells of tables may repeat.
 """
 
 # ruff: noqa: SIM110 (a compiled `in` and `all` cost more than they say)
@@ -32,7 +32,7 @@ NEXT = 8
 _LABEL_RANK, _TEXT_RANK = 7, 8  # after the ranks of headings
 _STEM = 24  # bytes that a shortened text and the whole one have in common
 _COPIES = NAME_BITS["picture"] | NAME_BITS["popup"] | NAME_BITS["hide"]
-_PRE, _H1, _LI = TAG["pre"], TAG["h1"], TAG["li"]
+_PRE, _H1, _LI, _QUOTE = TAG["pre"], TAG["h1"], TAG["li"], TAG["blockquote"]
 
 
 @inner
@@ -134,7 +134,8 @@ _DIGITS = np.array([int.from_bytes(c.encode(), "big") for c in "一二三四五�
 @inner
 def drop_repeats(page: pg.Page) -> None:
     """Drop runs of kept blocks that all stood before, if there is a passage among them and they are a copy: their element is one by
-    its name, they stand below the same heading as before, or they are nearly all that stood before."""
+    its name, they stand below the same heading as before, they are quoted and were not before, or they are nearly all that stood
+    before."""
     keys, above, used = page.families, page.family_sums, 0
     keys[:] = 0
     heads = page.spans[:, 0]  # of each rank the last heading, plus 1
@@ -162,6 +163,8 @@ def drop_repeats(page: pg.Page) -> None:
         head = _heading_above(heads, rank)
         if i < end:
             copy = row[pg.UNITS] >= 2 and page.all[row[pg.NODE]] & _COPIES != 0
+            if not copy and passages and _is_quoted(page, i):
+                copy = not _is_quoted(page, _next_kept(page, np.int64(above[slot, 0])))
             if not copy and passages and not (row[pg.BTAG] == _LI and row[pg.MARK] > 0 and units == row[pg.UNITS]):
                 labelled = last >= 0 and _rank(page, last) < _TEXT_RANK <= rank + 1 and above[slot, 0] != last + 1
                 copy = above[slot, 1] == head and not labelled
@@ -182,6 +185,24 @@ def drop_repeats(page: pg.Page) -> None:
         before += row[pg.UNITS]
         last = i
         i += 1
+
+
+@inner
+def _is_quoted(page: pg.Page, i: Int) -> bool:
+    """Whether a block stands in a <blockquote>."""
+    element: Int
+    element = np.int64(page.blocks[i, pg.NODE])
+    while element >= 0 and page.nodes[element, pg.NTAG] != _QUOTE:
+        element = np.int64(page.nodes[element, pg.PARENT])
+    return element >= 0
+
+
+@inner
+def _next_kept(page: pg.Page, i: Int) -> Int:
+    """The first block from i on that is kept; there is one."""
+    while not page.keep[i]:
+        i += 1
+    return i
 
 
 @inner
