@@ -21,6 +21,18 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CONTRAST = """(() => {
+    const linear = (v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const light = (color) => {
+        const [r, g, b] = color.match(/[0-9]+/g).map((v) => linear(v / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const body = getComputedStyle(document.body), lead = getComputedStyle(document.querySelector(".lead"));
+    const paper = light(body.backgroundColor);
+    const contrast = (c) => (Math.max(light(c), paper) + 0.05) / (Math.min(light(c), paper) + 0.05);
+    return [paper, contrast(body.color), contrast(lead.color)];
+})()"""
+"""Luminance of the page, and contrast of its ink and its softer ink, by the rules of WCAG 2."""
 FLAGS = (
     "--headless",
     "--no-sandbox",

@@ -6,7 +6,6 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,35 +15,10 @@ from skyloom.report.dashboard import Dashboard
 from skyloom.report.serve import Server
 from skyloom.train.watch.journal import METRICS
 from tests.report import demo_run
-from tests.report.browser import Browser, find, running
+from tests.report.browser import CONTRAST, Browser
 from tests.report.test_dashboard import begun, metric
 
 pytestmark = pytest.mark.browser
-
-CONTRAST = """(() => {
-    const linear = (v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-    const light = (color) => {
-        const [r, g, b] = color.match(/[0-9]+/g).map((v) => linear(v / 255));
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const body = getComputedStyle(document.body), lead = getComputedStyle(document.querySelector(".lead"));
-    const paper = light(body.backgroundColor);
-    const contrast = (c) => (Math.max(light(c), paper) + 0.05) / (Math.min(light(c), paper) + 0.05);
-    return [paper, contrast(body.color), contrast(lead.color)];
-})()"""
-"""Luminance of the page, and contrast of its ink and its softer ink, by the rules of WCAG 2."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = find()
-    if executable is None:
-        reason = "no Chromium found; install it (Debian: apt install chromium) to test the page in a browser"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with running(executable) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -8,7 +8,6 @@ import html
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ import pytest
 from skyloom.core.store import Store
 from skyloom.evaluate.perplexity import reference_counter
 from skyloom.report.evaluated.evaluation_page import write_perplexity_page, write_run_page, write_tasks_page
-from tests.report.browser import Browser, find, running
+from tests.report.browser import CONTRAST, Browser
 from tests.report.evaluations import COMMAND, HOSTILE, UNITS, benchmarks, perplexities
-from tests.report.test_browser import CONTRAST
 from tests.report.test_page import Outline, chinese, english
 
 WRITERS = {"perplexity": (write_perplexity_page, perplexities), "tasks": (write_tasks_page, benchmarks)}
@@ -138,18 +136,6 @@ def test_hostile_names_are_shown_and_not_obeyed(tmp_path: Path, kind: str) -> No
     script = re.findall(r"<script>(.*?)</script>", text, re.S)[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert "default-src 'none'" in policy and f"script-src 'sha256-{digest}'" in policy
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = find()
-    if executable is None:
-        reason = "no Chromium found; install it (Debian: apt install chromium) to test the page in a browser"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with running(executable) as opened:
-        yield opened
 
 
 @pytest.mark.browser

@@ -6,10 +6,8 @@ import base64
 import hashlib
 import html
 import json
-import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +21,8 @@ from skyloom.core.errors import ConfigError, DataError, StorageError
 from skyloom.report.leak_charts import Gap, Member, Regression, forest, scatter
 from skyloom.report.leak_page import EASIEST, read_leak, render_leak, write_leak_page
 from skyloom.report.leak_words import DETECTORS, LEAK_CHINESE, UNITS, LeakSay
-from tests.report.browser import Browser, find, running
+from tests.report.browser import CONTRAST, Browser
 from tests.report.leaks import HOSTILE, SENTENCES, WORDS, leak
-from tests.report.test_browser import CONTRAST
 from tests.report.test_page import Outline
 
 SECTIONS = ("verdict", "sets", "gaps", "family", "detectors", "items", "assumptions", "command")
@@ -243,18 +240,6 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     for arguments, code, words in runs:
         told = CliRunner().invoke(main, ["leak", "report", *arguments, "--out", str(tmp_path / "page.html")])
         assert told.exit_code == code and words in told.output and "Traceback" not in told.output
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = find()
-    if executable is None:
-        reason = "no Chromium found; install it (Debian: apt install chromium) to test the page in a browser"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with running(executable) as opened:
-        yield opened
 
 
 @pytest.mark.browser
