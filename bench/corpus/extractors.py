@@ -41,10 +41,11 @@ def skyloom_column(pages: list[list[str]]) -> Callable[[], list[str]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from skyloom.corpus.extract.column import extract_column
+    from skyloom.corpus.extract import ExtractConfig
+    from skyloom.corpus.extract.stage import extract_pages
 
     bodies = pa.array([page.encode("utf-8", "replace") for page, _ in pages], pa.large_binary())
-    return lambda: pc.binary_join(extract_column(bodies).column("blocks"), "\n\n").to_pylist()
+    return lambda: pc.binary_join(extract_pages(bodies, None, ExtractConfig()).column("blocks"), "\n\n").to_pylist()
 
 
 def trafilatura() -> Extract:

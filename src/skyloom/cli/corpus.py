@@ -106,17 +106,17 @@ def corpus_show(
     epilog=example(
         "skyloom corpus extract pages.jsonl.gz -o texts.jsonl",
         "skyloom corpus extract crawl/*.warc.gz -o texts.jsonl.zst --comments",
-        "zcat page.warc.gz | skyloom corpus extract - -o texts.jsonl",
+        "zcat page.warc.gz | skyloom corpus extract - -o - | jq -r .text",
     ),
 )
 @click.argument("pages", nargs=-1, required=True)
-@click.option("-o", "--out", required=True, metavar="FILE", help="Output: .jsonl, .jsonl.gz or .jsonl.zst.")
+@click.option("-o", "--out", required=True, metavar="FILE", help='Output: .jsonl, .jsonl.gz, .jsonl.zst, or "-".')
 @click.option("--comments", is_flag=True, help="Keep readers' comments.")
 @click.option("--workers", type=click.IntRange(0), default=None, help="Worker processes. [default: usable cores]")
 @logging
 def corpus_extract(pages: tuple[str, ...], out: str, comments: bool, workers: int | None) -> None:
     """Extract the main text of PAGES: JSON lines with id and html, WARC or WET files, Parquet, or a folder of HTML; one path or
-    several, and "-" for the standard input.
+    several, and "-" for the standard input (as FILE, for the standard output).
 
     Writes a line for each page: id, text, title, date, reason (null where there is text). A page without text, or one that cannot
     be read, also has a line, with the reason.

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +188,25 @@ def test_the_standard_input_is_of_any_kind(tmp_path: Path, monkeypatch: pytest.M
     (row,) = read(tmp_path / "o.jsonl")
     assert row["text"] == extract_html(PAGES[7]).text
     assert [p.name for p in tmp_path.iterdir()] == ["o.jsonl"]
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_texts_go_into_a_pipe(tmp_path: Path, workers: str) -> None:
+    """To the standard output, in the order of the input; nothing stays, and nothing else is written there."""
+    (tmp_path / "zh.html").write_text(PAGES[7], encoding="utf-8")
+    (tmp_path / "en.html").write_text(PAGES["a"], encoding="utf-8")
+    given = [str(tmp_path / "zh.html"), "-", str(tmp_path / "en.html")]
+    program = [sys.executable, "-m", "skyloom", "corpus", "extract", *given, "-o", "-", "--workers", workers]
+    data = "\n".join(json.dumps({"id": name, "html": html}, ensure_ascii=False) for name, html in PAGES.items()).encode()
+    places = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    done = subprocess.run(program, input=data, capture_output=True, cwd=tmp_path, env=places, check=False)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and [row["id"] for row in rows] == ["zh.html", "a", 7, "none", "en.html"], done.stderr
+    assert rows[0]["text"] == extract_html(PAGES[7]).text and rows[4]["text"] == rows[1]["text"] == extract_html(PAGES["a"]).text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["en.html", "tmp", "zh.html"] and not list(
+        (tmp_path / "tmp").glob("skyloom*")
+    )
 
 
 def test_an_interrupted_extraction_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

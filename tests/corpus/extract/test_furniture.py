@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.corpus.extract.kinds import TEXTS, article, page
 
 from skyloom.corpus.extract import extract_html
 from skyloom.corpus.extract.column import page_part
+from skyloom.corpus.extract.rewrite import furniture, prepare
 from skyloom.corpus.extract.rewrite.furniture import plain_headings, without_furniture
+from skyloom.corpus.extract.rewrite.marks import box_tags
 
 SHELLS = (
     '<div class="post"><div class="postbody">{}</div></div>', '<div class="x1"><div class="x2">{}</div></div>',
@@ -142,3 +148,42 @@ def test_names_of_sites_in_titles_go(title: str, part: str) -> None:
 @pytest.mark.parametrize("mark", ['<div class="sign">', '<td class="sig">', 'class="sign "', "forum <p class=sig>"])
 def test_hostile_signatures_end(mark: str) -> None:
     assert extract_html("<html><body>forum bbs" + mark * 20_000).reason in (None, "no passages", "empty", "too many tags")
+
+
+PIECES = st.sampled_from([
+    b"<div", b"<table", b"<p>", b"<amp-ad>", b"</amp-ad>", b"<ul ", b" class=", b" id='", b'"', b"'", b">", b"<", b"</div>", b"</table>", b"</ul>",
+    b"related-posts", b"Related_Posts", b"authorbox", b"author-bio ", b"files", b"sig", b" sign ", b"x ", b"- ", b"\n", b"forum", b"<b>",
+    "相关".encode(), "作者的话。".encode() * 20, b"text of the page " * 20, b'<div class="related-posts">', b"<div class='sig'>", b"<p class=sign >",
+    b'<table class="files">', b"<aside id=about-the-author>", b"</aside>",
+])  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PIECES, max_size=40).map(b"".join))
+def test_boxes_are_found_where_a_search_of_the_whole_page_finds_them(page: bytes) -> None:
+    """The compiled search for tags that may be boxes only saves time."""
+    found = [(box.start(), box.end()) for box in prepare._BOX.finditer(page)]
+    tags = box_tags(page).tolist()
+    assert all(any(first <= a and b <= last for first, last in tags) for a, b in found)
+    assert all(b">" not in page[a : b - 1] for a, b in tags)
+    assert [a for a, _ in tags] == sorted({a for a, _ in tags})
+    everywhere = np.array([[0, len(page)]])
+    with mock.patch.object(prepare, "box_tags", lambda _: everywhere):
+        plain = prepare._without_boxes(page)
+    assert prepare._without_boxes(page) == plain
+
+
+PARTS = st.sampled_from([
+    "Reply", "回复", " | ", "12", "(3k)", "举报 ", "points ", "last edited by ann", "本帖最后由 甲 于昨天编辑", "3 people found this helpful", "-- \n",
+    "——\n", "第12楼", "Post #7 by ann", "发表于 2021-3-5 21:01", " 只看该作者", "A sentence of the text.", "正文的一句话。", " ", "\n", "ago", "12 points",
+])  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.lists(PARTS, min_size=1, max_size=6).map("".join), min_size=1, max_size=12))
+def test_lines_are_found_as_by_the_patterns_alone(lines: list[str]) -> None:
+    """The search for likely lines only saves time."""
+    texts, tags, owners = pa.array(lines, pa.string()), pa.array(["p"] * len(lines)), np.zeros(len(lines), np.int64)
+    quick = without_furniture(texts, tags, owners)
+    with mock.patch.object(furniture, "_LIKELY", ""):
+        assert without_furniture(texts, tags, owners).tolist() == quick.tolist()

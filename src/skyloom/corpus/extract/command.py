@@ -89,20 +89,22 @@ def extract_files(
     paths: str | Sequence[str], out: str | Path, config: ExtractConfig, progress: Progress, engine: Engine | None = None
 ) -> Extracted:
     """Write the text of all pages at `paths`, one or several, in their order, to the file `out` (.jsonl, .jsonl.gz or .jsonl.zst;
-    a path or an fsspec URL). Each path may be of its own kind; `engine`: the workers, else this process works alone.
+    a path or an fsspec URL), or as JSON lines to the standard output ("-"), when all are done. Each path may be of its own kind;
+    `engine`: the workers, else this process works alone.
 
     DataError if there is no page at a path, ConfigError if `out` is no name for JSON lines or a path holds
     none of these kinds, StorageError if a place cannot be read or written.
     """
     paths = [paths] if isinstance(paths, str) else list(paths)
+    piped = str(out) == STDIN
     folder, _, name = str(out).rpartition("/")
-    if not name.endswith(_ENDINGS):
+    if not piped and not name.endswith(_ENDINGS):
         raise ConfigError(f"{out}: name the output {', '.join(_ENDINGS[:3])}, for it is written as JSON lines")
     store = Store(folder or ("/" if str(out).startswith("/") else "."))
     version = extractor_version(config)
     own = [extractor_identity(config)] if config.use else []  # nothing without one, so that the work folder keeps its name
     with contextlib.ExitStack() as stack:
-        spool = work_folder(None, "extract", "", []) if STDIN in paths else None
+        spool = work_folder(None, "extract", "", []) if piped or STDIN in paths else None  # of what comes and goes once
         if spool is not None:
             stack.callback(shutil.rmtree, spool, ignore_errors=True)
         found = _found(paths, spool, progress)
@@ -117,11 +119,12 @@ def extract_files(
         told_of = (Engine(0) if alone or engine is None else engine).map(
             _extract_part, tasks, work, progress=progress, label="extract", result=_Counts
         )
-        with store.writing(name) as file, _packed(file, name) as lines:
-            for task in tasks:
-                with work.reading(f"{task.key}.jsonl") as part_file:
-                    while data := part_file.read(_COPY):
-                        lines.write(data)
+        if piped:
+            _join(tasks, work, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            with store.writing(name) as file, _packed(file, name) as lines:
+                _join(tasks, work, lines)
         shutil.rmtree(work.root, ignore_errors=True)
     total = Extracted()
     for one in told_of:
@@ -135,6 +138,14 @@ def extract_files(
     for reason, count in total.reasons.most_common():
         progress.log(f"  {count:,} without: {reason}")
     return total
+
+
+def _join(tasks: Sequence[Task[_Part]], work: Store, out: Any) -> None:
+    """Copy the lines of all tasks, in their order."""
+    for task in tasks:
+        with work.reading(f"{task.key}.jsonl") as part_file:
+            while data := part_file.read(_COPY):
+                out.write(data)
 
 
 def _extract_part(task: Task[_Part], work: Store) -> Done[_Counts]:

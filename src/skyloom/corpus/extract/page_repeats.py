@@ -194,7 +194,7 @@ def _is_quoted(page: pg.Page, i: Int) -> bool:
     element = np.int64(page.blocks[i, pg.NODE])
     while element >= 0 and page.nodes[element, pg.NTAG] != _QUOTE:
         element = np.int64(page.nodes[element, pg.PARENT])
-    return element >= 0
+    return bool(element >= 0)
 
 
 @inner

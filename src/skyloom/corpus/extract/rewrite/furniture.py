@@ -59,6 +59,9 @@ _POST = (  # what stands above each post
     r"(?:(?:沙发|板凳|地板|楼主|第?[0-9]+(?:楼|#))\s*)*发表于\s*:?\s*20[0-9][0-9][-/.年0-9月日:时分 \t]{4,30}"
     r"(?:\s*(?:\|\s*)?(?:只看该作者|来自 ?\S{1,20}))*)\s*$"
 )
+_DOUBTFUL = f"(?:{_WORDS})|(?:{_SIGNATURE})|(?:{_POST})"
+_LIKELY = re.sub(r"\{[0-9]+,[0-9]+\}", "*", f"(?:{_SURE})|{_DOUBTFUL}")
+"""What the two find, and a little more. Arrow compiles a pattern at each call, and repetitions with limits take it milliseconds."""
 _SIGNS, _POSTS = re.compile(_SIGNATURE), re.compile(_POST)
 _POINT = re.compile(rf"(?i)(?:{_POINTS})[\s:：]*")
 _WORD = re.compile(rf"(?i){_BUTTONS}|{_POINTS}")
@@ -84,9 +87,13 @@ def without_furniture(blocks: pa.Array, tags: pa.Array, owners: npt.NDArray[np.i
     if not len(places):
         return stays
     texts = pc.replace_substring_regex(blocks.take(pa.array(places)), r"^(?:- |[0-9]+\. )", "")
+    likely = pc.match_substring_regex(texts, _LIKELY)
+    places, texts = places[likely.to_numpy(zero_copy_only=False)], texts.filter(likely)
+    if not len(places):
+        return stays
     sure = pc.match_substring_regex(texts, _SURE).to_numpy(zero_copy_only=False)
     stays[places[sure]] = False
-    doubtful = pc.match_substring_regex(texts, f"(?:{_WORDS})|(?:{_SIGNATURE})|(?:{_POST})").to_numpy(zero_copy_only=False) & ~sure
+    doubtful = pc.match_substring_regex(texts, _DOUBTFUL).to_numpy(zero_copy_only=False) & ~sure
     found = places[doubtful]
     given = dict(zip(found.tolist(), texts.filter(pa.array(doubtful)).to_pylist(), strict=True))
     for rows in np.split(found, np.flatnonzero(np.diff(owners[found])) + 1):
@@ -132,6 +139,8 @@ def _shape(text: str) -> str:
 
 def unmarked(headings: pa.Array) -> pa.Array:
     """Texts (string[n]) without `[edit | edit source]`, 「[编辑 | 编辑源代码]」 at their ends; a text of nothing else stays."""
+    if not pc.any(pc.match_substring_regex(headings, r"[\]］】](?:[ ]*[¶#§])?$")).as_py():
+        return headings
     return pc.replace_substring_regex(headings, _EDITED, r"\1")
 
 

@@ -26,6 +26,13 @@ _BOXES = (
 )
 _WORDS = {**dict.fromkeys(_BOXES.split(), BOX), "mwcitebacklink": BACKLINK}
 
+_SKIPPED = 1
+_FOLDED = np.zeros(256, np.uint8)
+"""Each byte of a word in lower case; hyphens are skipped; a byte of 0 ends a word."""
+for _byte in b"abcdefghijklmnopqrstuvwxyz0123456789_":
+    _FOLDED[_byte] = _byte
+_FOLDED[ord("A") : ord("Z") + 1], _FOLDED[ord("-")] = _FOLDED[ord("a") : ord("z") + 1], _SKIPPED
+
 
 @kernel
 def _find(data: Bytes, offsets: Ints, hashes: Hashes, bits: Bytes, tags: int, out: Bytes) -> None:
@@ -44,18 +51,16 @@ def _find(data: Bytes, offsets: Ints, hashes: Hashes, bits: Bytes, tags: int, ou
                 continue
             first, word = True, FNV_START
             while i < stop:
-                c = data[i]
-                if 97 <= (c | 32) <= 122:
-                    word = (word ^ np.uint64(c | 32)) * FNV_PRIME
-                elif 48 <= c <= 57 or c == 95:
-                    word = (word ^ np.uint64(c)) * FNV_PRIME
-                elif c != 45:
+                byte = _FOLDED[data[i]]
+                if byte > _SKIPPED:
+                    word = (word ^ np.uint64(byte)) * FNV_PRIME
+                elif byte != _SKIPPED:
                     if likely[np.int64(word & np.uint64(1023))]:
                         for n in range(0 if first else tags, tags if first else len(hashes)):
                             if hashes[n] == word:
                                 found |= bits[n]
                     first, word = False, FNV_START
-                    if c == 62 or c == 60:
+                    if data[i] == 62 or data[i] == 60:
                         break
                 i += 1
         out[row] = found
@@ -79,3 +84,11 @@ def find_marks(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> n
     hashes, bits = _table()
     _find(data, offsets, hashes, bits, len(_TAGS), out)
     return out
+
+
+def box_tags(page: bytes) -> npt.NDArray[np.int64]:
+    """Where the tags of a page that may be boxes begin and end, int64[tags, 2], rising, each with the text before it."""
+    data = np.frombuffer(page, np.uint8)
+    bounds = np.concatenate([[0], np.flatnonzero(data == 62) + 1, [len(data)]]).astype(np.int64)  # behind each `>`
+    rows = np.flatnonzero(find_marks(data, bounds) & BOX)
+    return np.stack([bounds[rows], bounds[rows + 1]], axis=1)

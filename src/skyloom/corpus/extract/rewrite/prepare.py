@@ -13,10 +13,11 @@ import itertools
 import re
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from skyloom.corpus.extract.rewrite.marks import BACKLINK, BOX, LISTING, MATH, RUBY, find_marks
+from skyloom.core.kernels import Bytes
+from skyloom.corpus.extract.rewrite.marks import BACKLINK, BOX, LISTING, MATH, RUBY, box_tags, find_marks
 from skyloom.corpus.extract.rewrite.mathml import with_tex
 from skyloom.corpus.text import charset
 
@@ -77,16 +78,28 @@ def prepared(bodies: pa.Array | pa.ChunkedArray, max_page_mb: float = 16.0) -> p
     rows = np.flatnonzero(marks)
     if not len(rows):
         return column
-    raw = column.cast(pa.large_binary())
-    old = raw.take(pa.array(rows)).to_pylist()
-    new = [page if page is None else rewritten(page, bits) for page, bits in zip(old, marks[rows].tolist(), strict=True)]
-    changed = np.array([a is not b for a, b in zip(old, new, strict=True)])
-    if not changed.any():
-        return column
-    mask = np.zeros(len(column), bool)
-    mask[rows[changed]] = True
-    values = pa.array([page for page, differs in zip(new, changed.tolist(), strict=True) if differs], pa.large_binary())
-    return pc.replace_with_mask(raw, pa.array(mask), values)
+    changed: dict[int, bytes] = {}
+    for row, bits in zip(rows.tolist(), marks[rows].tolist(), strict=True):
+        old = data[offsets[row] : offsets[row + 1]].tobytes()
+        new = rewritten(old, bits)
+        if new is not old:
+            changed[row] = new
+    return _with_rows(data, offsets, changed) if changed else column
+
+
+def _with_rows(data: Bytes, offsets: npt.NDArray[np.int64], changed: dict[int, bytes]) -> pa.Array:
+    """The column (large_binary) with some rows replaced; a null is empty."""
+    sizes = np.diff(offsets)
+    for row, page in changed.items():
+        sizes[row] = len(page)
+    bounds = np.concatenate([[0], np.cumsum(sizes)])
+    out, begin = np.empty(bounds[-1], np.uint8), 0
+    for row, page in [*changed.items(), (len(sizes), b"")]:  # the rows between two changed ones are copied as they are
+        out[bounds[begin] : bounds[row]] = data[offsets[begin] : offsets[row]]
+        if row < len(sizes):
+            out[bounds[row] : bounds[row + 1]] = np.frombuffer(page, np.uint8)
+        begin = row + 1
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(sizes), [None, pa.py_buffer(bounds), pa.py_buffer(out)])
 
 
 def prepared_page(page: bytes) -> bytes:
@@ -169,22 +182,23 @@ def _begins_line(before: bytes) -> bool:
 def _without_boxes(page: bytes) -> bytes:
     parts, start, place, large = list[bytes](), 0, 0, 0
     signed: bool | None = None  # "sign" has other meanings where there are no posts
-    while large < _TRIES and (box := _BOX.search(page, place)):
-        name = (box[1] or box[2] or box[3]).lower()
-        place = box.end()
-        if box[4] and signed is None:
-            signed = len(_SIGN.findall(page)) >= 2 and _FORUM.search(page) is not None
-        if box[4] and not signed:
-            continue
-        depth, end = 1, -1
-        for tag in _TAG[name].finditer(page, place, place + _LONGEST_SIGN if box[4] else len(page)):
-            depth += -1 if tag[1] else 1
-            if depth == 0:
-                end = page.find(b">", tag.end()) + 1 or -1
-                break
-        if end >= 0 and end - box.start() <= _SHARE * len(page):
-            parts.append(page[start : box.start()])
-            start = place = end
-        elif not box[4]:
-            large += 1
+    for first, last in box_tags(page).tolist():
+        while large < _TRIES and place < last and (box := _BOX.search(page, max(first, place), last)):
+            name = (box[1] or box[2] or box[3]).lower()
+            place = box.end()
+            if box[4] and signed is None:
+                signed = len(_SIGN.findall(page)) >= 2 and _FORUM.search(page) is not None
+            if box[4] and not signed:
+                continue
+            depth, end = 1, -1
+            for tag in _TAG[name].finditer(page, place, place + _LONGEST_SIGN if box[4] else len(page)):
+                depth += -1 if tag[1] else 1
+                if depth == 0:
+                    end = page.find(b">", tag.end()) + 1 or -1
+                    break
+            if end >= 0 and end - box.start() <= _SHARE * len(page):
+                parts.append(page[start : box.start()])
+                start = place = end
+            elif not box[4]:
+                large += 1
     return b"".join([*parts, page[start:]]) if parts else page
