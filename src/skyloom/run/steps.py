@@ -94,7 +94,7 @@ def _corpus_steps(recipe: Recipe, found: tuple[sources.ResolvedSource, ...]) -> 
     settings = {"clean": corpus.clean, "policies": policy_settings}
     differs = cleaning.identity(corpus.clean.order, own, corpus.clean.lists)  # nothing in a usual recipe: its step keeps its name
     identity = json.dumps(differs, ensure_ascii=False, sort_keys=True) if differs else ""
-    cleaned = Step("corpus", clean, settings, version=3, needs=inputs, identity=identity)
+    cleaned = Step("corpus", clean, settings, version=4, needs=inputs, identity=identity)
     return {s.name: s for s in (pages, extracted, pairs, exercises, cleaned)}
 
 

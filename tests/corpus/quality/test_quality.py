@@ -79,6 +79,27 @@ def test_debris_goes_for_its_reason(reason: str) -> None:
     assert scores[0] < 0.5
 
 
+SAYINGS = {
+    "en": ["The ferry left at six and the sun stood over the hills.", "Nobody on the deck had slept, and my brother kept a hand on the rail.",
+           "In the village they say that the bridge remembers who has walked over it.", "A pump in the cellar keeps the water down.",
+           "The letters in the archive were written in pencil, and so they outlived the flood."],
+    "zh": ["渡船六点开出，太阳升到了山顶。", "甲板上没有人睡过觉，弟弟一直用手扶着栏杆。", "村里的人说，桥也会记得走过它的人。",
+           "地窖里的小水泵把水压在下面。", "档案馆里的信是用铅笔写的，所以发大水的时候保存了下来。"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ends", ["\n", "\n\n", " \n    "])
+@pytest.mark.parametrize("paragraphs", [2, 3, 5])
+def test_a_text_said_twice_is_judged_alike_in_both_languages(paragraphs: int, ends: str) -> None:
+    """Half of it stood before, which is no more than the limit; of a text said three times, two thirds."""
+    for times, expected in ((1, None), (2, None), (3, "repeated lines")):
+        for lang, lines in SAYINGS.items():
+            said = lines[:paragraphs]
+            one_by_one = [line for line in said for _ in range(times)]
+            reasons, _ = verdicts([(lang, ends.join(said * times)), (lang, ends.join(one_by_one))])
+            assert reasons == [expected] * 2, (lang, times)
+
+
 def test_cheap_rules() -> None:
     texts = ["Too short.", "太短了。", GOOD["en prose"][1], GOOD["zh prose"][1] + "\ufffd\ufffd\ufffd", "", GOOD["zh prose"][1]]
     langs = ["en", "zh-Hans", "en", "zh-Hans", "en", "zh-Hans"]

@@ -79,8 +79,8 @@ class Shape:
 
     `sentence_marks`: full stops, commas, colons and the like, in ASCII and in full width. `broken`: replacement and
     control characters and code points of private use. `symbols`: whatever is neither a letter, digit, space, sentence
-    mark nor broken. Lines are those that are not blank. `repeated`: characters of lines that stood before in the text, of
-    lines with a letter or digit. Lines drawn around tables count as spaces.
+    mark nor broken. Lines are those that are not blank. `repeated`: characters but spaces of lines that stood before in the
+    text, of lines with a letter or digit. Lines drawn around tables count as spaces.
     """
 
     characters: npt.NDArray[np.int64]
@@ -184,7 +184,7 @@ def _shape(data: Bytes, offsets: Ints, kinds: Bytes, bullets: Ints) -> Ints:
         for i in range(start, stop):
             breaks += data[i] == 10
         hashes, sizes = np.zeros(breaks, np.uint64), np.zeros(breaks, np.int64)
-        lines, longest, listed, worded = 0, 0, 0, False
+        lines, longest, listed, solid, worded = 0, 0, 0, 0, False
         first: Int
         state, length, first, last_solid = FNV_START, 0, np.int64(-1), 0
         i = start
@@ -195,20 +195,21 @@ def _shape(data: Bytes, offsets: Ints, kinds: Bytes, bullets: Ints) -> Ints:
                 counts[kinds[point]] += 1
             if point == 10:
                 if first >= 0:
-                    hashes[lines], sizes[lines] = state, last_solid if worded else 0
+                    hashes[lines], sizes[lines] = state, solid if worded else 0
                     lines += 1
                     longest = max(longest, last_solid)
                     for bullet in bullets:
                         if first == bullet:
                             listed += 1
                 state, length, first, last_solid = FNV_START, 0, np.int64(-1), 0
-                worded = False
+                solid, worded = 0, False
             elif first >= 0 or kinds[point] != _SPACE:
                 length += 1
                 if first < 0:
                     first = point
                 if kinds[point] != _SPACE:
                     last_solid = length
+                    solid += 1
                     worded = worded or kinds[point] == _LETTER or kinds[point] == _DIGIT
                     state = fnv(state, point)
                     state ^= state >> np.uint64(29)
