@@ -190,7 +190,7 @@ def main() -> int:
     parser.add_argument("--replay", type=float, default=0.2, help="share of English in the second training (default: .2)")
     parser.add_argument("--context", type=int, default=128, help="tokens of a sequence (default: 128)")
     parser.add_argument("--batch", type=int, default=8, help="sequences of a step (default: 8)")
-    parser.add_argument("--peak", type=float, default=3e-4, help="highest rate (default: 3e-4)")
+    parser.add_argument("--peak", type=float, default=1e-4, help="highest rate (default: 1e-4; 3e-4 is unstable with replay)")
     parser.add_argument("--held-bytes", type=int, default=24_000, help="of each held-out set (default: 24000)")
     parser.add_argument("--seed", type=int, default=1, help="order of the text (default: 1)")
     parser.add_argument("--threads", type=int, default=0, help="of torch (default: physical cores)")
