@@ -25,7 +25,7 @@ from bench.corpus import extraction as bench
 from skyloom.core.units import units
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.features import FEATURES
-from skyloom.corpus.extract.judge.ensemble import RULES, pack, table_of_evidence
+from skyloom.corpus.extract.judge.ensemble import LANES, RULES, pack, table_of_evidence
 from skyloom.corpus.extract.stage import extract_html
 from skyloom.corpus.extract.tag_tables import tables
 
@@ -195,12 +195,13 @@ def test_trees_as_arrays_give_what_lightgbm_gives() -> None:
 def odds_of(line: np.ndarray, trees: Any) -> float:
     """A plain reading of a model's arrays."""
     total = 0.0
-    for tree in range(len(trees.nodes) - 1):
-        at = 0 if trees.nodes[tree + 1] > trees.nodes[tree] else -1
-        while at >= 0:
-            node = trees.nodes[tree] + at
-            at = trees.low[node] if line[trees.feature[node]] <= trees.limit[node] else trees.high[node]
-        total += float(trees.value[trees.leaves[tree] - 1 - at])
+    for root in trees.roots.tolist():
+        node, child = -1, root
+        while child != node:
+            node = child
+            feature, first = int(trees.split[node]) >> 16, int(trees.split[node]) & 0xFFFF
+            child = first if line[feature] <= trees.limit[node] else first + 1
+        total += float(trees.value[node])
     return total
 
 
@@ -372,6 +373,7 @@ def test_the_second_pass_takes_part_in_a_trained_model() -> None:
     pages = [page(f"{n}", ("en", "zh")[n % 2], site=f"site{n % 9}.example") for n in range(36)]
     found = study.fit([study.sample(one) for one in pages], 5, 3)
     packed = pack(found)
-    assert len(packed.first.nodes) == 4 and len(packed.second.nodes) == 6 and packed.keys.any()
+    assert len(found["trees"]) == 3 and len(found["second"]["trees"]) == 5 and packed.keys.any()
+    assert len(packed.first.roots) == len(packed.second.roots) == LANES  # filled up with leaves of 0
     assert packed.rules.tolist() == [name in study.KEPT_RULES for name in RULES]
     assert all(study.texts_of(pages[:2], found))
