@@ -12,7 +12,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import FNV_PRIME, FNV_START, Bytes, Hashes, Ints, kernel
+from skyloom.core.kernels import FNV_PRIME, FNV_START, Bytes, Hashes, Ints, kernel, read_only
 
 MATH, RUBY, LISTING, BOX, BACKLINK = 1, 2, 4, 8, 16
 """Bits of a page: <math>, <ruby>, <pre>, something that is cut out, and the way back from a note of MediaWiki."""
@@ -89,6 +89,6 @@ def find_marks(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> n
 def box_tags(page: bytes) -> npt.NDArray[np.int64]:
     """Where the tags of a page that may be boxes begin and end, int64[tags, 2], rising, each with the text before it."""
     data = np.frombuffer(page, np.uint8)
-    bounds = np.concatenate([[0], np.flatnonzero(data == 62) + 1, [len(data)]]).astype(np.int64)  # behind each `>`
+    bounds = read_only(np.concatenate([[0], np.flatnonzero(data == 62) + 1, [len(data)]]).astype(np.int64))  # behind each `>`
     rows = np.flatnonzero(find_marks(data, bounds) & BOX)
     return np.stack([bounds[rows], bounds[rows + 1]], axis=1)
