@@ -167,13 +167,13 @@ def line_date(page: pg.Page) -> Int:
         value: Int
         row = page.blocks[i]
         a, b = row[pg.START], row[pg.END]
-        if b - a > _LONGEST:
+        prose = row[pg.STOPS] > 0 and row[pg.UNITS] > _MOST_UNITS
+        if b - a > _LONGEST or prose or 2 * row[pg.LINKED] >= b - a:
             continue
         value = np.int64(row[pg.DATED])
         if value == 0:
             value = written(page.text, a, b)
-        prose = row[pg.STOPS] > 0 and row[pg.UNITS] > _MOST_UNITS
-        if value == 0 or prose or 2 * row[pg.LINKED] >= b - a or _is_clock(page.text, a, b):
+        if value == 0 or _is_clock(page.text, a, b):
             continue
         if row[pg.PHRASE] & _BYLINE or page.all[row[pg.NODE]] & _NAMES or _only(page.text, a, b) or _said(page.text, a, b):
             return value
