@@ -21,7 +21,7 @@ def test_shape_of_one_text() -> None:
     assert seen.lines.tolist() == [6, 0]
     assert seen.longest_line.tolist() == [14, 0]
     assert seen.bullet_lines.tolist() == [2, 0]
-    assert seen.repeated.tolist() == [len("- 苹果，两斤") + len("Total: 3 items"), 0], "lines of marks alone are not counted"
+    assert seen.repeated.tolist() == [len("-苹果，两斤Total:3items"), 0], "neither lines of marks alone nor spaces are counted"
     assert seen.digits[0] == 2
     assert seen.sentence_marks[0] == 2 + 2 + 4
 
