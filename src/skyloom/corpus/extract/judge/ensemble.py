@@ -98,6 +98,8 @@ def _forest(data: dict[str, Any]) -> Forest:
                 limit.append(tree["limit"][row])
                 value.append(0.0)
                 rows += [tree["low"][row], tree["high"][row]]
+    if len(split) > 1 << _HALF:
+        raise ValueError(f"a forest of {len(split):,} nodes; it may have {1 << _HALF:,}")
     return Forest(np.array(split, np.uint32), np.array(limit, np.float32), np.array(value, np.float32), np.array(roots, np.uint32))
 
 
