@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import FNV_START, Bytes, Hashes, Int, Ints, Ints32, fnv, inner
+from skyloom.core.kernels import FNV_START, Bytes, Hashes, Int, Ints, Ints32, find_byte, fnv, inner
 
 REPLACED = 0xFFFD
 
@@ -104,7 +104,8 @@ def tag_end(data: Bytes, i: Int, stop: Int) -> Int:
 def find_close(data: Bytes, i: Int, stop: Int, key: np.uint64) -> Int:
     """The place of the first `</name` from i on whose name has this hash, or `stop`."""
     while i + 2 < stop:
-        if data[i] == 60 and data[i + 1] == 47:
+        i = find_byte(data, i, stop - 2, 60)
+        if i + 2 < stop and data[i + 1] == 47:
             _, found = name_end(data, i + 2, stop)
             if found == key:
                 return i

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skyloom.core.kernels import Bytes, Int, inner
+from skyloom.core.kernels import Bytes, Int, find_byte, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.blocks import add_text, end_tag, flush, imply_ends, newline, pop, push
 from skyloom.corpus.extract.elements import dated, element, image, inline, skipped
@@ -57,9 +57,7 @@ def _read(data: Bytes, start: Int, stop: Int, page: pg.Page, table: Tables, bare
     i, comments_end = start, True
     while i < stop:
         if data[i] != 60:
-            j = i + 1
-            while j < stop and data[j] != 60:
-                j += 1
+            j = find_byte(data, i + 1, stop, 60)
             if s[pg.MUTE] == 0:
                 add_text(data, i, j, page, table)
             elif s[pg.MUTE_DEPTH]:

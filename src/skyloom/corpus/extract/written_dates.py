@@ -17,7 +17,7 @@ import re
 
 import numpy as np
 
-from skyloom.core.kernels import Bool, Bytes, Int, Ints, inner
+from skyloom.core.kernels import Bool, Bytes, Int, Ints, find_byte, inner
 from skyloom.corpus.extract import scratch as pg
 from skyloom.corpus.extract.scan import attribute, date, find, name_end
 from skyloom.corpus.extract.tag_tables import NAME_BITS, PHRASE_BITS
@@ -184,9 +184,9 @@ def line_date(page: pg.Page) -> Int:
 def marked_date(data: Bytes, i: Int, stop: Int, found: Ints) -> Int:
     """The date of the first <time>, by its text, or <abbr>, by its title, as 20210305, or 0."""
     while i + 6 < stop:
-        if data[i] != 60:
-            i += 1
-            continue
+        i = find_byte(data, i, stop - 6, 60)
+        if i + 6 >= stop:
+            break
         a, b, c, d = data[i + 1] | 32, data[i + 2] | 32, data[i + 3] | 32, data[i + 4] | 32
         is_time = a == 116 and b == 105 and c == 109 and d == 101
         is_abbr = a == 97 and b == 98 and c == 98 and d == 114

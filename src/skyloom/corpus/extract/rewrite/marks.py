@@ -12,7 +12,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from skyloom.core.kernels import FNV_PRIME, FNV_START, Bytes, Hashes, Ints, kernel, read_only
+from skyloom.core.kernels import FNV_PRIME, FNV_START, Bytes, Hashes, Ints, find_byte, kernel, read_only
 
 MATH, RUBY, LISTING, BOX, BACKLINK = 1, 2, 4, 8, 16
 """Bits of a page: <math>, <ruby>, <pre>, something that is cut out, and the way back from a note of MediaWiki."""
@@ -43,10 +43,7 @@ def _find(data: Bytes, offsets: Ints, hashes: Hashes, bits: Bytes, tags: int, ou
     for row in range(len(offsets) - 1):
         i, stop, found = offsets[row], offsets[row + 1], np.uint8(0)
         while i < stop:
-            if data[i] != 60:
-                i += 1
-                continue
-            i += 1
+            i = find_byte(data, i, stop, 60) + 1
             if i >= stop or not 97 <= (data[i] | 32) <= 122:
                 continue
             first, word = True, FNV_START
