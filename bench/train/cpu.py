@@ -6,7 +6,9 @@ show that all train the same thing), and then takes turns of a few steps. A peer
 or after it from round to round, and the ratio of a round is that of these two turns: the speed of a shared machine changes within
 seconds, so turns that lie further apart say less. The first step of a turn, after a process has slept, is not timed.
 Output: tokens per second, the median of the rounds; the ratio ours over theirs, median, smallest and largest of the rounds. All
-run with 2 threads and in the environment that `skyloom` gives itself (`cli.FOR_TORCH`), which helps peers too.
+run with 2 threads and in the environment that `skyloom` gives itself (`cli.FOR_TORCH`), which helps peers too. The tables begin
+with the rates of a matrix product in fp32, in which the Trainer computes, and in bf16, in which ours does: their ratio bounds what
+ours can win.
 
     python -m bench.train.cpu [--peers PYTHON] [--shape NAME ...] [--only CONTENDER ...] [--rounds N]     the tables
     python -m bench.train.cpu [--peers PYTHON] --json trainer_ratio,best_ratio
@@ -41,6 +43,7 @@ from skyloom.model.config import ModelConfig
 from skyloom.model.decoder import Decoder
 from skyloom.model.hf import to_hf
 from skyloom.model.init import initialise
+from skyloom.train.step.machine import matmul_flops, settled
 
 HERE = Path(__file__).resolve().parent
 OURS, TRAINER = "skyloom", "trainer"
@@ -210,6 +213,9 @@ class Bench:
         settings = ", ".join(f"{name}={value}" for name, value in FOR_TORCH.items())
         print(f"tokens/s, median of the turns; ours over theirs in turns side by side, {self.rounds} rounds")
         print(f"2 threads, torch {torch.__version__}, {settings}")
+        with settled(2):
+            fp32, bf16 = (matmul_flops(precision) / 1e9 for precision in ("fp32", "bf16"))
+        print(f"this machine's square matrix product: {fp32:.0f} GFLOP/s in fp32, {bf16:.0f} in bf16 ({bf16 / fp32:.2f} times)")
         head = f"| | tokens/s | smallest to largest | ours is | smallest to largest | loss at step 1 | step {WATCHED} |"
         head += "\n|" + "---|" * 7
         for name, here in self.found.items():
