@@ -24,28 +24,12 @@ import numpy.typing as npt
 import torch
 
 from bench.answers import NotMeasuredError, answer, offer
-from skyloom.core.store import Store
-from skyloom.release.corpus_shards import documents
+from bench.release.held_out_prompts import prompts
 from skyloom.release.gguf_model import write_gguf
 from skyloom.release.trace import open_corpus
 from skyloom.release.weights import load_released
 
-SEED = 3
 BARS = ("agree", "ids", "argmax", "logits")
-
-
-def prompts(release: Store, number: int, context: int) -> list[str]:
-    """Beginnings of held-out documents, of both languages in turn, at most half a context of bytes long."""
-    rng, found = np.random.default_rng(SEED), {"en": [], "zh": []}
-    for _, document in documents(release, "valid"):
-        lang = document["lang"][:2]
-        if lang in found and len(document["text"]) > 20:
-            text = document["text"].encode()[: context // 2].decode("utf-8", "ignore")
-            found[lang].append(text[: int(rng.integers(4, max(len(text), 5)))])
-    while min(map(len, found.values())) * 2 < number:  # a small release: the same documents, cut elsewhere
-        for texts in found.values():
-            texts += [text[: max(len(text) - 1, 2)] for text in texts]
-    return [text for pair in zip(found["en"], found["zh"], strict=False) for text in pair][:number]
 
 
 def rounded(weight: torch.Tensor, kind: str) -> torch.Tensor:
