@@ -2,7 +2,7 @@
 #
 #   docker build -t skyloom .
 #   docker run --rm -v "$PWD/runs:/home/skyloom/runs" skyloom                    # the demo; the run page lies in runs/demo
-#   docker run --rm -v "$PWD:/data" skyloom corpus extract /data/pages.warc.gz   # any other command
+#   docker run --rm -v "$PWD:/data" skyloom corpus extract /data/pages.warc.gz -o - > pages.jsonl    # any other command
 #
 # The small CPU build of torch saves gigabytes: --build-arg TORCH_INDEX=<the CPU wheel index that pytorch.org's install page names>.
 # The user has the number 1000; give --build-arg USER_ID=$(id -u) if yours is another, so that it may write into the mounted folder.
