@@ -12,7 +12,8 @@ SEED = 3
 
 def prompts(release: Store, number: int, context: int) -> list[str]:
     """Beginnings of held-out documents, of both languages in turn, at most half a context of bytes long."""
-    rng, found = np.random.default_rng(SEED), {"en": [], "zh": []}
+    rng = np.random.default_rng(SEED)
+    found: dict[str, list[str]] = {"en": [], "zh": []}
     for _, document in documents(release, "valid"):
         lang = document["lang"][:2]
         if lang in found and len(document["text"]) > 20:
