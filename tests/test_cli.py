@@ -24,6 +24,7 @@ from click.testing import CliRunner
 
 from skyloom.cli import main
 from skyloom.cli.common import show
+from skyloom.run import doctor
 from skyloom.run.recipe import load
 from skyloom.run.subject import read_subject
 
@@ -124,6 +125,18 @@ def test_doctor_names_what_the_machine_has(tmp_path):
     assert found["Python"]["state"] == "ok" and found["torch"]["state"] == "ok"
     assert all(row["mend"] for row in found.values() if row["state"] != "ok")
     assert result.exit_code == (1 if any(row["state"] == "missing" for row in found.values()) else 0)
+
+
+@pytest.mark.parametrize("what", ["headers", "compiler", "nothing"])
+def test_doctor_tells_what_compiled_training_lacks(what, tmp_path, monkeypatch):
+    """A compiler alone is not enough: Debian's own Python comes without its header."""
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None if what == "compiler" else f"/usr/bin/{name}")
+    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda name: str(tmp_path))
+    if what != "headers":
+        (tmp_path / "Python.h").write_text("")
+    found = doctor._compiler()
+    assert found.state == ("ok" if what == "nothing" else "note")
+    assert {"headers": "python3-dev", "compiler": "g++", "nothing": ""}[what] in found.mend
 
 
 def test_keys_have_meanings_and_units():

@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,8 +88,13 @@ def _torch() -> MachineFinding:
 
 def _compiler() -> MachineFinding:
     found = next((c for c in (os.environ.get("CXX", ""), "g++", "clang++") if c and shutil.which(c)), None)
-    mend = "training runs uncompiled, about half as fast; install g++ (Debian: apt install g++)"
-    return MachineFinding("C++ compiler", "ok" if found else "note", found or "none", "" if found else mend)
+    slow = "training runs uncompiled, about half as fast"
+    if not found:
+        return MachineFinding("C++ compiler", "note", "none", f"{slow}; install g++ (Debian: apt install g++)")
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        mend = f"{slow}; install Python's headers (Debian: apt install python3-dev)"
+        return MachineFinding("C++ compiler", "note", f"{found}, without Python.h", mend)
+    return MachineFinding("C++ compiler", "ok", found)
 
 
 def _apt() -> MachineFinding:
