@@ -21,7 +21,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -215,7 +215,7 @@ def entry(function: Function) -> Function:
     return _compiled(function, **_BARE)
 
 
-_memchr = types.ExternalFunction("memchr", types.uintp(types.uintp, types.int32, types.uintp))
+_memchr: Any = types.ExternalFunction("memchr", types.uintp(types.uintp, types.int32, types.uintp))
 
 
 @inner
