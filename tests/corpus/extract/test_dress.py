@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ftfy.bad_codecs  # noqa: F401 (registers sloppy-windows-1252)
 import numpy as np
 import pyarrow as pa
 import pytest
