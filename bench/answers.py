@@ -8,9 +8,10 @@ be had here raises `NotMeasuredError`, and its sentence stands in the number's p
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
@@ -51,3 +52,14 @@ def answer(names: Sequence[str] | None, value: Callable[[str], float], tables: C
     else:
         print(json.dumps({"values": {name: said.get("value", said) for name, said in found.items()}}))
     return 0
+
+
+def answer_measured(names: Sequence[str] | None, measure: Callable[[], Mapping[str, float]]) -> int:
+    """`answer` for a bench whose figures all come from one measurement, which is made once; without bars a line for each figure."""
+    values = functools.cache(measure)
+
+    def lines() -> None:
+        for name, value in values().items():
+            print(f"{name}: {value:.6g}")
+
+    return answer(names, lambda name: values()[name], lines)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.answers import NotMeasuredError, answer, offer
+from bench.answers import NotMeasuredError, answer_measured, offer
 from bench.release.held_out_prompts import prompts
 from skyloom.release.gguf_model import write_gguf
 from skyloom.release.trace import open_corpus
@@ -80,13 +80,7 @@ def main() -> int:
     parser.add_argument("--prompts", type=int, default=200)
     offer(parser, BARS)
     given = parser.parse_args()
-    values = functools.cache(functools.partial(measure, given.folder, given.type, given.prompts))
-
-    def tables() -> None:
-        for name, value in values().items():
-            print(f"{name}: {value:.6g}")
-
-    return answer(given.json, lambda name: values()[name], tables)
+    return answer_measured(given.json, functools.partial(measure, given.folder, given.type, given.prompts))
 
 
 if __name__ == "__main__":

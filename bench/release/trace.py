@@ -12,7 +12,6 @@ reading the documents that are shown. Figures: `queries-per-second`, `build-seco
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import resource
 import shutil
@@ -27,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from bench.answers import answer, offer
+from bench.answers import answer_measured, offer
 from skyloom.core.progress import Progress
 from skyloom.core.store import Store
 from skyloom.corpus.dedup import memory_size
@@ -191,7 +190,6 @@ def measure(work: Path, given: argparse.Namespace) -> int:
         print(json.dumps(figures))
         return 0
 
-    @functools.cache
     def values() -> dict[str, float]:
         found: dict[str, float] = {}
         for part in ("corpus", "build", "ask"):
@@ -201,11 +199,7 @@ def measure(work: Path, given: argparse.Namespace) -> int:
             found |= json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
         return found
 
-    def tables() -> None:
-        for name, value in values().items():
-            print(f"{name}: {value:,.4g}")
-
-    return answer(given.json, lambda name: values()[name], tables)
+    return answer_measured(given.json, values)
 
 
 if __name__ == "__main__":

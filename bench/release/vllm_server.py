@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from bench.answers import NotMeasuredError, answer, offer
+from bench.answers import NotMeasuredError, answer_measured, offer
 from bench.release.held_out_prompts import prompts
 from skyloom.model.decoder import Decoder
 from skyloom.release.trace import open_corpus
@@ -101,13 +101,7 @@ def main() -> int:
     parser.add_argument("--prompts", type=int, default=200)
     offer(parser, BARS)
     given = parser.parse_args()
-    values = functools.cache(functools.partial(measure, given.folder, given.endpoint, given.prompts))
-
-    def tables() -> None:
-        for name, value in values().items():
-            print(f"{name}: {value:.6g}")
-
-    return answer(given.json, lambda name: values()[name], tables)
+    return answer_measured(given.json, functools.partial(measure, given.folder, given.endpoint, given.prompts))
 
 
 if __name__ == "__main__":

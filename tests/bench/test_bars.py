@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from bench import bars, demo
+from bench.answers import answer_measured
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,6 +103,19 @@ sys.exit(answer(parser.parse_args().json, value, lambda: print("tables")))
     )
     assert subprocess.run([*run, "--json", "two"], capture_output=True, check=False).returncode == 2
     assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "tables\n"
+
+
+def test_figures_of_one_measurement_are_measured_once(capsys: pytest.CaptureFixture[str]) -> None:
+    calls = []
+
+    def measure() -> dict[str, float]:
+        calls.append(1)
+        return {"ids": 1, "logits": 0.00123456789}
+
+    assert answer_measured(["ids", "logits"], measure) == 0 and len(calls) == 1
+    assert json.loads(capsys.readouterr().out) == {"values": {"ids": 1, "logits": 0.00123456789}}
+    assert answer_measured(None, measure) == 0
+    assert capsys.readouterr().out == "ids: 1\nlogits: 0.00123457\n"
 
 
 def test_the_projects_bars_are_well_formed_and_say_why_they_are_not_measured(tmp_path: Path) -> None:
