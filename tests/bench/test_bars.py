@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.answers import answer_measured
 
 from bench import bars, demo
-from bench.answers import answer_measured
 
 ROOT = Path(__file__).parents[2]
 
