@@ -7,6 +7,7 @@ on the same input; a ratio is the median over rounds of the two rates of one rou
 that counts. Extraction and deduplication run the worker that each checkout has for its own benches (under `bench/`, wherever it
 lies); encoding runs this checkout's `bench/tokenizer/ours.py` with the other one's code. Training runs each checkout's
 `bench/train/peers.py`, as `bench.train.cpu` does, with its shapes, threads and environment; the first step of a turn is not timed.
+The loss runs this checkout's `bench/train/loss_peers.py` with the other one's code, at the shapes of `bench.train.loss`.
 
     python -m bench.versions CHECKOUT [CHECKOUT ...] --folder TOKENIZER [--rounds N] [--only NAME ...]
 
@@ -32,11 +33,12 @@ from bench.corpus.dedup import planted
 from bench.corpus.extraction import COLUMN, OURS, SIZES, SPEED_PAGES, give, nearest, read_pages, seconds_of
 from bench.tokenizer.speed import texts_of_each_domain
 from bench.train import cpu as train_cpu
+from bench.train import loss as train_loss
 from bench.worker import Worker
 
 HERE = Path(__file__).resolve().parent
 DOCUMENTS = 11_000  # of the planted set, for deduplication
-WORK = ("extraction", "dedup", "encoding", "training")
+WORK = ("extraction", "dedup", "encoding", "loss", "training")
 
 Round = Callable[[Worker], float]  # runs the work once and gives its rate
 
@@ -77,7 +79,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="a folder that `skyloom tokenizer train` wrote, for encoding")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--only", nargs="+", choices=WORK, help="only these")
-    parser.add_argument("--shape", nargs="+", choices=list(train_cpu.SHAPES), default=list(train_cpu.SHAPES), help="of training")
+    parser.add_argument(
+        "--shape", nargs="+", choices=list(train_cpu.SHAPES), default=list(train_cpu.SHAPES), help="of training and the loss"
+    )
     options = parser.parse_args()
     checkouts = [c.resolve() for c in options.checkouts]
     wanted = options.only or WORK
@@ -85,9 +89,10 @@ def main() -> int:
         parser.error("encoding needs --folder, a trained tokenizer")
 
     def opened(processes: ExitStack, name: str, argument: str, own: bool = True, **more: str) -> list[Worker]:
+        """A process of each version; `name`: a script that each has, or if not `own` one under this checkout's `bench`."""
         workers = []
         for checkout in checkouts:
-            path = script(checkout, name) if own else HERE / "tokenizer" / name
+            path = script(checkout, name) if own else HERE / name
             environment = {"PYTHONPATH": f"{checkout / 'src'}:{checkout}", **more}
             workers.append(processes.enter_context(Worker(path, argument, sys.executable, environment)))
         return workers
@@ -121,11 +126,17 @@ def main() -> int:
             if "encoding" in wanted:
                 texts = Path(place, "texts.parquet")
                 pq.write_table(pa.table({"text": pa.array(texts_of_each_domain()[0], pa.large_string())}), texts)
-                workers = opened(processes, "ours.py", str(options.folder.resolve()), own=False)
+                workers = opened(processes, "tokenizer/ours.py", str(options.folder.resolve()), own=False)
                 for worker in workers:
                     worker.ask({"texts": str(texts)})
                 rates = in_turns(workers, lambda w: float(w.ask("encode")["rate"]), options.rounds)
                 show("encoding", checkouts, rates, "MB/CPU-s")
+            if "loss" in wanted:
+                for name in [shape for shape in options.shape if shape in train_loss.SHAPES]:
+                    with ExitStack() as those:
+                        workers = opened(those, "train/loss_peers.py", train_loss.OURS, own=False, **train_cpu.SURROUNDINGS)
+                        rates = in_turns(workers, train_loss.turns_of(name, workers, threads=2), options.rounds)
+                        show(f"loss from features, {name}", checkouts, rates, "passes/s")
             if "training" in wanted:
                 for name in options.shape:
                     shape = train_cpu.SHAPES[name]

@@ -87,13 +87,25 @@ def test_nothing_as_wide_as_all_logits_is_made() -> None:
     assert seen.numbers == 512 * VOCABULARY, "or the test sees nothing"
 
 
-def test_a_cpu_takes_chunks_that_its_cache_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as make each one small; none where that were more than `PIECES`."""
+@pytest.mark.parametrize(("rows", "fast_rows", "chunks"), [(250, 80, 4), (512, 80, 7), (512, 50, 6), (60, 80, 1), (9 * 100, 80, 1)])
+def test_a_cpu_takes_chunks_that_its_cache_holds(rows: int, fast_rows: int, chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As small as is fast; larger where that were more than `PIECES`; none where the cache too asks for more, or for narrow chunks."""
     monkeypatch.setattr(module, "CACHED", 100 * ROW)
-    for rows, longest in ((512, 103), (9 * 100, 900)):
-        with Largest() as seen:
-            run(linear_loss, given(rows=(1, rows)))
-        assert seen.numbers == max(longest * VOCABULARY, rows * HIDDEN)
+    monkeypatch.setattr(module, "FAST_ROWS", fast_rows)
+    with Largest() as seen:
+        run(linear_loss, given(rows=(1, rows)))
+    assert seen.numbers == max(math.ceil(rows / chunks) * VOCABULARY, rows * HIDDEN)
+
+
+def test_chunks_are_not_narrower_than_adding_up_is_worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CACHED", (2 * HIDDEN - 1) * ROW)
+    with Largest() as seen:
+        run(linear_loss, given(rows=(1, 100)))
+    assert seen.numbers == 100 * VOCABULARY
+    monkeypatch.setattr(module, "CACHED", 2 * HIDDEN * ROW)
+    with Largest() as seen:
+        run(linear_loss, given(rows=(1, 100)))
+    assert seen.numbers == 25 * VOCABULARY
 
 
 def test_without_gradients_only_the_loss_is_computed() -> None:

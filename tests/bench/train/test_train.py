@@ -14,6 +14,7 @@ from bench.answers import NotMeasuredError
 
 from bench.train import cpu as train_cpu
 from bench.train import gpu as train_gpu
+from bench.train import loss as train_loss
 from skyloom.model.config import ModelConfig
 from skyloom.model.hf_config import to_hf_config
 
@@ -52,6 +53,24 @@ def test_a_peer_that_is_not_installed_is_no_bar(tmp_path: Path, monkeypatch: pyt
     }
     assert some.best_ratio() == pytest.approx(1.25), "the median of the rounds, against the fastest of all"
     assert some.trainer_ratio() == pytest.approx(5.0)
+
+
+def test_all_losses_are_of_the_same_thing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each contender, compiled where it is compiled: one loss, gradients near those of fp32, times and memory."""
+    monkeypatch.setattr(train_loss, "SHAPES", {"tiny": (32, 16, 64)})
+    monkeypatch.setattr(train_loss, "TURN", 0.01)
+    some = train_loss.Bench(2, 1, ["tiny"], ["torch", "torch-chunked"])
+    found = some.found["tiny"]
+    assert list(found) == ["skyloom", "torch", "torch-chunked"]
+    for name, one in found.items():
+        assert one.apart < 0.05 and min(one.seconds) > 0 and min(one.mib) >= 0
+        assert len(one.ratios) == (0 if name == "skyloom" else 2)
+    assert some.loss_ratio() == min(found["torch"].ratio, found["torch-chunked"].ratio) > 0
+    losses = []
+    for name in found:
+        with train_loss.worker_of(name) as worker:
+            losses.append(worker.ask({"rows": 32, "hidden": 16, "vocabulary": 64, "threads": 1})["loss"])
+    assert max(losses) - min(losses) < 0.02 and 3 < losses[0] < 7
 
 
 @pytest.mark.skipif(importlib.util.find_spec("litgpt") is not None, reason="it is installed")
