@@ -126,7 +126,7 @@ def main() -> int:
             if "encoding" in wanted:
                 texts = Path(place, "texts.parquet")
                 pq.write_table(pa.table({"text": pa.array(texts_of_each_domain()[0], pa.large_string())}), texts)
-                workers = opened(processes, "tokenizer/ours.py", str(options.folder.resolve()), own=False)
+                workers = opened(processes, str(Path("tokenizer", "ours.py")), str(options.folder.resolve()), own=False)
                 for worker in workers:
                     worker.ask({"texts": str(texts)})
                 rates = in_turns(workers, lambda w: float(w.ask("encode")["rate"]), options.rounds)
@@ -134,7 +134,9 @@ def main() -> int:
             if "loss" in wanted:
                 for name in [shape for shape in options.shape if shape in train_loss.SHAPES]:
                     with ExitStack() as those:
-                        workers = opened(those, "train/loss_peers.py", train_loss.OURS, own=False, **train_cpu.SURROUNDINGS)
+                        workers = opened(
+                            those, str(Path("train", "loss_peers.py")), train_loss.OURS, own=False, **train_cpu.SURROUNDINGS
+                        )
                         rates = in_turns(workers, train_loss.turns_of(name, workers, threads=2), options.rounds)
                         show(f"loss from features, {name}", checkouts, rates, "passes/s")
             if "training" in wanted:

@@ -39,7 +39,8 @@ SHAPES = {
     "smollm2": (1_024, 576, 49_152),
     "long": (8_192, 576, 49_152),
 }
-"""Rows, width and vocabulary. `smollm2`: those of SmolLM2-135M; `long`: with so many rows that our budget of memory asks for chunks."""
+"""Rows, width and vocabulary. `smollm2`: those of SmolLM2-135M; `long`: with so many rows that the budget of memory asks for
+chunks."""
 USUAL = [name for name in SHAPES if name != "long"]
 TURN = 1.0
 """Seconds of a turn, about."""
