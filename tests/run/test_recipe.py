@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.model.test_adopt import byte_level
 
 from skyloom.core.config import describe, plain
 from skyloom.core.errors import ConfigError
@@ -13,7 +14,7 @@ from skyloom.core.progress import Progress
 from skyloom.corpus.sources.resolved import ResolvedSource
 from skyloom.run.packaged import SAMPLES, find_recipe, recipe_names
 from skyloom.run.recipe import Recipe, load, order, stage_shape, stage_train, stages, to_toml
-from skyloom.run.recipe_checks import check_files
+from skyloom.run.recipe_checks import check_files, release_doubts
 from skyloom.run.run import Run, scaled
 from skyloom.run.steps import publishable
 from skyloom.train.stage_list import planting
@@ -187,6 +188,27 @@ def test_files_that_later_steps_need_are_looked_for_before_the_first(tmp_path):
             check_files(recipe, corpus=True, evaluation=True)
         check_files(recipe, corpus=False, evaluation=False)
     check_files(load(ROOT / "recipes" / "demo.toml"), corpus=True, evaluation=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("model.window=8", None),
+        ("model.head_norm=true", None),
+        ("model.query_bias=true", "model.query_bias makes Qwen2's shape.*other ids"),
+        ("model.block='gpt'", "trained but not released: a gpt block has no place"),
+    ],
+)
+def test_what_is_wrong_with_a_release_is_said_before_training(change, told):
+    doubts = release_doubts(load(ROOT / "recipes" / "tiny.toml", [change]))
+    assert [bool(re.search(told, doubt)) for doubt in doubts] == [True] if told else doubts == []
+
+
+def test_qwen2s_shape_with_a_byte_level_vocabulary_is_released_as_it_is(tmp_path):
+    byte_level(tmp_path)
+    base = f"tokenizer.base_model='{tmp_path / 'tokenizer.json'}'"
+    recipe = load(ROOT / "recipes" / "tiny.toml", [base, "model.query_bias=true"])
+    assert release_doubts(recipe) == []
 
 
 def test_a_recipe_needs_only_the_tables_of_the_steps_that_are_asked_for(tmp_path):

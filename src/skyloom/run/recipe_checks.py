@@ -2,7 +2,8 @@
 
 Input: a recipe whose parts have been checked by themselves. Output: nothing, or a ConfigError that names the key. `check` needs the
 recipe alone and is called when it is read; `check_files` looks for the files and programs that later steps need, and is called
-before the first of them. Both are there so that hours of work do not end in a mistake that could be seen at their beginning.
+before the first of them; `release_doubts` tells what is not a mistake yet. All are there so that hours of work do not end in a
+mistake that could be seen at their beginning.
 What depends on the corpus (which domains have text, and how much) is checked before a stage's first update (`data.mixture`).
 """
 
@@ -145,6 +146,31 @@ def check_files(recipe: CheckedRecipe, *, corpus: bool, evaluation: bool) -> Non
         from skyloom.evaluate.benchmarks import built_tasks
 
         built_tasks(recipe.train.score_tasks)
+
+
+def release_doubts(recipe: CheckedRecipe) -> list[str]:
+    """What will be wrong with the released models of a recipe that can be trained, a sentence each."""
+    from skyloom.model.hf_config import family_of
+
+    if recipe.model is None:
+        return []
+    try:
+        kind = family_of(recipe.model)
+    except ConfigError as problem:
+        return [f"the models of this recipe can be trained but not released: {problem}"]
+    if kind == "qwen2" and not _is_byte_level(recipe.tokenizer):
+        return [
+            "model.query_bias makes Qwen2's shape, for which transformers 5 loads a byte-level tokenizer whatever the release says: "
+            "with this recipe's SentencePiece vocabulary it gives other ids; set tokenizer.base_model to a byte-level vocabulary, or "
+            "leave the biases out"
+        ]
+    return []
+
+
+def _is_byte_level(tokenizer: TokenizerConfig | None) -> bool:
+    from skyloom.tokenizer.base import given_base
+
+    return tokenizer is not None and bool(tokenizer.base_model) and given_base(Path(tokenizer.base_model)).byte_level is not None
 
 
 def _check_parts(recipe: CheckedRecipe, key: str, data: Phase, origin: str) -> None:

@@ -23,7 +23,7 @@ from skyloom.run import watch
 from skyloom.run.engines import make_engine
 from skyloom.run.packaged import find_recipe, samples_folder
 from skyloom.run.recipe import STEPS_AFTER, USUAL_SAMPLES, Recipe, load, order, stage_of, stages
-from skyloom.run.recipe_checks import check_files
+from skyloom.run.recipe_checks import check_files, release_doubts
 from skyloom.run.steps import all_steps, require
 
 DOWNLOADS = "downloads"
@@ -134,6 +134,8 @@ class ResolvedRun:
             return []
         corpus = not is_done(self.work, self.steps["corpus"])
         check_files(self.recipe, corpus=corpus, evaluation=self._trains(until))
+        for doubt in release_doubts(self.recipe) if self._trains(until) else ():
+            self.progress.log(f"warning: {doubt}")
         if corpus:
             self._prepare()
         with watch.peak_memory() as peak:
