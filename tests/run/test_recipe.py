@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.model.test_adopt import byte_level
+from tests.tokenizer.byte_models import write_model
 
 from skyloom.core.config import describe, plain
 from skyloom.core.errors import ConfigError
@@ -205,8 +205,7 @@ def test_what_is_wrong_with_a_release_is_said_before_training(change, told):
 
 
 def test_qwen2s_shape_with_a_byte_level_vocabulary_is_released_as_it_is(tmp_path):
-    byte_level(tmp_path)
-    base = f"tokenizer.base_model='{tmp_path / 'tokenizer.json'}'"
+    base = f"tokenizer.base_model='{write_model(tmp_path / '词表', 'qwen2')}'"
     recipe = load(ROOT / "recipes" / "tiny.toml", [base, "model.query_bias=true"])
     assert release_doubts(recipe) == []
 

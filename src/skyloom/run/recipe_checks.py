@@ -160,9 +160,9 @@ def release_doubts(recipe: CheckedRecipe) -> list[str]:
         return [f"the models of this recipe can be trained but not released: {problem}"]
     if kind == "qwen2" and not _is_byte_level(recipe.tokenizer):
         return [
-            "model.query_bias makes Qwen2's shape, for which transformers 5 loads a byte-level tokenizer whatever the release says: "
-            "with this recipe's SentencePiece vocabulary it gives other ids; set tokenizer.base_model to a byte-level vocabulary, or "
-            "leave the biases out"
+            "model.query_bias makes Qwen2's shape, for which transformers 5 loads a byte-level tokenizer whatever the release "
+            "says: it gives other ids than this recipe's SentencePiece vocabulary; set tokenizer.base_model to a byte-level "
+            "vocabulary, or leave the biases out"
         ]
     return []
 
