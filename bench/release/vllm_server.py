@@ -15,18 +15,15 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.answers import NotMeasuredError, answer_measured, offer
+from bench.answers import answer_measured, offer
 from bench.release.held_out_prompts import prompts
-from skyloom.model.decoder import Decoder
+from bench.release.servers import greedy, post
 from skyloom.release.trace import open_corpus
 from skyloom.release.weights import load_released
 
@@ -41,27 +38,7 @@ def asked(endpoint: str, prompt: str | list[int], length: int) -> dict[str, Any]
     body = {
         "model": SERVED, "prompt": prompt, "max_tokens": length, "temperature": 0, "prompt_logprobs": 0, "return_token_ids": True,
     }  # fmt: skip
-    request = urllib.request.Request(
-        f"{endpoint.rstrip('/')}/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=600) as told:
-            return dict(json.load(told)["choices"][0])
-    except urllib.error.HTTPError as refused:
-        raise NotMeasuredError(f"{endpoint} refuses: {refused.read(500).decode('utf-8', 'replace')}") from refused
-    except OSError as problem:
-        raise NotMeasuredError(f"no server at {endpoint}: {problem}") from problem
-
-
-def greedy(model: Decoder, ids: list[int], length: int, eos: int) -> tuple[list[int], list[float]]:
-    """Our continuation, with how far each token's logit lies above the second one's."""
-    found: list[int] = []
-    gaps: list[float] = []
-    while len(found) < length and (not found or found[-1] != eos):
-        values, tokens = model(torch.tensor([ids + found]))[0, -1].topk(2)
-        found.append(int(tokens[0]))
-        gaps.append(float(values[0] - values[1]))
-    return found, gaps
+    return dict(post(f"{endpoint.rstrip('/')}/completions", body)["choices"][0])
 
 
 @torch.no_grad()

@@ -111,7 +111,8 @@ def test_the_weights_are_read_back(family: str, kind: str, vocabulary: Path, tmp
     assert fields[f"{written.architecture}.attention.key_length"] == shape.head_dim
     modelfile = written.modelfile.read_text(encoding="utf-8")
     assert modelfile.startswith("FROM ./模型.gguf\n") and f"PARAMETER num_ctx {written.context}\n" in modelfile
-    assert "PARAMETER temperature 0.8\n" in modelfile
+    drawn = ("temperature 0.8", "top_p 0.95", "top_k 0", f"num_predict {written.context}")
+    assert all(f"PARAMETER {setting}\n" in modelfile for setting in drawn)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["模型", "模型.Modelfile", "模型.gguf"]
 
 
