@@ -132,7 +132,7 @@ def main() -> int:
                 rates = in_turns(workers, lambda w: float(w.ask("encode")["rate"]), options.rounds)
                 show("encoding", checkouts, rates, "MB/CPU-s")
             if "loss" in wanted:
-                for name in [shape for shape in options.shape if shape in train_loss.SHAPES]:
+                for name in options.shape:
                     with ExitStack() as those:
                         workers = opened(
                             those, str(Path("train", "loss_peers.py")), train_loss.OURS, own=False, **train_cpu.SURROUNDINGS

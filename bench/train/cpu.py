@@ -37,6 +37,7 @@ import torch
 from safetensors.torch import save_file
 
 from bench.answers import NotMeasuredError, answer, offer
+from bench.turns import pairs
 from bench.worker import Worker
 from skyloom.cli import FOR_TORCH
 from skyloom.model.config import ModelConfig
@@ -184,11 +185,9 @@ class Bench:
             others = [contender for contender in workers if contender != OURS]
             if OURS not in workers:
                 raise NotMeasuredError("there is no ratio without our own step")
-            for number in range(self.rounds):
-                for contender in others if number % 2 == 0 else reversed(others):
-                    pair = (OURS, contender) if number % 2 == 0 else (contender, OURS)
-                    rates = {who: turn(who) for who in pair}
-                    found[contender].ratios.append(rates[OURS] / rates[contender])
+            for contender, pair in pairs(OURS, others, self.rounds):
+                rates = {who: turn(who) for who in pair}
+                found[contender].ratios.append(rates[OURS] / rates[contender])
         return found
 
     @cached_property

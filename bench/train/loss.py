@@ -27,6 +27,7 @@ from statistics import median
 
 from bench.answers import NotMeasuredError, answer, offer
 from bench.train.cpu import SURROUNDINGS
+from bench.turns import pairs
 from bench.worker import Worker
 
 OURS, OTHERS = "skyloom", ("torch", "torch-chunked")
@@ -109,13 +110,11 @@ class Bench:
                 return found[name].seconds[-1]
 
             others = [name for name in workers if name != OURS]
-            for number in range(self.rounds):
-                for name in others if number % 2 == 0 else reversed(others):
-                    if found[name].ratios and found[name].ratios[0] > SLOW:
-                        continue
-                    pair = (OURS, name) if number % 2 == 0 else (name, OURS)
-                    took = {who: turn(who) for who in pair}
-                    found[name].ratios.append(took[name] / took[OURS])
+            for name, pair in pairs(OURS, others, self.rounds):
+                if found[name].ratios and found[name].ratios[0] > SLOW:
+                    continue
+                took = {who: turn(who) for who in pair}
+                found[name].ratios.append(took[name] / took[OURS])
         return found
 
     @cached_property

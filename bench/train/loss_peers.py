@@ -6,11 +6,11 @@ reads orders and writes answers, each one line of JSON. The first answer is {"ve
 {"rows": n, "hidden": n, "vocabulary": n, "threads": n} makes bf16 features and an output matrix from a seed, and warms up (the
 first passes compile); it answers {"loss": nats, "apart": largest difference of a gradient to the one of fp32, as a share of the
 largest gradient}. {"passes": n} runs the loss forward and backward n times and answers {"seconds": [n numbers], "mib": the most
-memory that a pass added}. Only Linux tells the memory.
+memory that a pass added, NaN where there is no Linux}.
 
 "skyloom" is `linear_loss`, compiled, as the training step calls it. "torch" is what most training programs write: the logits,
-then `cross_entropy` in fp32, compiled. "torch-chunked" is torch's own `linear_cross_entropy` with its chunks as they come, which
-compiling makes no faster.
+then `cross_entropy` in fp32, compiled. "torch-chunked" is torch's own `linear_cross_entropy` with its chunks as they come, not
+compiled: at the demo's shape that took longer.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+LINUX = sys.platform == "linux"
 WARM = 3
 
 
@@ -49,11 +50,13 @@ def contender(name: str) -> Callable[[Any, Any, Any], Any]:
     return chunked
 
 
-def memory(of: str) -> int:
+def memory(of: str) -> float:
     """KiB that the kernel counts for this process: "VmRSS" now, "VmHWM" the most since `clear_refs`."""
+    if not LINUX:
+        return float("nan")
     found = re.search(rf"{of}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
-    return int(found[1])
+    return float(found[1])
 
 
 class Inputs:
@@ -93,8 +96,9 @@ class Inputs:
 
     def measure(self, passes: int) -> dict[str, Any]:
         self.features.grad = self.matrix.grad = None
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
+        if LINUX:
+            ctypes.CDLL(None).malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")
         before = memory("VmRSS")
         seconds = []
         for _ in range(passes):

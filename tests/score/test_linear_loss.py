@@ -87,25 +87,38 @@ def test_nothing_as_wide_as_all_logits_is_made() -> None:
     assert seen.numbers == 512 * VOCABULARY, "or the test sees nothing"
 
 
-@pytest.mark.parametrize(("rows", "fast_rows", "chunks"), [(250, 80, 4), (512, 80, 7), (512, 50, 6), (60, 80, 1), (9 * 100, 80, 1)])
-def test_a_cpu_takes_chunks_that_its_cache_holds(rows: int, fast_rows: int, chunks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As small as is fast; larger where that were more than `PIECES`; none where the cache too asks for more, or for narrow chunks."""
-    monkeypatch.setattr(module, "CACHED", 100 * ROW)
+class Chunks(TorchDispatchMode):
+    """How many chunks of logits are taken within it: each has one logarithm of a sum."""
+
+    taken = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.taken += function is torch.ops.aten.logsumexp.default
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("rows", "cached", "fast_rows", "chunks"),
+    [
+        (250, 100, 80, 4),  # as small as is fast
+        (512, 100, 80, 7),
+        (512, 100, 50, 6),  # more than `PIECES`: as small as the cache asks for
+        (900, 100, 80, 1),  # that too more than `PIECES`
+        (60, 100, 80, 1),
+        (100, 2 * HIDDEN - 1, 80, 1),  # too narrow for the matrix
+        (100, 2 * HIDDEN, 80, 4),
+        (100, 100, 2 * HIDDEN - 1, 1),  # too narrow where it is fast, not where the cache ends
+        (200, 100, 2 * HIDDEN - 1, 2),
+    ],
+)
+def test_a_cpu_takes_chunks_that_its_cache_holds(
+    rows: int, cached: int, fast_rows: int, chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CACHED", cached * ROW)
     monkeypatch.setattr(module, "FAST_ROWS", fast_rows)
-    with Largest() as seen:
+    with Chunks() as seen:
         run(linear_loss, given(rows=(1, rows)))
-    assert seen.numbers == max(math.ceil(rows / chunks) * VOCABULARY, rows * HIDDEN)
-
-
-def test_chunks_are_not_narrower_than_adding_up_is_worth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CACHED", (2 * HIDDEN - 1) * ROW)
-    with Largest() as seen:
-        run(linear_loss, given(rows=(1, 100)))
-    assert seen.numbers == 100 * VOCABULARY
-    monkeypatch.setattr(module, "CACHED", 2 * HIDDEN * ROW)
-    with Largest() as seen:
-        run(linear_loss, given(rows=(1, 100)))
-    assert seen.numbers == 25 * VOCABULARY
+    assert seen.taken == chunks
 
 
 def test_without_gradients_only_the_loss_is_computed() -> None:

@@ -49,9 +49,8 @@ def _fast_chunks(rows: int, row: int, hidden: int) -> int:
     words, 4 chunks 1.14, one 1.05; width 256 and 16,384 words, 4 chunks 1.06, one 1.02, 8 .92; 65,536 words, one 1.04, 8 .96.
     """
     for size in (min(FAST_ROWS, CACHED // row), CACHED // row):
-        chunks = math.ceil(rows / max(size, 1))
-        if chunks <= PIECES:
-            return chunks if size >= 2 * hidden else 1
+        if size >= 2 * hidden and (chunks := math.ceil(rows / size)) <= PIECES:
+            return chunks
     return 1
 
 
